@@ -1,0 +1,3 @@
+//! The `docjobs` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Vocabulary and waiting for remote jobs that take minutes and cost money

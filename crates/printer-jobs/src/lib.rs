@@ -1,0 +1,1 @@
+//! Be a WeCom smart printer: list, download, print and report jobs

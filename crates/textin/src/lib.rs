@@ -1,0 +1,1 @@
+//! TextIn xParse: parse documents to Markdown and typed elements

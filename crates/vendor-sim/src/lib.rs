@@ -1,0 +1,1 @@
+//! Stateful simulators of five document services on real sockets

@@ -1,0 +1,1 @@
+//! Cross-crate properties; everything of interest is in the test targets.
