@@ -1,1 +1,41 @@
-//! Vocabulary and waiting for remote jobs that take minutes and cost money
+#![doc = include_str!("../README.md")]
+
+pub mod clock;
+mod end;
+pub mod env;
+mod error;
+mod facts;
+#[cfg(feature = "http")]
+pub mod http;
+mod id;
+mod job;
+mod kind;
+mod pacing;
+mod poller;
+mod quota;
+pub mod retry;
+mod secret;
+mod status;
+mod submission;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod ticket;
+pub mod verdict;
+
+pub use async_trait::async_trait;
+
+pub use self::clock::{Clock, Moment, SystemClock};
+pub use self::end::{Cause, WaitError};
+pub use self::env::Env;
+pub use self::error::{Error, ErrorKind, Refusal, Sent};
+pub use self::facts::{Call, Cost, Fact, Facts, Repeat, Source};
+pub use self::id::{Account, InvalidJobId, JobId};
+pub use self::job::{ForeignTicket, Job, Update, UpdateStream, Updates};
+pub use self::kind::{JobKind, Look, Looks};
+pub use self::pacing::Pacing;
+pub use self::poller::Patience;
+pub use self::quota::{Permit, Quota, Window};
+pub use self::secret::{InvalidSecret, Secret};
+pub use self::status::{Failure, Progress, Snapshot, Status};
+pub use self::submission::{Lost, Submission, SubmitError};
+pub use self::ticket::{InvalidTicket, Ticket};

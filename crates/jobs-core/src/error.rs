@@ -1,0 +1,426 @@
+//! One error for everything that can go wrong with a request.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::id::JobId;
+
+/// What went wrong with one request to a vendor.
+///
+/// One pointer in size and cheap to clone. `Display` is one line with the vendor, the operation, the job, the
+/// vendor's own words, code and request id, and the next step; it never holds a secret or a body. The cause is
+/// kept as [`source`](StdError::source).
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    sent: Sent,
+    refusal: Refusal,
+    vendor: &'static str,
+    operation: &'static str,
+    job: Option<JobId>,
+    http_status: Option<u16>,
+    code: Option<Box<str>>,
+    message: Option<Box<str>>,
+    request_id: Option<Box<str>>,
+    wait: Option<Duration>,
+    excerpt: Option<Box<str>>,
+    advice: Option<Box<str>>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The kinds of errors that callers tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The input is wrong: found here before anything was sent, or said by the vendor.
+    Input,
+    /// The credentials were refused.
+    Credentials,
+    /// A balance, quota or budget is used up.
+    Exhausted,
+    /// Too many requests; slower ones will pass.
+    RateLimited,
+    /// The vendor does not know the job or resource.
+    NotFound,
+    /// The vendor refused for good, for another reason.
+    Refused,
+    /// The vendor has retired the operation.
+    Retired,
+    /// The vendor is in trouble; the same request may pass later.
+    Unavailable,
+    /// No connection to the vendor.
+    Unreachable,
+    /// No answer in time.
+    TimedOut,
+    /// An answer that is not what the vendor documents.
+    Garbled,
+    /// An answer larger than the caller allows.
+    TooLarge,
+    /// Trouble on this machine, such as a file that cannot be written.
+    Local,
+}
+
+/// Whether the vendor may have acted on the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sent {
+    /// Provably not: it never left, or no connection was made.
+    No,
+    /// It may have been acted upon: the answer is missing, or does not say.
+    Maybe,
+    /// The vendor answered, and its answer can be believed.
+    Yes,
+}
+
+/// What a vendor's refusal says about repeating a call that costs money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Refusal {
+    /// Asking again with the same input will not help, or nobody says that it is safe.
+    #[default]
+    Final,
+    /// The vendor's notes list it as made before any work: it may be repeated `times` times, each after `wait`.
+    BeforeWork {
+        /// The shortest time before the next try.
+        wait: Duration,
+        /// How often at most.
+        times: u32,
+    },
+}
+
+impl Error {
+    /// An error of `kind` in `operation` at `vendor`, not sent unless [`sent`](Self::with_sent) says otherwise.
+    pub fn new(kind: ErrorKind, vendor: &'static str, operation: &'static str) -> Self {
+        Self(Arc::new(Inner {
+            kind,
+            sent: Sent::No,
+            refusal: Refusal::Final,
+            vendor,
+            operation,
+            job: None,
+            http_status: None,
+            code: None,
+            message: None,
+            request_id: None,
+            wait: None,
+            excerpt: None,
+            advice: None,
+            source: None,
+        }))
+    }
+
+    /// Bad input, found before anything was sent. `problem` names the thing and the way out.
+    pub fn input(
+        vendor: &'static str,
+        operation: &'static str,
+        problem: impl Into<String>,
+    ) -> Self {
+        Self::new(ErrorKind::Input, vendor, operation).with_message(problem)
+    }
+
+    /// Trouble on this machine.
+    pub fn local(
+        vendor: &'static str,
+        operation: &'static str,
+        problem: impl Into<String>,
+        cause: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::new(ErrorKind::Local, vendor, operation)
+            .with_message(problem)
+            .with_source(cause)
+    }
+
+    fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+        // Only a freshly made error is edited, so there is one owner; a shared one stays as it is.
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            change(inner);
+        }
+        self
+    }
+
+    /// Says whether the vendor may have acted.
+    #[must_use]
+    pub fn with_sent(self, sent: Sent) -> Self {
+        self.edit(|inner| inner.sent = sent)
+    }
+
+    /// Says what the refusal means for a call that costs money.
+    #[must_use]
+    pub fn with_refusal(self, refusal: Refusal) -> Self {
+        self.edit(|inner| inner.refusal = refusal)
+    }
+
+    /// Names the job.
+    #[must_use]
+    pub fn with_job(self, job: JobId) -> Self {
+        self.edit(|inner| inner.job = Some(job))
+    }
+
+    /// Adds the HTTP status.
+    #[must_use]
+    pub fn with_http_status(self, status: u16) -> Self {
+        self.edit(|inner| inner.http_status = Some(status))
+    }
+
+    /// Adds the vendor's error code as text.
+    #[must_use]
+    pub fn with_code(self, code: impl fmt::Display) -> Self {
+        self.edit(|inner| inner.code = Some(one_line(&code.to_string())))
+    }
+
+    /// Adds the vendor's message, or ours for what was found here. Made one line of at most 300 characters.
+    #[must_use]
+    pub fn with_message(self, message: impl Into<String>) -> Self {
+        let message = one_line(&message.into());
+        self.edit(|inner| inner.message = Some(message).filter(|text| !text.is_empty()))
+    }
+
+    /// Adds the vendor's id of the request.
+    #[must_use]
+    pub fn with_request_id(self, id: Option<impl AsRef<str>>) -> Self {
+        self.edit(|inner| inner.request_id = id.map(|id| one_line(id.as_ref())))
+    }
+
+    /// Adds the vendor's word on when to come back.
+    #[must_use]
+    pub fn with_wait(self, wait: Option<Duration>) -> Self {
+        self.edit(|inner| inner.wait = wait)
+    }
+
+    /// Adds a short redacted piece of the body.
+    #[must_use]
+    pub fn with_excerpt(self, excerpt: impl AsRef<str>) -> Self {
+        self.edit(|inner| inner.excerpt = Some(one_line(excerpt.as_ref())))
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub fn with_advice(self, advice: impl Into<Box<str>>) -> Self {
+        self.edit(|inner| inner.advice = Some(advice.into()))
+    }
+
+    /// Keeps the cause.
+    #[must_use]
+    pub fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.edit(|inner| inner.source = Some(source.into()))
+    }
+
+    /// What callers decide by.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the vendor may have acted on the request.
+    pub fn sent(&self) -> Sent {
+        self.0.sent
+    }
+
+    /// What the refusal says about repeating a call that costs money.
+    pub fn refusal(&self) -> Refusal {
+        self.0.refusal
+    }
+
+    /// The vendor, by the name of its crate.
+    pub fn vendor(&self) -> &'static str {
+        self.0.vendor
+    }
+
+    /// What was tried.
+    pub fn operation(&self) -> &'static str {
+        self.0.operation
+    }
+
+    /// The job it was tried on.
+    pub fn job(&self) -> Option<&JobId> {
+        self.0.job.as_ref()
+    }
+
+    /// The HTTP status of the answer.
+    pub fn http_status(&self) -> Option<u16> {
+        self.0.http_status
+    }
+
+    /// The vendor's error code.
+    pub fn code(&self) -> Option<&str> {
+        self.0.code.as_deref()
+    }
+
+    /// The vendor's message, or ours for what was found here.
+    pub fn message(&self) -> Option<&str> {
+        self.0.message.as_deref()
+    }
+
+    /// The vendor's id of the request, for its support.
+    pub fn request_id(&self) -> Option<&str> {
+        self.0.request_id.as_deref()
+    }
+
+    /// The vendor's word on when to come back.
+    pub fn wait(&self) -> Option<Duration> {
+        self.0.wait
+    }
+
+    /// A short redacted piece of a body that was not understood.
+    pub fn excerpt(&self) -> Option<&str> {
+        self.0.excerpt.as_deref()
+    }
+
+    /// What to do next.
+    pub fn advice(&self) -> Option<&str> {
+        self.0.advice.as_deref()
+    }
+
+    /// Whether the same harmless request may pass if repeated.
+    ///
+    /// Usually a network fault, an overloaded vendor or a gateway's error page. Repeat it with growing pauses; the
+    /// waiting code does so by itself. Says nothing about calls that cost money: those go by
+    /// [`verdict::paid`](crate::verdict::paid).
+    pub fn is_transient(&self) -> bool {
+        use ErrorKind::{Garbled, RateLimited, TimedOut, Unavailable, Unreachable};
+        matches!(
+            self.0.kind,
+            Garbled | RateLimited | TimedOut | Unavailable | Unreachable
+        )
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        write!(f, "{} {}", inner.vendor, inner.operation)?;
+        if let Some(job) = &inner.job {
+            write!(f, " of job {job}")?;
+        }
+        write!(f, ": {}", inner.kind)?;
+        if let Some(message) = &inner.message {
+            write!(f, ": {message}")?;
+        }
+        let mut open = " (";
+        let facts = [
+            ("code", inner.code.clone()),
+            (
+                "http status",
+                inner.http_status.map(|status| status.to_string().into()),
+            ),
+            ("request id", inner.request_id.clone()),
+        ];
+        for (name, value) in facts {
+            if let Some(value) = value {
+                write!(f, "{open}{name} {value}")?;
+                open = ", ";
+            }
+        }
+        if open == ", " {
+            f.write_str(")")?;
+        }
+        if let Some(advice) = &inner.advice {
+            write!(f, "; {advice}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let inner = &*self.0;
+        f.debug_struct("Error")
+            .field("kind", &inner.kind)
+            .field("sent", &inner.sent)
+            .field("refusal", &inner.refusal)
+            .field("text", &format_args!("{self}"))
+            .field("wait", &inner.wait)
+            .field("source", &inner.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Input => "bad input",
+            Self::Credentials => "credentials refused",
+            Self::Exhausted => "balance or quota used up",
+            Self::RateLimited => "too many requests",
+            Self::NotFound => "not found",
+            Self::Refused => "refused",
+            Self::Retired => "operation retired",
+            Self::Unavailable => "vendor in trouble",
+            Self::Unreachable => "not reachable",
+            Self::TimedOut => "no answer in time",
+            Self::Garbled => "answer not understood",
+            Self::TooLarge => "answer too large",
+            Self::Local => "local trouble",
+        })
+    }
+}
+
+/// One line of at most 300 characters, without control characters: a message goes to terminals and log lines.
+fn one_line(text: &str) -> Box<str> {
+    const LONGEST: usize = 300;
+    let mut line: String = text
+        .split(|c: char| c.is_control() || c.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .flat_map(|word| [" ", word])
+        .skip(1)
+        .collect();
+    if let Some((cut, _)) = line.char_indices().nth(LONGEST) {
+        line.truncate(cut);
+        line.push('…');
+    }
+    line.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_one_pointer() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn the_line_names_everything_and_ends_with_the_next_step() {
+        let error = Error::new(ErrorKind::Credentials, "textin", "submit")
+            .with_job(JobId::new("j1").unwrap())
+            .with_message("invalid\napp id")
+            .with_code(40102)
+            .with_http_status(200)
+            .with_request_id(Some("r-9"))
+            .with_advice("check TEXTIN_APP_ID");
+        assert_eq!(
+            error.to_string(),
+            "textin submit of job j1: credentials refused: invalid app id \
+             (code 40102, http status 200, request id r-9); check TEXTIN_APP_ID"
+        );
+    }
+
+    #[test]
+    fn a_hostile_message_stays_short_and_on_one_line() {
+        let message = "\u{1b}[2J\r\n".repeat(5000);
+        let error = Error::input("v", "op", message);
+        let line = error.to_string();
+        assert!(line.chars().count() < 330, "{}", line.len());
+        assert!(!line.contains(|c: char| c.is_control()));
+    }
+
+    #[test]
+    fn the_cause_is_kept_as_source() {
+        let error = Error::local(
+            "v",
+            "op",
+            "cannot write",
+            std::io::Error::other("disk full"),
+        );
+        assert_eq!(error.source().unwrap().to_string(), "disk full");
+        assert!(!error.to_string().contains("disk full"));
+    }
+}

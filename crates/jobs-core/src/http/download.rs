@@ -1,0 +1,508 @@
+//! Brings a result to disk: fetched beside its place, verified, then given its name.
+
+use std::fs::File;
+use std::io::{self, Seek};
+use std::path::{Path, PathBuf};
+
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE};
+use reqwest::{Response, StatusCode};
+use sha2::{Digest, Sha256};
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncSeekExt, AsyncWriteExt, BufWriter};
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Sent};
+use crate::http::target::Target;
+use crate::http::transport::{Context, Transport, retry_after};
+use crate::id::JobId;
+use crate::verdict;
+
+/// What to fetch.
+#[derive(Debug)]
+pub struct Fetch<'a> {
+    operation: &'static str,
+    link: &'a str,
+    job: Option<&'a JobId>,
+    secret_headers: Vec<(&'static str, &'a str)>,
+    cap: u64,
+    len: Option<u64>,
+}
+
+impl<'a> Fetch<'a> {
+    /// The result behind a link of the vendor. At most 4 GiB, and no credentials, unless told otherwise.
+    pub fn new(operation: &'static str, link: &'a str) -> Self {
+        Self {
+            operation,
+            link,
+            job: None,
+            secret_headers: Vec::new(),
+            cap: 4 << 30,
+            len: None,
+        }
+    }
+
+    /// Names the job in errors.
+    #[must_use]
+    pub fn for_job(mut self, job: &'a JobId) -> Self {
+        self.job = Some(job);
+        self
+    }
+
+    /// Adds a credential, sent only while the link stays on the API's own origin.
+    #[must_use]
+    pub fn with_secret_header(mut self, name: &'static str, value: &'a str) -> Self {
+        self.secret_headers.push((name, value));
+        self
+    }
+
+    /// Refuses a result of more than this many bytes.
+    #[must_use]
+    pub fn with_cap(mut self, bytes: u64) -> Self {
+        self.cap = bytes;
+        self
+    }
+
+    /// Refuses a result of another length.
+    #[must_use]
+    pub fn with_len(mut self, bytes: u64) -> Self {
+        self.len = Some(bytes);
+        self
+    }
+}
+
+/// Bytes on disk beside their place, complete as far as HTTP can tell, and removed when dropped.
+#[derive(Debug)]
+pub struct Fetched {
+    partial: Partial,
+    context: Context,
+}
+
+/// Bytes that passed the vendor's own check, and may get their final name.
+#[derive(Debug)]
+pub struct Verified {
+    file: NamedTempFile,
+    target: Target,
+    len: u64,
+    sha256: Option<[u8; 32]>,
+    context: Context,
+}
+
+/// A result at its final name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Saved {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub len: u64,
+    /// Its digest, where it is byte for byte what the vendor served.
+    pub sha256: Option<[u8; 32]>,
+}
+
+impl Transport {
+    /// Fetches a result into a file beside `target`, a piece at a time, resuming after breaks where the server allows.
+    ///
+    /// Harmless and free to repeat. At most five redirects are followed, never away from TLS.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the link is refused or expired: ask the vendor for a new one.
+    /// [`ErrorKind::TooLarge`] above the cap, [`ErrorKind::Local`] when the disk is the trouble.
+    pub async fn fetch(&self, fetch: Fetch<'_>, target: &Target) -> Result<Fetched, Error> {
+        let context = Context {
+            vendor: self.inner.vendor,
+            operation: fetch.operation,
+            job: fetch.job.cloned(),
+            redactor: self.inner.redactor.clone(),
+        };
+        let mut partial =
+            Partial::new(target).map_err(|cause| local(&context, target.path(), cause))?;
+        let clock = self.clock();
+        let mut repeats = 0;
+        loop {
+            let before = partial.len;
+            let error = match self.attempt(&fetch, &context, &mut partial).await {
+                Ok(()) => return Ok(Fetched { partial, context }),
+                Err(error) => error,
+            };
+            if partial.len > before {
+                repeats = 0;
+            }
+            let Some(pause) = verdict::harmless(&error, repeats) else {
+                return Err(error);
+            };
+            tracing::debug!(%error, bytes = partial.len, "the download broke off, going on");
+            clock
+                .sleep_until(clock.now() + pause.mul_f64(1.0 + fastrand::f64() / 4.0))
+                .await;
+            repeats += 1;
+        }
+    }
+
+    /// One request for what is missing.
+    async fn attempt(
+        &self,
+        fetch: &Fetch<'_>,
+        context: &Context,
+        partial: &mut Partial,
+    ) -> Result<(), Error> {
+        let mut response = self.open(fetch, context, partial.range()).await?;
+        let status = response.status().as_u16();
+        let path = partial.target.path().to_owned();
+        let disk = |cause| local(context, &path, cause);
+        if partial.continues_with(&response) {
+            tracing::debug!(from = partial.len, "resuming");
+        } else {
+            partial.restart(&response).await.map_err(disk)?;
+        }
+        let total = response.content_length().map(|rest| partial.len + rest);
+        for len in [total, fetch.len].into_iter().flatten() {
+            check_cap(fetch, context, len)?;
+        }
+        let copied = copy(fetch, context, &mut response, partial, status).await;
+        // Whatever arrived is kept for the next attempt, also when this one broke.
+        partial.file.flush().await.map_err(disk)?;
+        copied?;
+        match total
+            .into_iter()
+            .chain(fetch.len)
+            .find(|len| *len != partial.len)
+        {
+            None => Ok(()),
+            Some(len) => {
+                let message = format!("{} bytes came instead of {len}", partial.len);
+                // Complete by HTTP but not by the vendor's word: nothing to resume.
+                partial.validator = None;
+                Err(context
+                    .error(ErrorKind::Unavailable)
+                    .with_http_status(status)
+                    .with_message(message))
+            }
+        }
+    }
+
+    /// Asks for the result, following redirects within the rules.
+    async fn open(
+        &self,
+        fetch: &Fetch<'_>,
+        context: &Context,
+        range: Option<(String, HeaderValue)>,
+    ) -> Result<Response, Error> {
+        const REDIRECTS: u32 = 5;
+        let origin = self.origin();
+        let check = |link: &str| {
+            origin.check_link(link).map_err(|problem| {
+                context
+                    .error(ErrorKind::Refused)
+                    .with_message(format!("the result link is not followed: {problem}"))
+            })
+        };
+        let mut url = check(fetch.link)?;
+        for _ in 0..=REDIRECTS {
+            let mut request = self.inner.pooled.get(url.clone());
+            if origin.covers(&url) {
+                for (name, value) in &fetch.secret_headers {
+                    let mut value = HeaderValue::from_str(value).map_err(|cause| {
+                        context
+                            .error(ErrorKind::Input)
+                            .with_sent(Sent::No)
+                            .with_source(cause)
+                    })?;
+                    value.set_sensitive(true);
+                    request = request.header(*name, value);
+                }
+            }
+            if let Some((range, validator)) = range.clone() {
+                request = request.header(RANGE, range).header(IF_RANGE, validator);
+            }
+            tracing::debug!(host = url.host_str(), "fetching");
+            // The account's rate is that of the API; result hosts are elsewhere and have none.
+            let _permit = if origin.covers(&url) {
+                Some(self.inner.quota.acquire().await)
+            } else {
+                None
+            };
+            let response = request
+                .send()
+                .await
+                .map_err(|cause| context.failed_to_send(cause))?;
+            let status = response.status();
+            match response
+                .headers()
+                .get(LOCATION)
+                .and_then(|to| to.to_str().ok())
+            {
+                Some(location) if status.is_redirection() => {
+                    url = check(resolve(&url, location).as_str())?;
+                }
+                _ if status.is_success() => return Ok(response),
+                _ => return Err(self.refused(context, &response)),
+            }
+        }
+        Err(context
+            .error(ErrorKind::Refused)
+            .with_message(format!("more than {REDIRECTS} redirects")))
+    }
+
+    fn refused(&self, context: &Context, response: &Response) -> Error {
+        let (kind, message) = match response.status() {
+            StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::GONE => (
+                ErrorKind::NotFound,
+                "the result link is refused or has expired",
+            ),
+            StatusCode::TOO_MANY_REQUESTS => (
+                ErrorKind::RateLimited,
+                "the result host wants slower requests",
+            ),
+            status if status.is_server_error() => {
+                (ErrorKind::Unavailable, "the result host is in trouble")
+            }
+            _ => (ErrorKind::Refused, "the result host refused"),
+        };
+        let wait = retry_after(response.headers(), &**self.clock());
+        context
+            .error(kind)
+            .with_message(message)
+            .with_http_status(response.status().as_u16())
+            .with_wait(wait)
+    }
+}
+
+async fn copy(
+    fetch: &Fetch<'_>,
+    context: &Context,
+    response: &mut Response,
+    partial: &mut Partial,
+    status: u16,
+) -> Result<(), Error> {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|cause| context.lost_answer(status, cause))?
+    {
+        check_cap(fetch, context, partial.len + chunk.len() as u64)?;
+        partial
+            .file
+            .write_all(&chunk)
+            .await
+            .map_err(|cause| local(context, partial.target.path(), cause))?;
+        partial.digest.update(&chunk);
+        partial.len += chunk.len() as u64;
+    }
+    Ok(())
+}
+
+fn check_cap(fetch: &Fetch<'_>, context: &Context, len: u64) -> Result<(), Error> {
+    if len <= fetch.cap {
+        return Ok(());
+    }
+    Err(context
+        .error(ErrorKind::TooLarge)
+        .with_message(format!("the result is larger than {} bytes", fetch.cap)))
+}
+
+fn resolve(base: &Url, location: &str) -> String {
+    base.join(location)
+        .map_or_else(|_| location.to_owned(), String::from)
+}
+
+fn local(context: &Context, path: &Path, cause: io::Error) -> Error {
+    context
+        .error(ErrorKind::Local)
+        .with_message(format!("cannot write {}: {cause}", path.display()))
+        .with_advice("nothing appeared at the final name; fetch again once there is room")
+        .with_source(cause)
+}
+
+/// A result on its way.
+#[derive(Debug)]
+struct Partial {
+    target: Target,
+    name: NamedTempFile,
+    file: BufWriter<tokio::fs::File>,
+    digest: Sha256,
+    len: u64,
+    /// What says that a later piece belongs to the same bytes; without it, the next attempt begins anew.
+    validator: Option<HeaderValue>,
+}
+
+impl Partial {
+    fn new(target: &Target) -> io::Result<Self> {
+        let name = target.temporary()?;
+        let file = tokio::fs::File::from_std(name.as_file().try_clone()?);
+        Ok(Self {
+            target: target.clone(),
+            name,
+            file: BufWriter::with_capacity(256 * 1024, file),
+            digest: Sha256::new(),
+            len: 0,
+            validator: None,
+        })
+    }
+
+    /// The headers that ask for what is missing.
+    fn range(&self) -> Option<(String, HeaderValue)> {
+        let validator = self.validator.clone().filter(|_| self.len > 0)?;
+        Some((format!("bytes={}-", self.len), validator))
+    }
+
+    /// Whether the answer begins exactly where the file ends.
+    fn continues_with(&self, response: &Response) -> bool {
+        let start = format!("bytes {}-", self.len);
+        let range = response
+            .headers()
+            .get(CONTENT_RANGE)
+            .and_then(|range| range.to_str().ok());
+        self.len > 0
+            && response.status() == StatusCode::PARTIAL_CONTENT
+            && range.is_some_and(|range| range.starts_with(&start))
+    }
+
+    async fn restart(&mut self, response: &Response) -> io::Result<()> {
+        self.file.flush().await?;
+        let file = self.file.get_mut();
+        file.set_len(0).await?;
+        file.rewind().await?;
+        self.digest = Sha256::new();
+        self.len = 0;
+        // A weak tag may stand for other bytes of the same meaning, so it cannot join two halves.
+        let strong = response
+            .headers()
+            .get(ETAG)
+            .filter(|tag| !tag.as_bytes().starts_with(b"W/"));
+        self.validator = strong.or(response.headers().get(LAST_MODIFIED)).cloned();
+        Ok(())
+    }
+}
+
+impl Fetched {
+    /// The number of bytes.
+    pub fn size(&self) -> u64 {
+        self.partial.len
+    }
+
+    /// Lets `check` read the bytes from the beginning; only what it accepts can be saved.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Garbled`] with the words of `check`.
+    pub async fn verify<T: Send + 'static>(
+        self,
+        check: impl FnOnce(&mut File) -> Result<T, String> + Send + 'static,
+    ) -> Result<(Verified, T), Error> {
+        let Partial {
+            target,
+            mut name,
+            file,
+            digest,
+            len,
+            ..
+        } = self.partial;
+        drop(file);
+        let checked = on_disk(&self.context, target.path(), move || {
+            name.rewind()?;
+            let verdict = check(name.as_file_mut());
+            Ok((name, verdict))
+        });
+        let (file, verdict) = checked.await?;
+        let context = self.context;
+        let value =
+            verdict.map_err(|problem| context.error(ErrorKind::Garbled).with_message(problem))?;
+        Ok((
+            Verified {
+                file,
+                target,
+                len,
+                sha256: Some(digest.finalize().into()),
+                context,
+            },
+            value,
+        ))
+    }
+
+    /// Turns the bytes into others, such as the one text that the caller wants out of a result. `convert` reads the
+    /// first file, writes the second, and thereby verifies what it read.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Garbled`] with the words of `convert`.
+    pub async fn convert<T: Send + 'static>(
+        self,
+        convert: impl FnOnce(&mut File, &mut File) -> Result<T, String> + Send + 'static,
+    ) -> Result<(Verified, T), Error> {
+        let target = self.partial.target.clone();
+        let context = self.context.clone();
+        let fresh = target
+            .temporary()
+            .map_err(|cause| local(&context, target.path(), cause))?;
+        let mut writer = fresh
+            .as_file()
+            .try_clone()
+            .map_err(|cause| local(&context, target.path(), cause))?;
+        let (_, value) = self.verify(move |file| convert(file, &mut writer)).await?;
+        let len = fresh
+            .as_file()
+            .metadata()
+            .map_err(|cause| local(&context, target.path(), cause))?
+            .len();
+        Ok((
+            Verified {
+                file: fresh,
+                target,
+                len,
+                sha256: None,
+                context,
+            },
+            value,
+        ))
+    }
+}
+
+impl Verified {
+    /// Flushes the bytes to the disk and gives them their final name. Never replaces anything.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Local`] when something has appeared at that name since it was checked, or the disk is in trouble.
+    pub async fn save(self) -> Result<Saved, Error> {
+        let Self {
+            file,
+            target,
+            len,
+            sha256,
+            context,
+        } = self;
+        let path = target.path().to_owned();
+        on_disk(&context, &path.clone(), move || {
+            file.as_file().sync_all()?;
+            file.persist_noclobber(target.path())
+                .map_err(|refused| refused.error)?;
+            target.sync_folder()?;
+            Ok(Saved { path, len, sha256 })
+        })
+        .await
+    }
+
+    /// The bytes as an unnamed file, for a caller that passes them on instead of keeping them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Local`] when the file cannot be read again.
+    pub fn into_file(mut self) -> Result<File, Error> {
+        let rewound = self
+            .file
+            .rewind()
+            .and_then(|()| self.file.as_file().try_clone());
+        rewound.map_err(|cause| local(&self.context, self.target.path(), cause))
+    }
+}
+
+/// Runs blocking work on files where it does not hold up the runtime.
+async fn on_disk<T: Send + 'static>(
+    context: &Context,
+    path: &Path,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work)
+        .await
+        .map_err(io::Error::other);
+    done.flatten().map_err(|cause| local(context, path, cause))
+}

@@ -1,0 +1,19 @@
+//! The request layer that vendor crates share.
+//!
+//! One [`Transport`] for each vendor account: it knows the API's [`Origin`], holds the quota, caps what it reads, says
+//! of every failure whether the vendor may have acted, and never lets a credential reach another origin. A
+//! [`Fetch`] brings a result to disk in three steps that cannot be taken in another order: [`Fetched`] bytes are
+//! verified, and only [`Verified`] ones can be saved under their final name.
+
+mod body;
+mod download;
+mod origin;
+mod redact;
+mod target;
+mod transport;
+
+pub use self::body::{Body, Document, Form};
+pub use self::download::{Fetch, Fetched, Saved, Verified};
+pub use self::origin::{InvalidAddress, Origin};
+pub use self::target::Target;
+pub use self::transport::{Answer, Request, Transport, TransportBuilder};

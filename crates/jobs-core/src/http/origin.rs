@@ -1,0 +1,229 @@
+//! Which addresses may be talked to, and what may be told to them.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+/// The base address of a vendor's API: `https`, or plain `http` on loopback.
+///
+/// It is the only origin that ever receives credentials.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(Url);
+
+/// Why an address is not used. Nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvalidAddress {
+    /// Not an absolute address.
+    #[error("{0:?} is not an address such as https://api.example.com")]
+    Malformed(Box<str>),
+    /// Plain text over a network.
+    #[error("{0:?} is neither https nor http on this machine itself")]
+    PlainText(Box<str>),
+    /// A user name or password in the address would end up in logs.
+    #[error("the address holds a user name or a password")]
+    Credentials,
+    /// A result link into a private network, while the API is a public one.
+    #[error("the link points to the private address {0}")]
+    Private(Box<str>),
+}
+
+impl Origin {
+    /// Reads a base address. A path is kept as a prefix, a query or fragment is not.
+    ///
+    /// # Errors
+    /// [`InvalidAddress`] when it is malformed, plain HTTP to another machine, or holds credentials.
+    pub fn parse(text: &str) -> Result<Self, InvalidAddress> {
+        let mut url = parse(text)?;
+        url.set_query(None);
+        url.set_fragment(None);
+        if url.scheme() == "http" && !is_loopback(&url) {
+            return Err(InvalidAddress::PlainText(text.into()));
+        }
+        Ok(Self(url))
+    }
+
+    /// Whether it is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.0)
+    }
+
+    /// The host and, where it is not the usual one, the port: the value of the `Host` header.
+    pub fn host(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        self.0
+            .port()
+            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// The path prefix, without a slash at its end.
+    pub fn prefix(&self) -> &str {
+        self.0.path().trim_end_matches('/')
+    }
+
+    /// The address below this base whose path is `segments`, each escaped so that it cannot leave its place.
+    pub(crate) fn join(&self, segments: &[&str]) -> Url {
+        let mut url = self.0.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        url
+    }
+
+    /// Checks a link that the vendor gave for a result.
+    ///
+    /// # Errors
+    /// [`InvalidAddress`] when following it would leave TLS, or reach into a private network from a public vendor.
+    pub(crate) fn check_link(&self, link: &str) -> Result<Url, InvalidAddress> {
+        let url = parse(link)?;
+        if is_private(&url) && !is_private(&self.0) {
+            return Err(InvalidAddress::Private(
+                url.host_str().unwrap_or_default().into(),
+            ));
+        }
+        if url.scheme() == "http" && !(is_loopback(&url) && self.0.scheme() == "http") {
+            return Err(InvalidAddress::PlainText(
+                url.origin().ascii_serialization().into(),
+            ));
+        }
+        Ok(url)
+    }
+
+    /// Whether `url` has the scheme, host and port of this base, so that credentials may go there.
+    pub(crate) fn covers(&self, url: &Url) -> bool {
+        self.0.origin() == url.origin()
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+fn parse(text: &str) -> Result<Url, InvalidAddress> {
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
+    let url = url.ok_or_else(|| {
+        InvalidAddress::Malformed(
+            text.split(['?', '#', '@'])
+                .next()
+                .unwrap_or_default()
+                .into(),
+        )
+    })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(InvalidAddress::Credentials);
+    }
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
+        None => false,
+    }
+}
+
+fn is_private(url: &Url) -> bool {
+    let ip = match url.host() {
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
+        Some(Host::Ipv6(ip)) => ip.to_canonical(),
+        _ => return is_loopback(url),
+    };
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            let carrier_grade = a == 100 && (64..128).contains(&b);
+            ip.is_private()
+                || ip.is_loopback()
+                || ip.is_link_local()
+                || ip.is_unspecified()
+                || carrier_grade
+        }
+        IpAddr::V6(ip) => {
+            ip.is_loopback()
+                || ip.is_unspecified()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_this_machine_only() {
+        for good in [
+            "https://api.textin.com",
+            "http://127.0.0.1:80",
+            "http://localhost:1",
+            "http://[::1]:8080/api/",
+        ] {
+            assert!(Origin::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://api.textin.com",
+            "http://localhost.evil.com",
+            "http://10.0.0.1",
+            "ftp://127.0.0.1",
+            "api.textin.com",
+            "",
+        ] {
+            assert!(Origin::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(
+            Origin::parse("https://u:p@h"),
+            Err(InvalidAddress::Credentials)
+        );
+    }
+
+    #[test]
+    fn an_id_cannot_leave_its_place_in_the_path() {
+        let origin = Origin::parse("https://ppj.io/api/").unwrap();
+        assert_eq!(
+            origin.join(&["jobs", "a/b?c#d%2e"]).as_str(),
+            "https://ppj.io/api/jobs/a%2Fb%3Fc%23d%252e"
+        );
+        assert_eq!(
+            Origin::parse("https://h").unwrap().join(&[]).as_str(),
+            "https://h/"
+        );
+    }
+
+    #[test]
+    fn links_neither_leave_tls_nor_reach_inside() {
+        let public = Origin::parse("https://api.textin.com").unwrap();
+        assert!(
+            public
+                .check_link("https://web-api.textin.com/file/x?sig=1")
+                .is_ok()
+        );
+        for bad in [
+            "http://web-api.textin.com/x",
+            "https://192.168.0.1/x",
+            "https://[::ffff:10.0.0.1]/",
+            "http://127.0.0.1/x",
+            "https://169.254.169.254/",
+            "file:///etc/passwd",
+        ] {
+            assert!(public.check_link(bad).is_err(), "{bad}");
+        }
+        let simulator = Origin::parse("http://127.0.0.1:9000").unwrap();
+        assert!(simulator.check_link("http://127.0.0.1:9001/x").is_ok());
+        assert!(simulator.check_link("http://10.0.0.1/x").is_err());
+    }
+
+    #[test]
+    fn another_port_is_another_origin() {
+        let origin = Origin::parse("http://127.0.0.1:9000").unwrap();
+        assert!(origin.covers(&Url::parse("http://127.0.0.1:9000/x").unwrap()));
+        assert!(!origin.covers(&Url::parse("http://127.0.0.1:9001/x").unwrap()));
+    }
+}

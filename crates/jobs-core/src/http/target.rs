@@ -1,0 +1,101 @@
+//! The place of a result on disk, checked before anything is sent.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// A file name at which a result can appear: nothing is there, and its folder can be written to.
+///
+/// Make it before the paid call, so that no money is spent on a result that cannot be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    path: PathBuf,
+    folder: PathBuf,
+}
+
+impl Target {
+    /// Checks the place by making a file beside it and removing it again.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] when something is there, and whatever keeps a file from being made.
+    pub fn new(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        if path.file_name().is_none() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not the name of a file",
+            ));
+        }
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        if fs::symlink_metadata(&path).is_ok() {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "there is something already, and it is not overwritten",
+            ));
+        }
+        let target = Self { path, folder };
+        target.temporary()?.close()?;
+        Ok(target)
+    }
+
+    /// The final name.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// An empty file beside the final name, removed when dropped.
+    pub(crate) fn temporary(&self) -> io::Result<NamedTempFile> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".docjobs-").suffix(".part");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            // What a shell's redirection would give; the process's mask applies.
+            builder.permissions(fs::Permissions::from_mode(0o666));
+        }
+        builder.tempfile_in(&self.folder)
+    }
+
+    /// Makes the folder's entry for a new file survive a power cut.
+    pub(crate) fn sync_folder(&self) -> io::Result<()> {
+        if cfg!(unix) {
+            File::open(&self.folder)?.sync_all()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_that_cannot_hold_a_result_are_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        fs::write(&taken, "precious").unwrap();
+        for (path, kind) in [
+            (taken.clone(), io::ErrorKind::AlreadyExists),
+            (folder.path().to_owned(), io::ErrorKind::AlreadyExists),
+            (folder.path().join("missing/x"), io::ErrorKind::NotFound),
+            (taken.join("x"), io::ErrorKind::NotADirectory),
+            (PathBuf::from("/"), io::ErrorKind::InvalidInput),
+        ] {
+            assert_eq!(Target::new(&path).unwrap_err().kind(), kind, "{path:?}");
+        }
+        assert_eq!(fs::read(&taken).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn checking_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        Target::new(folder.path().join("out.md")).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

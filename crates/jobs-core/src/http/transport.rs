@@ -1,0 +1,534 @@
+//! Sends one request and says what came of it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Error, ErrorKind, Sent};
+use crate::http::body::Body;
+use crate::http::origin::Origin;
+use crate::http::redact::Redactor;
+use crate::id::JobId;
+use crate::quota::Quota;
+use crate::secret::Secret;
+
+/// The connection to one vendor account. Clones share it.
+#[derive(Clone)]
+pub struct Transport {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) vendor: &'static str,
+    pub(crate) origin: Origin,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) redactor: Redactor,
+    /// For whatever may be repeated: keeps connections open between requests.
+    pub(crate) pooled: reqwest::Client,
+    /// For what costs money: a new connection each time. On a kept one the vendor may hang up just as the request goes
+    /// out, and nobody could say whether it was taken.
+    fresh: reqwest::Client,
+    pub(crate) quota: Quota,
+    body_cap: u64,
+}
+
+/// Settings of a [`Transport`].
+pub struct TransportBuilder {
+    vendor: &'static str,
+    origin: Origin,
+    clock: Arc<dyn Clock>,
+    quota: Option<Quota>,
+    secrets: Vec<Secret>,
+    body_cap: u64,
+    configure: Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>,
+}
+
+impl TransportBuilder {
+    /// A transport to `vendor`'s API at `origin`: the system's clock, no quota, answers up to 16 MiB.
+    pub fn new(vendor: &'static str, origin: Origin) -> Self {
+        Self {
+            vendor,
+            origin,
+            clock: SystemClock::shared(),
+            quota: None,
+            secrets: Vec::new(),
+            body_cap: 16 << 20,
+            configure: Arc::new(|client| client),
+        }
+    }
+
+    /// Uses this clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Draws every request on this quota, unless the request names another.
+    #[must_use]
+    pub fn with_quota(mut self, quota: Quota) -> Self {
+        self.quota = Some(quota);
+        self
+    }
+
+    /// Keeps these out of every error.
+    #[must_use]
+    pub fn with_secrets(mut self, secrets: impl IntoIterator<Item = Secret>) -> Self {
+        self.secrets.extend(secrets);
+        self
+    }
+
+    /// Reads at most this much of an answer into memory; downloads have a cap of their own.
+    #[must_use]
+    pub fn with_body_cap(mut self, bytes: u64) -> Self {
+        self.body_cap = bytes;
+        self
+    }
+
+    /// Lets the caller set proxies, roots or time-outs on the HTTP client.
+    ///
+    /// A builder, not a finished client: redirects and repetitions are switched off after it, because a client that
+    /// follows redirects carries credential headers to other hosts, and one that repeats buys twice.
+    #[must_use]
+    pub fn with_http_client(
+        mut self,
+        configure: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
+    ) -> Self {
+        self.configure = Arc::new(configure);
+        self
+    }
+
+    /// Builds it. Sends nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Local`] when the TLS library or a proxy setting is unusable.
+    pub fn build(self) -> Result<Transport, Error> {
+        let client = |change: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder| {
+            let mut builder = reqwest::Client::builder()
+                .user_agent(concat!("docjobs/", env!("CARGO_PKG_VERSION")))
+                .connect_timeout(CONNECT_TIMEOUT)
+                .http1_only();
+            if self.origin.is_loopback() {
+                // Plain HTTP is for this machine; a proxy elsewhere would see the credentials.
+                builder = builder.no_proxy();
+            }
+            change((self.configure)(builder))
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .build()
+                .map_err(|cause| {
+                    Error::local(
+                        self.vendor,
+                        "configure",
+                        "the HTTP client cannot be built",
+                        cause,
+                    )
+                })
+        };
+        Ok(Transport {
+            inner: Arc::new(Inner {
+                pooled: client(|builder| builder.read_timeout(IDLE_TIMEOUT))?,
+                fresh: client(|builder| builder.pool_max_idle_per_host(0))?,
+                quota: self
+                    .quota
+                    .unwrap_or_else(|| Quota::new(Arc::clone(&self.clock), &[])),
+                vendor: self.vendor,
+                redactor: Redactor::new(self.secrets),
+                origin: self.origin,
+                clock: self.clock,
+                body_cap: self.body_cap,
+            }),
+        })
+    }
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// One request to the API origin.
+#[derive(Debug)]
+pub struct Request {
+    operation: &'static str,
+    method: reqwest::Method,
+    path: Vec<String>,
+    query: Vec<(String, String)>,
+    headers: HeaderMap,
+    invalid_header: Option<&'static str>,
+    body: Body,
+    job: Option<JobId>,
+    quota: Option<Quota>,
+    timeout: Duration,
+    is_paid: bool,
+}
+
+impl Request {
+    /// A GET of `path`, segment by segment below the API's base. Errors call it `operation`.
+    pub fn get(operation: &'static str, path: &[&str]) -> Self {
+        Self::new(operation, reqwest::Method::GET, path)
+    }
+
+    /// A POST to `path`.
+    pub fn post(operation: &'static str, path: &[&str]) -> Self {
+        Self::new(operation, reqwest::Method::POST, path)
+    }
+
+    fn new(operation: &'static str, method: reqwest::Method, path: &[&str]) -> Self {
+        Self {
+            operation,
+            method,
+            path: path.iter().map(|segment| (*segment).to_owned()).collect(),
+            query: Vec::new(),
+            headers: HeaderMap::new(),
+            invalid_header: None,
+            body: Body::Empty,
+            job: None,
+            quota: None,
+            timeout: TIMEOUT,
+            is_paid: false,
+        }
+    }
+
+    /// Adds a query parameter, escaped as needed.
+    #[must_use]
+    pub fn with_query(mut self, name: &str, value: &str) -> Self {
+        self.query.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
+        match HeaderValue::from_str(value) {
+            Ok(value) => drop(self.headers.insert(HeaderName::from_static(name), value)),
+            Err(_) => self.invalid_header = Some(name),
+        }
+        self
+    }
+
+    /// Adds a header that holds a credential.
+    #[must_use]
+    pub fn with_secret_header(mut self, name: &'static str, value: &str) -> Self {
+        match HeaderValue::from_str(value) {
+            Ok(mut value) => {
+                value.set_sensitive(true);
+                self.headers.insert(HeaderName::from_static(name), value);
+            }
+            Err(_) => self.invalid_header = Some(name),
+        }
+        self
+    }
+
+    /// Sets the body.
+    #[must_use]
+    pub fn with_body(mut self, body: Body) -> Self {
+        self.body = body;
+        self
+    }
+
+    /// Names the job in errors.
+    #[must_use]
+    pub fn for_job(mut self, job: &JobId) -> Self {
+        self.job = Some(job.clone());
+        self
+    }
+
+    /// Draws on this quota instead of the transport's.
+    #[must_use]
+    pub fn with_quota(mut self, quota: Quota) -> Self {
+        self.quota = Some(quota);
+        self
+    }
+
+    /// Gives up after this time, from the first byte sent to the last one received; half a minute unless set.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Marks a request that costs money: it gets a connection of its own.
+    #[must_use]
+    pub fn paid(mut self) -> Self {
+        self.is_paid = true;
+        self
+    }
+}
+
+impl Transport {
+    /// The API's base.
+    pub fn origin(&self) -> &Origin {
+        &self.inner.origin
+    }
+
+    /// The clock in use.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// Waits for the quota, sends `request` once, and reads the answer.
+    ///
+    /// Any HTTP status is an answer; only the vendor's envelope knows what it means.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unreachable`] (nothing was sent), [`ErrorKind::TimedOut`] or [`ErrorKind::Unavailable`] (it may have
+    /// been acted upon), [`ErrorKind::TooLarge`] for an answer above the cap.
+    pub async fn send(&self, request: Request) -> Result<Answer, Error> {
+        let Inner {
+            vendor,
+            origin,
+            pooled,
+            fresh,
+            ..
+        } = &*self.inner;
+        let context = Context {
+            vendor,
+            operation: request.operation,
+            job: request.job,
+            redactor: self.inner.redactor.clone(),
+        };
+        if let Some(name) = request.invalid_header {
+            return Err(context
+                .error(ErrorKind::Input)
+                .with_sent(Sent::No)
+                .with_message(format!(
+                    "the value of header {name} has a character that headers cannot hold"
+                )));
+        }
+        let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+        let mut url = origin.join(&path);
+        if !request.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(&request.query);
+        }
+        let client = if request.is_paid { fresh } else { pooled };
+        let builder = client
+            .request(request.method, url)
+            .headers(request.headers)
+            .timeout(request.timeout);
+        let builder = match request.body {
+            Body::Empty => builder,
+            Body::Bytes {
+                content_type,
+                bytes,
+            } => builder
+                .header(reqwest::header::CONTENT_TYPE, content_type)
+                .body(bytes),
+            Body::Form(form) => builder.multipart(form.0),
+        };
+        let quota = request.quota.as_ref().unwrap_or(&self.inner.quota);
+        let _permit = quota.acquire().await;
+        tracing::debug!(
+            vendor,
+            operation = context.operation,
+            job = context.job.as_ref().map(JobId::as_str),
+            "sending"
+        );
+        let mut response = builder
+            .send()
+            .await
+            .map_err(|cause| context.failed_to_send(cause))?;
+        let status = response.status().as_u16();
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|cause| context.lost_answer(status, cause))?
+        {
+            if (body.len() + chunk.len()) as u64 > self.inner.body_cap {
+                let error = context
+                    .error(ErrorKind::TooLarge)
+                    .with_sent(Sent::Maybe)
+                    .with_http_status(status);
+                return Err(error.with_message(format!(
+                    "the answer is larger than {} bytes",
+                    self.inner.body_cap
+                )));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let headers = std::mem::take(response.headers_mut());
+        let wait = retry_after(&headers, &*self.inner.clock);
+        tracing::debug!(
+            vendor,
+            operation = context.operation,
+            status,
+            bytes = body.len(),
+            "answered"
+        );
+        Ok(Answer {
+            status,
+            headers,
+            wait,
+            body: body.freeze(),
+            context,
+        })
+    }
+}
+
+/// What is known of a request in every error about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) vendor: &'static str,
+    pub(crate) operation: &'static str,
+    pub(crate) job: Option<JobId>,
+    pub(crate) redactor: Redactor,
+}
+
+impl Context {
+    pub(crate) fn error(&self, kind: ErrorKind) -> Error {
+        let error = Error::new(kind, self.vendor, self.operation).with_sent(Sent::Yes);
+        match &self.job {
+            Some(job) => error.with_job(job.clone()),
+            None => error,
+        }
+    }
+
+    /// No answer began. Without a connection nothing can have been acted upon; with one, nobody knows.
+    pub(crate) fn failed_to_send(&self, cause: reqwest::Error) -> Error {
+        let cause = cause.without_url();
+        if cause.is_builder() {
+            let error = self
+                .error(ErrorKind::Input)
+                .with_sent(Sent::No)
+                .with_message("the request cannot be built");
+            return error.with_source(cause);
+        }
+        if cause.is_connect() {
+            let error = self
+                .error(ErrorKind::Unreachable)
+                .with_sent(Sent::No)
+                .with_message("no connection");
+            return error
+                .with_source(cause)
+                .with_advice("nothing was sent: check the address and the network");
+        }
+        let kind = if cause.is_timeout() {
+            ErrorKind::TimedOut
+        } else {
+            ErrorKind::Unavailable
+        };
+        let error = self
+            .error(kind)
+            .with_sent(Sent::Maybe)
+            .with_message("the connection broke before an answer");
+        error.with_source(cause)
+    }
+
+    /// An answer began and broke off.
+    pub(crate) fn lost_answer(&self, status: u16, cause: reqwest::Error) -> Error {
+        let cause = cause.without_url();
+        let kind = if cause.is_timeout() {
+            ErrorKind::TimedOut
+        } else {
+            ErrorKind::Unavailable
+        };
+        let error = self
+            .error(kind)
+            .with_sent(Sent::Maybe)
+            .with_http_status(status);
+        error
+            .with_message("the answer broke off")
+            .with_source(cause)
+    }
+}
+
+/// An answer of any HTTP status.
+#[derive(Debug)]
+pub struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    wait: Option<Duration>,
+    body: Bytes,
+    context: Context,
+}
+
+impl Answer {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// A header, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// An error of `kind` about this answer, which can be believed unless [`Error::with_sent`] says otherwise.
+    pub fn error(&self, kind: ErrorKind) -> Error {
+        self.context
+            .error(kind)
+            .with_http_status(self.status)
+            .with_wait(self.wait)
+    }
+
+    /// A message of the vendor, cleaned of credentials.
+    pub fn clean(&self, message: &str) -> String {
+        self.context.redactor.clean(message)
+    }
+
+    /// The error for a body that is not what the vendor documents. It does not tell whether the work was begun.
+    pub fn garbled(&self, problem: &str) -> Error {
+        self.error(ErrorKind::Garbled)
+            .with_sent(Sent::Maybe)
+            .with_message(problem)
+            .with_excerpt(self.context.redactor.excerpt(&self.body))
+    }
+
+    /// The error for a status other than success, by what HTTP says about it; `None` for 2xx.
+    ///
+    /// A gateway's 5xx does not tell whether the work was begun.
+    pub fn http_failure(&self) -> Option<Error> {
+        let (kind, sent) = match self.status {
+            200..=299 => return None,
+            400 | 413 | 414 | 415 | 422 => (ErrorKind::Input, Sent::Yes),
+            401 | 403 => (ErrorKind::Credentials, Sent::Yes),
+            402 => (ErrorKind::Exhausted, Sent::Yes),
+            404 | 410 => (ErrorKind::NotFound, Sent::Yes),
+            429 => (ErrorKind::RateLimited, Sent::Yes),
+            408 | 425 | 500..=599 => (ErrorKind::Unavailable, Sent::Maybe),
+            _ => (ErrorKind::Refused, Sent::Yes),
+        };
+        Some(
+            self.error(kind)
+                .with_sent(sent)
+                .with_excerpt(self.context.redactor.excerpt(&self.body)),
+        )
+    }
+}
+
+/// The header as a duration from now; it comes in seconds or as a date.
+pub(crate) fn retry_after(headers: &HeaderMap, clock: &dyn Clock) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date: std::time::SystemTime = chrono::DateTime::parse_from_rfc2822(text).ok()?.into();
+    Some(date.duration_since(clock.wall()).unwrap_or_default())
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport")
+            .field("vendor", &self.inner.vendor)
+            .field("origin", &self.inner.origin)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TransportBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportBuilder")
+            .field("vendor", &self.vendor)
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
+}

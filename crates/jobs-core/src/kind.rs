@@ -1,0 +1,79 @@
+//! The one trait that a vendor implements.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Sent};
+use crate::facts::Facts;
+use crate::id::{Account, JobId};
+use crate::status::Snapshot;
+
+/// One kind of job at one vendor.
+///
+/// Object-safe and batch first: a look is always at several jobs, and each gets an answer of its own.
+#[async_trait]
+pub trait JobKind: Debug + Send + Sync {
+    /// What a finished job gives. Small: a link or an id, never a document.
+    type Output: Send + 'static;
+
+    /// The vendor, by the name of its crate: lower-case letters, digits, hyphens; at most 20.
+    fn vendor(&self) -> &'static str;
+
+    /// The kind among those of the vendor, in the same alphabet. It is part of tickets, so it never changes.
+    fn name(&self) -> &'static str;
+
+    /// The account whose jobs these are.
+    fn account(&self) -> Account;
+
+    /// What is known of this kind.
+    fn facts(&self) -> &Facts;
+
+    /// The clock by which its jobs are waited for.
+    fn clock(&self) -> &Arc<dyn Clock>;
+
+    /// Looks once at each of `ids`, at most [`Facts::batch`] of them, in as few requests as the vendor allows.
+    ///
+    /// Does not repeat anything by itself and may be dropped at any await. Start from [`Looks::of`], which holds a
+    /// failed look for every id: one that the vendor did not mention then stays just that, never a result.
+    async fn observe(&self, ids: &[JobId]) -> Looks<Self::Output>;
+}
+
+/// The outcome of one look at one job.
+pub type Look<O> = Result<Snapshot<O>, Error>;
+
+/// One outcome for each id that was asked for, in that order.
+#[derive(Debug)]
+pub struct Looks<O>(Box<[Look<O>]>);
+
+impl<O> Looks<O> {
+    /// No answer yet for any of `ids`: each is a failed look until [`set`](Self::set).
+    pub fn of(vendor: &'static str, ids: &[JobId]) -> Self {
+        let unmentioned = |id: &JobId| {
+            Err(Error::new(ErrorKind::Garbled, vendor, "look")
+                .with_job(id.clone())
+                .with_sent(Sent::Yes)
+                .with_message("the answer does not mention the job"))
+        };
+        Self(ids.iter().map(unmentioned).collect())
+    }
+
+    /// The same failure for all of `ids`.
+    pub fn failed(ids: &[JobId], error: &Error) -> Self {
+        Self(ids.iter().map(|_| Err(error.clone())).collect())
+    }
+
+    /// Puts the answer for the id at `place`; ignored when there is no such place.
+    pub fn set(&mut self, place: usize, look: Look<O>) {
+        if let Some(slot) = self.0.get_mut(place) {
+            *slot = look;
+        }
+    }
+
+    /// The outcomes in the order of the ids.
+    pub fn into_vec(self) -> Vec<Look<O>> {
+        self.0.into_vec()
+    }
+}

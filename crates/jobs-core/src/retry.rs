@@ -1,0 +1,123 @@
+//! Repeats requests as far as a [`verdict`] allows.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::verdict::{self, Paid};
+
+/// Why a call that costs money brought nothing.
+#[derive(Debug, Clone)]
+pub enum NotTaken {
+    /// The vendor did not take it; nothing was charged.
+    Refused(Error),
+    /// It may have been taken and charged.
+    Unknown(Error),
+}
+
+/// Makes a call that costs money, repeating it only where no work can have begun.
+///
+/// # Errors
+/// [`NotTaken`], which says whether money may have been spent.
+pub async fn paid<T>(
+    clock: &dyn Clock,
+    call: impl AsyncFn() -> Result<T, Error>,
+) -> Result<T, NotTaken> {
+    let mut repeats = 0;
+    loop {
+        let error = match call().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        match verdict::paid(&error, repeats) {
+            Paid::Repeat(pause) => {
+                tracing::debug!(%error, ?pause, "nothing was begun, trying again");
+                clock.sleep_until(clock.now() + lengthened(pause)).await;
+                repeats += 1;
+            }
+            Paid::Refused => return Err(NotTaken::Refused(error)),
+            Paid::Unknown => return Err(NotTaken::Unknown(error)),
+        }
+    }
+}
+
+/// Makes a harmless call, repeating it while the trouble is transient.
+///
+/// # Errors
+/// The error of the last try.
+pub async fn harmless<T>(
+    clock: &dyn Clock,
+    call: impl AsyncFn() -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut repeats = 0;
+    loop {
+        let error = match call().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let Some(pause) = verdict::harmless(&error, repeats) else {
+            return Err(error);
+        };
+        tracing::debug!(%error, ?pause, "trying again");
+        clock.sleep_until(clock.now() + lengthened(pause)).await;
+        repeats += 1;
+    }
+}
+
+/// Up to a quarter longer, never shorter than what the vendor asked for: clients that failed together come back apart.
+fn lengthened(pause: Duration) -> Duration {
+    pause.mul_f64(1.0 + fastrand::f64() / 4.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::error::{ErrorKind, Refusal, Sent};
+    use crate::testing::ManualClock;
+
+    async fn tries_of_a_paid_call(error: Error) -> (u32, NotTaken) {
+        let (clock, tries) = (ManualClock::new(), AtomicU32::new(0));
+        let call = paid(&clock, async || {
+            tries.fetch_add(1, Ordering::Relaxed);
+            Err::<(), _>(error.clone())
+        });
+        let outcome = clock.run(call).await.unwrap_err();
+        (tries.load(Ordering::Relaxed), outcome)
+    }
+
+    #[tokio::test]
+    async fn a_lost_answer_is_never_asked_for_again() {
+        let lost = Error::new(ErrorKind::TimedOut, "v", "submit").with_sent(Sent::Maybe);
+        let (tries, outcome) = tries_of_a_paid_call(lost).await;
+        assert_eq!(tries, 1);
+        assert!(matches!(outcome, NotTaken::Unknown(_)));
+    }
+
+    #[tokio::test]
+    async fn a_refusal_before_work_is_repeated_as_often_as_listed() {
+        let refusal = Refusal::BeforeWork {
+            wait: Duration::from_secs(3),
+            times: 2,
+        };
+        let busy = Error::new(ErrorKind::RateLimited, "v", "submit")
+            .with_sent(Sent::Yes)
+            .with_refusal(refusal);
+        let (tries, outcome) = tries_of_a_paid_call(busy).await;
+        assert_eq!(tries, 3);
+        assert!(matches!(outcome, NotTaken::Refused(_)));
+    }
+
+    #[tokio::test]
+    async fn an_old_error_is_not_raised_after_a_later_success() {
+        let (clock, tries) = (ManualClock::new(), AtomicU32::new(0));
+        let call = harmless(&clock, async || {
+            match tries.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(Error::new(ErrorKind::Unavailable, "v", "list")),
+                n => Ok(n),
+            }
+        });
+        assert_eq!(clock.run(call).await.unwrap(), 1);
+    }
+}

@@ -1,0 +1,13 @@
+//! Time moved by hand, a scripted kind, and the contract that every kind must keep.
+//!
+//! A vendor crate tests its kind by writing one [`Subject`]: how its vendor would say each [`Beat`], in raw bytes.
+//! [`contract::all`] does the rest.
+
+mod clock;
+pub mod contract;
+mod script;
+mod scripted;
+
+pub use self::clock::ManualClock;
+pub use self::script::{Asked, Beat, Odd, Play, Stage, Subject};
+pub use self::scripted::{Scripted, ScriptedSubject};

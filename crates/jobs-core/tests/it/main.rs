@@ -1,0 +1,10 @@
+//! Tests of `jobs-core` from outside.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod traps;
