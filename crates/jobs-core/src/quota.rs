@@ -33,8 +33,28 @@ pub struct Quota {
 
 #[derive(Debug)]
 struct Places {
+    limit: usize,
     per: Duration,
+    /// Only those that were ever taken, so that a generous limit costs no memory.
     places: Vec<Place>,
+}
+
+impl Places {
+    /// The place that is free first, and since when.
+    fn earliest(&self, now: Moment) -> (usize, Moment) {
+        let taken = self
+            .places
+            .iter()
+            .enumerate()
+            .min_by_key(|(_, place)| place.free_at);
+        match taken.map(|(at, place)| (at, place.free_at)) {
+            Some((_, free_at)) if free_at > now && self.places.len() < self.limit => {
+                (self.places.len(), Moment::START)
+            }
+            Some(earliest) => earliest,
+            None => (0, Moment::START),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,14 +76,9 @@ impl Quota {
     /// A quota of these windows, all of which must allow a request; none means no limit.
     pub fn new(clock: Arc<dyn Clock>, windows: &[Window]) -> Self {
         let places = |window: &Window| Places {
+            limit: usize::try_from(window.limit.get()).unwrap_or(usize::MAX),
             per: window.per,
-            places: vec![
-                Place {
-                    free_at: Moment::START,
-                    taken: 0
-                };
-                window.limit.get() as usize
-            ],
+            places: Vec::new(),
         };
         Self {
             clock,
@@ -91,15 +106,8 @@ impl Quota {
     pub fn try_acquire(&self) -> Result<Permit, Moment> {
         let now = self.clock.now();
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let earliest = |window: &Places| {
-            window
-                .places
-                .iter()
-                .enumerate()
-                .min_by_key(|(_, place)| place.free_at)
-                .map(|(at, place)| (at, place.free_at))
-        };
-        let places: Vec<(usize, Moment)> = windows.iter().filter_map(earliest).collect();
+        let places: Vec<(usize, Moment)> =
+            windows.iter().map(|window| window.earliest(now)).collect();
         if let Some(free_at) = places.iter().map(|(_, free_at)| *free_at).max()
             && free_at > now
         {
@@ -107,9 +115,14 @@ impl Quota {
         }
         let mut taken = Vec::with_capacity(places.len());
         for (window, (at, _)) in windows.iter_mut().zip(places) {
-            let longest = window.per * 2;
+            if at == window.places.len() {
+                window.places.push(Place {
+                    free_at: now,
+                    taken: 0,
+                });
+            }
             if let Some(place) = window.places.get_mut(at) {
-                place.free_at = now + longest;
+                place.free_at = now + window.per * 2;
                 place.taken += 1;
                 taken.push((at, place.taken));
             }

@@ -1,1 +1,30 @@
-//! TextIn xParse: parse documents to Markdown and typed elements
+#![doc = include_str!("../README.md")]
+
+mod auth;
+mod callback;
+mod client;
+mod code;
+mod envelope;
+mod generated;
+mod job;
+mod request;
+mod result;
+
+/// The types of the vendor's JSON: request options, and the parsed document.
+pub mod types {
+    pub use crate::generated::types::{
+        Capabilities, CellSourceRegion, CharDetail, DataSource, DocumentConfig, DocumentMetadata,
+        Element, ElementMergeMode, ElementMetadata, ElementType, Engine, EngineConfig,
+        EngineParams, Export, ExportConfig, ExportFile, ExportFormat, ExportMode, ExportRequest,
+        ExportScope, ExportSheetMode, ExportStatus, ImageData, ImageOutputType, InlineObject,
+        InlineObjectMetadata, Page, ParseConfig, ParseMode, ParseResult, Recognition,
+        RecognitionCandidate, RecordLocator, Scope, SecretText, Summary, TableCell, TableLayout,
+        TableSourceRegion, TableStructure, TableView, TextSourceRange, TitleTreeNode,
+    };
+}
+
+pub use self::callback::nudge;
+pub use self::client::{Client, ClientBuilder};
+pub use self::job::{Parse, Ready};
+pub use self::request::{PageRange, ParseRequest};
+pub use self::result::{Outline, Parsed};

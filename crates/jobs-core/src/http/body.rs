@@ -179,15 +179,12 @@ impl Form {
     /// Adds a field of content type `application/json`.
     #[must_use]
     pub fn json(self, name: &'static str, json: impl Into<String>) -> Self {
-        let part = Part::text(json.into());
-        let headers = [(
-            reqwest::header::CONTENT_TYPE,
-            reqwest::header::HeaderValue::from_static("application/json"),
-        )];
-        Self(
-            self.0
-                .part(name, part.headers(headers.into_iter().collect())),
-        )
+        let json = json.into();
+        // The fixed type is a valid one, so the fallback without it is never taken.
+        let part = Part::text(json.clone())
+            .mime_str("application/json")
+            .unwrap_or_else(|_| Part::text(json));
+        Self(self.0.part(name, part))
     }
 
     /// Adds a document.

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Sent};
 use crate::http::target::Target;
 use crate::http::transport::{Context, Transport, retry_after};
 use crate::id::JobId;
-use crate::verdict;
+use crate::{retry, verdict};
 
 /// What to fetch.
 #[derive(Debug)]
@@ -108,12 +108,7 @@ impl Transport {
     /// [`ErrorKind::NotFound`] when the link is refused or expired: ask the vendor for a new one.
     /// [`ErrorKind::TooLarge`] above the cap, [`ErrorKind::Local`] when the disk is the trouble.
     pub async fn fetch(&self, fetch: Fetch<'_>, target: &Target) -> Result<Fetched, Error> {
-        let context = Context {
-            vendor: self.inner.vendor,
-            operation: fetch.operation,
-            job: fetch.job.cloned(),
-            redactor: self.inner.redactor.clone(),
-        };
+        let context = self.context(&fetch);
         let mut partial =
             Partial::new(target).map_err(|cause| local(&context, target.path(), cause))?;
         let clock = self.clock();
@@ -135,6 +130,39 @@ impl Transport {
                 .sleep_until(clock.now() + pause.mul_f64(1.0 + fastrand::f64() / 4.0))
                 .await;
             repeats += 1;
+        }
+    }
+
+    /// Reads a small result into memory instead. Harmless and free to repeat.
+    ///
+    /// # Errors
+    /// As [`fetch`](Self::fetch), without the disk.
+    pub async fn read(&self, fetch: Fetch<'_>) -> Result<Vec<u8>, Error> {
+        let context = self.context(&fetch);
+        let clock = self.clock();
+        retry::harmless(&**clock, async || {
+            let mut response = self.open(&fetch, &context, None).await?;
+            let status = response.status().as_u16();
+            let mut body = Vec::new();
+            while let Some(chunk) = response
+                .chunk()
+                .await
+                .map_err(|cause| context.lost_answer(status, cause))?
+            {
+                check_cap(&fetch, &context, (body.len() + chunk.len()) as u64)?;
+                body.extend_from_slice(&chunk);
+            }
+            Ok(body)
+        })
+        .await
+    }
+
+    fn context(&self, fetch: &Fetch<'_>) -> Context {
+        Context {
+            vendor: self.inner.vendor,
+            operation: fetch.operation,
+            job: fetch.job.cloned(),
+            redactor: self.inner.redactor.clone(),
         }
     }
 

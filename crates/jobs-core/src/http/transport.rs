@@ -33,7 +33,7 @@ pub(crate) struct Inner {
     /// out, and nobody could say whether it was taken.
     fresh: reqwest::Client,
     pub(crate) quota: Quota,
-    body_cap: u64,
+    pub(crate) body_cap: u64,
 }
 
 /// Settings of a [`Transport`].
@@ -268,6 +268,18 @@ impl Transport {
     /// The clock in use.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.inner.clock
+    }
+
+    /// The largest answer that is held in memory, in bytes.
+    pub fn body_cap(&self) -> u64 {
+        self.inner.body_cap
+    }
+
+    /// The full address of `path` below the API's base, for what is fetched instead of sent.
+    pub fn link(&self, path: &[&str], query: &[(&str, &str)]) -> String {
+        let mut url = self.inner.origin.join(path);
+        url.query_pairs_mut().extend_pairs(query);
+        url.into()
     }
 
     /// Waits for the quota, sends `request` once, and reads the answer.

@@ -142,7 +142,7 @@ async fn drive<T>(clock: &ManualClock, asked: &Asked, work: impl Future<Output =
             if let Poll::Ready(value) = work.as_mut().poll(cx) {
                 return Poll::Ready(value);
             }
-            match clock.next_guard().filter(|_| asked.is_silent(cx.waker())) {
+            match clock.next_guard().filter(|_| asked.fell_silent(cx.waker())) {
                 Some(at) => clock.move_to(at),
                 None => return Poll::Pending,
             }
@@ -186,7 +186,7 @@ pub async fn a_cancelled_look_goes_on<S: Subject>(subject: &S) -> Kept {
         let mut look = pin!(updates.next());
         poll_fn(|cx| {
             let ended = look.as_mut().poll(cx).is_ready();
-            if ended || scene.stage.asked.is_silent(cx.waker()) {
+            if ended || scene.stage.asked.fell_silent(cx.waker()) {
                 Poll::Ready(())
             } else {
                 Poll::Pending

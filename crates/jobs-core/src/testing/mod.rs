@@ -7,7 +7,11 @@ mod clock;
 pub mod contract;
 mod script;
 mod scripted;
+#[cfg(feature = "http")]
+mod server;
 
 pub use self::clock::ManualClock;
 pub use self::script::{Asked, Beat, Odd, Play, Stage, Subject};
 pub use self::scripted::{Scripted, ScriptedSubject};
+#[cfg(feature = "http")]
+pub use self::server::{Reply, ScriptedServer};

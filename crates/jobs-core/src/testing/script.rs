@@ -155,11 +155,12 @@ impl Asked {
         self.record().moments.len()
     }
 
-    /// Whether the vendor was asked and will not answer; if not, `waker` is woken at the next look.
-    pub(crate) fn is_silent(&self, waker: &Waker) -> bool {
+    /// Whether the vendor was asked and will not answer, told once for each such look; if not, `waker` is woken at the
+    /// next look.
+    pub(crate) fn fell_silent(&self, waker: &Waker) -> bool {
         let mut record = self.record();
         record.waker = Some(waker.clone());
-        record.is_silent
+        std::mem::take(&mut record.is_silent)
     }
 
     fn record(&self) -> MutexGuard<'_, Record> {

@@ -1,0 +1,459 @@
+//! The client: one method for each operation.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs_core::http::{
+    Answer, Body, Fetch, Fetched, Origin, Request, Saved, Target, Transport, TransportBuilder,
+    Verified,
+};
+use jobs_core::retry::{self, NotTaken};
+use jobs_core::{
+    Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Lost, Quota, Secret, Sent,
+    Submission, SubmitError, SystemClock, Window,
+};
+
+use crate::auth::Credentials;
+use crate::envelope;
+use crate::generated::types::{ParseAnswer, StatusAnswer, SubmitAnswer};
+use crate::job::{self, Parse, Ready};
+use crate::request::ParseRequest;
+use crate::result::{self, Outline, Parsed};
+
+pub(crate) const VENDOR: &str = "textin";
+const PRODUCTION: &str = "https://api.textin.com";
+
+/// A client of one TextIn account. Clones share its connections and its rate.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    transport: Transport,
+    credentials: Credentials,
+    facts: Facts,
+    upload_timeout: Duration,
+}
+
+/// Settings of a [`Client`].
+pub struct ClientBuilder {
+    credentials: Credentials,
+    server_url: String,
+    clock: Arc<dyn Clock>,
+    facts: Facts,
+    rate: Option<Window>,
+    upload_timeout: Duration,
+    configure: Box<dyn FnOnce(TransportBuilder) -> TransportBuilder + Send>,
+}
+
+impl ClientBuilder {
+    /// Talks to another server than the vendor's production: `https`, or `http` on this machine.
+    #[must_use]
+    pub fn with_server_url(mut self, url: impl Into<String>) -> Self {
+        self.server_url = url.into();
+        self
+    }
+
+    /// Uses this clock for every pause.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Changes the facts of the kind, such as an inferred pause.
+    #[must_use]
+    pub fn with_facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+        change(&mut self.facts);
+        self
+    }
+
+    /// Sends at most `requests` a second over all operations, as the contract with the vendor says; 2 unless set.
+    ///
+    /// The vendor states 2 a second for an older endpoint; that it holds for this one, for submits and looks together, is
+    /// our inference.
+    #[must_use]
+    pub fn with_rate(mut self, requests: NonZeroU32) -> Self {
+        self.rate = Some(Window {
+            limit: requests,
+            per: Duration::from_secs(1),
+        });
+        self
+    }
+
+    /// Gives up an upload after this time, its outcome unknown; a quarter of an hour unless set.
+    #[must_use]
+    pub fn with_upload_timeout(mut self, timeout: Duration) -> Self {
+        self.upload_timeout = timeout;
+        self
+    }
+
+    /// Changes the request layer, such as a proxy or the largest answer held in memory (16 MiB).
+    #[must_use]
+    pub fn with_transport(
+        mut self,
+        change: impl FnOnce(TransportBuilder) -> TransportBuilder + Send + 'static,
+    ) -> Self {
+        self.configure = Box::new(change);
+        self
+    }
+
+    /// Builds the client. Sends nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] for an unusable server address, [`ErrorKind::Local`] for unusable TLS or proxy settings.
+    pub fn build(self) -> Result<Client, Error> {
+        let origin = Origin::parse(&self.server_url).map_err(|problem| {
+            Error::input(
+                VENDOR,
+                "configure",
+                format!("the server address is unusable: {problem}"),
+            )
+            .with_advice("set TEXTIN_SERVER_URL to an https address")
+        })?;
+        let quota = Quota::new(Arc::clone(&self.clock), self.rate.as_slice());
+        let transport = TransportBuilder::new(VENDOR, origin)
+            .with_clock(self.clock)
+            .with_quota(quota)
+            .with_secrets(self.credentials.secrets());
+        Ok(Client(Arc::new(Inner {
+            transport: (self.configure)(transport).build()?,
+            credentials: self.credentials,
+            facts: self.facts,
+            upload_timeout: self.upload_timeout,
+        })))
+    }
+}
+
+impl Client {
+    /// Settings for the account with this application id and secret code.
+    pub fn builder(app_id: Secret, secret_code: Secret) -> ClientBuilder {
+        ClientBuilder {
+            credentials: Credentials::new(app_id, secret_code),
+            server_url: PRODUCTION.to_owned(),
+            clock: SystemClock::shared(),
+            facts: job::facts(),
+            rate: NonZeroU32::new(2).map(|limit| Window {
+                limit,
+                per: Duration::from_secs(1),
+            }),
+            upload_timeout: Duration::from_secs(15 * 60),
+            configure: Box::new(|transport| transport),
+        }
+    }
+
+    /// The account in `TEXTIN_APP_ID` and `TEXTIN_SECRET_CODE`, at `TEXTIN_SERVER_URL` if that is set.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] that names the missing or unusable variable.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::builder_from(&Env::of_process(VENDOR))?.build()
+    }
+
+    /// The same from any set of variables, for further settings.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] that names the missing or unusable variable.
+    pub fn builder_from(env: &Env<'_>) -> Result<ClientBuilder, Error> {
+        let builder = Self::builder(
+            env.secret("TEXTIN_APP_ID")?,
+            env.secret("TEXTIN_SECRET_CODE")?,
+        );
+        Ok(match env.optional("TEXTIN_SERVER_URL") {
+            Some(url) => builder.with_server_url(url),
+            None => builder,
+        })
+    }
+
+    /// Submits a document. **Billed** for each page that is parsed, each time, also for the same document again.
+    ///
+    /// Repeated by itself only where no work can have begun: without a connection, and up to twice after the codes
+    /// 30203 and 40306. Whatever else keeps the answer away makes the outcome unknown.
+    pub async fn submit_parse(&self, request: &ParseRequest) -> Submission<Parse> {
+        const OPERATION: &str = "submit";
+        let kind = self.kind();
+        if let Err(error) = request.check(OPERATION) {
+            return Submission::Refused(error);
+        }
+        let sent_at = self.clock().wall();
+        let outcome = retry::paid(&**self.clock(), async || {
+            let form = request.form(OPERATION, true)?;
+            let call = Request::post(OPERATION, &["api", "v1", "xparse", "parse", "async"])
+                .with_body(Body::Form(form));
+            let answer = self
+                .send(call.paid().with_timeout(self.0.upload_timeout))
+                .await?;
+            let content: SubmitAnswer = envelope::open(&answer)?;
+            let id = content
+                .data
+                .and_then(|data| data.job_id)
+                .unwrap_or_default();
+            JobId::new(id).map_err(|cause| {
+                answer
+                    .garbled("accepted, but without a usable job id")
+                    .with_source(cause)
+            })
+        });
+        Submission::new(&kind, &request.what(), sent_at, outcome.await)
+    }
+
+    /// The job known as `id`. Sends nothing.
+    pub fn parse(&self, id: JobId) -> Job<Parse> {
+        Job::attach(self.kind(), id)
+    }
+
+    /// The kind itself, for tickets and fleets.
+    pub fn kind(&self) -> Arc<Parse> {
+        Arc::new(Parse {
+            client: self.clone(),
+        })
+    }
+
+    /// Parses while the connection is held. **Billed** like [`submit_parse`](Self::submit_parse).
+    ///
+    /// For small documents only: should the connection break, the result is lost and the pages are billed. Of a document
+    /// that was parsed in part, the good part is kept and [`Parsed::partial`] tells.
+    ///
+    /// # Errors
+    /// [`SubmitError`], which says whether the pages may have been billed.
+    pub async fn parse_now(&self, request: &ParseRequest) -> Result<Parsed, SubmitError> {
+        const OPERATION: &str = "parse";
+        request.check(OPERATION).map_err(SubmitError::Refused)?;
+        let sent_at = self.clock().wall();
+        let outcome = retry::paid(&**self.clock(), async || {
+            let form = request.form(OPERATION, false)?;
+            let call = Request::post(OPERATION, &["api", "v1", "xparse", "parse", "sync"])
+                .with_body(Body::Form(form));
+            let answer = self
+                .send(call.paid().with_timeout(self.0.upload_timeout))
+                .await?;
+            parsed(&answer)
+        });
+        outcome.await.map_err(|not_taken| match not_taken {
+            NotTaken::Refused(error) => SubmitError::Refused(error),
+            NotTaken::Unknown(error) => SubmitError::Unknown(Lost {
+                what: request.what().into(),
+                sent_at,
+                error,
+            }),
+        })
+    }
+
+    /// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
+    pub(crate) async fn look(&self, id: &JobId) -> Look<Ready> {
+        let call = Request::get(
+            "look",
+            &["api", "v1", "xparse", "parse", "async", id.as_str()],
+        )
+        .for_job(id);
+        let answer = self.send(call).await?;
+        let content: StatusAnswer = envelope::open(&answer)?;
+        let data = content
+            .data
+            .ok_or_else(|| answer.garbled("the answer does not mention the job"))?;
+        job::snapshot(id, data).map_err(|problem| answer.garbled(problem))
+    }
+
+    /// Brings the result to disk as the vendor serves it: JSON, byte for byte. Free and harmless to repeat.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the link has expired and a new one does too, [`ErrorKind::Garbled`] when the bytes are
+    /// not a whole result, [`ErrorKind::TooLarge`], [`ErrorKind::Local`]. Nothing appears at the final name then.
+    pub async fn download_json(
+        &self,
+        ready: &Ready,
+        target: &Target,
+    ) -> Result<(Saved, Outline), Error> {
+        let (verified, outline) = self.fetch_json(ready, target).await?;
+        Ok((verified.save().await?, outline))
+    }
+
+    /// Brings the Markdown text of the result to disk. Free and harmless to repeat.
+    ///
+    /// # Errors
+    /// As [`download_json`](Self::download_json); [`ErrorKind::Garbled`] also for a result without Markdown.
+    pub async fn download_markdown(
+        &self,
+        ready: &Ready,
+        target: &Target,
+    ) -> Result<(Saved, Outline), Error> {
+        let (verified, outline) = self.fetch_markdown(ready, target).await?;
+        Ok((verified.save().await?, outline))
+    }
+
+    /// [`download_json`](Self::download_json) up to the point of giving it its name.
+    ///
+    /// # Errors
+    /// As [`download_json`](Self::download_json).
+    pub async fn fetch_json(
+        &self,
+        ready: &Ready,
+        target: &Target,
+    ) -> Result<(Verified, Outline), Error> {
+        self.fetch(ready, target)
+            .await?
+            .verify(result::inspect)
+            .await
+    }
+
+    /// [`download_markdown`](Self::download_markdown) up to the point of giving it its name.
+    ///
+    /// # Errors
+    /// As [`download_markdown`](Self::download_markdown).
+    pub async fn fetch_markdown(
+        &self,
+        ready: &Ready,
+        target: &Target,
+    ) -> Result<(Verified, Outline), Error> {
+        self.fetch(ready, target)
+            .await?
+            .convert(result::extract_markdown)
+            .await
+    }
+
+    /// The result in memory as typed elements, up to the transport's cap. Free and harmless to repeat.
+    ///
+    /// # Errors
+    /// As [`download_json`](Self::download_json).
+    pub async fn result(&self, ready: &Ready) -> Result<Parsed, Error> {
+        let cap = self.0.transport.body_cap();
+        let read = async |link: &str| {
+            self.0
+                .transport
+                .read(
+                    Fetch::new("fetch", link)
+                        .for_job(&ready.job_id)
+                        .with_cap(cap),
+                )
+                .await
+        };
+        let body = self.with_link(ready, read).await?;
+        let (result, raw) = result::decode(&body).map_err(|problem| {
+            Error::new(ErrorKind::Garbled, VENDOR, "fetch")
+                .with_sent(Sent::Yes)
+                .with_job(ready.job_id.clone())
+                .with_message(problem)
+        })?;
+        Ok(Parsed {
+            result,
+            raw,
+            partial: None,
+        })
+    }
+
+    /// Brings a file that was asked for in `exports` to disk. Free and harmless to repeat.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when it has expired, [`ErrorKind::Local`] when the disk is in trouble.
+    pub async fn download_export(&self, file_id: &str, target: &Target) -> Result<Saved, Error> {
+        let link = self
+            .0
+            .transport
+            .link(&["export_file", "download"], &[("file_id", file_id)]);
+        let fetch = self
+            .0
+            .credentials
+            .headers()
+            .into_iter()
+            .fold(Fetch::new("export", &link), |fetch, (name, value)| {
+                fetch.with_secret_header(name, value)
+            });
+        let fetched = self.0.transport.fetch(fetch, target).await?;
+        let (verified, ()) = fetched.verify(|_| Ok(())).await?;
+        verified.save().await
+    }
+
+    async fn fetch(&self, ready: &Ready, target: &Target) -> Result<Fetched, Error> {
+        self.with_link(ready, async |link| {
+            self.0
+                .transport
+                .fetch(Fetch::new("fetch", link).for_job(&ready.job_id), target)
+                .await
+        })
+        .await
+    }
+
+    /// Follows the result's link, and a new one once if it is refused: nobody documents how long a link lives.
+    async fn with_link<T>(
+        &self,
+        ready: &Ready,
+        follow: impl AsyncFn(&str) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match follow(&ready.result_url).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            outcome => return outcome,
+        }
+        let renewed =
+            retry::harmless(&**self.clock(), async || self.look(&ready.job_id).await).await?;
+        match renewed.status {
+            jobs_core::Status::Succeeded(renewed) => follow(&renewed.result_url).await,
+            _ => Err(Error::new(ErrorKind::NotFound, VENDOR, "fetch")
+                .with_sent(Sent::Yes)
+                .with_job(ready.job_id.clone())
+                .with_message("the result link has expired, and the vendor gives no new one")),
+        }
+    }
+
+    async fn send(&self, request: Request) -> Result<Answer, Error> {
+        self.0
+            .transport
+            .send(self.0.credentials.sign(request))
+            .await
+    }
+
+    pub(crate) fn account(&self) -> Account {
+        self.0.credentials.account()
+    }
+
+    pub(crate) fn facts(&self) -> &Facts {
+        &self.0.facts
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        self.0.transport.clock()
+    }
+}
+
+/// The content of a synchronous answer. Code 50207 means that some pages failed and the others are billed, so what came
+/// is kept.
+fn parsed(answer: &Answer) -> Result<Parsed, Error> {
+    let head = envelope::envelope(answer)?;
+    let partial = match head.code {
+        200 => None,
+        50_207 => Some(envelope::rejection(answer, &head)),
+        _ => return Err(envelope::rejection(answer, &head)),
+    };
+    match (envelope::content::<ParseAnswer>(answer), partial) {
+        (Ok(content), partial) if content.data.is_some() => {
+            let (result, raw) =
+                result::decode(answer.body()).map_err(|problem| answer.garbled(&problem))?;
+            Ok(Parsed {
+                result,
+                raw,
+                partial,
+            })
+        }
+        (_, Some(partial)) => Err(partial),
+        (Ok(_), None) => Err(answer.garbled("the answer holds no result")),
+        (Err(error), None) => Err(error),
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("origin", self.0.transport.origin())
+            .field("credentials", &self.0.credentials)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder")
+            .field("server_url", &self.server_url)
+            .field("credentials", &self.credentials)
+            .finish_non_exhaustive()
+    }
+}

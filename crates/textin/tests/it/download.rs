@@ -1,0 +1,256 @@
+//! Results: from another origin, without credentials, whole or not at all.
+
+use std::fs;
+
+use httpmock::MockServer;
+use jobs_core::http::Target;
+use jobs_core::testing::ManualClock;
+use jobs_core::{ErrorKind, JobId};
+use textin::{Client, Ready};
+
+const RESULT: &str = r##"{"schema_version":"1.3.1","file_id":"f","job_id":"j","success_count":1,"metadata":{"page_count":1},"elements":[{"element_id":"e","type":"Title","text":"标题","page_number":1,"coordinates":[0,0,1,0,1,1,0,1],"metadata":{}}],"markdown":"# 标题\n\ntext"}"##;
+
+struct Scene {
+    api: MockServer,
+    files: MockServer,
+    clock: ManualClock,
+    client: Client,
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let (api, files) = (
+            MockServer::start_async().await,
+            MockServer::start_async().await,
+        );
+        let clock = ManualClock::new();
+        let client = crate::client(&api.base_url(), &clock).build().unwrap();
+        Self {
+            api,
+            files,
+            clock,
+            client,
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// A finished job whose result lies at `path` of the other origin.
+    async fn ready(&self, path: &str) -> Ready {
+        let link = self.files.url(path);
+        let mock = self
+            .api
+            .mock_async(|when, then| {
+                when.path("/api/v1/xparse/parse/async/j");
+                then.status(200).body(format!(
+                    r#"{{"code":200,"message":"success","data":{{"job_id":"j","file_id":"f","status":"completed","result_url":"{link}"}}}}"#
+                ));
+            })
+            .await;
+        let job = self.client.parse(JobId::new("j").unwrap());
+        let ready = self
+            .clock
+            .run(job.wait(std::time::Duration::from_secs(60)))
+            .await
+            .unwrap();
+        mock.delete_async().await;
+        ready
+    }
+
+    fn target(&self) -> Target {
+        Target::new(self.folder.path().join("out")).unwrap()
+    }
+
+    fn files(&self) -> usize {
+        fs::read_dir(self.folder.path()).unwrap().count()
+    }
+}
+
+#[tokio::test]
+async fn the_bytes_are_those_that_were_served_and_no_credential_went_there() {
+    let scene = Scene::new().await;
+    let mock = scene
+        .files
+        .mock_async(|when, then| {
+            when.path("/file/x")
+                .query_param("sig", "a+b")
+                .header_missing("x-ti-app-id")
+                .header_missing("x-ti-secret-code");
+            then.status(200).body(RESULT);
+        })
+        .await;
+    let ready = scene.ready("/file/x?sig=a%2Bb").await;
+    let (saved, outline) = scene
+        .client
+        .download_json(&ready, &scene.target())
+        .await
+        .unwrap();
+    assert_eq!(fs::read_to_string(&saved.path).unwrap(), RESULT);
+    assert_eq!((saved.len, outline.elements), (RESULT.len() as u64, 1));
+    assert_eq!(scene.files(), 1);
+    mock.assert_async().await;
+}
+
+#[tokio::test]
+async fn markdown_is_taken_out_of_a_bare_or_an_enveloped_result() {
+    for body in [
+        RESULT.to_owned(),
+        format!(r#"{{"code":200,"message":"success","data":{RESULT}}}"#),
+    ] {
+        let scene = Scene::new().await;
+        scene
+            .files
+            .mock_async(|when, then| {
+                when.path("/x");
+                then.status(200).body(&body);
+            })
+            .await;
+        let ready = scene.ready("/x").await;
+        let (saved, _) = scene
+            .client
+            .download_markdown(&ready, &scene.target())
+            .await
+            .unwrap();
+        assert_eq!(fs::read_to_string(&saved.path).unwrap(), "# 标题\n\ntext");
+        assert_eq!(scene.files(), 1);
+        let parsed = scene.client.result(&ready).await.unwrap();
+        assert_eq!(
+            (parsed.result.elements[0].text.as_deref(), parsed.raw.get()),
+            (Some("标题"), RESULT)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_without_credentials() {
+    let scene = Scene::new().await;
+    scene
+        .files
+        .mock_async(|when, then| {
+            when.path("/from");
+            then.status(302).header("Location", "/to");
+        })
+        .await;
+    let to = scene
+        .files
+        .mock_async(|when, then| {
+            when.path("/to").header_missing("x-ti-app-id");
+            then.status(200).body(RESULT);
+        })
+        .await;
+    let ready = scene.ready("/from").await;
+    scene
+        .client
+        .download_json(&ready, &scene.target())
+        .await
+        .unwrap();
+    to.assert_async().await;
+}
+
+#[tokio::test]
+async fn what_is_no_result_never_gets_its_name() {
+    for body in [
+        "<html>sorry</html>",
+        r#"{"code":40102,"message":"no"}"#,
+        "",
+        &RESULT[..RESULT.len() - 1],
+    ] {
+        let scene = Scene::new().await;
+        scene
+            .files
+            .mock_async(|when, then| {
+                when.path("/x");
+                then.status(200).body(body);
+            })
+            .await;
+        let ready = scene.ready("/x").await;
+        let error = scene
+            .client
+            .download_json(&ready, &scene.target())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Garbled, "{body}");
+        assert_eq!(scene.files(), 0, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_link_is_renewed_once() {
+    let scene = Scene::new().await;
+    let old = scene
+        .files
+        .mock_async(|when, then| {
+            when.path("/old");
+            then.status(403);
+        })
+        .await;
+    scene
+        .files
+        .mock_async(|when, then| {
+            when.path("/new");
+            then.status(200).body(RESULT);
+        })
+        .await;
+    let ready = scene.ready("/old").await;
+    let link = scene.files.url("/new");
+    scene
+        .api
+        .mock_async(|when, then| {
+            when.path("/api/v1/xparse/parse/async/j");
+            then.status(200).body(format!(
+                r#"{{"code":200,"message":"success","data":{{"job_id":"j","status":"completed","result_url":"{link}"}}}}"#
+            ));
+        })
+        .await;
+    let (saved, _) = scene
+        .clock
+        .run(scene.client.download_json(&ready, &scene.target()))
+        .await
+        .unwrap();
+    assert_eq!(fs::read_to_string(&saved.path).unwrap(), RESULT);
+    assert_eq!(old.calls_async().await, 1);
+}
+
+#[tokio::test]
+async fn a_file_that_appeared_meanwhile_is_not_replaced() {
+    let scene = Scene::new().await;
+    scene
+        .files
+        .mock_async(|when, then| {
+            when.path("/x");
+            then.status(200).body(RESULT);
+        })
+        .await;
+    let ready = scene.ready("/x").await;
+    let target = scene.target();
+    fs::write(target.path(), "precious").unwrap();
+    let error = scene
+        .client
+        .download_json(&ready, &target)
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Local);
+    assert_eq!(fs::read_to_string(target.path()).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn an_export_is_fetched_with_credentials_from_the_api_itself() {
+    let scene = Scene::new().await;
+    let mock = scene
+        .api
+        .mock_async(|when, then| {
+            when.path("/export_file/download")
+                .query_param("file_id", "e 1.docx")
+                .header("x-ti-app-id", "an-app-id")
+                .header("x-ti-secret-code", "a-secret-code");
+            then.status(200).body("PK");
+        })
+        .await;
+    let saved = scene
+        .client
+        .download_export("e 1.docx", &scene.target())
+        .await
+        .unwrap();
+    assert_eq!(fs::read(&saved.path).unwrap(), b"PK");
+    mock.assert_async().await;
+}

@@ -1,0 +1,247 @@
+//! What a submit sends, and what becomes of it.
+
+use std::time::Duration;
+
+use httpmock::{Method, MockServer};
+use jobs_core::http::Document;
+use jobs_core::testing::ManualClock;
+use jobs_core::{ErrorKind, Sent, Submission};
+use textin::types::{Capabilities, ParseConfig};
+use textin::{Parse, ParseRequest};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
+
+const PATH: &str = "/api/v1/xparse/parse/async";
+
+fn document() -> ParseRequest {
+    ParseRequest::document(Document::from_bytes("合同.pdf", "%PDF-1.7 x"))
+}
+
+/// Submits to a server that answers every submit with `body`; gives the outcome and the number of requests.
+async fn submit_answered(status: u16, body: &str) -> (Submission<Parse>, usize) {
+    let server = MockServer::start_async().await;
+    let mock = server
+        .mock_async(|when, then| {
+            when.method(Method::POST).path(PATH);
+            then.status(status)
+                .header("x-request-id", "req-7")
+                .body(body);
+        })
+        .await;
+    let clock = ManualClock::new();
+    let client = crate::client(&server.base_url(), &clock).build().unwrap();
+    let outcome = clock.run(client.submit_parse(&document())).await;
+    (outcome, mock.calls_async().await)
+}
+
+#[tokio::test]
+async fn a_submit_sends_what_the_vendor_documents() {
+    let server = MockServer::start_async().await;
+    let mock = server
+        .mock_async(|when, then| {
+            when.method(Method::POST)
+                .path(PATH)
+                .header("x-ti-app-id", "an-app-id")
+                .header("x-ti-secret-code", "a-secret-code")
+                .header_prefix("content-type", "multipart/form-data; boundary=")
+                .body_includes("name=\"config\"\r\nContent-Type: application/json\r\n\r\n")
+                .body_includes(r#"{"document":{"password":"pw"},"capabilities":{"pages":true},"scope":{"page_range":"1-2"}}"#)
+                .body_includes("name=\"webhook\"\r\n\r\nhttps://me.example/hook")
+                .body_includes("name=\"file\"; filename=\"合同.pdf\"\r\n\r\n%PDF-1.7 x");
+            then.status(200).body(
+                r#"{"code":200,"message":"success","data":{"job_id":"c020a1f03c994091a94d6763cdbe0684"}}"#,
+            );
+        })
+        .await;
+    let client = crate::client(&server.base_url(), &ManualClock::new())
+        .build()
+        .unwrap();
+    let mut capabilities = Capabilities::default();
+    capabilities.pages = Some(true);
+    let mut config = ParseConfig::default();
+    config.capabilities = Some(capabilities);
+    let request = document()
+        .with_config(config)
+        .with_pages(&"1-2".parse().unwrap())
+        .with_password("pw")
+        .with_webhook("https://me.example/hook");
+    let job = client.submit_parse(&request).await.into_result().unwrap();
+    assert_eq!(job.id().as_str(), "c020a1f03c994091a94d6763cdbe0684");
+    mock.assert_async().await;
+}
+
+#[tokio::test]
+async fn an_address_is_sent_instead_of_a_document() {
+    let server = MockServer::start_async().await;
+    let mock = server
+        .mock_async(|when, then| {
+            when.path(PATH)
+                .body_includes("name=\"file_url\"\r\n\r\nhttps://me.example/a.pdf")
+                .body_excludes("config");
+            then.status(200)
+                .body(r#"{"code":200,"message":"success","data":{"job_id":"j"}}"#);
+        })
+        .await;
+    let client = crate::client(&server.base_url(), &ManualClock::new())
+        .build()
+        .unwrap();
+    let submission = client
+        .submit_parse(&ParseRequest::url("https://me.example/a.pdf"))
+        .await;
+    assert!(matches!(submission, Submission::Accepted(_)));
+    mock.assert_async().await;
+}
+
+#[tokio::test]
+async fn refusals_are_told_apart_and_not_repeated() {
+    for (code, kind) in [
+        (40102, ErrorKind::Credentials),
+        (40003, ErrorKind::Exhausted),
+        (40307, ErrorKind::Exhausted),
+        (40004, ErrorKind::Input),
+        (40423, ErrorKind::Input),
+    ] {
+        let body = format!(
+            r#"{{"code":{code},"message":"Parameter error","data":{{"message":"the detail"}}}}"#
+        );
+        let (submission, requests) = submit_answered(200, &body).await;
+        let Submission::Refused(error) = submission else {
+            panic!("{code}: {submission:?}")
+        };
+        assert_eq!(
+            (error.kind(), error.sent(), requests),
+            (kind, Sent::Yes, 1),
+            "{code}"
+        );
+        assert_eq!(error.code(), Some(code.to_string().as_str()));
+        assert_eq!(error.message(), Some("Parameter error: the detail"));
+        assert_eq!(error.request_id(), Some("req-7"));
+    }
+}
+
+#[tokio::test]
+async fn codes_refused_before_work_are_repeated_twice() {
+    for code in [30203, 40306] {
+        let (submission, requests) =
+            submit_answered(200, &format!(r#"{{"code":{code},"msg":"later"}}"#)).await;
+        let Submission::Refused(error) = submission else {
+            panic!("{code}: {submission:?}")
+        };
+        assert_eq!((requests, error.message()), (3, Some("later")), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_say_is_unknown_and_never_repeated() {
+    for (status, body) in [
+        (200, r#"{"code":500,"message":"服务器内部错误"}"#),
+        (200, r#"{"code":50207,"message":"partial"}"#),
+        (500, r#"{"code":500,"message":"服务器内部错误"}"#),
+        (502, "<html>bad gateway</html>"),
+        (504, ""),
+        (200, "<html>welcome</html>"),
+        (200, r#"{"code":200,"message":"success","data":{"job_id""#),
+        (200, r#"{"code":200,"message":"success","data":{}}"#),
+        (
+            200,
+            r#"{"code":200,"message":"success","data":{"job_id":"has blanks in it"}}"#,
+        ),
+    ] {
+        let (submission, requests) = submit_answered(status, body).await;
+        assert!(
+            matches!(submission, Submission::Unknown(_)),
+            "{body}: {submission:?}"
+        );
+        assert_eq!(requests, 1, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_answer_is_unknown_after_one_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move {
+        let mut connections = 0;
+        while let Ok(accepted) =
+            tokio::time::timeout(Duration::from_millis(40), listener.accept()).await
+        {
+            let (mut stream, _) = accepted.unwrap();
+            connections += 1;
+            let mut request = vec![0; 4096];
+            let _ = stream.read(&mut request).await.unwrap();
+        }
+        connections
+    });
+    let clock = ManualClock::new();
+    let client = crate::client(&url, &clock).build().unwrap();
+    let submission = clock.run(client.submit_parse(&document())).await;
+    let Submission::Unknown(lost) = submission else {
+        panic!("{submission:?}")
+    };
+    assert_eq!(&*lost.what, "合同.pdf (10 bytes)");
+    assert_eq!(lost.error.sent(), Sent::Maybe);
+    assert_eq!(server.await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn without_a_connection_nothing_was_sent() {
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let clock = ManualClock::new();
+    let client = crate::client(&format!("http://{closed}"), &clock)
+        .build()
+        .unwrap();
+    let Submission::Refused(error) = clock.run(client.submit_parse(&document())).await else {
+        panic!()
+    };
+    assert_eq!(
+        (error.kind(), error.sent()),
+        (ErrorKind::Unreachable, Sent::No)
+    );
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_without_a_request() {
+    let client = crate::client("http://127.0.0.1:9", &ManualClock::new())
+        .build()
+        .unwrap();
+    let empty = ParseRequest::document(Document::from_bytes("a.pdf", ""));
+    let Submission::Refused(error) = client.submit_parse(&empty).await else {
+        panic!()
+    };
+    assert_eq!((error.kind(), error.sent()), (ErrorKind::Input, Sent::No));
+}
+
+#[tokio::test]
+async fn a_synchronous_parse_keeps_the_good_part_of_a_partial_result() {
+    let result = r#"{"schema_version":"1.4.0","file_id":"f","job_id":"j","success_count":1,"metadata":{},"elements":[],"markdown":"x","new_field":1}"#;
+    let server = MockServer::start_async().await;
+    server
+        .mock_async(|when, then| {
+            when.method(Method::POST).path("/api/v1/xparse/parse/sync");
+            then.status(200).body(format!(
+                r#"{{"code":50207,"message":"部分页面解析失败","data":{result}}}"#
+            ));
+        })
+        .await;
+    let client = crate::client(&server.base_url(), &ManualClock::new())
+        .build()
+        .unwrap();
+    let parsed = client.parse_now(&document()).await.unwrap();
+    assert_eq!(
+        (parsed.result.success_count, parsed.raw.get()),
+        (Some(1), result)
+    );
+    assert_eq!(parsed.partial.unwrap().code(), Some("50207"));
+}
+
+#[test]
+fn plain_http_to_another_machine_is_refused() {
+    let error = crate::client("http://api.textin.com", &ManualClock::new())
+        .build()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+}
