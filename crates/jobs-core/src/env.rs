@@ -82,19 +82,19 @@ mod tests {
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        let env = Env::new("textin", &lookup);
+        let env = Env::new("acme", &lookup);
         for (name, line) in [
             (
                 "MISSING",
-                "textin configure: bad input: the variable MISSING is not set; set MISSING",
+                "acme configure: bad input: the variable MISSING is not set; set MISSING",
             ),
             (
                 "EMPTY",
-                "textin configure: bad input: the variable EMPTY is not set; set EMPTY",
+                "acme configure: bad input: the variable EMPTY is not set; set EMPTY",
             ),
             (
                 "BLANK",
-                "textin configure: bad input: the variable BLANK begins or ends with a blank; copy the value of BLANK again",
+                "acme configure: bad input: the variable BLANK begins or ends with a blank; copy the value of BLANK again",
             ),
         ] {
             assert_eq!(env.secret(name).unwrap_err().to_string(), line);

@@ -389,17 +389,17 @@ mod tests {
 
     #[test]
     fn the_line_names_everything_and_ends_with_the_next_step() {
-        let error = Error::new(ErrorKind::Credentials, "textin", "submit")
+        let error = Error::new(ErrorKind::Credentials, "acme", "submit")
             .with_job(JobId::new("j1").unwrap())
             .with_message("invalid\napp id")
-            .with_code(40102)
+            .with_code(1042)
             .with_http_status(200)
             .with_request_id(Some("r-9"))
-            .with_advice("check TEXTIN_APP_ID");
+            .with_advice("check ACME_KEY");
         assert_eq!(
             error.to_string(),
-            "textin submit of job j1: credentials refused: invalid app id \
-             (code 40102, http status 200, request id r-9); check TEXTIN_APP_ID"
+            "acme submit of job j1: credentials refused: invalid app id \
+             (code 1042, http status 200, request id r-9); check ACME_KEY"
         );
     }
 

@@ -106,10 +106,10 @@ mod tests {
 
     #[test]
     fn accounts_differ_by_vendor_and_identity() {
-        let account = Account::of("textin", "app-1");
+        let account = Account::of("acme", "app-1");
         assert_eq!(Account::parse(&account.to_string()), Some(account));
-        assert_ne!(account, Account::of("textin", "app-2"));
-        assert_ne!(account, Account::of("ppj", "app-1"));
+        assert_ne!(account, Account::of("acme", "app-2"));
+        assert_ne!(account, Account::of("other", "app-1"));
         assert_eq!(Account::parse("+1234567"), None);
     }
 }

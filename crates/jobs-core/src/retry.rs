@@ -19,10 +19,10 @@ pub enum NotTaken {
 ///
 /// # Errors
 /// [`NotTaken`], which says whether money may have been spent.
-pub async fn paid<T>(
-    clock: &dyn Clock,
-    call: impl AsyncFn() -> Result<T, Error>,
-) -> Result<T, NotTaken> {
+pub async fn paid<T, F>(clock: &dyn Clock, call: impl Fn() -> F) -> Result<T, NotTaken>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     let mut repeats = 0;
     loop {
         let error = match call().await {
@@ -45,10 +45,10 @@ pub async fn paid<T>(
 ///
 /// # Errors
 /// The error of the last try.
-pub async fn harmless<T>(
-    clock: &dyn Clock,
-    call: impl AsyncFn() -> Result<T, Error>,
-) -> Result<T, Error> {
+pub async fn harmless<T, F>(clock: &dyn Clock, call: impl Fn() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     let mut repeats = 0;
     loop {
         let error = match call().await {

@@ -184,9 +184,9 @@ mod tests {
     fn ticket(id: &str) -> Ticket {
         let accepted = SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000);
         Ticket::new(
-            "textin",
+            "acme",
             "parse",
-            Account::of("textin", "a"),
+            Account::of("acme", "a"),
             accepted,
             JobId::new(id).unwrap(),
         )
@@ -219,9 +219,9 @@ mod tests {
                 "c020a1f03c994091a94d6763cdbe0684",
                 InvalidTicket::NotATicket,
             ),
-            ("docjobs2.textin.anything", InvalidTicket::Newer),
-            ("docjobs0.textin.anything", InvalidTicket::NotATicket),
-            ("docjobs1.textin.parse", InvalidTicket::Damaged),
+            ("docjobs2.acme.anything", InvalidTicket::Newer),
+            ("docjobs0.acme.anything", InvalidTicket::NotATicket),
+            ("docjobs1.acme.parse", InvalidTicket::Damaged),
         ] {
             assert_eq!(text.parse::<Ticket>().unwrap_err(), problem, "{text}");
         }

@@ -12,7 +12,7 @@ use jobs_core::http::{
 use jobs_core::retry::{self, NotTaken};
 use jobs_core::{
     Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Lost, Quota, Secret, Sent,
-    Submission, SubmitError, SystemClock, Window,
+    Status, Submission, SubmitError, SystemClock, Window,
 };
 
 use crate::auth::Credentials;
@@ -23,6 +23,8 @@ use crate::request::ParseRequest;
 use crate::result::{self, Outline, Parsed};
 
 pub(crate) const VENDOR: &str = "textin";
+/// Well-formed, and never issued: the vendor's ids are random.
+const NO_JOB: &str = "00000000000000000000000000000000";
 const PRODUCTION: &str = "https://api.textin.com";
 
 /// A client of one TextIn account. Clones share its connections and its rate.
@@ -317,18 +319,13 @@ impl Client {
     /// # Errors
     /// As [`download_json`](Self::download_json).
     pub async fn result(&self, ready: &Ready) -> Result<Parsed, Error> {
-        let cap = self.0.transport.body_cap();
-        let read = async |link: &str| {
-            self.0
-                .transport
-                .read(
-                    Fetch::new("fetch", link)
-                        .for_job(&ready.job_id)
-                        .with_cap(cap),
-                )
-                .await
+        let transport = &self.0.transport;
+        let cap = transport.body_cap();
+        let body = transport.read(fetch_of(ready).with_cap(cap)).await;
+        let body = match self.renewed(ready, body).await? {
+            Followed::Through(body) => body,
+            Followed::Renewed(ready) => transport.read(fetch_of(&ready).with_cap(cap)).await?,
         };
-        let body = self.with_link(ready, read).await?;
         let (result, raw) = result::decode(&body).map_err(|problem| {
             Error::new(ErrorKind::Garbled, VENDOR, "fetch")
                 .with_sent(Sent::Yes)
@@ -365,34 +362,60 @@ impl Client {
     }
 
     async fn fetch(&self, ready: &Ready, target: &Target) -> Result<Fetched, Error> {
-        self.with_link(ready, async |link| {
-            self.0
-                .transport
-                .fetch(Fetch::new("fetch", link).for_job(&ready.job_id), target)
-                .await
-        })
-        .await
+        let transport = &self.0.transport;
+        let fetched = transport.fetch(fetch_of(ready), target).await;
+        match self.renewed(ready, fetched).await? {
+            Followed::Through(fetched) => Ok(fetched),
+            Followed::Renewed(ready) => transport.fetch(fetch_of(&ready), target).await,
+        }
     }
 
-    /// Follows the result's link, and a new one once if it is refused: nobody documents how long a link lives.
-    async fn with_link<T>(
+    /// What came of following the result's link, or a new link if it was refused: nobody documents how long it lives.
+    async fn renewed<T>(
         &self,
         ready: &Ready,
-        follow: impl AsyncFn(&str) -> Result<T, Error>,
-    ) -> Result<T, Error> {
-        match follow(&ready.result_url).await {
+        outcome: Result<T, Error>,
+    ) -> Result<Followed<T>, Error> {
+        match outcome {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            outcome => return outcome,
+            outcome => return outcome.map(Followed::Through),
         }
         let renewed =
             retry::harmless(&**self.clock(), async || self.look(&ready.job_id).await).await?;
         match renewed.status {
-            jobs_core::Status::Succeeded(renewed) => follow(&renewed.result_url).await,
+            Status::Succeeded(ready) => Ok(Followed::Renewed(ready)),
             _ => Err(Error::new(ErrorKind::NotFound, VENDOR, "fetch")
                 .with_sent(Sent::Yes)
                 .with_job(ready.job_id.clone())
                 .with_message("the result link has expired, and the vendor gives no new one")),
         }
+    }
+
+    /// Asks about a job that cannot exist, which tells whether the credentials are accepted. Free, as every look.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Credentials`] when they are refused, or whatever keeps the vendor from answering.
+    pub async fn check_credentials(&self) -> Result<(), Error> {
+        let call = Request::get("check", &["api", "v1", "xparse", "parse", "async", NO_JOB]);
+        match envelope::envelope(&self.send(call).await?)?.code {
+            200 => Ok(()),
+            code => match crate::code::meaning(code).kind {
+                ErrorKind::Input | ErrorKind::NotFound => Ok(()),
+                kind => Err(Error::new(kind, VENDOR, "check")
+                    .with_sent(Sent::Yes)
+                    .with_code(code)),
+            },
+        }
+    }
+
+    /// The API's base address.
+    pub fn origin(&self) -> &Origin {
+        self.0.transport.origin()
+    }
+
+    /// The clock in use.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        self.0.transport.clock()
     }
 
     async fn send(&self, request: Request) -> Result<Answer, Error> {
@@ -409,10 +432,15 @@ impl Client {
     pub(crate) fn facts(&self) -> &Facts {
         &self.0.facts
     }
+}
 
-    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
-        self.0.transport.clock()
-    }
+enum Followed<T> {
+    Through(T),
+    Renewed(Ready),
+}
+
+fn fetch_of(ready: &Ready) -> Fetch<'_> {
+    Fetch::new("fetch", &ready.result_url).for_job(&ready.job_id)
 }
 
 /// The content of a synchronous answer. Code 50207 means that some pages failed and the others are billed, so what came

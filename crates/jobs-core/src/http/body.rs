@@ -5,9 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use reqwest::multipart::Part;
 use tokio_util::io::ReaderStream;
+
+use crate::http::streamed::Streamed;
 
 /// What a request carries.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ pub enum Body {
         /// The body.
         bytes: Bytes,
     },
+    /// Bytes that are made while they are sent.
+    Streamed(Streamed),
     /// A form.
     Form(Form),
 }
@@ -115,14 +119,14 @@ impl Document {
         self.len
     }
 
-    /// A reader from the beginning.
+    /// A reader from the beginning, which may outlive the document.
     ///
     /// # Errors
     /// Whatever keeps the file from being opened, or that it was changed since it was checked.
-    pub fn reader(&self) -> io::Result<Box<dyn io::Read + Send + '_>> {
+    pub fn reader(&self) -> io::Result<Box<dyn io::Read + Send>> {
         Ok(match &self.content {
             Content::File { path, modified } => Box::new(self.reopen(path, *modified)?),
-            Content::Bytes(bytes) => Box::new(&**bytes),
+            Content::Bytes(bytes) => Box::new(bytes.clone().reader()),
         })
     }
 

@@ -1,9 +1,11 @@
 //! Brings a result to disk: fetched beside its place, verified, then given its name.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 
+use bytes::BytesMut;
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE};
 use reqwest::{Response, StatusCode};
 use sha2::{Digest, Sha256};
@@ -12,18 +14,21 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt, BufWriter};
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Sent};
+use crate::http::origin::InvalidAddress;
 use crate::http::target::Target;
-use crate::http::transport::{Context, Transport, retry_after};
+use crate::http::transport::{Answer, Context, Transport, retry_after};
 use crate::id::JobId;
 use crate::{retry, verdict};
 
 /// What to fetch.
-#[derive(Debug)]
 pub struct Fetch<'a> {
     operation: &'static str,
     link: &'a str,
     job: Option<&'a JobId>,
+    headers: Vec<(&'static str, &'a str)>,
     secret_headers: Vec<(&'static str, &'a str)>,
+    explain: Option<&'a (dyn Fn(&Answer) -> Error + Sync)>,
+    is_exact: bool,
     cap: u64,
     len: Option<u64>,
 }
@@ -35,7 +40,10 @@ impl<'a> Fetch<'a> {
             operation,
             link,
             job: None,
+            headers: Vec::new(),
             secret_headers: Vec::new(),
+            explain: None,
+            is_exact: false,
             cap: 4 << 30,
             len: None,
         }
@@ -48,10 +56,35 @@ impl<'a> Fetch<'a> {
         self
     }
 
+    /// Adds a header that is no secret, sent wherever the link leads.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: &'a str) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Lets the vendor's crate say what a refusal means, for results that the API itself serves with its own errors.
+    ///
+    /// Asked only about answers of the API's own origin; `explain` sees at most 64 KiB of the body.
+    #[must_use]
+    pub fn with_refusals_read_by(mut self, explain: &'a (dyn Fn(&Answer) -> Error + Sync)) -> Self {
+        self.explain = Some(explain);
+        self
+    }
+
     /// Adds a credential, sent only while the link stays on the API's own origin.
     #[must_use]
     pub fn with_secret_header(mut self, name: &'static str, value: &'a str) -> Self {
         self.secret_headers.push((name, value));
+        self
+    }
+
+    /// Sends the link byte for byte, for a link whose text is signed; one that cannot be sent so is refused.
+    ///
+    /// Without this, characters that requests cannot carry are escaped, as browsers do.
+    #[must_use]
+    pub fn with_exact_link(mut self) -> Self {
+        self.is_exact = true;
         self
     }
 
@@ -97,6 +130,16 @@ pub struct Saved {
     pub len: u64,
     /// Its digest, where it is byte for byte what the vendor served.
     pub sha256: Option<[u8; 32]>,
+}
+
+impl fmt::Debug for Fetch<'_> {
+    /// Without the link and the credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetch")
+            .field("operation", &self.operation)
+            .field("job", &self.job)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Transport {
@@ -217,16 +260,22 @@ impl Transport {
     ) -> Result<Response, Error> {
         const REDIRECTS: u32 = 5;
         let origin = self.origin();
-        let check = |link: &str| {
-            origin.check_link(link).map_err(|problem| {
-                context
-                    .error(ErrorKind::Refused)
-                    .with_message(format!("the result link is not followed: {problem}"))
-            })
+        let not_followed = |problem: InvalidAddress| {
+            context
+                .error(ErrorKind::Refused)
+                .with_message(format!("the result link is not followed: {problem}"))
         };
-        let mut url = check(fetch.link)?;
+        let first = if fetch.is_exact {
+            origin.check_exact_link(fetch.link)
+        } else {
+            origin.check_link(fetch.link)
+        };
+        let mut url = first.map_err(not_followed)?;
         for _ in 0..=REDIRECTS {
             let mut request = self.inner.pooled.get(url.clone());
+            for (name, value) in &fetch.headers {
+                request = request.header(*name, *value);
+            }
             if origin.covers(&url) {
                 for (name, value) in &fetch.secret_headers {
                     let mut value = HeaderValue::from_str(value).map_err(|cause| {
@@ -260,15 +309,39 @@ impl Transport {
                 .and_then(|to| to.to_str().ok())
             {
                 Some(location) if status.is_redirection() => {
-                    url = check(resolve(&url, location).as_str())?;
+                    url = origin
+                        .check_link(&resolve(&url, location))
+                        .map_err(not_followed)?;
                 }
                 _ if status.is_success() => return Ok(response),
-                _ => return Err(self.refused(context, &response)),
+                _ => {
+                    return Err(match fetch.explain.filter(|_| origin.covers(&url)) {
+                        Some(explain) => explain(&self.refusal(context, response).await),
+                        None => self.refused(context, &response),
+                    });
+                }
             }
         }
         Err(context
             .error(ErrorKind::Refused)
             .with_message(format!("more than {REDIRECTS} redirects")))
+    }
+
+    /// A refusal as an answer, with the beginning of its body.
+    async fn refusal(&self, context: &Context, mut response: Response) -> Answer {
+        const LONGEST: usize = 64 * 1024;
+        let mut body = BytesMut::new();
+        // What broke off explains as much as it can.
+        while let Ok(Some(chunk)) = response.chunk().await {
+            let room = LONGEST.saturating_sub(body.len());
+            body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+            if body.len() >= LONGEST {
+                break;
+            }
+        }
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        Answer::new(status, headers, body.freeze(), context, &**self.clock())
     }
 
     fn refused(&self, context: &Context, response: &Response) -> Error {

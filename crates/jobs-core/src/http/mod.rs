@@ -7,13 +7,17 @@
 
 mod body;
 mod download;
+mod incoming;
 mod origin;
 mod redact;
+mod streamed;
 mod target;
 mod transport;
 
 pub use self::body::{Body, Document, Form};
 pub use self::download::{Fetch, Fetched, Saved, Verified};
+pub use self::incoming::Incoming;
 pub use self::origin::{InvalidAddress, Origin};
+pub use self::streamed::Streamed;
 pub use self::target::Target;
 pub use self::transport::{Answer, Request, Transport, TransportBuilder};

@@ -1,9 +1,10 @@
 //! Which addresses may be talked to, and what may be told to them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 /// The base address of a vendor's API: `https`, or plain `http` on loopback.
 ///
@@ -27,6 +28,11 @@ pub enum InvalidAddress {
     /// A result link into a private network, while the API is a public one.
     #[error("the link points to the private address {0}")]
     Private(Box<str>),
+    /// A link that is signed as it stands, but holds characters that no request can carry as they stand.
+    #[error(
+        "the link cannot be sent without rewriting characters in it, which would break its signature"
+    )]
+    Rewritten,
 }
 
 impl Origin {
@@ -90,6 +96,21 @@ impl Origin {
         Ok(url)
     }
 
+    /// The same for a link whose bytes are signed: whatever follows the host must stand in the request as it stands in
+    /// the link.
+    ///
+    /// # Errors
+    /// As [`check_link`](Self::check_link), and [`InvalidAddress::Rewritten`].
+    pub(crate) fn check_exact_link(&self, link: &str) -> Result<Url, InvalidAddress> {
+        let url = self.check_link(link)?;
+        let sent = &url[Position::BeforePath..Position::AfterQuery];
+        if sent == request_target(link) {
+            Ok(url)
+        } else {
+            Err(InvalidAddress::Rewritten)
+        }
+    }
+
     /// Whether `url` has the scheme, host and port of this base, so that credentials may go there.
     pub(crate) fn covers(&self, url: &Url) -> bool {
         self.0.origin() == url.origin()
@@ -99,6 +120,19 @@ impl Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// What follows the host in a link, up to a fragment, which is never sent. Without a path, a request carries a slash.
+fn request_target(link: &str) -> Cow<'_, str> {
+    let link = link.split('#').next().unwrap_or_default();
+    let behind_scheme = link.split_once("://").map_or(link, |(_, rest)| rest);
+    match behind_scheme.find(['/', '?']) {
+        Some(at) => match behind_scheme.get(at..).unwrap_or_default() {
+            target if target.starts_with('/') => Cow::Borrowed(target),
+            query => Cow::Owned(format!("/{query}")),
+        },
+        None => Cow::Borrowed("/"),
     }
 }
 
@@ -161,7 +195,7 @@ mod tests {
     #[test]
     fn plain_http_is_for_this_machine_only() {
         for good in [
-            "https://api.textin.com",
+            "https://api.example.com",
             "http://127.0.0.1:80",
             "http://localhost:1",
             "http://[::1]:8080/api/",
@@ -169,11 +203,11 @@ mod tests {
             assert!(Origin::parse(good).is_ok(), "{good}");
         }
         for bad in [
-            "http://api.textin.com",
+            "http://api.example.com",
             "http://localhost.evil.com",
             "http://10.0.0.1",
             "ftp://127.0.0.1",
-            "api.textin.com",
+            "api.example.com",
             "",
         ] {
             assert!(Origin::parse(bad).is_err(), "{bad}");
@@ -186,10 +220,10 @@ mod tests {
 
     #[test]
     fn an_id_cannot_leave_its_place_in_the_path() {
-        let origin = Origin::parse("https://ppj.io/api/").unwrap();
+        let origin = Origin::parse("https://api.example.com/api/").unwrap();
         assert_eq!(
             origin.join(&["jobs", "a/b?c#d%2e"]).as_str(),
-            "https://ppj.io/api/jobs/a%2Fb%3Fc%23d%252e"
+            "https://api.example.com/api/jobs/a%2Fb%3Fc%23d%252e"
         );
         assert_eq!(
             Origin::parse("https://h").unwrap().join(&[]).as_str(),
@@ -199,14 +233,14 @@ mod tests {
 
     #[test]
     fn links_neither_leave_tls_nor_reach_inside() {
-        let public = Origin::parse("https://api.textin.com").unwrap();
+        let public = Origin::parse("https://api.example.com").unwrap();
         assert!(
             public
-                .check_link("https://web-api.textin.com/file/x?sig=1")
+                .check_link("https://files.example.com/file/x?sig=1")
                 .is_ok()
         );
         for bad in [
-            "http://web-api.textin.com/x",
+            "http://files.example.com/x",
             "https://192.168.0.1/x",
             "https://[::ffff:10.0.0.1]/",
             "http://127.0.0.1/x",
@@ -218,6 +252,48 @@ mod tests {
         let simulator = Origin::parse("http://127.0.0.1:9000").unwrap();
         assert!(simulator.check_link("http://127.0.0.1:9001/x").is_ok());
         assert!(simulator.check_link("http://10.0.0.1/x").is_err());
+    }
+
+    #[test]
+    fn a_signed_link_is_sent_as_it_stands_or_not_at_all() {
+        let origin = Origin::parse("https://api.example.com").unwrap();
+        for (link, target) in [
+            ("https://h", "/"),
+            ("https://h?a=b", "/?a=b"),
+            ("https://h/?", "/?"),
+            (
+                "https://h/%7e/~%2F%2f?s=a+b/c==&x=|{}[]^`\\%41#",
+                "/%7e/~%2F%2f?s=a+b/c==&x=|{}[]^`\\%41",
+            ),
+            (
+                "https://h//a;b=1,2//@:!$&'()*?e?f#g#h",
+                "//a;b=1,2//@:!$&'()*?e?f",
+            ),
+        ] {
+            let url = origin.check_exact_link(link).unwrap();
+            assert_eq!(
+                &url[Position::BeforePath..Position::AfterQuery],
+                target,
+                "{link}"
+            );
+        }
+        for link in [
+            "https://h/a b",
+            "https://h/a?b=c'd",
+            "https://h/报告.pptx?s=1",
+            "https://h/a/../b",
+            "https://h/a/%2e%2e/b",
+            "https://h/a\\b",
+            "https://h/a\tb",
+            " https://h/a ",
+        ] {
+            assert_eq!(
+                origin.check_exact_link(link),
+                Err(InvalidAddress::Rewritten),
+                "{link}"
+            );
+            assert!(origin.check_link(link).is_ok(), "{link}");
+        }
     }
 
     #[test]

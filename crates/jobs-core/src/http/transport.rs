@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Sent};
 use crate::http::body::Body;
+use crate::http::incoming::Incoming;
 use crate::http::origin::Origin;
 use crate::http::redact::Redactor;
 use crate::id::JobId;
@@ -278,7 +279,9 @@ impl Transport {
     /// The full address of `path` below the API's base, for what is fetched instead of sent.
     pub fn link(&self, path: &[&str], query: &[(&str, &str)]) -> String {
         let mut url = self.inner.origin.join(path);
-        url.query_pairs_mut().extend_pairs(query);
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
         url.into()
     }
 
@@ -290,6 +293,16 @@ impl Transport {
     /// [`ErrorKind::Unreachable`] (nothing was sent), [`ErrorKind::TimedOut`] or [`ErrorKind::Unavailable`] (it may have
     /// been acted upon), [`ErrorKind::TooLarge`] for an answer above the cap.
     pub async fn send(&self, request: Request) -> Result<Answer, Error> {
+        self.stream(request).await?.into_answer().await
+    }
+
+    /// Waits for the quota, sends `request` once, and hands the answer out as it comes.
+    ///
+    /// The request's time-out covers the whole answer, and the cap all of its bytes.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), up to the beginning of the answer.
+    pub async fn stream(&self, request: Request) -> Result<Incoming, Error> {
         let Inner {
             vendor,
             origin,
@@ -329,55 +342,26 @@ impl Transport {
             } => builder
                 .header(reqwest::header::CONTENT_TYPE, content_type)
                 .body(bytes),
+            // The length is set by hand, because it cannot be seen from a stream; without it the body would be chunked.
+            Body::Streamed(streamed) => builder
+                .header(reqwest::header::CONTENT_TYPE, streamed.content_type())
+                .header(reqwest::header::CONTENT_LENGTH, streamed.size())
+                .body(streamed.into_body()),
             Body::Form(form) => builder.multipart(form.0),
         };
         let quota = request.quota.as_ref().unwrap_or(&self.inner.quota);
-        let _permit = quota.acquire().await;
+        let permit = quota.acquire().await;
         tracing::debug!(
             vendor,
             operation = context.operation,
             job = context.job.as_ref().map(JobId::as_str),
             "sending"
         );
-        let mut response = builder
+        let response = builder
             .send()
             .await
             .map_err(|cause| context.failed_to_send(cause))?;
-        let status = response.status().as_u16();
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|cause| context.lost_answer(status, cause))?
-        {
-            if (body.len() + chunk.len()) as u64 > self.inner.body_cap {
-                let error = context
-                    .error(ErrorKind::TooLarge)
-                    .with_sent(Sent::Maybe)
-                    .with_http_status(status);
-                return Err(error.with_message(format!(
-                    "the answer is larger than {} bytes",
-                    self.inner.body_cap
-                )));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let headers = std::mem::take(response.headers_mut());
-        let wait = retry_after(&headers, &*self.inner.clock);
-        tracing::debug!(
-            vendor,
-            operation = context.operation,
-            status,
-            bytes = body.len(),
-            "answered"
-        );
-        Ok(Answer {
-            status,
-            headers,
-            wait,
-            body: body.freeze(),
-            context,
-        })
+        Ok(Incoming::new(self.clone(), context, response, permit))
     }
 }
 
@@ -459,6 +443,22 @@ pub struct Answer {
 }
 
 impl Answer {
+    pub(crate) fn new(
+        status: u16,
+        headers: HeaderMap,
+        body: Bytes,
+        context: &Context,
+        clock: &dyn Clock,
+    ) -> Self {
+        Self {
+            status,
+            wait: retry_after(&headers, clock),
+            headers,
+            body,
+            context: context.clone(),
+        }
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.status
