@@ -1,1 +1,3 @@
-//! Cross-crate properties; everything of interest is in the test targets.
+//! Properties that cross crates, checked against the simulators. The tests are in `it/`; the README's example is compiled
+//! here.
+#![doc = include_str!("../../README.md")]

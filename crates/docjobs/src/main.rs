@@ -1,3 +1,54 @@
-//! The `docjobs` command.
+//! The `docjobs` command: document jobs that take minutes and cost money, without losing or repeating one.
 
-fn main() {}
+mod app;
+mod args;
+mod demo;
+mod doctor;
+mod exit;
+mod flow;
+mod place;
+mod report;
+mod sim;
+mod textin;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::app::App;
+use crate::args::{Args, Command, TextinCommand};
+use crate::exit::Stop;
+use crate::report::Report;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let report = Report::new(&args.common);
+    report::start_logging(args.common.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(problem) => return report.stop(&Stop::unexpected(format!("cannot start: {problem}"))),
+    };
+    let stopped = runtime.block_on(run(args, &report));
+    // A blocked read of a pipe or a slow disk must not keep a finished command from ending.
+    runtime.shutdown_background();
+    match stopped {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => report.stop(&stop),
+    }
+}
+
+async fn run(args: Args, report: &Report) -> Result<(), Stop> {
+    let app = App::of_process(args.common, report.clone());
+    match args.command {
+        Command::Demo { out } => demo::run(&app, out).await,
+        Command::Sim(sim) => sim::run(&app, sim).await,
+        Command::Textin(TextinCommand::Parse(parse)) => textin::parse(&app, parse).await,
+        Command::Wait(wait) => wait::run(&app, wait).await,
+        Command::Doctor => doctor::run(&app).await,
+    }
+}

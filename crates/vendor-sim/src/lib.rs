@@ -1,1 +1,28 @@
-//! Stateful simulators of five document services on real sockets
+//! Stateful simulators of document services on real sockets, for tests and for people without a vendor account.
+//!
+//! Each simulator keeps the vendor's rules (state machine, limits, ledger of charges) and speaks the vendor's own JSON.
+//! Everything that is not a vendor's is shared: [`server`] owns the sockets, [`fault`] spoils answers as a test asks,
+//! [`recorder`] remembers every request, [`control`] offers all of it under `/_sim/`, [`clock`] is the only time there is.
+
+pub mod clock;
+pub mod control;
+pub mod delivery;
+pub mod fault;
+mod lock;
+pub mod outgoing;
+pub mod pdf;
+pub mod recorder;
+pub mod server;
+mod simulators;
+pub mod spool;
+pub mod tencent;
+pub mod textin;
+pub mod wecom;
+mod wire;
+
+pub use clock::Clock;
+pub use fault::{Fault, Times};
+pub use recorder::RecordedRequest;
+pub use server::Site;
+pub use simulators::{SimOptions, Simulators};
+pub use textin::{TextIn, TextInHandle, TextInOptions};

@@ -1,0 +1,125 @@
+//! What can be typed.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Run document jobs that take minutes and cost money, without losing or repeating one.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  docjobs demo                               every vendor end to end against simulators, no account needed
+  docjobs textin parse report.pdf -o report.md
+  docjobs textin parse report.pdf --no-wait  print a ticket, and later:
+  docjobs wait TICKET -o report.md
+
+Exit codes: 0 done, 1 unexpected, 2 bad usage or input, 3 the job failed at the vendor,
+4 deadline passed (ticket printed), 5 outcome unknown (may have been charged), 6 credentials refused,
+7 quota or balance used up, 8 vendor not reachable or refusing by rate.";
+
+/// What every command understands.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Common {
+    /// One JSON object per line on stdout, progress as events.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Give up waiting after this time, such as 90s, 10m or 2h; the job goes on and its ticket is printed.
+    #[arg(long, global = true, default_value = "30m", value_parser = deadline, value_name = "TIME")]
+    pub(crate) deadline: Duration,
+    /// Submit, print the ticket, and end.
+    #[arg(long, global = true)]
+    pub(crate) no_wait: bool,
+    /// More detail on stderr; repeat for still more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run every vendor end to end against embedded simulators; needs no account.
+    Demo {
+        /// Where to put the documents and results; a new folder unless given.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+    },
+    /// Run the simulators until Ctrl-C, and print the variables that point this command at them.
+    Sim(SimArgs),
+    /// TextIn: parse documents to Markdown and elements.
+    #[command(subcommand)]
+    Textin(TextinCommand),
+    /// Wait for a job by its ticket and bring its result.
+    Wait(WaitArgs),
+    /// Check variables, addresses and credentials, without any charged call.
+    Doctor,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SimArgs {
+    /// The address to listen on; only addresses of this machine itself.
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub(crate) listen: IpAddr,
+    /// How many simulated seconds pass in a real one.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    pub(crate) speed: u32,
+    /// Also write the variables to this file, one NAME=value a line, once everything listens.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) env_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TextinCommand {
+    /// Parse a document; billed for each page.
+    Parse(ParseArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ParseArgs {
+    /// The document, or an http(s) address from which the vendor fetches it.
+    #[arg(value_name = "FILE|URL")]
+    pub(crate) input: String,
+    /// Where to put the result; stdout unless given. Never overwritten.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+    /// What to bring home.
+    #[arg(long, default_value = "markdown")]
+    pub(crate) format: Format,
+    /// Parse, and pay for, these pages only, such as 1-5 or 1-2,5-10.
+    #[arg(long, value_name = "PAGES")]
+    pub(crate) pages: Option<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct WaitArgs {
+    /// The ticket that was printed when the job was accepted.
+    #[arg(value_name = "TICKET")]
+    pub(crate) job: String,
+    /// Where to put the result; stdout unless given. Never overwritten.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) output: Option<PathBuf>,
+    /// What to bring home of a TextIn job.
+    #[arg(long, default_value = "markdown")]
+    pub(crate) format: Format,
+}
+
+/// What to bring home of a parsed document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The Markdown text.
+    Markdown,
+    /// The whole result as the vendor serves it.
+    Json,
+}
+
+fn deadline(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|problem| format!("{problem}; write 90s, 10m or 2h"))
+}

@@ -1,0 +1,131 @@
+//! How a command ends: one number for scripts, one line for people.
+
+use jobs_core::{Cause, Error, ErrorKind, Lost, SubmitError, Ticket, WaitError};
+
+/// The exit codes that scripts rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    Unexpected = 1,
+    BadInput = 2,
+    Failed = 3,
+    Deadline = 4,
+    Unknown = 5,
+    Credentials = 6,
+    Exhausted = 7,
+    Unreachable = 8,
+    /// What shells report for a program ended by Ctrl-C.
+    Interrupted = 130,
+}
+
+/// A command that ended before it was done.
+#[derive(Debug)]
+pub(crate) struct Stop {
+    pub(crate) exit: Exit,
+    /// What was tried, on which job, what the vendor said, and what to do next.
+    pub(crate) line: String,
+    /// The causes, for those who ask for more detail.
+    pub(crate) causes: Vec<String>,
+    /// What to go on with.
+    pub(crate) ticket: Option<Ticket>,
+}
+
+impl Stop {
+    pub(crate) fn new(exit: Exit, line: impl Into<String>) -> Self {
+        Self {
+            exit,
+            line: line.into(),
+            causes: Vec::new(),
+            ticket: None,
+        }
+    }
+
+    pub(crate) fn bad_input(line: impl Into<String>) -> Self {
+        Self::new(Exit::BadInput, line)
+    }
+
+    pub(crate) fn unexpected(line: impl Into<String>) -> Self {
+        Self::new(Exit::Unexpected, line)
+    }
+
+    /// A submit that brought no job.
+    pub(crate) fn not_submitted(error: &SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(error) => Self::before_acceptance(error),
+            SubmitError::Unknown(lost) => Self::lost(lost),
+        }
+    }
+
+    /// An error before any job was accepted; nothing was charged.
+    pub(crate) fn before_acceptance(error: &Error) -> Self {
+        use ErrorKind::{
+            Credentials, Exhausted, Garbled, Input, Local, NotFound, RateLimited, Refused, Retired,
+            TimedOut, Unavailable, Unreachable,
+        };
+        let exit = match error.kind() {
+            Input | Local | Retired => Exit::BadInput,
+            Credentials => Exit::Credentials,
+            Exhausted => Exit::Exhausted,
+            RateLimited | Unreachable | Unavailable | TimedOut | Garbled => Exit::Unreachable,
+            Refused | NotFound => Exit::Failed,
+            _ => Exit::Unexpected,
+        };
+        Self::of(exit, error)
+    }
+
+    /// An error about a job that the vendor has; it goes on there.
+    pub(crate) fn after_acceptance(error: &Error, ticket: Option<Ticket>) -> Self {
+        let exit = match error.kind() {
+            ErrorKind::Local | ErrorKind::TooLarge => Exit::Unexpected,
+            _ if error.is_transient() => Exit::Deadline,
+            _ => Self::before_acceptance(error).exit,
+        };
+        Self {
+            ticket,
+            ..Self::of(exit, error)
+        }
+    }
+
+    fn lost(lost: &Lost) -> Self {
+        let next = "look for the job in the vendor's console before you submit again";
+        Self {
+            causes: causes(&lost.error),
+            ..Self::new(Exit::Unknown, format!("{lost}; {next}"))
+        }
+    }
+
+    /// A wait that ended without the output.
+    pub(crate) fn unfinished(end: &WaitError) -> Self {
+        let exit = match end.cause() {
+            Cause::Failed(_) | Cause::Expired | Cause::Gone => Exit::Failed,
+            Cause::Refused(error) => {
+                return Self::after_acceptance(error, Some(end.ticket().clone()));
+            }
+            _ => Exit::Deadline,
+        };
+        let ticket = end.is_resumable().then(|| end.ticket().clone());
+        Self {
+            exit,
+            line: end.to_string(),
+            causes: causes(end),
+            ticket,
+        }
+    }
+
+    fn of(exit: Exit, error: &Error) -> Self {
+        Self {
+            causes: causes(error),
+            ..Self::new(exit, error.to_string())
+        }
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> Vec<String> {
+    let mut causes = Vec::new();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
+    causes
+}

@@ -1,0 +1,81 @@
+//! Where a result goes: a new file, or stdout.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use jobs_core::Error;
+use jobs_core::http::{Target, Verified};
+use tempfile::TempDir;
+
+use crate::exit::Stop;
+
+/// A place that was checked before anything was sent.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// A file that is not there yet.
+    File(Target),
+    /// Standard output, by way of a file that nobody else sees: what is printed was verified as a whole first.
+    Stdout { target: Target, _folder: TempDir },
+}
+
+/// A result that has arrived.
+#[derive(Debug)]
+pub(crate) enum Delivered {
+    /// A file at its final name.
+    Saved(PathBuf),
+    /// Verified bytes to be printed.
+    Bytes(File),
+}
+
+impl Place {
+    pub(crate) fn new(output: Option<&Path>) -> Result<Self, Stop> {
+        match output {
+            Some(path) => {
+                let target = Target::new(path).map_err(|problem| {
+                    Stop::bad_input(format!(
+                        "cannot write {}: {problem}; choose another name with -o",
+                        path.display()
+                    ))
+                })?;
+                Ok(Self::File(target))
+            }
+            None => {
+                let scratch = || {
+                    let folder = tempfile::tempdir()?;
+                    Ok((Target::new(folder.path().join("result"))?, folder))
+                };
+                let (target, folder) = scratch().map_err(|problem: io::Error| {
+                    Stop::bad_input(format!(
+                        "cannot write temporary files: {problem}; set TMPDIR, or use -o"
+                    ))
+                })?;
+                Ok(Self::Stdout {
+                    target,
+                    _folder: folder,
+                })
+            }
+        }
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        match self {
+            Self::File(target) | Self::Stdout { target, .. } => target,
+        }
+    }
+
+    /// Gives verified bytes their final name, or makes them ready to print.
+    pub(crate) async fn keep(&self, verified: Verified) -> Result<Delivered, Error> {
+        match self {
+            Self::File(_) => Ok(Delivered::Saved(verified.save().await?.path)),
+            Self::Stdout { .. } => Ok(Delivered::Bytes(verified.into_file()?)),
+        }
+    }
+}
+
+/// Copies a verified result to stdout.
+pub(crate) fn print(mut from: File) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    io::copy(&mut from, &mut stdout)?;
+    stdout.flush()
+}

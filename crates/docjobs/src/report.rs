@@ -1,0 +1,165 @@
+//! What is said: events for scripts on stdout, messages for people on stderr, a bar for a terminal.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jobs_core::{Error, JobKind, Snapshot, Status};
+use serde_json::{Map, Value, json};
+
+use crate::args::Common;
+use crate::exit::Stop;
+
+/// The voice of a command.
+#[derive(Clone)]
+pub(crate) struct Report {
+    json: bool,
+    verbose: u8,
+    bar: Option<Arc<ProgressBar>>,
+}
+
+impl Report {
+    pub(crate) fn new(options: &Common) -> Self {
+        let show = !options.json && io::stderr().is_terminal();
+        let bar = show.then(|| {
+            let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
+            let bar = ProgressBar::new_spinner();
+            Arc::new(if let Ok(style) = style {
+                bar.with_style(style)
+            } else {
+                bar
+            })
+        });
+        Self {
+            json: options.json,
+            verbose: options.verbose,
+            bar,
+        }
+    }
+
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// A line for people. Lost when stderr is closed: there is nobody to tell.
+    pub(crate) fn say(&self, text: &str) {
+        let print = || drop(writeln!(io::stderr(), "{text}"));
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// An event for scripts, with `--json`.
+    pub(crate) fn event(&self, name: &str, fields: Value) {
+        if self.json {
+            let mut event = Map::from_iter([("event".to_owned(), Value::from(name))]);
+            if let Value::Object(fields) = fields {
+                event.extend(fields);
+            }
+            drop(writeln!(io::stdout(), "{}", Value::Object(event)));
+        }
+    }
+
+    pub(crate) fn seen<K: JobKind + ?Sized>(
+        &self,
+        kind: &K,
+        job: &str,
+        snapshot: &Snapshot<K::Output>,
+    ) {
+        let state = if matches!(snapshot.status, Status::Queued) {
+            "queued"
+        } else {
+            "running"
+        };
+        self.event(
+            "seen",
+            json!({
+                "vendor": kind.vendor(), "kind": kind.name(), "job": job, "status": state, "word": snapshot.word,
+                "percent": snapshot.progress.percent, "ahead": snapshot.progress.ahead,
+            }),
+        );
+        let percent = snapshot
+            .progress
+            .percent
+            .map_or_else(String::new, |percent| format!(" {percent} %"));
+        let ahead = snapshot
+            .progress
+            .ahead
+            .map_or_else(String::new, |jobs| format!(", {jobs} before it"));
+        let known = if snapshot.recognised {
+            ""
+        } else {
+            ", a word that is not documented"
+        };
+        let line = format!(
+            "{} job {job}: {}{percent}{ahead}{known}",
+            kind.vendor(),
+            snapshot.word
+        );
+        self.progress(line, snapshot.recognised);
+    }
+
+    pub(crate) fn missed(&self, error: &Error) {
+        self.event(
+            "missed",
+            json!({ "vendor": error.vendor(), "error": error.to_string() }),
+        );
+        self.progress(format!("{error}; looking again"), false);
+    }
+
+    fn progress(&self, line: String, is_usual: bool) {
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(line);
+                bar.enable_steady_tick(Duration::from_millis(200));
+            }
+            None if !self.json && (self.verbose > 0 || !is_usual) => self.say(&line),
+            None => {}
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn quiet(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// The last words of a command that did not get done.
+    pub(crate) fn stop(&self, stop: &Stop) -> ExitCode {
+        self.quiet();
+        let ticket = stop.ticket.as_ref().map(ToString::to_string);
+        self.event(
+            "stopped",
+            json!({ "exit": stop.exit as u8, "error": stop.line, "ticket": ticket }),
+        );
+        self.say(&format!("docjobs: {}", stop.line));
+        if self.verbose > 0 {
+            for cause in &stop.causes {
+                self.say(&format!("  because: {cause}"));
+            }
+        }
+        if let Some(ticket) = ticket {
+            self.say(&format!("ticket: {ticket}"));
+        }
+        ExitCode::from(stop.exit as u8)
+    }
+}
+
+/// `-v` tells of requests, `-vv` of looks and bytes, `-vvv` of everything; never of secrets.
+pub(crate) fn start_logging(verbose: u8) {
+    let level = match verbose {
+        0 => return,
+        1 => tracing::Level::INFO,
+        2 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .init();
+}

@@ -1,0 +1,15 @@
+//! The first command that anybody runs.
+
+use crate::stage;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_needs_no_account_and_can_be_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    for expected in ["docjobs-demo", "docjobs-demo-2"] {
+        let ran = stage::run(folder.path(), &["demo"], &[]).await;
+        assert_eq!(ran.exit, 0, "{}", ran.stderr);
+        let markdown =
+            std::fs::read_to_string(folder.path().join(expected).join("report.md")).unwrap();
+        assert!(markdown.contains("It cost one page, once."), "{markdown}");
+    }
+}

@@ -1,0 +1,14 @@
+//! The command as a user meets it: a process, its exit code, its two streams, and what the vendor saw.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod demo;
+mod stage;
+mod textin;
+mod usage;

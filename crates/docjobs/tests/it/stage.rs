@@ -1,0 +1,104 @@
+//! A folder, a simulator and the command in front of it.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tempfile::TempDir;
+use tokio::process::Command;
+use vendor_sim::{SimOptions, Simulators};
+
+/// How much faster than the vendor everything goes.
+pub(crate) const SPEED: u32 = 100;
+
+pub(crate) struct Stage {
+    pub(crate) simulators: Simulators,
+    pub(crate) folder: TempDir,
+}
+
+/// What a run of the command left behind.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) exit: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// The ticket that was printed for people.
+    pub(crate) fn ticket(&self) -> &str {
+        self.stderr
+            .lines()
+            .filter_map(|line| line.strip_prefix("ticket: "))
+            .next_back()
+            .expect("a ticket on stderr")
+    }
+}
+
+impl Stage {
+    pub(crate) async fn new() -> Self {
+        let options = SimOptions {
+            speed: f64::from(SPEED),
+            ..SimOptions::default()
+        };
+        Self {
+            simulators: Simulators::start(options).await.unwrap(),
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes an input file.
+    pub(crate) fn input(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// Runs the command in the folder, with the simulators' variables only.
+    pub(crate) async fn run(&self, args: &[&str]) -> Ran {
+        self.run_with(args, &[]).await
+    }
+
+    /// The same, with further variables.
+    pub(crate) async fn run_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Ran {
+        let mut env = self.simulators.env();
+        for (name, value) in variables {
+            env.retain(|(known, _)| known != name);
+            env.push(((*name).to_owned(), (*value).to_owned()));
+        }
+        run(self.folder.path(), args, &env).await
+    }
+
+    /// What lies in the folder.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+/// Runs the command with nothing but these variables.
+pub(crate) async fn run(folder: &Path, args: &[&str], env: &[(String, String)]) -> Ran {
+    let output = Command::new(env!("CARGO_BIN_EXE_docjobs"))
+        .args(args)
+        .current_dir(folder)
+        .env_clear()
+        .env("HOME", folder)
+        .envs(env.iter().filter(|(_, value)| !value.is_empty()).cloned())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    Ran {
+        exit: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}

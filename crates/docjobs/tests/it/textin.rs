@@ -1,0 +1,352 @@
+//! `docjobs textin parse` and `docjobs wait` against the simulator.
+
+use serde_json::{Value, json};
+use vendor_sim::fault::Fault;
+use vendor_sim::textin::Outcome;
+
+use crate::stage::{SPEED, Stage};
+
+const TEXT: &str = "# Heading\n\nsome text, 一些文字\n";
+
+/// The requests of one operation that reached the API.
+fn posts(stage: &Stage) -> usize {
+    stage
+        .simulators
+        .textin()
+        .requests()
+        .iter()
+        .filter(|request| request.method == "POST")
+        .count()
+}
+
+fn drop_after_commit() -> Fault {
+    Fault::DropAfterCommit { reset: false }
+}
+
+fn code(code: i64) -> Fault {
+    Fault::Code {
+        code: Value::from(code),
+        message: Some("the vendor's words".to_owned()),
+        after_commit: false,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_becomes_a_file_with_one_submit_and_patient_looks() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let ran = stage
+        .run(&["textin", "parse", "notes.txt", "-o", "notes.md"])
+        .await;
+    assert_eq!((ran.exit, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
+    assert_eq!(
+        std::fs::read_to_string(stage.path("notes.md")).unwrap(),
+        TEXT
+    );
+    assert_eq!(stage.files(), ["notes.md", "notes.txt"]);
+    assert_eq!(posts(&stage), 1);
+    assert_eq!(stage.simulators.textin().charges().len(), 1);
+
+    let requests = stage.simulators.textin().requests();
+    let looks: Vec<f64> = requests
+        .iter()
+        .filter(|request| request.path.contains("/parse/async"))
+        .map(|request| request.arrived_unix)
+        .collect();
+    let floor = 2.0;
+    assert!(looks.len() >= 3, "{looks:?}");
+    assert!(
+        looks.windows(2).all(|pair| pair[1] - pair[0] >= floor),
+        "{looks:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_o_the_result_alone_is_on_stdout() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let ran = stage.run(&["textin", "parse", "notes.txt"]).await;
+    assert_eq!((ran.exit, ran.stdout.as_str()), (0, TEXT), "{}", ran.stderr);
+
+    let ran = stage
+        .run(&["textin", "parse", "notes.txt", "--format", "json"])
+        .await;
+    let job = stage.simulators.textin().jobs().pop().unwrap();
+    let served = stage.simulators.textin().result_bytes(&job.job_id).unwrap();
+    assert_eq!(ran.stdout.len() as u64, served.len());
+    let result: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(result["markdown"], TEXT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_goes_on_in_another_process() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let ran = stage
+        .run(&["textin", "parse", "notes.txt", "--no-wait"])
+        .await;
+    assert_eq!(
+        (ran.exit, ran.stdout.lines().count()),
+        (0, 1),
+        "{}",
+        ran.stderr
+    );
+    let ticket = ran.stdout.trim().to_owned();
+    assert!(ticket.len() <= 200);
+    let ran = stage.run(&["wait", &ticket, "-o", "notes.md"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(
+        std::fs::read_to_string(stage.path("notes.md")).unwrap(),
+        TEXT
+    );
+    assert_eq!(posts(&stage), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_is_said_so_and_never_bought_twice() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    stage
+        .simulators
+        .textin()
+        .set_fault("submit", drop_after_commit());
+    let ran = stage
+        .run(&["textin", "parse", "notes.txt", "-o", "notes.md"])
+        .await;
+    assert_eq!(ran.exit, 5, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("outcome unknown") && ran.stderr.contains("notes.txt"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(
+        (posts(&stage), stage.simulators.textin().jobs().len()),
+        (1, 1)
+    );
+    assert_eq!(stage.files(), ["notes.txt"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_refusal_has_its_exit_code_and_the_vendors_words() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    for (number, exit) in [
+        (40102, 6),
+        (40103, 6),
+        (40003, 7),
+        (40307, 7),
+        (40004, 2),
+        (40422, 2),
+        (500, 5),
+    ] {
+        stage.simulators.textin().set_fault("submit", code(number));
+        let ran = stage.run(&["textin", "parse", "notes.txt"]).await;
+        assert_eq!(ran.exit, exit, "{number}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("the vendor's words") && ran.stderr.contains(&number.to_string()),
+            "{}",
+            ran.stderr
+        );
+    }
+    assert!(stage.simulators.textin().jobs().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_connection_is_exit_8() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let url = format!("http://{closed}");
+    let ran = stage
+        .run_with(
+            &["textin", "parse", "notes.txt"],
+            &[("TEXTIN_SERVER_URL", &url)],
+        )
+        .await;
+    assert_eq!(ran.exit, 8, "{}", ran.stderr);
+    assert!(ran.stderr.contains("nothing was sent"), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_job_is_exit_3_with_the_vendors_words() {
+    let stage = Stage::new().await;
+    stage.input("bad.txt", TEXT);
+    stage.simulators.textin().next_outcome(Outcome::Failed {
+        message: "page 3 is illegible".to_owned(),
+    });
+    let ran = stage.run(&["textin", "parse", "bad.txt"]).await;
+    assert_eq!(ran.exit, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("page 3 is illegible"), "{}", ran.stderr);
+    assert!(stage.simulators.textin().charges().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deadline_leaves_a_ticket_and_the_job() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    stage
+        .simulators
+        .textin()
+        .change_options(|options| options.in_progress_seconds = 3600.0);
+    let ran = stage
+        .run(&["textin", "parse", "notes.txt", "--deadline", "20s"])
+        .await;
+    assert_eq!((ran.exit, ran.stdout.as_str()), (4, ""), "{}", ran.stderr);
+    let ticket = ran.ticket().to_owned();
+    stage
+        .simulators
+        .textin()
+        .change_options(|options| options.in_progress_seconds = 0.0);
+    let ran = stage.run(&["wait", &ticket]).await;
+    assert!(ran.exit == 0 || ran.exit == 4, "{}", ran.stderr);
+    assert_eq!(posts(&stage), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_looks_and_unknown_words_are_endured() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let textin = stage.simulators.textin();
+    textin.set_fault(
+        "look",
+        Fault::Status {
+            status: 502,
+            body: "<html>".to_owned(),
+            headers: vec![],
+            after_commit: false,
+        },
+    );
+    textin.set_fault(
+        "look",
+        Fault::UnknownWord {
+            word: "pondering".to_owned(),
+        },
+    );
+    textin.set_fault("look", drop_after_commit());
+    let ran = stage
+        .run(&["textin", "parse", "notes.txt", "-o", "notes.md"])
+        .await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("pondering"), "{}", ran.stderr);
+    assert_eq!(
+        std::fs::read_to_string(stage.path("notes.md")).unwrap(),
+        TEXT
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_result_is_fetched_again_and_a_broken_one_gets_no_name() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let textin = stage.simulators.textin();
+    textin.set_fault("result", Fault::CutBody { at: 100 });
+    let ran = stage
+        .run(&["textin", "parse", "notes.txt", "-o", "whole.md"])
+        .await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(
+        std::fs::read_to_string(stage.path("whole.md")).unwrap(),
+        TEXT
+    );
+
+    textin.set_fault("result", Fault::TruncatedJson {});
+    let ran = stage
+        .run(&["textin", "parse", "notes.txt", "-o", "broken.md"])
+        .await;
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    assert_eq!(stage.files(), ["notes.txt", "whole.md"]);
+    let again = stage.run(&["wait", ran.ticket(), "-o", "broken.md"]).await;
+    assert_eq!(again.exit, 0, "{}", again.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_is_one_event_a_line() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let ran = stage.run(&["textin", "parse", "notes.txt", "--json"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let events: Vec<Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(events[0]["event"], "accepted");
+    assert!(
+        events[0]["ticket"]
+            .as_str()
+            .unwrap()
+            .starts_with("docjobs1.textin.parse.")
+    );
+    assert_eq!(events.last().unwrap()["result"], TEXT);
+
+    stage.simulators.textin().set_fault("submit", code(40003));
+    let ran = stage.run(&["textin", "parse", "notes.txt", "--json"]).await;
+    let stopped: Value = serde_json::from_str(ran.stdout.trim()).unwrap();
+    assert_eq!(
+        (ran.exit, &stopped["event"], &stopped["exit"]),
+        (7, &json!("stopped"), &json!(7))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_printed_however_loud() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let ran = stage.run(&["textin", "parse", "notes.txt", "-vvv"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let secret = stage.simulators.textin().secret_code();
+    assert!(
+        !ran.stderr.contains(&secret) && !ran.stdout.contains(&secret),
+        "{}",
+        ran.stderr
+    );
+    let foreign: Vec<_> = stage
+        .simulators
+        .textin()
+        .requests()
+        .into_iter()
+        .filter(|request| request.path.contains("/file/"))
+        .collect();
+    assert_eq!(foreign.len(), 1);
+    assert_eq!(foreign[0].header("x-ti-secret-code"), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_simulator_command_serves_other_processes() {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let folder = tempfile::tempdir().unwrap();
+    let env_file = folder.path().join("sim.env");
+    let mut sim = tokio::process::Command::new(env!("CARGO_BIN_EXE_docjobs"))
+        .args([
+            "sim",
+            "--speed",
+            &SPEED.to_string(),
+            "--env-file",
+            env_file.to_str().unwrap(),
+        ])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    // The message on stderr comes once everything listens and the file is written.
+    let mut said = String::new();
+    BufReader::new(sim.stderr.take().unwrap())
+        .read_line(&mut said)
+        .await
+        .unwrap();
+    let lines = std::fs::read_to_string(&env_file).unwrap();
+    let env: Vec<(String, String)> = lines
+        .lines()
+        .map(|line| line.split_once('=').unwrap())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    std::fs::write(folder.path().join("notes.txt"), TEXT).unwrap();
+    let ran = crate::stage::run(folder.path(), &["textin", "parse", "notes.txt"], &env).await;
+    assert_eq!((ran.exit, ran.stdout.as_str()), (0, TEXT), "{}", ran.stderr);
+    sim.kill().await.unwrap();
+}

@@ -1,0 +1,1 @@
+//! The Tencent e-sign simulator.

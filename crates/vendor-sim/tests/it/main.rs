@@ -1,0 +1,14 @@
+//! The simulators as their clients see them: raw HTTP over real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "the allowance for tests does not reach the functions that tests share"
+)]
+
+mod client;
+mod control;
+mod faults;
+mod results;
+mod rules;
+mod webhooks;
