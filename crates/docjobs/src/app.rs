@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jobs_core::http::Origin;
-use jobs_core::{Clock, Env, Moment, SystemClock};
+use jobs_core::{Clock, Env, SystemClock};
 
 use crate::args::Common;
 use crate::exit::Stop;
@@ -72,10 +72,5 @@ impl App {
             )));
         }
         Ok(())
-    }
-
-    /// The moment at which the command gives up.
-    pub(crate) fn deadline(&self, clock: &dyn Clock) -> Moment {
-        clock.now() + self.options.deadline
     }
 }

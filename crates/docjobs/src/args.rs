@@ -57,6 +57,15 @@ pub(crate) enum Command {
     /// TextIn: parse documents to Markdown and elements.
     #[command(subcommand)]
     Textin(TextinCommand),
+    /// PP匠: convert PowerPoint to an H5 bundle.
+    #[command(subcommand)]
+    Ppj(PpjCommand),
+    /// MindShow: make decks, and export them to PDF.
+    #[command(subcommand)]
+    Mindshow(MindshowCommand),
+    /// Tencent e-sign: convert files to PDFs that can be signed.
+    #[command(subcommand)]
+    TencentEss(TencentEssCommand),
     /// Wait for a job by its ticket and bring its result.
     Wait(WaitArgs),
     /// Check variables, addresses and credentials, without any charged call.
@@ -98,6 +107,73 @@ pub(crate) struct ParseArgs {
     pub(crate) pages: Option<String>,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum PpjCommand {
+    /// Convert a PowerPoint file; uses up one project of the quota.
+    Convert(ConvertArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConvertArgs {
+    /// The PowerPoint file.
+    pub(crate) file: PathBuf,
+    /// Where to put the zip; stdout unless given. Never overwritten.
+    #[arg(short, long, value_name = "OUT.zip")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MindshowCommand {
+    /// Make a deck; costs 10 to 12 credits.
+    Deck(DeckArgs),
+    /// Export a deck to PDF; each call may cost 10 credits.
+    Pdf(PdfArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DeckArgs {
+    #[command(flatten)]
+    pub(crate) source: DeckSource,
+    /// Where to put the deck; stdout unless given. Never overwritten.
+    #[arg(short, long, value_name = "OUT.pptx")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct DeckSource {
+    /// By AI, about this; 12 credits, most likely.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) topic: Option<String>,
+    /// By AI, from an outline in Markdown; 11 credits, most likely.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) outline: Option<PathBuf>,
+    /// Without AI, from Markdown with four levels of headings; 10 credits.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) markdown: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PdfArgs {
+    /// The deck's job, by the vendor's id.
+    pub(crate) job_id: String,
+    /// Where to put the PDF; stdout unless given. Never overwritten.
+    #[arg(short, long, value_name = "OUT.pdf")]
+    pub(crate) output: Option<PathBuf>,
+    /// How many calls to make at most: the vendor does not say whether each one is charged.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    pub(crate) max_calls: u32,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TencentEssCommand {
+    /// Upload a file, convert it, and print the ResourceId of the PDF.
+    Convert {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct WaitArgs {
     /// The ticket that was printed when the job was accepted.
@@ -109,6 +185,9 @@ pub(crate) struct WaitArgs {
     /// What to bring home of a TextIn job.
     #[arg(long, default_value = "markdown")]
     pub(crate) format: Format,
+    /// How many calls to make at most for a MindShow PDF.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    pub(crate) max_calls: u32,
 }
 
 /// What to bring home of a parsed document.

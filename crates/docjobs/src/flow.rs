@@ -1,19 +1,23 @@
 //! The way of every job: submit, wait, bring home.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::{Error, Job, JobKind, Moment, Submission, Update};
+use jobs_core::{Error, Job, JobId, JobKind, Lost, Moment, Submission, SubmitError, Update};
 use serde_json::json;
 
 use crate::app::App;
 use crate::exit::{Exit, Stop};
+use crate::input::Input;
 use crate::place::{self, Delivered, Place};
 
 /// A kind of job as the command line handles it.
 #[async_trait]
 pub(crate) trait Line: Send + Sync {
     type Kind: JobKind + 'static;
+
+    fn kind(&self) -> Arc<Self::Kind>;
 
     /// Brings what a finished job gives to its place.
     async fn deliver(
@@ -25,28 +29,38 @@ pub(crate) trait Line: Send + Sync {
 
 /// Input for a job of a kind.
 #[async_trait]
-pub(crate) trait Order: Line {
+pub(crate) trait Order: Send + Sync {
+    type Line: Line;
+
+    fn line(&self) -> &Self::Line;
+
+    fn input(&self) -> &Input;
+
     /// Hands it to the vendor. **Costs money.**
-    async fn submit(&self) -> Submission<Self::Kind>;
+    async fn submit(&self) -> Submission<<Self::Line as Line>::Kind>;
+
+    /// The jobs at the vendor that may be the one whose submit was lost. Free. Kinds that cannot search find none.
+    async fn search(&self, lost: &Lost) -> Result<Vec<JobId>, Error> {
+        let _ = lost;
+        Ok(Vec::new())
+    }
 }
 
 /// Submits, and unless told otherwise waits and delivers.
-pub(crate) async fn run<O: Order>(
-    app: &App,
-    order: &O,
-    place: &Place,
-    deadline: Moment,
-) -> Result<(), Stop> {
-    let job = order
-        .submit()
-        .await
-        .into_result()
-        .map_err(|error| Stop::not_submitted(&error))?;
+pub(crate) async fn run<O: Order>(app: &App, order: &O, place: &Place) -> Result<(), Stop> {
+    let line = order.line();
+    let kind = line.kind();
+    let deadline = kind.clock().now() + app.options.deadline;
+    let job = match order.submit().await.into_result() {
+        Ok(job) => job,
+        Err(SubmitError::Unknown(lost)) => find(app, order, &lost, deadline).await?,
+        Err(error) => return Err(Stop::not_submitted(&error)),
+    };
     let ticket = job
         .ticket()
         .map_err(|problem| Stop::unexpected(format!("job {}: {problem}", job.id())))?;
-    let (vendor, kind) = (job.kind().vendor(), job.kind().name());
-    let fields = json!({ "vendor": vendor, "kind": kind, "job": job.id().as_str(), "ticket": ticket.to_string() });
+    let (vendor, name) = (kind.vendor(), kind.name());
+    let fields = json!({ "vendor": vendor, "kind": name, "job": job.id().as_str(), "ticket": ticket.to_string() });
     app.report.event("accepted", fields);
     if app.options.no_wait {
         if !app.report.is_json() {
@@ -58,7 +72,60 @@ pub(crate) async fn run<O: Order>(
         "{vendor} job {} accepted\nticket: {ticket}",
         job.id()
     ));
-    finish(app, order, &job, place, deadline).await
+    finish(app, line, &job, place, deadline).await
+}
+
+/// Goes on with a job that the vendor knows as `id`.
+pub(crate) async fn attach<L: Line>(
+    app: &App,
+    line: &L,
+    id: JobId,
+    place: &Place,
+) -> Result<(), Stop> {
+    let kind = line.kind();
+    let deadline = kind.clock().now() + app.options.deadline;
+    finish(app, line, &Job::attach(kind, id), place, deadline).await
+}
+
+/// Searches for the job of a submit whose answer was lost. Exactly one fitting candidate is taken to be it; otherwise a
+/// person decides.
+async fn find<O: Order>(
+    app: &App,
+    order: &O,
+    lost: &Lost,
+    deadline: Moment,
+) -> Result<Job<<O::Line as Line>::Kind>, Stop> {
+    /// The vendor may still be busy with the request when its answer is lost.
+    const PAUSES: [u64; 3] = [2, 5, 10];
+    let kind = order.line().kind();
+    for pause in PAUSES {
+        let at = kind.clock().now() + Duration::from_secs(pause);
+        if at > deadline {
+            break;
+        }
+        kind.clock().sleep_until(at).await;
+        match order.search(lost).await {
+            Ok(found) => match found.as_slice() {
+                [id] => {
+                    app.report.say(&format!(
+                        "the answer was lost; {} job {id} is the one",
+                        kind.vendor()
+                    ));
+                    return Ok(Job::accepted(kind, id.clone()));
+                }
+                [] => {}
+                several => {
+                    let mut stop = Stop::not_submitted(&SubmitError::Unknown(lost.clone()));
+                    let ids: Vec<&str> = several.iter().map(JobId::as_str).collect();
+                    stop.line
+                        .push_str(&format!("; candidates are {}", ids.join(", ")));
+                    return Err(stop);
+                }
+            },
+            Err(error) => app.report.missed(&error),
+        }
+    }
+    Err(Stop::not_submitted(&SubmitError::Unknown(lost.clone())))
 }
 
 /// Waits for a job and delivers it.
@@ -79,6 +146,8 @@ pub(crate) async fn finish<L: Line>(
             "output": path, "result": result,
         })
     };
+    let unprintable =
+        |problem| Stop::unexpected(format!("cannot print the result: {problem}; use -o"));
     match delivered {
         Delivered::Saved(path) => {
             let path = path.display().to_string();
@@ -90,18 +159,21 @@ pub(crate) async fn finish<L: Line>(
             ));
             Ok(())
         }
+        Delivered::Text(text) => {
+            app.report.event("done", done(None, Some(&text)));
+            if app.report.is_json() {
+                Ok(())
+            } else {
+                print_line(&text)
+            }
+        }
         Delivered::Bytes(mut file) if app.report.is_json() => {
             let mut text = String::new();
-            let read = std::io::Read::read_to_string(&mut file, &mut text);
-            read.map_err(|problem| {
-                Stop::unexpected(format!("cannot print the result: {problem}; use -o"))
-            })?;
+            std::io::Read::read_to_string(&mut file, &mut text).map_err(unprintable)?;
             app.report.event("done", done(None, Some(&text)));
             Ok(())
         }
-        Delivered::Bytes(file) => place::print(file).map_err(|problem| {
-            Stop::unexpected(format!("cannot print the result: {problem}; use -o"))
-        }),
+        Delivered::Bytes(file) => place::print(file).map_err(unprintable),
     }
 }
 

@@ -6,9 +6,13 @@ mod demo;
 mod doctor;
 mod exit;
 mod flow;
+mod input;
+mod mindshow;
 mod place;
+mod ppj;
 mod report;
 mod sim;
+mod tencent;
 mod textin;
 mod wait;
 
@@ -17,7 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::app::App;
-use crate::args::{Args, Command, TextinCommand};
+use crate::args::{Args, Command, MindshowCommand, PpjCommand, TencentEssCommand, TextinCommand};
 use crate::exit::Stop;
 use crate::report::Report;
 
@@ -48,6 +52,12 @@ async fn run(args: Args, report: &Report) -> Result<(), Stop> {
         Command::Demo { out } => demo::run(&app, out).await,
         Command::Sim(sim) => sim::run(&app, sim).await,
         Command::Textin(TextinCommand::Parse(parse)) => textin::parse(&app, parse).await,
+        Command::Ppj(PpjCommand::Convert(convert)) => ppj::convert(&app, convert).await,
+        Command::Mindshow(MindshowCommand::Deck(deck)) => mindshow::deck(&app, deck).await,
+        Command::Mindshow(MindshowCommand::Pdf(pdf)) => mindshow::pdf(&app, pdf).await,
+        Command::TencentEss(TencentEssCommand::Convert { file }) => {
+            tencent::convert(&app, &file).await
+        }
         Command::Wait(wait) => wait::run(&app, wait).await,
         Command::Doctor => doctor::run(&app).await,
     }

@@ -26,6 +26,8 @@ pub(crate) enum Delivered {
     Saved(PathBuf),
     /// Verified bytes to be printed.
     Bytes(File),
+    /// A line to be printed.
+    Text(String),
 }
 
 impl Place {

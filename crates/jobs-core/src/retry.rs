@@ -49,13 +49,30 @@ pub async fn harmless<T, F>(clock: &dyn Clock, call: impl Fn() -> F) -> Result<T
 where
     F: Future<Output = Result<T, Error>>,
 {
+    by(clock, verdict::harmless, call).await
+}
+
+/// Makes a call, repeating it while `verdict` gives a pause for the error and the number of repetitions so far.
+///
+/// For a call with a rule of its own, such as one that may be repeated once and leaves something behind each time.
+///
+/// # Errors
+/// The error of the last try.
+pub async fn by<T, F>(
+    clock: &dyn Clock,
+    verdict: impl Fn(&Error, u32) -> Option<Duration>,
+    call: impl Fn() -> F,
+) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
     let mut repeats = 0;
     loop {
         let error = match call().await {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        let Some(pause) = verdict::harmless(&error, repeats) else {
+        let Some(pause) = verdict(&error, repeats) else {
             return Err(error);
         };
         tracing::debug!(%error, ?pause, "trying again");
@@ -107,6 +124,18 @@ mod tests {
         let (tries, outcome) = tries_of_a_paid_call(busy).await;
         assert_eq!(tries, 3);
         assert!(matches!(outcome, NotTaken::Refused(_)));
+    }
+
+    #[tokio::test]
+    async fn a_call_with_a_rule_of_its_own_is_repeated_as_often_as_that_says() {
+        let (clock, tries) = (ManualClock::new(), AtomicU32::new(0));
+        let once = |_: &Error, repeats| (repeats < 1).then_some(Duration::from_secs(1));
+        let call = by(&clock, once, async || {
+            tries.fetch_add(1, Ordering::Relaxed);
+            Err::<(), _>(Error::new(ErrorKind::Refused, "v", "upload"))
+        });
+        assert!(clock.run(call).await.is_err());
+        assert_eq!(tries.load(Ordering::Relaxed), 2);
     }
 
     #[tokio::test]

@@ -607,3 +607,62 @@ async fn on_disk<T: Send + 'static>(
         .map_err(io::Error::other);
     done.flatten().map_err(|cause| local(context, path, cause))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Origin, TransportBuilder};
+    use crate::testing::{Asked, Beat, ManualClock, Reply, ScriptedServer};
+
+    async fn refusing(clock: &ManualClock, body: &'static str) -> ScriptedServer {
+        let say = move |_: &Beat| Reply {
+            status: 400,
+            ..Reply::json(body)
+        };
+        ScriptedServer::start(clock, &[Beat::Denied], &Asked::default(), say)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_the_api_itself_is_read_by_the_vendors_crate() {
+        let clock = ManualClock::new();
+        let (api, elsewhere) = (
+            refusing(&clock, r#"{"type":"NotReady"}"#).await,
+            refusing(&clock, "forged").await,
+        );
+        let origin = Origin::parse(&api.url()).unwrap();
+        let transport = TransportBuilder::new("v", origin)
+            .with_clock(clock.shared())
+            .build()
+            .unwrap();
+        let explain = |answer: &Answer| {
+            let body = String::from_utf8_lossy(answer.body()).into_owned();
+            answer.error(ErrorKind::Refused).with_message(body)
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let target = Target::new(folder.path().join("x")).unwrap();
+        for (url, message) in [
+            (api.url(), r#"{"type":"NotReady"}"#),
+            (elsewhere.url(), "the result host refused"),
+        ] {
+            let fetch = Fetch::new("fetch", &url).with_refusals_read_by(&explain);
+            let error = transport.fetch(fetch, &target).await.unwrap_err();
+            assert_eq!(
+                (error.kind(), error.message()),
+                (ErrorKind::Refused, Some(message))
+            );
+            assert_eq!(error.http_status(), Some(400));
+        }
+    }
+
+    #[test]
+    fn what_is_fetched_is_printed_without_link_and_credentials() {
+        let fetch = Fetch::new("fetch", "https://h/x?sig=s3cret")
+            .with_header("accept", "x/y")
+            .with_secret_header("key", "k3y");
+        let printed = format!("{fetch:?}");
+        assert!(!printed.contains("s3cret") && !printed.contains("k3y"));
+        assert!(printed.contains("fetch"));
+    }
+}

@@ -1,0 +1,74 @@
+//! What goes in: opened, named and digested before anything is sent.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use jobs_core::http::Document;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::exit::Stop;
+
+/// The input of a paid call, as the ledger remembers it.
+#[derive(Debug, Clone)]
+pub(crate) struct Input {
+    /// In words, for lists and errors.
+    pub(crate) what: String,
+    /// Where it is, if it is a file.
+    pub(crate) path: Option<PathBuf>,
+    /// Its SHA-256.
+    pub(crate) digest: [u8; 32],
+    /// Whatever else decides what the vendor makes of it. Never a secret.
+    pub(crate) options: Value,
+}
+
+impl Input {
+    /// A document; reads it once.
+    pub(crate) fn document(document: &Document, path: &Path, options: Value) -> Result<Self, Stop> {
+        let digest = || -> io::Result<[u8; 32]> {
+            let (mut reader, mut digest) = (document.reader()?, Sha256::new());
+            let mut piece = vec![0; 256 * 1024];
+            loop {
+                match reader.read(&mut piece)? {
+                    0 => return Ok(digest.finalize().into()),
+                    count => digest.update(piece.get(..count).unwrap_or_default()),
+                }
+            }
+        };
+        let digest = digest().map_err(|problem| unreadable(path, &problem))?;
+        let path = std::path::absolute(path).map_err(|problem| unreadable(path, &problem))?;
+        Ok(Self {
+            what: document.name().to_owned(),
+            path: Some(path),
+            digest,
+            options,
+        })
+    }
+
+    /// Text, or an address from which the vendor fetches.
+    pub(crate) fn text(text: &str, what: &str, options: Value) -> Self {
+        Self {
+            what: what.to_owned(),
+            path: None,
+            digest: Sha256::digest(text).into(),
+            options,
+        }
+    }
+}
+
+/// Opens a document.
+pub(crate) fn open(path: &Path) -> Result<Document, Stop> {
+    Document::open(path).map_err(|problem| unreadable(path, &problem))
+}
+
+/// Reads a text file.
+pub(crate) fn text(path: &Path) -> Result<String, Stop> {
+    std::fs::read_to_string(path).map_err(|problem| unreadable(path, &problem))
+}
+
+fn unreadable(path: &Path, problem: &io::Error) -> Stop {
+    Stop::bad_input(format!(
+        "cannot read {}: {problem}; name another file",
+        path.display()
+    ))
+}

@@ -1,0 +1,259 @@
+//! The kind of job: how the vendor's states read, and what a success gives.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use jobs_core::{
+    Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Looks, Pacing, Repeat,
+    Snapshot, Source, Status,
+};
+
+use crate::client::{Client, VENDOR};
+use crate::date;
+use crate::generated::types::{Job, JobState};
+
+/// Conversion of one document into an H5 bundle.
+///
+/// Signed accounts have a kind of their own, `convert-signed`, so that a ticket cannot be continued through the other API.
+#[derive(Debug, Clone)]
+pub struct Conversion {
+    pub(crate) client: Client,
+}
+
+/// A finished conversion: the bundle can be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ready {
+    /// The job, by its token.
+    pub job_id: JobId,
+    /// The name that the vendor gives it; signed accounts are not told.
+    pub name: Option<Box<str>>,
+    /// The number of slides, where the vendor says so.
+    pub total_pages: Option<u64>,
+    /// The bundle may be purged at this time; signed accounts are not told.
+    pub fetch_before: Option<SystemTime>,
+}
+
+#[async_trait]
+impl JobKind for Conversion {
+    type Output = Ready;
+
+    fn vendor(&self) -> &'static str {
+        VENDOR
+    }
+
+    fn name(&self) -> &'static str {
+        if self.client.is_signed() {
+            "convert-signed"
+        } else {
+            "convert"
+        }
+    }
+
+    fn account(&self) -> Account {
+        self.client.account()
+    }
+
+    fn facts(&self) -> &Facts {
+        self.client.facts()
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        self.client.clock()
+    }
+
+    async fn observe(&self, ids: &[JobId]) -> Looks<Ready> {
+        let mut looks = Looks::of(VENDOR, ids);
+        for (place, id) in ids.iter().enumerate() {
+            looks.set(place, self.client.look(id).await);
+        }
+        looks
+    }
+}
+
+/// The facts of a conversion. What is inferred can be set through [`ClientBuilder::with_facts`](crate::ClientBuilder::with_facts).
+pub(crate) fn facts() -> Facts {
+    let steps = [10, 10, 10, 15, 15, 20].map(Duration::from_secs).to_vec();
+    let duration = "a conversion usually takes one to three minutes";
+    let mut facts = Facts::new(
+        Fact::documented(
+            Duration::from_secs(10),
+            "ppninja.github.io/saas-docs, jobs: poll at most every ten seconds",
+        ),
+        Fact::inferred(
+            Duration::from_secs(10),
+            "the smallest pause, for the smallest documents",
+        ),
+        Fact::inferred(Pacing::Steps(steps.into()), duration),
+        CALLS,
+    );
+    facts.cap = Fact::inferred(Duration::from_secs(30), duration);
+    facts.result_life = Some(Fact::documented(
+        Duration::from_secs(3 * 24 * 60 * 60),
+        "ppninja.github.io/saas-docs, diagram of the states: purged after three days",
+    ));
+    facts
+}
+
+const CALLS: &[Call] = &[
+    Call {
+        operation: "create",
+        cost: Cost::Charged {
+            least: 0,
+            most: Some(1),
+            unit: "project",
+        },
+        repeat: Repeat::Paid,
+        source: Source::Inferred(
+            "the quota counts projects; when one is taken, and whether a failure gives it back, is not documented",
+        ),
+    },
+    free("look"),
+    free("download"),
+    free("list"),
+    free("quotas"),
+];
+
+const fn free(operation: &'static str) -> Call {
+    Call {
+        operation,
+        cost: Cost::Free,
+        repeat: Repeat::Harmless,
+        source: Source::Inferred("the quota counts projects, and reading makes none"),
+    }
+}
+
+/// What a look means. `Err` names what is missing.
+///
+/// The bundle is there while the vendor still tries to deliver its callback, which it does for up to twenty days: waiting for
+/// `completed` would be waiting for somebody else's web server.
+pub(crate) fn snapshot(
+    id: &JobId,
+    job: Job,
+    is_signed: bool,
+    result_life: Option<Duration>,
+) -> Result<Snapshot<Ready>, &'static str> {
+    let created = date::created(&job);
+    match job.token.as_deref() {
+        Some(token) if token != id.as_str() => return Err("the answer is about another job"),
+        // Signed accounts are told the state and nothing else.
+        None if !is_signed => return Err("the answer does not mention the job"),
+        _ => {}
+    }
+    let Some(state) = job.state else {
+        return Err("the answer does not tell the job's state");
+    };
+    let word = state.as_str().to_owned();
+    let status = match state {
+        JobState::Uploading => Status::Queued,
+        JobState::Converting | JobState::Rendering | JobState::Disting => Status::Running,
+        JobState::Notifying | JobState::Completed => Status::Succeeded(Ready {
+            job_id: id.clone(),
+            name: job.name.map(Into::into),
+            total_pages: job.total_pages.and_then(|pages| pages.try_into().ok()),
+            fetch_before: created
+                .zip(result_life)
+                .and_then(|(created, life)| created.checked_add(life)),
+        }),
+        JobState::Halted => Status::Failed(Failure::new(job.last_error.unwrap_or_default())),
+        JobState::Deleted => Status::Gone,
+        JobState::Other(word) => return Ok(Snapshot::unrecognised(word)),
+    };
+    Ok(Snapshot::new(status, word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(json: &str, is_signed: bool) -> Result<Snapshot<Ready>, &'static str> {
+        snapshot(
+            &JobId::new("8v9iSKnj").unwrap(),
+            serde_json::from_str(json).unwrap(),
+            is_signed,
+            Some(Duration::from_secs(60)),
+        )
+    }
+
+    #[test]
+    fn every_state_reads_as_the_table_says() {
+        for (state, status, recognised) in [
+            ("uploading", "Queued", true),
+            ("converting", "Running", true),
+            ("rendering", "Running", true),
+            ("disting", "Running", true),
+            ("notifying", "Succeeded", true),
+            ("completed", "Succeeded", true),
+            ("deleted", "Gone", true),
+            (
+                "halted",
+                r#"Failed(Failure { reason: "", code: None })"#,
+                true,
+            ),
+            ("polishing", "Running", false),
+        ] {
+            for (json, is_signed) in [
+                (
+                    format!(r#"{{"token":"8v9iSKnj","state":"{state}","last_error":null}}"#),
+                    false,
+                ),
+                (format!(r#"{{"state":"{state}"}}"#), true),
+            ] {
+                let seen = seen(&json, is_signed).unwrap();
+                assert!(format!("{:?}", seen.status).starts_with(status), "{json}");
+                assert_eq!((&*seen.word, seen.recognised), (state, recognised));
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_job_keeps_the_vendors_reason() {
+        let json = r#"{"token":"8v9iSKnj","state":"halted","last_error":"slide 3 is broken"}"#;
+        let Status::Failed(failure) = seen(json, false).unwrap().status else {
+            panic!("not failed")
+        };
+        assert_eq!(&*failure.reason, "slide 3 is broken");
+    }
+
+    #[test]
+    fn success_tells_until_when_the_bundle_is_kept() {
+        let json = r#"{"token":"8v9iSKnj","name":"deck","state":"notifying","total_pages":"12",
+            "created_at":"2017-07-29T18:20:39.000Z"}"#;
+        let Status::Succeeded(ready) = seen(json, false).unwrap().status else {
+            panic!("not succeeded")
+        };
+        let created = SystemTime::UNIX_EPOCH + Duration::from_secs(1_501_352_439);
+        assert_eq!(ready.fetch_before, Some(created + Duration::from_secs(60)));
+        assert_eq!(
+            (ready.name.as_deref(), ready.total_pages),
+            (Some("deck"), Some(12))
+        );
+        let Status::Succeeded(ready) = seen(r#"{"state":"completed"}"#, true).unwrap().status
+        else {
+            panic!("not succeeded")
+        };
+        assert_eq!(ready.fetch_before, None);
+    }
+
+    #[test]
+    fn an_answer_without_the_job_or_its_state_is_no_look() {
+        for (json, is_signed) in [
+            (r#"{"state":"completed"}"#, false),
+            (r#"{"token":"other","state":"completed"}"#, false),
+            (r#"{"token":"other","state":"completed"}"#, true),
+            (r#"{"token":"8v9iSKnj"}"#, false),
+            ("{}", true),
+        ] {
+            assert!(seen(json, is_signed).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn the_first_look_comes_within_twenty_seconds_and_no_look_under_ten() {
+        let facts = facts();
+        assert!(facts.first_look.value <= Duration::from_secs(20));
+        assert_eq!(facts.floor.value, Duration::from_secs(10));
+        assert!((1..50).all(|looks| facts.pacing.value.pause(looks) >= facts.floor.value));
+    }
+}
