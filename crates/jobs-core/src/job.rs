@@ -97,6 +97,25 @@ impl<K: JobKind + ?Sized> Job<K> {
         })
     }
 
+    /// The same job, last looked at then by another process: the floor counts from there.
+    #[must_use]
+    pub fn looked_at(self, at: SystemTime) -> Self {
+        let age = self
+            .kind
+            .clock()
+            .wall()
+            .duration_since(at)
+            .unwrap_or_default();
+        let now = self.kind.clock().now();
+        if age <= now.since_start() {
+            self.looked(Moment::after_start(now.since_start().saturating_sub(age)));
+        } else if age < self.kind.facts().floor.value {
+            // Before this clock was made, and still too close.
+            self.looked(Moment::START);
+        }
+        self
+    }
+
     /// The vendor's id.
     pub fn id(&self) -> &JobId {
         &self.id

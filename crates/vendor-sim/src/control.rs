@@ -158,7 +158,7 @@ fn advance<V: Controlled>(vendor: &V, body: &Value) -> Result<Value, String> {
     Ok(json!({ "now": vendor.clock().now_unix() }))
 }
 
-async fn body_of(request: Request<Body>) -> Result<Value, String> {
+pub(crate) async fn body_of(request: Request<Body>) -> Result<Value, String> {
     let bytes = axum::body::to_bytes(request.into_body(), BODY_LIMIT)
         .await
         .map_err(|error| error.to_string())?;
@@ -168,7 +168,7 @@ async fn body_of(request: Request<Body>) -> Result<Value, String> {
     serde_json::from_slice(&bytes).map_err(|error| format!("not JSON: {error}"))
 }
 
-fn answer(status: StatusCode, value: &Value) -> Response<Body> {
+pub(crate) fn answer(status: StatusCode, value: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(value.to_string()));
     *response.status_mut() = status;
     response

@@ -111,6 +111,8 @@ pub enum Fault {
         /// The new value.
         value: Value,
     },
+    /// The body holds two bytes in its middle that are not UTF-8.
+    InvalidUtf8 {},
     /// Sent elsewhere, without the work being done.
     Redirect {
         /// The address.
@@ -307,6 +309,7 @@ async fn spoil(fault: Fault, response: Response<Body>, dialect: &Dialect) -> Res
         }
         .attach(response),
         Fault::TruncatedJson {} => truncated(response),
+        Fault::InvalidUtf8 {} => garbled(response).await,
         Fault::NonJson { body } => plain(
             200,
             body.as_deref()
@@ -402,6 +405,19 @@ fn huge(mut response: Response<Body>, bytes: u64) -> Response<Body> {
     response.map(|_| Body::from_stream(body.map(Ok::<_, std::convert::Infallible>)))
 }
 
+async fn garbled(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, REWRITE_LIMIT).await;
+    parts.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(not_utf8(&bytes.unwrap_or_default())))
+}
+
+/// The bytes with two in their middle that no UTF-8 has.
+pub(crate) fn not_utf8(bytes: &[u8]) -> Vec<u8> {
+    let (before, behind) = bytes.split_at(bytes.len() / 2);
+    [before, &[0xff, 0xfe], behind].concat()
+}
+
 async fn rewritten(response: Response<Body>, change: impl FnOnce(&mut Value)) -> Response<Body> {
     if response
         .body()
@@ -426,7 +442,7 @@ async fn rewritten(response: Response<Body>, change: impl FnOnce(&mut Value)) ->
     Response::from_parts(parts, Body::from(bytes))
 }
 
-fn wrong_types(value: &mut Value, keys: &[String], here: bool) {
+pub(crate) fn wrong_types(value: &mut Value, keys: &[String], here: bool) {
     match value {
         Value::Object(fields) => {
             for (key, field) in fields {
@@ -443,7 +459,7 @@ fn wrong_types(value: &mut Value, keys: &[String], here: bool) {
     }
 }
 
-fn set(value: &mut Value, pointer: &str, new: Value) {
+pub(crate) fn set(value: &mut Value, pointer: &str, new: Value) {
     if let Some(field) = value.pointer_mut(pointer) {
         *field = new;
     } else if let Some((parent, key)) = pointer.rsplit_once('/')

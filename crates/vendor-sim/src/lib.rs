@@ -6,11 +6,14 @@
 
 pub mod clock;
 pub mod control;
+mod deck;
 pub mod delivery;
 pub mod fault;
 mod lock;
+pub mod mindshow;
 pub mod outgoing;
 pub mod pdf;
+pub mod ppj;
 pub mod recorder;
 pub mod server;
 mod simulators;
@@ -22,7 +25,11 @@ mod wire;
 
 pub use clock::Clock;
 pub use fault::{Fault, Times};
+pub use mindshow::{MindShow, MindShowHandle, MindShowOptions};
+pub use ppj::{Ppj, PpjHandle, PpjOptions};
 pub use recorder::RecordedRequest;
 pub use server::Site;
 pub use simulators::{SimOptions, Simulators};
+pub use tencent::{Tencent, TencentHandle, TencentOptions};
 pub use textin::{TextIn, TextInHandle, TextInOptions};
+pub use wecom::{WeCom, WeComHandle, WeComOptions};

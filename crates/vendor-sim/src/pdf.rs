@@ -13,13 +13,27 @@ const LETTERS_A_LINE: usize = 80;
 #[must_use]
 pub fn of_lines(lines: &[&str]) -> Bytes {
     let lines: Vec<String> = lines.iter().flat_map(|line| broken(line)).collect();
+    let pages = lines.chunks(LINES_A_PAGE);
+    let pages: Vec<&[String]> = pages
+        .chain(lines.is_empty().then_some([].as_slice()))
+        .collect();
+    written(None, &pages)
+}
+
+/// A PDF with a title and one page for each list of lines, which are not broken.
+#[must_use]
+pub fn of_pages(title: &str, pages: &[Vec<String>]) -> Bytes {
+    let pages: Vec<&[String]> = pages.iter().map(Vec::as_slice).collect();
+    written(Some(title), &pages)
+}
+
+fn written(title: Option<&str>, pages: &[&[String]]) -> Bytes {
     let mut document = Document::with_version("1.5");
     let parent = document.new_object_id();
     let fonts = fonts(&mut document);
     let resources = document.add_object(dictionary! {"Font" => fonts});
     let mut kids: Vec<Object> = Vec::new();
-    let pages = lines.chunks(LINES_A_PAGE);
-    for page in pages.chain(lines.is_empty().then_some([].as_slice())) {
+    for page in pages {
         let operations = page_of(page);
         let content = Content { operations }.encode().unwrap_or_default();
         let content = document.add_object(lopdf::Stream::new(dictionary! {}, content));
@@ -34,6 +48,16 @@ pub fn of_lines(lines: &[&str]) -> Bytes {
     document.set_object(parent, list);
     let catalog = document.add_object(dictionary! {"Type" => "Catalog", "Pages" => parent});
     document.trailer.set("Root", catalog);
+    if let Some(title) = title {
+        // UTF-16 with its mark, which is how the format tells it from the Latin encoding.
+        let units = std::iter::once(0xfeff).chain(title.encode_utf16());
+        let text = Object::String(
+            units.flat_map(u16::to_be_bytes).collect(),
+            StringFormat::Hexadecimal,
+        );
+        let info = document.add_object(dictionary! {"Title" => text});
+        document.trailer.set("Info", info);
+    }
     let mut bytes = Vec::new();
     // Writing into memory does not fail.
     let _ = document.save_to(&mut bytes);
@@ -113,6 +137,29 @@ mod tests {
         assert!(first.contains("员工劳动合同 1"), "{first}");
         assert_eq!(document.extract_text(&[2]).unwrap().trim(), "second page");
         assert_eq!(of_lines(&lines), bytes);
+    }
+
+    #[test]
+    fn each_page_keeps_its_lines_and_the_document_its_title() {
+        let pages = [vec!["One".to_owned()], vec![], vec!["第三页".to_owned()]];
+        let document = Document::load_mem(&of_pages("标题", &pages)).unwrap();
+        assert_eq!(document.get_pages().len(), 3);
+        assert_eq!(document.extract_text(&[3]).unwrap().trim(), "第三页");
+        let info = document
+            .trailer
+            .get(b"Info")
+            .unwrap()
+            .as_reference()
+            .unwrap();
+        let title = document
+            .get_dictionary(info)
+            .unwrap()
+            .get(b"Title")
+            .unwrap();
+        assert_eq!(
+            title.as_str().unwrap(),
+            [0xfe, 0xff, 0x68, 0x07, 0x98, 0x98]
+        );
     }
 
     #[test]

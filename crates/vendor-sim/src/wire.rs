@@ -72,6 +72,13 @@ impl Wire {
     }
 }
 
+impl Wire {
+    /// What may be asked of this connection.
+    pub(crate) fn control(&self) -> &WireControl {
+        &self.control
+    }
+}
+
 impl Drop for Wire {
     fn drop(&mut self) {
         if self.control.inner.reset.load(Ordering::SeqCst) {

@@ -104,3 +104,66 @@ impl fmt::Debug for Incoming {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::http::{Origin, Request, TransportBuilder};
+
+    /// The answer in these pieces, under a cap of 10 bytes.
+    async fn answered(pieces: &'static [&'static str], is_whole: bool) -> Incoming {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_buf(&mut Vec::new()).await.unwrap();
+            let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            for piece in pieces {
+                let chunk = format!("{:x}\r\n{piece}\r\n", piece.len());
+                stream.write_all(chunk.as_bytes()).await.unwrap();
+            }
+            if is_whole {
+                stream.write_all(b"0\r\n\r\n").await.unwrap();
+            }
+        });
+        let transport = TransportBuilder::new("v", Origin::parse(&origin).unwrap())
+            .with_body_cap(10)
+            .build()
+            .unwrap();
+        transport
+            .stream(Request::post("op", &[]).paid())
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_pieces_are_the_answer() {
+        let mut incoming = answered(&["12345", "67890"], true).await;
+        let mut all = Vec::new();
+        while let Some(piece) = incoming.chunk().await.unwrap() {
+            all.extend_from_slice(&piece);
+        }
+        assert_eq!(
+            (incoming.status(), all.as_slice()),
+            (200, &b"1234567890"[..])
+        );
+        let answer = answered(&["12345", "67890"], true).await.into_answer();
+        assert_eq!(answer.await.unwrap().body(), b"1234567890");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_or_grows_too_large_may_have_been_acted_upon() {
+        for (pieces, is_whole, kind) in [
+            (&["12345"][..], false, ErrorKind::Unavailable),
+            (&["12345", "678901"], true, ErrorKind::TooLarge),
+        ] {
+            let error = answered(pieces, is_whole).await.into_answer().await;
+            let error = error.unwrap_err();
+            assert_eq!((error.kind(), error.sent()), (kind, Sent::Maybe));
+        }
+    }
+}

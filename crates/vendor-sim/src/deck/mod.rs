@@ -61,6 +61,9 @@ mod tests {
 
     #[test]
     fn forbidden_letters_are_left_out_and_markup_is_escaped() {
-        assert_eq!(escaped("a\u{0}<b>\u{ffff} \"&\""), "a&lt;b&gt; &quot;&amp;&quot;");
+        assert_eq!(
+            escaped("a\u{0}<b>\u{ffff} \"&\""),
+            "a&lt;b&gt; &quot;&amp;&quot;"
+        );
     }
 }

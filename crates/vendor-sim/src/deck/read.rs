@@ -20,7 +20,10 @@ pub(crate) fn slides_in(path: &Path) -> Option<Vec<Slide>> {
     let mut archive = ZipArchive::new(File::open(path).ok()?).ok()?;
     let mut names: Vec<(u64, String)> = archive
         .file_names()
-        .filter_map(|name| Some((number(name)?, name.to_owned())))
+        .filter_map(|name| {
+            let name = name.ok()?;
+            Some((number(&name)?, name.into_owned()))
+        })
         .collect();
     names.sort();
     names.truncate(SLIDES);
@@ -62,7 +65,10 @@ fn paragraphs(xml: &str) -> Vec<String> {
         let Some((tag, text)) = piece.split_once('>') else {
             continue;
         };
-        let name = tag.split([' ', '\t', '\r', '\n', '/']).next().unwrap_or_default();
+        let name = tag
+            .split([' ', '\t', '\r', '\n', '/'])
+            .next()
+            .unwrap_or_default();
         if name == "a:t" {
             inside = !tag.ends_with('/');
         } else if tag == "/a:t" {
@@ -82,7 +88,10 @@ fn unescaped(text: &str) -> String {
     let mut pieces = text.split('&');
     plain.push_str(pieces.next().unwrap_or_default());
     for piece in pieces {
-        match piece.split_once(';').and_then(|(name, rest)| Some((entity(name)?, rest))) {
+        match piece
+            .split_once(';')
+            .and_then(|(name, rest)| Some((entity(name)?, rest)))
+        {
             Some((letter, rest)) => {
                 plain.push(letter);
                 plain.push_str(rest);

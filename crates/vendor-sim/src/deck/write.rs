@@ -20,7 +20,10 @@ const TREE: &str = r#"<p:nvGrpSpPr><p:cNvPr id="1" name=""/><p:cNvGrpSpPr/><p:nv
 /// The file's bytes, the same for the same texts.
 pub(crate) fn pptx(title: &str, slides: &[Slide]) -> Option<Bytes> {
     let mut parts = vec![
-        ("[Content_Types].xml".to_owned(), content_types(slides.len())),
+        (
+            "[Content_Types].xml".to_owned(),
+            content_types(slides.len()),
+        ),
         (
             "_rels/.rels".to_owned(),
             relations(&[
@@ -33,7 +36,10 @@ pub(crate) fn pptx(title: &str, slides: &[Slide]) -> Option<Bytes> {
             ]),
         ),
         ("docProps/core.xml".to_owned(), properties(title)),
-        ("ppt/presentation.xml".to_owned(), presentation(slides.len())),
+        (
+            "ppt/presentation.xml".to_owned(),
+            presentation(slides.len()),
+        ),
         (
             "ppt/_rels/presentation.xml.rels".to_owned(),
             presentation_relations(slides.len()),
@@ -43,21 +49,33 @@ pub(crate) fn pptx(title: &str, slides: &[Slide]) -> Option<Bytes> {
         (
             "ppt/slideMasters/_rels/slideMaster1.xml.rels".to_owned(),
             relations(&[
-                ("slideLayout", OFFICE, "../slideLayouts/slideLayout1.xml".to_owned()),
+                (
+                    "slideLayout",
+                    OFFICE,
+                    "../slideLayouts/slideLayout1.xml".to_owned(),
+                ),
                 ("theme", OFFICE, "../theme/theme1.xml".to_owned()),
             ]),
         ),
         ("ppt/slideLayouts/slideLayout1.xml".to_owned(), layout()),
         (
             "ppt/slideLayouts/_rels/slideLayout1.xml.rels".to_owned(),
-            relations(&[("slideMaster", OFFICE, "../slideMasters/slideMaster1.xml".to_owned())]),
+            relations(&[(
+                "slideMaster",
+                OFFICE,
+                "../slideMasters/slideMaster1.xml".to_owned(),
+            )]),
         ),
     ];
     for (number, slide) in (1..).zip(slides) {
         parts.push((format!("ppt/slides/slide{number}.xml"), sheet(slide)));
         parts.push((
             format!("ppt/slides/_rels/slide{number}.xml.rels"),
-            relations(&[("slideLayout", OFFICE, "../slideLayouts/slideLayout1.xml".to_owned())]),
+            relations(&[(
+                "slideLayout",
+                OFFICE,
+                "../slideLayouts/slideLayout1.xml".to_owned(),
+            )]),
         ));
     }
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
@@ -74,13 +92,27 @@ fn content_types(slides: usize) -> String {
     };
     let show = format!("{KIND}.presentationml");
     let sheets: String = (1..=slides)
-        .map(|number| part(&format!("/ppt/slides/slide{number}.xml"), &format!("{show}.slide")))
+        .map(|number| {
+            part(
+                &format!("/ppt/slides/slide{number}.xml"),
+                &format!("{show}.slide"),
+            )
+        })
         .collect();
     format!(
         r#"{HEAD}<Types xmlns="{PACKAGE}/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType="application/xml"/>{}{}{}{}{}{sheets}</Types>"#,
-        part("/ppt/presentation.xml", &format!("{show}.presentation.main")),
-        part("/ppt/slideMasters/slideMaster1.xml", &format!("{show}.slideMaster")),
-        part("/ppt/slideLayouts/slideLayout1.xml", &format!("{show}.slideLayout")),
+        part(
+            "/ppt/presentation.xml",
+            &format!("{show}.presentation.main")
+        ),
+        part(
+            "/ppt/slideMasters/slideMaster1.xml",
+            &format!("{show}.slideMaster")
+        ),
+        part(
+            "/ppt/slideLayouts/slideLayout1.xml",
+            &format!("{show}.slideLayout")
+        ),
         part("/ppt/theme/theme1.xml", &format!("{KIND}.theme")),
         part(
             "/docProps/core.xml",
@@ -101,7 +133,11 @@ fn relations(list: &[(&str, &str, String)]) -> String {
 
 fn presentation_relations(slides: usize) -> String {
     let mut list = vec![
-        ("slideMaster", OFFICE, "slideMasters/slideMaster1.xml".to_owned()),
+        (
+            "slideMaster",
+            OFFICE,
+            "slideMasters/slideMaster1.xml".to_owned(),
+        ),
         ("theme", OFFICE, "theme/theme1.xml".to_owned()),
     ];
     list.extend((1..=slides).map(|number| ("slide", OFFICE, format!("slides/slide{number}.xml"))));
@@ -127,10 +163,20 @@ fn presentation(slides: usize) -> String {
 
 fn sheet(slide: &Slide) -> String {
     let lines: String = slide.lines.iter().map(|line| paragraph(line)).collect();
-    let body = if lines.is_empty() { "<a:p/>".to_owned() } else { lines };
+    let body = if lines.is_empty() {
+        "<a:p/>".to_owned()
+    } else {
+        lines
+    };
     format!(
         r#"{HEAD}<p:sld {SPACES}><p:cSld><p:spTree>{TREE}{}{}</p:spTree></p:cSld><p:clrMapOvr><a:masterClrMapping/></p:clrMapOvr></p:sld>"#,
-        shape(2, "Title", r#"<p:ph type="title"/>"#, "", &paragraph(&slide.title)),
+        shape(
+            2,
+            "Title",
+            r#"<p:ph type="title"/>"#,
+            "",
+            &paragraph(&slide.title)
+        ),
         shape(3, "Text", r#"<p:ph type="body" idx="1"/>"#, "", &body),
     )
 }
@@ -152,7 +198,13 @@ fn frame(y: u32, height: u32) -> String {
 }
 
 fn places() -> String {
-    let title = shape(2, "Title", r#"<p:ph type="title"/>"#, &frame(365_125, 1_325_563), "<a:p/>");
+    let title = shape(
+        2,
+        "Title",
+        r#"<p:ph type="title"/>"#,
+        &frame(365_125, 1_325_563),
+        "<a:p/>",
+    );
     let body = shape(
         3,
         "Text",
@@ -198,7 +250,8 @@ fn theme() -> String {
     let font = r#"<a:latin typeface="Calibri"/><a:ea typeface=""/><a:cs typeface=""/>"#;
     // A format scheme must list at least three of each.
     let fill = r#"<a:solidFill><a:schemeClr val="phClr"/></a:solidFill>"#.repeat(3);
-    let line = r#"<a:ln w="6350"><a:solidFill><a:schemeClr val="phClr"/></a:solidFill></a:ln>"#.repeat(3);
+    let line =
+        r#"<a:ln w="6350"><a:solidFill><a:schemeClr val="phClr"/></a:solidFill></a:ln>"#.repeat(3);
     let effect = "<a:effectStyle><a:effectLst/></a:effectStyle>".repeat(3);
     format!(
         r#"{HEAD}<a:theme xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main" name="Plain"><a:themeElements><a:clrScheme name="Plain">{colours}</a:clrScheme><a:fontScheme name="Plain"><a:majorFont>{font}</a:majorFont><a:minorFont>{font}</a:minorFont></a:fontScheme><a:fmtScheme name="Plain"><a:fillStyleLst>{fill}</a:fillStyleLst><a:lnStyleLst>{line}</a:lnStyleLst><a:effectStyleLst>{effect}</a:effectStyleLst><a:bgFillStyleLst>{fill}</a:bgFillStyleLst></a:fmtScheme></a:themeElements></a:theme>"#

@@ -82,7 +82,10 @@ pub(crate) fn scripted_error(code: &Value, message: Option<&str>) -> Response<Bo
             None => (400, "Error"),
         },
     };
-    json_answer(status, &json!({"message": message.unwrap_or("error"), "type": kind}))
+    json_answer(
+        status,
+        &json!({"message": message.unwrap_or("error"), "type": kind}),
+    )
 }
 
 fn usual_status(kind: &str) -> u16 {
@@ -112,11 +115,31 @@ mod tests {
     fn every_reason_has_the_documented_status_and_type_in_each_flavour() {
         for (reason, key, signed) in [
             (Reason::BadRequest, (400, "Error"), (400, "ParserError")),
-            (Reason::NotReady, (400, "Error"), (400, "NotAcceptableError")),
-            (Reason::BadCredential, (401, "UnauthorizedError"), (403, "AuthenticationError")),
-            (Reason::BadSignature, (403, "PermissionError"), (403, "AuthenticationError")),
-            (Reason::Forbidden, (403, "PermissionError"), (403, "AuthenticationError")),
-            (Reason::UnknownToken, (404, "NotFoundError"), (404, "NotFoundError")),
+            (
+                Reason::NotReady,
+                (400, "Error"),
+                (400, "NotAcceptableError"),
+            ),
+            (
+                Reason::BadCredential,
+                (401, "UnauthorizedError"),
+                (403, "AuthenticationError"),
+            ),
+            (
+                Reason::BadSignature,
+                (403, "PermissionError"),
+                (403, "AuthenticationError"),
+            ),
+            (
+                Reason::Forbidden,
+                (403, "PermissionError"),
+                (403, "AuthenticationError"),
+            ),
+            (
+                Reason::UnknownToken,
+                (404, "NotFoundError"),
+                (404, "NotFoundError"),
+            ),
         ] {
             assert_eq!(reason.status_and_type(Flavour::AccessKey), key);
             assert_eq!(reason.status_and_type(Flavour::Signed), signed);

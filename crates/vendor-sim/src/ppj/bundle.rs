@@ -76,7 +76,11 @@ mod tests {
         let mut archive = zip::ZipArchive::new(Cursor::new(zip(source).unwrap())).unwrap();
         assert_eq!(archive.len(), 2);
         let mut text = String::new();
-        archive.by_name("index.html").unwrap().read_to_string(&mut text).unwrap();
+        archive
+            .by_name("index.html")
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
         text
     }
 

@@ -64,7 +64,14 @@ mod tests {
     #[test]
     fn values_are_decoded_and_broken_escapes_kept() {
         let found = pairs("a=1%2B2&b=x+y&&c&d=%E4%BA%8C&e=5%&f=%zz");
-        let expected = [("a", "1+2"), ("b", "x y"), ("c", ""), ("d", "二"), ("e", "5%"), ("f", "%zz")];
+        let expected = [
+            ("a", "1+2"),
+            ("b", "x y"),
+            ("c", ""),
+            ("d", "二"),
+            ("e", "5%"),
+            ("f", "%zz"),
+        ];
         let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert_eq!(found, expected);
         assert_eq!(value(&found, "d"), Some("二"));

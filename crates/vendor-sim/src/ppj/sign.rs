@@ -54,7 +54,12 @@ mod tests {
     fn published_numbers_come_out() {
         let callback = [("code", "0"), ("token", "8v9iSKnj"), ("type", "completed")];
         let with_own = [&[("agent", "06875f8b")], callback.as_slice()].concat();
-        let odd = [("random", "false"), ("abc", "1"), ("Vdc", "2"), ("Jesus", "queries")];
+        let odd = [
+            ("random", "false"),
+            ("abc", "1"),
+            ("Vdc", "2"),
+            ("Jesus", "queries"),
+        ];
         for (secret, time, method, path, list, expected) in [
             (
                 SECRET,
@@ -105,7 +110,11 @@ mod tests {
                 "9b23e189d4a944db007ee3b3b19641eaeb8adf5d7657da471f18726fa3dc245a",
             ),
         ] {
-            assert_eq!(signature(secret, time, method, path, &pairs(list)), expected, "{path}");
+            assert_eq!(
+                signature(secret, time, method, path, &pairs(list)),
+                expected,
+                "{path}"
+            );
         }
         assert_eq!(
             hmac("1490089532", SECRET),
@@ -122,14 +131,42 @@ mod tests {
             ("end_date", "2017-03-17T02:20:39+00:00"),
         ];
         for (path, list, expected) in [
-            ("/jobs/8v9iSKnj", token.as_slice(), "1817eca5f4f52427efa9d9db86880ac78f7cd4800e04e9fd5c2387a4199ef570"),
-            ("/job/status", &token, "18a5acebe4d389de0ac6f33831796b697ae08d2072769b296515820eaa905278"),
-            ("/jobs/8v9iSKnj/download", &token, "5e3422684b958d012dd6fd92b29866c88ddc38e4162cca3556416c8352cdf13c"),
-            ("/job/download", &token, "c818774e52f73a2310f77c57128c9695c687f1fb21e1be6bd1ebc35990a363da"),
-            ("/jobs", &[], "1b20d21319b9e8eef7dc54d72bac61161fe74cc340d5ad443ef0a7675460757f"),
-            ("/jobs", &span, "18ba8607e11b4d1a6aa0788a7f894a24cb03bde6f2b777b3a725d831bfa0b933"),
+            (
+                "/jobs/8v9iSKnj",
+                token.as_slice(),
+                "1817eca5f4f52427efa9d9db86880ac78f7cd4800e04e9fd5c2387a4199ef570",
+            ),
+            (
+                "/job/status",
+                &token,
+                "18a5acebe4d389de0ac6f33831796b697ae08d2072769b296515820eaa905278",
+            ),
+            (
+                "/jobs/8v9iSKnj/download",
+                &token,
+                "5e3422684b958d012dd6fd92b29866c88ddc38e4162cca3556416c8352cdf13c",
+            ),
+            (
+                "/job/download",
+                &token,
+                "c818774e52f73a2310f77c57128c9695c687f1fb21e1be6bd1ebc35990a363da",
+            ),
+            (
+                "/jobs",
+                &[],
+                "1b20d21319b9e8eef7dc54d72bac61161fe74cc340d5ad443ef0a7675460757f",
+            ),
+            (
+                "/jobs",
+                &span,
+                "18ba8607e11b4d1a6aa0788a7f894a24cb03bde6f2b777b3a725d831bfa0b933",
+            ),
         ] {
-            assert_eq!(signature(SECRET, "1490089532", "GET", path, &pairs(list)), expected, "{path}");
+            assert_eq!(
+                signature(SECRET, "1490089532", "GET", path, &pairs(list)),
+                expected,
+                "{path}"
+            );
         }
     }
 

@@ -36,6 +36,10 @@ pub(crate) struct State {
     /// Jobs under way by the instant of their end.
     due: BTreeSet<(Duration, String)>,
     charges: Vec<Charge>,
+    /// Sum of the charges.
+    taken: i64,
+    /// Jobs under way that will be charged at completion.
+    reserved: u64,
 }
 
 /// How often what happened.
@@ -180,7 +184,11 @@ impl State {
         let outcome = self.outcome(&source);
         let callback = self.callback.clone();
         let at_once = callback.is_some() && self.options.callback == CallbackMode::BeforeAnswer;
-        let span = if at_once { 0.0 } else { self.options.conversion_seconds };
+        let span = if at_once {
+            0.0
+        } else {
+            self.options.conversion_seconds
+        };
         let (stages, working) = stages(now, span, self.options.extra_state.as_deref());
         let end = match outcome {
             Outcome::Completed => Some(working),
@@ -213,6 +221,7 @@ impl State {
         }
         if let Some(end) = end {
             self.due.insert((end, token.clone()));
+            self.reserved += u64::from(job.charge_at == ChargeAt::Completion);
         }
         self.counters.jobs += 1;
         self.order.push(token.clone());
@@ -252,7 +261,11 @@ impl State {
     ) -> Vec<String> {
         self.settle(now);
         self.counters.lists += 1;
-        let jobs = self.order.iter().rev().filter_map(|token| self.jobs.get(token));
+        let jobs = self
+            .order
+            .iter()
+            .rev()
+            .filter_map(|token| self.jobs.get(token));
         jobs.filter(|job| wanted(job.created, job.state(now)))
             .map(|job| job.token.clone())
             .collect()
@@ -283,14 +296,8 @@ impl State {
     /// Projects left; `None` without limit. Those that will be taken at completion count as taken.
     pub(crate) fn permanents_left(&self) -> Option<u64> {
         let permanents = self.options.permanents?;
-        let taken: i64 = self.charges.iter().map(|charge| charge.units).sum();
-        let reserved = self
-            .due
-            .iter()
-            .filter_map(|(_, token)| self.jobs.get(token))
-            .filter(|job| job.charge_at == ChargeAt::Completion)
-            .count() as u64;
-        Some(permanents.saturating_sub(u64::try_from(taken).unwrap_or(0) + reserved))
+        let taken = u64::try_from(self.taken).unwrap_or(0);
+        Some(permanents.saturating_sub(taken + self.reserved))
     }
 
     /// Brings everything up to date that ended by `now`, in the order of the ends.
@@ -303,6 +310,9 @@ impl State {
             let Some(job) = self.jobs.get(&token) else {
                 continue;
             };
+            if job.charge_at == ChargeAt::Completion {
+                self.reserved = self.reserved.saturating_sub(1);
+            }
             match (&job.outcome, job.charge_at) {
                 (Outcome::Completed, ChargeAt::Completion) => self.charge(&token, 1, end),
                 (Outcome::Halted { .. }, ChargeAt::Create) if self.options.refund_halted => {
@@ -314,6 +324,7 @@ impl State {
     }
 
     fn charge(&mut self, token: &str, units: i64, at: Duration) {
+        self.taken += units;
         self.charges.push(Charge {
             token: token.to_owned(),
             units,
@@ -471,7 +482,11 @@ mod tests {
 
         fn units(&mut self) -> Vec<i64> {
             let now = self.clock.now();
-            self.state.charges(now).iter().map(|charge| charge.units).collect()
+            self.state
+                .charges(now)
+                .iter()
+                .map(|charge| charge.units)
+                .collect()
         }
     }
 
@@ -486,7 +501,13 @@ mod tests {
     fn job_passes_all_working_states_in_order_and_is_purged_after_three_days() {
         let mut bench = Bench::new(PpjOptions::default());
         let token = bench.create("a.pptx").unwrap();
-        let working = ["uploading", "converting", "rendering", "disting", "completed"];
+        let working = [
+            "uploading",
+            "converting",
+            "rendering",
+            "disting",
+            "completed",
+        ];
         assert_eq!(bench.words(&token, 45, 2), working[..4]);
         assert_eq!(bench.word(&token), "completed");
         bench.pass(3 * DAY - 1);
@@ -510,7 +531,13 @@ mod tests {
         });
         let token = bench.create("a.pptx").unwrap();
         let expected = [
-            "uploading", "converting", "rendering", "polishing", "disting", "notifying", "completed",
+            "uploading",
+            "converting",
+            "rendering",
+            "polishing",
+            "disting",
+            "notifying",
+            "completed",
         ];
         assert_eq!(bench.words(&token, 100, 1), expected);
     }
@@ -550,11 +577,17 @@ mod tests {
         let mut bench = Bench::new(PpjOptions::default());
         bench.state.next_outcomes.push_back(halted());
         let token = bench.create("a.pptx").unwrap();
-        assert_eq!(bench.words(&token, 30, 2), ["uploading", "converting", "halted"]);
+        assert_eq!(
+            bench.words(&token, 30, 2),
+            ["uploading", "converting", "halted"]
+        );
         bench.pass(10 * DAY);
         let now = bench.clock.now();
         let job = bench.state.look(&token, now).unwrap();
-        assert_eq!((job.state(now), job.last_error(now)), ("halted", Some("cannot read")));
+        assert_eq!(
+            (job.state(now), job.last_error(now)),
+            ("halted", Some("cannot read"))
+        );
         assert!(bench.state.download(&token, now).is_err());
     }
 
@@ -564,11 +597,17 @@ mod tests {
             permanents: Some(2),
             ..PpjOptions::default()
         });
-        let (one, two) = (bench.create("a.pptx").unwrap(), bench.create("a.pptx").unwrap());
+        let (one, two) = (
+            bench.create("a.pptx").unwrap(),
+            bench.create("a.pptx").unwrap(),
+        );
         assert_ne!(one, two);
         assert_eq!(bench.units(), [1, 1]);
         assert_eq!(bench.state.permanents_left(), Some(0));
-        assert_eq!(bench.create("a.pptx").unwrap_err().reason, Reason::BadRequest);
+        assert_eq!(
+            bench.create("a.pptx").unwrap_err().reason,
+            Reason::BadRequest
+        );
         assert_eq!(bench.state.counters.jobs, 2);
     }
 
@@ -627,9 +666,15 @@ mod tests {
         bench.pass(100);
         let two = bench.create("b.pptx").unwrap();
         let now = bench.clock.now();
-        assert_eq!(bench.state.list(now, |_, _| true), [two.clone(), one.clone()]);
+        assert_eq!(
+            bench.state.list(now, |_, _| true),
+            [two.clone(), one.clone()]
+        );
         assert_eq!(bench.state.list(now, |created, _| created > start), [two]);
-        assert_eq!(bench.state.list(now, |_, state| state == "completed"), [one]);
+        assert_eq!(
+            bench.state.list(now, |_, state| state == "completed"),
+            [one]
+        );
     }
 
     #[test]
@@ -642,7 +687,12 @@ mod tests {
         bench.create("a.txt").unwrap();
         bench.pass(200);
         let now = bench.clock.now();
-        let states: Vec<String> = bench.state.jobs(now).into_iter().map(|job| job.state).collect();
+        let states: Vec<String> = bench
+            .state
+            .jobs(now)
+            .into_iter()
+            .map(|job| job.state)
+            .collect();
         assert_eq!(states, ["halted", "completed"]);
     }
 }

@@ -210,18 +210,24 @@ fn until(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> (&[u8], &[u8], Option<u8>
     }
 }
 
-/// Base64 in pieces of any length. A backslash is dropped: some writers of JSON put one before each `/`.
+/// Base64 in pieces of any length. Some writers of JSON put a backslash before each `/`; no other escape belongs here.
 #[derive(Default)]
 struct Decoder {
     held: Vec<u8>,
+    escaped: bool,
     ended: bool,
     broken: bool,
 }
 
 impl Decoder {
     fn feed(&mut self, text: &[u8]) -> Option<Vec<u8>> {
-        self.held
-            .extend(text.iter().filter(|byte| **byte != b'\\').copied());
+        for byte in text {
+            self.broken |= self.escaped && *byte != b'/';
+            self.escaped = *byte == b'\\' && !self.escaped;
+            if !self.escaped {
+                self.held.push(*byte);
+            }
+        }
         let whole = self.held.len() - self.held.len() % 4;
         let later = self.held.split_off(whole);
         let now = std::mem::replace(&mut self.held, later);
@@ -306,6 +312,7 @@ mod tests {
             format!("{long}QQ==QUJD"),
             format!("{}*{long}", "A".repeat(2_000)),
             format!("{long}Q"),
+            format!("{long}\\nQQ="),
             "%%%%".to_owned(),
             "\\u0000file 7".to_owned(),
         ] {

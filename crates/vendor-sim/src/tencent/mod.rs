@@ -1,1 +1,120 @@
-//! The Tencent e-sign simulator.
+//! The Tencent e-sign simulator (third-party edition, and its sibling for companies): two hosts, one state, signatures
+//! made again from the received bytes.
+//!
+//! Wrapped: upload, conversion and query, in both families. Contracts, seals and callbacks are not.
+
+mod answer;
+mod api;
+mod gate;
+mod handle;
+mod intake;
+mod options;
+mod params;
+mod sign;
+mod source;
+mod state;
+mod uploads;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+pub use self::handle::{Tencent, TencentHandle};
+pub use self::options::{
+    RequestIdForm, ResourceIdBefore, TaskIdForm, TaskMessage, TaskOutcome, TencentAccount,
+    TencentOptions,
+};
+pub use self::state::{Charge, Counters, Family, FileView, Owner, TaskView};
+
+use self::state::State;
+use crate::clock::Clock;
+use crate::control::Controlled;
+use crate::fault::FaultPlan;
+use crate::lock::lock;
+use crate::recorder::Recorder;
+
+/// Operations that faults can be scripted for; each stands for the actions of both families and products.
+pub const OPERATIONS: &[&str] = &["upload", "create", "query", "file", "other"];
+
+/// What both hosts share.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    clock: Clock,
+    recorder: Recorder,
+    faults: FaultPlan,
+    upload_base: String,
+    /// Makes the addresses of uploads hard to guess.
+    link_key: u128,
+}
+
+impl Shared {
+    fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
+    /// The time of day on the simulator's own, perhaps wrong, clock in Unix seconds.
+    fn server_unix(&self) -> i64 {
+        let wall = self.clock.wall_of(self.now()).as_secs();
+        let skew = self.rule(|options| options.clock_skew_seconds);
+        i64::try_from(wall).unwrap_or(i64::MAX).saturating_add(skew)
+    }
+
+    fn options(&self) -> TencentOptions {
+        lock(&self.state).options.clone()
+    }
+
+    fn rule<T>(&self, read: impl FnOnce(&TencentOptions) -> T) -> T {
+        read(&lock(&self.state).options)
+    }
+}
+
+impl Controlled for Shared {
+    fn state(&self) -> Value {
+        let now = self.now();
+        let state = lock(&self.state);
+        json!({
+            "now": now.as_secs_f64(),
+            "files": state.files(),
+            "tasks": state.tasks(now),
+            "charges": state.charges(),
+            "counters": state.counters,
+            "requests": self.recorder.total(),
+            "pending_faults": self.faults.pending(),
+        })
+    }
+
+    fn options(&self) -> Value {
+        json!(self.options())
+    }
+
+    fn set_options(&self, options: Value) -> Result<(), String> {
+        let options = serde_json::from_value(options).map_err(|error| error.to_string())?;
+        lock(&self.state).options = options;
+        Ok(())
+    }
+
+    fn reset(&self) {
+        let mut state = lock(&self.state);
+        *state = State::new(state.options.clone());
+        drop(state);
+        self.recorder.clear();
+        self.faults.clear();
+    }
+
+    fn operations(&self) -> &'static [&'static str] {
+        OPERATIONS
+    }
+
+    fn faults(&self) -> &FaultPlan {
+        &self.faults
+    }
+
+    fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}

@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn unknown_null_and_wrong_parameters_are_refused_at_any_depth() {
         let code = |body: Value| check(&body, &UPLOAD, "").map_err(|refusal| refusal.code);
-        let agent = json!({"AppId": "a", "ProxyOrganizationOpenId": "o", "ProxyOperator": {"OpenId": "p"}});
+        let agent =
+            json!({"AppId": "a", "ProxyOrganizationOpenId": "o", "ProxyOperator": {"OpenId": "p"}});
         assert_eq!(
             code(
                 json!({"Agent": agent, "BusinessType": "DOCUMENT", "FileInfos": [{"FileBody": "eA=="}], "Deadline": 5})

@@ -117,7 +117,8 @@ mod tests {
 
     const FIRST_KEY: &str = "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE";
     const OWN_KEY: &str = "EXAMPLEsecretKEYtencentess0000001";
-    const LIMITS: &str = r#"{"Limit": 1, "Filters": [{"Values": ["\u672a\u547d\u540d"], "Name": "instance-name"}]}"#;
+    const LIMITS: &str =
+        r#"{"Limit": 1, "Filters": [{"Values": ["\u672a\u547d\u540d"], "Name": "instance-name"}]}"#;
     const AGENT: &str = r#""Agent": {"AppId": "yDTESTAPPID00000000000000000001", "ProxyOrganizationOpenId": "org_demo", "ProxyOperator": {"OpenId": "n9527"}}"#;
     const COMPACT: &str = r#"{"Agent":{"AppId":"yDTESTAPPID00000000000000000001","ProxyOrganizationOpenId":"org_demo","ProxyOperator":{"OpenId":"n9527"}},"ResourceType":"docx","ResourceName":"员工劳动合同.docx","ResourceId":"yDRSRUUgygj6rq2wUuO4zjEyBZ2NHiyT"}"#;
     const PLAIN: &str = "application/json";

@@ -135,6 +135,19 @@ async fn environment_names_every_variable_and_the_time_scale() {
         value("TEXTIN_SERVER_URL"),
         Some(simulators.textin().api_url().as_str())
     );
+    assert_eq!(value("PPJ_ACCESS_KEY"), Some("sim-access-key"));
+    let ppj = simulators.ppj();
+    assert_eq!(value("PPJ_BASE_URL"), Some(ppj.api_url().as_str()));
+    assert!(ppj.api_url().ends_with("/api/"));
+    // One set of credentials is enough; both would leave the choice to the client.
+    assert_eq!(value("PPJ_APP_ID"), None);
+    assert_eq!(ppj.signed_env()[2].1, format!("{}/", ppj.origin_url()));
+    let mindshow = simulators.mindshow();
+    assert_eq!(value("MINDSHOW_API_KEY"), Some("sim-mindshow-key"));
+    assert_eq!(
+        value("MINDSHOW_BASE_URL"),
+        Some(mindshow.api_url().as_str())
+    );
     assert_eq!(value("DOCJOBS_TIME_SCALE"), Some("50"));
     simulators.stop().await;
 }

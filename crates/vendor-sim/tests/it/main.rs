@@ -9,6 +9,11 @@
 mod client;
 mod control;
 mod faults;
+mod mindshow;
+mod mindshow_streams;
+mod ppj;
 mod results;
 mod rules;
+mod tencent;
 mod webhooks;
+mod wecom;
