@@ -1,0 +1,349 @@
+//! The kind of job: how the vendor's states read, and what a success gives.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jobs_core::{
+    Account, Call, Clock, Cost, Error, ErrorKind, Fact, Facts, Failure, JobId, JobKind, Look,
+    Looks, Pacing, Progress, Repeat, Sent, Snapshot, Source, Status,
+};
+use serde::Deserialize as _;
+
+use crate::client::{Client, VENDOR};
+use crate::generated::types::{JobInfo, JobStatus, ListRequest};
+
+/// Generation of one deck, or of one template.
+#[derive(Debug, Clone)]
+pub struct Deck {
+    pub(crate) client: Client,
+}
+
+/// A finished job: where its deck lies.
+///
+/// The link lives for a week; the client asks for a new one when it has expired.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ready {
+    /// The job.
+    pub job_id: JobId,
+    /// The title of the deck.
+    pub title: Box<str>,
+    /// The new template, of a job that made one.
+    pub template_id: Option<Box<str>>,
+    /// Preview pictures, where they were asked for. A look through the job list does not see them:
+    /// [`Client::job_info`] does.
+    pub preview_img_list: Vec<String>,
+    ppt_url: Option<Box<str>>,
+}
+
+impl Ready {
+    /// Whether there is a .pptx. A job that was created with `create_ppt_flag` false succeeds without one, and so does one
+    /// that makes a template.
+    pub fn has_deck(&self) -> bool {
+        self.ppt_url.is_some()
+    }
+
+    /// The signed link, which opens the deck for anybody and works only unchanged.
+    pub fn ppt_url(&self) -> Option<&str> {
+        self.ppt_url.as_deref()
+    }
+}
+
+impl fmt::Debug for Ready {
+    /// Without links, which may open the deck for anybody.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready")
+            .field("job_id", &self.job_id)
+            .field("title", &self.title)
+            .field("template_id", &self.template_id)
+            .field("has_deck", &self.has_deck())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Looks at more jobs than this go through the list.
+const ONE_BY_ONE: usize = 2;
+/// How far down the list a look goes; older jobs are then looked at one by one.
+const LIST_PAGES: usize = 3;
+/// How many jobs are asked for at once. The largest allowed number is not stated.
+const BATCH: NonZeroUsize = match NonZeroUsize::new(50) {
+    Some(batch) => batch,
+    None => NonZeroUsize::MIN,
+};
+
+#[async_trait]
+impl JobKind for Deck {
+    type Output = Ready;
+
+    fn vendor(&self) -> &'static str {
+        VENDOR
+    }
+
+    fn name(&self) -> &'static str {
+        "deck"
+    }
+
+    fn account(&self) -> Account {
+        self.client.account()
+    }
+
+    fn facts(&self) -> &Facts {
+        self.client.facts()
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        self.client.clock()
+    }
+
+    async fn observe(&self, ids: &[JobId]) -> Looks<Ready> {
+        let mut looks = Looks::of(VENDOR, ids);
+        let mut open: Vec<(usize, &JobId)> = ids.iter().enumerate().collect();
+        if ids.len() > ONE_BY_ONE
+            && let Err(error) = self.look_through_list(&mut open, &mut looks).await
+        {
+            for (place, _) in open {
+                looks.set(place, Err(error.clone()));
+            }
+            return looks;
+        }
+        for (place, id) in open {
+            looks.set(place, self.client.look(id).await);
+        }
+        looks
+    }
+}
+
+impl Deck {
+    /// Answers what the newest pages of the list mention, and leaves the rest in `open`.
+    ///
+    /// # Errors
+    /// Trouble that single looks would run into as well. A refusal of the list alone is none.
+    async fn look_through_list(
+        &self,
+        open: &mut Vec<(usize, &JobId)>,
+        looks: &mut Looks<Ready>,
+    ) -> Result<(), Error> {
+        let mut request = ListRequest::default();
+        request.limit = i64::try_from(BATCH.get()).ok();
+        for _ in 0..LIST_PAGES {
+            let page = match self.client.look_at_page(&request).await {
+                Ok(page) => page,
+                Err(error) if error.is_transient() => return Err(error),
+                Err(error) if error.kind() == ErrorKind::Credentials => return Err(error),
+                Err(error) => {
+                    tracing::debug!(%error, "the list is refused, looking at jobs one by one");
+                    return Ok(());
+                }
+            };
+            let jobs: HashMap<String, JobInfo> = page
+                .items
+                .iter()
+                .filter_map(|item| JobInfo::deserialize(item).ok())
+                .map(|job| (job.id.clone(), job))
+                .collect();
+            open.retain(|(place, id)| match jobs.get(id.as_str()) {
+                Some(job) => {
+                    looks.set(*place, snapshot(id, job.clone()));
+                    false
+                }
+                None => true,
+            });
+            match page.after {
+                Some(after) if !open.is_empty() && request.after.as_deref() != Some(&*after) => {
+                    request.after = Some(after.into());
+                }
+                _ => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The facts of a deck. What is inferred can be set through [`ClientBuilder::with_facts`](crate::ClientBuilder::with_facts).
+pub(crate) fn facts() -> Facts {
+    let page = "api-doc.mindshow.vip: ask again every 5 s";
+    let five = Duration::from_secs(5);
+    let mut facts = Facts::new(
+        Fact::documented(five, page),
+        Fact::documented(five, page),
+        Fact::documented(Pacing::every(five), page),
+        CALLS,
+    );
+    facts.batch = Fact::inferred(BATCH, "one page of the job list; its limit is not stated");
+    facts.result_life = Some(Fact::documented(
+        Duration::from_secs(7 * 24 * 60 * 60),
+        "api-doc.mindshow.vip: links are valid for one week",
+    ));
+    facts
+}
+
+const CREATE_PAGE: Source = Source::Documented("the operation's page on api-doc.mindshow.vip");
+const ADAPTER: Source =
+    Source::Observed("the vendor's adapter xcwen/mindshow-ppt-mcp, from its API description");
+const UNSTATED: Source = Source::Documented("the operation's page states no credits");
+const FREE: Source = Source::Inferred("no page states credits for it");
+
+const fn create(operation: &'static str, cost: Cost, source: Source) -> Call {
+    Call {
+        operation,
+        cost,
+        repeat: Repeat::Paid,
+        source,
+    }
+}
+
+const fn free(operation: &'static str) -> Call {
+    Call {
+        operation,
+        cost: Cost::Free,
+        repeat: Repeat::Harmless,
+        source: FREE,
+    }
+}
+
+const fn credits(least: u32, most: u32) -> Cost {
+    Cost::Charged {
+        least,
+        most: Some(most),
+        unit: "credit",
+    }
+}
+
+const CALLS: &[Call] = &[
+    create("ppt_create_by_json", credits(10, 10), CREATE_PAGE),
+    create("ppt_create_by_markdown", credits(10, 10), ADAPTER),
+    create(
+        "ppt_create_by_gpt",
+        credits(11, 22),
+        Source::Documented(
+            "api-287045646: 10 for the deck and 1 to 2 for model calls; 10 more with with_create_log_flag",
+        ),
+    ),
+    create("ppt_create_by_ppt", Cost::Unstated, UNSTATED),
+    create("template_create_by_ppt", Cost::Unstated, UNSTATED),
+    create("gen_outline_by_topic", credits(1, 1), CREATE_PAGE),
+    create("gen_content_by_outline", credits(1, 1), CREATE_PAGE),
+    free("upload"),
+    free("job_get"),
+    free("job_list"),
+    free("fetch_deck"),
+];
+
+/// What the vendor's description of a job means.
+///
+/// Progress counts only while a job runs: the vendor's own sample shows a finished one with 0.
+pub(crate) fn snapshot(id: &JobId, job: JobInfo) -> Look<Ready> {
+    if job.id != id.as_str() {
+        return Err(Error::new(ErrorKind::Garbled, VENDOR, "job_get")
+            .with_sent(Sent::Yes)
+            .with_job(id.clone())
+            .with_message("the answer is about another job"));
+    }
+    let text = |text: Option<String>| text.filter(|text| !text.is_empty()).map(Into::into);
+    let word = job.status.as_str().to_owned();
+    let status = match job.status {
+        JobStatus::Queued => Status::Queued,
+        JobStatus::Running => Status::Running,
+        JobStatus::Succeeded => Status::Succeeded(Ready {
+            job_id: id.clone(),
+            title: job.title.unwrap_or_default().into(),
+            template_id: text(job.template_id),
+            preview_img_list: job.preview_img_list.unwrap_or_default(),
+            ppt_url: text(job.ppt_url.map(|url| url.expose().to_owned())),
+        }),
+        JobStatus::Failed => Status::Failed(Failure::new(job.error.unwrap_or_default())),
+        JobStatus::Other(word) => return Ok(Snapshot::unrecognised(word)),
+    };
+    let progress = progress(&status, job.queue_wait_count, job.progress_percent);
+    Ok(Snapshot::new(status, word).with_progress(progress))
+}
+
+/// The counter that means something in this state.
+pub(crate) fn progress<O>(
+    status: &Status<O>,
+    queue_wait_count: Option<i64>,
+    progress_percent: Option<i64>,
+) -> Progress {
+    match status {
+        Status::Queued => queue_wait_count
+            .and_then(|jobs| u32::try_from(jobs).ok())
+            .map_or_else(Progress::default, Progress::ahead),
+        Status::Running => progress_percent
+            .and_then(|percent| u8::try_from(percent.clamp(0, 100)).ok())
+            .map_or_else(Progress::default, Progress::percent),
+        _ => Progress::default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(json: &str) -> Snapshot<Ready> {
+        snapshot(
+            &JobId::new("j").unwrap(),
+            serde_json::from_str(json).unwrap(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn every_state_reads_as_the_table_says() {
+        for (json, status) in [
+            (r#"{"id":"j","status":"queued"}"#, "Queued"),
+            (r#"{"id":"j","status":"running"}"#, "Running"),
+            (
+                r#"{"id":"j","status":"failed","error":"why"}"#,
+                r#"Failed(Failure { reason: "why", code: None })"#,
+            ),
+            (
+                r#"{"id":"j","status":"failed"}"#,
+                r#"Failed(Failure { reason: "", code: None })"#,
+            ),
+            (r#"{"id":"j","status":"pondering"}"#, "Running"),
+        ] {
+            assert_eq!(format!("{:?}", seen(json).status), status, "{json}");
+        }
+        assert!(!seen(r#"{"id":"j","status":"pondering"}"#).recognised);
+    }
+
+    #[test]
+    fn counters_are_believed_only_in_their_own_state() {
+        let counters = |status: &str| {
+            seen(&format!(
+                r#"{{"id":"j","status":"{status}","queue_wait_count":3,"progress_percent":"140"}}"#
+            ))
+            .progress
+        };
+        assert_eq!(counters("queued"), Progress::ahead(3));
+        assert_eq!(counters("running"), Progress::percent(100));
+        assert_eq!(counters("succeeded"), Progress::default());
+        assert_eq!(counters("failed"), Progress::default());
+    }
+
+    #[test]
+    fn a_success_without_a_deck_says_so() {
+        let ready = |json: &str| match seen(json).status {
+            Status::Succeeded(ready) => ready,
+            other => panic!("{other:?}"),
+        };
+        let bare = ready(r#"{"id":"j","status":"succeeded","ppt_url":""}"#);
+        assert!(!bare.has_deck());
+        assert!(!ready(r#"{"id":"j","status":"succeeded"}"#).has_deck());
+        let full = ready(
+            r#"{"id":"j","status":"succeeded","title":"T","ppt_url":"https://h/x?sig=s3cret"}"#,
+        );
+        assert_eq!(full.ppt_url(), Some("https://h/x?sig=s3cret"));
+        assert!(!format!("{full:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn another_jobs_answer_is_not_ours() {
+        let job = serde_json::from_str(r#"{"id":"k","status":"failed"}"#).unwrap();
+        assert!(snapshot(&JobId::new("j").unwrap(), job).is_err());
+    }
+}

@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+
+mod account;
+mod auth;
+mod client;
+mod code;
+mod envelope;
+mod generated;
+mod job;
+mod lost;
+mod model;
+mod operation;
+mod page;
+mod pdf;
+mod request;
+mod result;
+mod sse;
+mod template;
+mod upload;
+
+/// The types of the vendor's JSON: requests and what they bring.
+pub mod types {
+    pub use crate::generated::types::{
+        AccountInfo, AdvanceTemplate, AdvanceTemplateAddRequest, ContentRequest, DeckPage,
+        DeckSource, FinishReason, GptDeck, ImageMode, JobInfo, JobStatus, JsonDeck,
+        JumpLinkRequest, Language, ListRequest, MarkdownDeck, Model, OutlineRequest, PageItem,
+        PageType, PptDeck, PreviewImages, QualityData, QualityPage, Question, ScoreEntry,
+        SecretText, Tag, TagConfig, Template, TemplateFromPpt, TemplateListRequest, TemplateOrigin,
+        TemplateType, Theme, VipType,
+    };
+}
+
+pub use self::client::{Client, ClientBuilder};
+pub use self::job::{Deck, Ready};
+pub use self::lost::{Candidate, Clues};
+pub use self::model::{Content, ContentStream, FullText, Increment, Outline, OutlineStream};
+pub use self::page::{Page, Pages};
+pub use self::pdf::{Pdf, PdfBudget, PdfCharge, PdfReady, PdfSpent};
+pub use self::result::DeckOutline;
+pub use self::upload::ResourceId;

@@ -1,0 +1,599 @@
+//! Export to PDF, where submit and look are one call that may cost money each time.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jobs_core::{
+    Account, Call, Clock, Cost, Error, ErrorKind, Fact, Facts, Failure, JobId, JobKind, Look,
+    Looks, Pacing, Repeat, Sent, Snapshot, Source, Status,
+};
+
+use crate::client::{Client, VENDOR};
+use crate::envelope;
+use crate::generated::types::{JobStatus, PdfData, PdfRequest};
+use crate::job;
+use crate::operation::GET_PDF;
+
+/// What the vendor's page says that one call costs.
+const CREDITS: u32 = 10;
+
+/// How many calls an export may make, and what they are taken to cost.
+///
+/// The vendor's page says "10 credits each time", and also to repeat the same call every 5 s until the PDF is there. Whether
+/// a repetition is charged is not stated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PdfBudget {
+    /// How many calls may be made for one job, those of [`calls_made`](Self::calls_made) included.
+    pub max_calls: u32,
+    /// What a call is taken to cost.
+    pub assume: PdfCharge,
+    /// Whether the balance is watched.
+    pub guard: bool,
+    /// Whether a call is held until the PDF is done, so that one is enough.
+    pub blocking: bool,
+    /// How many calls were made for the job before, such as by a process that is gone.
+    pub calls_made: u32,
+}
+
+/// What a call is taken to cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PdfCharge {
+    /// The first call of a job is charged, the others look. After a lost answer, the next look follows by itself.
+    FirstOnly,
+    /// Every call is charged. A call whose answer was lost is not repeated by itself.
+    EveryCall,
+}
+
+impl PdfBudget {
+    /// At most this many calls for one job; only the first is taken to be charged.
+    pub const fn calls(max_calls: u32) -> Self {
+        Self {
+            max_calls,
+            assume: PdfCharge::FirstOnly,
+            guard: false,
+            blocking: false,
+            calls_made: 0,
+        }
+    }
+
+    /// Sets what a call is taken to cost.
+    #[must_use]
+    pub const fn assuming(mut self, charge: PdfCharge) -> Self {
+        self.assume = charge;
+        self
+    }
+
+    /// Watches the balance: it is read before the first call and after the second, and if that one was charged again, there
+    /// is no third. Other spending from the same account at that time looks the same.
+    #[must_use]
+    pub const fn guarded(mut self) -> Self {
+        self.guard = true;
+        self
+    }
+
+    /// Holds each call until the PDF is done, up to two minutes: one call is then enough, but if its answer is lost, nobody
+    /// knows what it cost. That the vendor's switch means this is our inference.
+    #[must_use]
+    pub const fn blocking(mut self) -> Self {
+        self.blocking = true;
+        self
+    }
+
+    /// Counts calls that were made before.
+    #[must_use]
+    pub const fn with_calls_made(mut self, calls: u32) -> Self {
+        self.calls_made = calls;
+        self
+    }
+}
+
+/// What an export has spent so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PdfSpent {
+    /// Calls that may have reached the vendor.
+    pub calls: u32,
+    /// The credits that they cost by the assumption in force.
+    pub credits: u32,
+    /// The credits that they cost at the very most.
+    pub credits_at_most: u32,
+}
+
+/// Export of one deck to PDF. The job's id is that of the deck.
+#[derive(Clone)]
+pub struct Pdf {
+    client: Client,
+    budget: PdfBudget,
+    facts: Facts,
+    exports: Arc<Mutex<HashMap<JobId, Arc<Export>>>>,
+}
+
+/// A finished export: where the PDF lies. Nobody says how long, so fetch it at once.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PdfReady {
+    /// The job.
+    pub job_id: JobId,
+    pdf_url: Box<str>,
+}
+
+impl PdfReady {
+    /// The link, which opens the PDF for anybody.
+    pub fn pdf_url(&self) -> &str {
+        &self.pdf_url
+    }
+}
+
+impl fmt::Debug for PdfReady {
+    /// Without the link, which opens the PDF for anybody.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PdfReady")
+            .field("job_id", &self.job_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Pdf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pdf")
+            .field("client", &self.client)
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The export of one job.
+#[derive(Debug, Default)]
+struct Export {
+    /// Held over a look, so that two waits together never call twice for what one call would answer.
+    turn: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Calls that may have reached the vendor; counted before they are sent, so that dropping one loses no count.
+    calls: u32,
+    /// A call was sent, and its answer has not been seen.
+    is_in_flight: bool,
+    /// The job was seen to have succeeded.
+    is_checked: bool,
+    ready: Option<PdfReady>,
+    guard: Guard,
+}
+
+/// What the guard knows of the balance.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Guard {
+    #[default]
+    Unread,
+    /// The balance before call number `calls + 1`.
+    Before { score: i64, calls: u32 },
+    /// A second call was free.
+    Satisfied,
+    /// A second call was charged: from this balance to that.
+    Charged { from: i64, to: i64 },
+}
+
+#[async_trait]
+impl JobKind for Pdf {
+    type Output = PdfReady;
+
+    fn vendor(&self) -> &'static str {
+        VENDOR
+    }
+
+    fn name(&self) -> &'static str {
+        "pdf"
+    }
+
+    fn account(&self) -> Account {
+        self.client.account()
+    }
+
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        self.client.clock()
+    }
+
+    /// **May cost 10 credits** for each id, within the budget.
+    async fn observe(&self, ids: &[JobId]) -> Looks<PdfReady> {
+        let mut looks = Looks::of(VENDOR, ids);
+        for (place, id) in ids.iter().enumerate() {
+            looks.set(place, self.look(id).await);
+        }
+        looks
+    }
+}
+
+impl Pdf {
+    pub(crate) fn new(client: &Client, budget: PdfBudget) -> Self {
+        let mut facts = client.pdf_facts().clone();
+        if budget.blocking {
+            facts.look_timeout.value = facts.look_timeout.value.max(BLOCKING_TIMEOUT + SPARE);
+        }
+        Self {
+            client: client.clone(),
+            budget,
+            facts,
+            exports: Arc::default(),
+        }
+    }
+
+    /// What was spent on a job by this kind and, as far as the budget says so, before it.
+    pub fn spent(&self, id: &JobId) -> PdfSpent {
+        let calls = self.export(id).state().calls;
+        let credits_at_most = calls.saturating_mul(CREDITS);
+        PdfSpent {
+            calls,
+            credits: match self.budget.assume {
+                PdfCharge::FirstOnly => credits_at_most.min(CREDITS),
+                PdfCharge::EveryCall => credits_at_most,
+            },
+            credits_at_most,
+        }
+    }
+
+    async fn look(&self, id: &JobId) -> Look<PdfReady> {
+        let export = self.export(id);
+        let _turn = export.turn.lock().await;
+        if let Some(ready) = export.state().ready.clone() {
+            return Ok(done(ready));
+        }
+        if !export.state().is_checked {
+            // An export of an unfinished deck would be charged for nothing.
+            let deck = self.client.look(id).await?;
+            if let Some(unfinished) = unfinished(deck) {
+                return Ok(unfinished);
+            }
+            export.state().is_checked = true;
+        }
+        if self.budget.guard {
+            self.read_balance(&export).await?;
+        }
+        export
+            .state()
+            .begin(&self.budget)
+            .map_err(|error| error.with_job(id.clone()))?;
+        let answer = self.call(id).await;
+        let look = answer.and_then(|data| snapshot(id, data));
+        export.state().end(&self.budget, look)
+    }
+
+    /// One call. The one place that may cost credits.
+    async fn call(&self, id: &JobId) -> Result<PdfData, Error> {
+        let body = GET_PDF.json(&PdfRequest::new(id.to_string(), !self.budget.blocking))?;
+        let call = GET_PDF.with_json(&body).for_job(id).paid();
+        let call = if self.budget.blocking {
+            call.with_timeout(BLOCKING_TIMEOUT)
+        } else {
+            call
+        };
+        envelope::open(&self.client.send(call).await?, self.client.codes())
+    }
+
+    /// Reads the balance where the guard wants to know it.
+    async fn read_balance(&self, export: &Export) -> Result<(), Error> {
+        let (guard, calls) = {
+            let state = export.state();
+            (state.guard, state.calls)
+        };
+        let next = match guard {
+            Guard::Satisfied | Guard::Charged { .. } => return Ok(()),
+            Guard::Before { calls: before, .. } if calls.saturating_sub(before) == 1 => {
+                return Ok(());
+            }
+            Guard::Before {
+                score,
+                calls: before,
+            } if calls > before => {
+                let now = self.client.account_info().await?.score;
+                judge(score, now, before)
+            }
+            Guard::Unread | Guard::Before { .. } => Guard::Before {
+                score: self.client.account_info().await?.score,
+                calls,
+            },
+        };
+        export.state().guard = next;
+        Ok(())
+    }
+
+    fn export(&self, id: &JobId) -> Arc<Export> {
+        let mut exports = self.exports.lock().unwrap_or_else(PoisonError::into_inner);
+        let export = exports.entry(id.clone()).or_insert_with(|| {
+            let state = State {
+                calls: self.budget.calls_made,
+                ..State::default()
+            };
+            Arc::new(Export {
+                state: Mutex::new(state),
+                ..Export::default()
+            })
+        });
+        Arc::clone(export)
+    }
+}
+
+impl Export {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Counts one more call, if the budget has room for it.
+    fn begin(&mut self, budget: &PdfBudget) -> Result<(), Error> {
+        let spent = |text: String| {
+            Error::new(ErrorKind::Exhausted, VENDOR, GET_PDF.name).with_message(text)
+        };
+        if let Guard::Charged { from, to } = self.guard {
+            return Err(spent(format!(
+                "stopped after {} calls: a repeated call was charged again, the balance fell from {from} to {to}",
+                self.calls
+            ))
+            .with_advice("ask the vendor, or allow it with a budget without guard"));
+        }
+        if std::mem::take(&mut self.is_in_flight) && budget.assume == PdfCharge::EveryCall {
+            return Err(lost().with_message("the answer of a call did not come in time"));
+        }
+        if self.calls >= budget.max_calls {
+            return Err(spent(format!(
+                "all {} calls of the budget are spent, {} to {} credits",
+                self.calls,
+                self.calls.min(1) * CREDITS,
+                self.calls.saturating_mul(CREDITS)
+            ))
+            .with_advice("allow more calls to go on; each may cost 10 credits"));
+        }
+        self.calls += 1;
+        self.is_in_flight = true;
+        Ok(())
+    }
+
+    /// Takes the outcome of the call that was begun.
+    fn end(&mut self, budget: &PdfBudget, look: Look<PdfReady>) -> Look<PdfReady> {
+        self.is_in_flight = false;
+        match look {
+            Ok(snapshot) => {
+                if let Status::Succeeded(ready) = &snapshot.status {
+                    self.ready = Some(ready.clone());
+                }
+                Ok(snapshot)
+            }
+            Err(error) if error.sent() == Sent::No => {
+                self.calls = self.calls.saturating_sub(1);
+                Err(error)
+            }
+            Err(error) if error.sent() == Sent::Maybe && budget.assume == PdfCharge::EveryCall => {
+                let message = error.message().unwrap_or("no usable answer").to_owned();
+                let lost = match error.job() {
+                    Some(job) => lost().with_job(job.clone()),
+                    None => lost(),
+                };
+                Err(lost.with_message(message).with_source(error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A call whose answer was lost, where each call is charged. Not transient, so that no wait repeats it.
+fn lost() -> Error {
+    Error::new(ErrorKind::Refused, VENDOR, GET_PDF.name)
+        .with_sent(Sent::Maybe)
+        .with_advice(
+            "it may have cost 10 credits and is not repeated by itself; wait again to go on",
+        )
+}
+
+/// What two calls did to the balance. The first of all is charged in any case.
+fn judge(before: i64, now: i64, calls_before: u32) -> Guard {
+    let charges = if calls_before == 0 { 2 } else { 1 };
+    if before.saturating_sub(now) >= charges * i64::from(CREDITS) {
+        Guard::Charged {
+            from: before,
+            to: now,
+        }
+    } else {
+        Guard::Satisfied
+    }
+}
+
+/// What a deck that is not done means for its export; `None` when it is done.
+fn unfinished(deck: Snapshot<job::Ready>) -> Option<Snapshot<PdfReady>> {
+    let status = match deck.status {
+        Status::Succeeded(_) => return None,
+        Status::Queued => Status::Queued,
+        Status::Running => Status::Running,
+        Status::Failed(failure) => Status::Failed(failure),
+        Status::Expired => Status::Expired,
+        Status::Gone => Status::Gone,
+        _ => return Some(Snapshot::unrecognised(deck.word)),
+    };
+    if deck.recognised {
+        Some(Snapshot::new(status, deck.word).with_progress(deck.progress))
+    } else {
+        Some(Snapshot::unrecognised(deck.word))
+    }
+}
+
+fn snapshot(id: &JobId, data: PdfData) -> Look<PdfReady> {
+    let garbled = |problem: &str| {
+        Error::new(ErrorKind::Garbled, VENDOR, GET_PDF.name)
+            .with_sent(Sent::Maybe)
+            .with_job(id.clone())
+            .with_message(problem)
+    };
+    let word = data.status.as_str().to_owned();
+    let link = data.pdf_url.filter(|url| !url.expose().is_empty());
+    let status = match (data.status, link) {
+        (JobStatus::Succeeded, Some(link)) => Status::Succeeded(PdfReady {
+            job_id: id.clone(),
+            pdf_url: link.expose().into(),
+        }),
+        (JobStatus::Succeeded, None) => {
+            return Err(garbled("the export succeeded, but the PDF has no address"));
+        }
+        (JobStatus::Queued, _) => Status::Queued,
+        (JobStatus::Running, _) => Status::Running,
+        (JobStatus::Failed, _) => Status::Failed(Failure::new(
+            data.extra
+                .get("error")
+                .and_then(|error| error.as_str())
+                .unwrap_or_default(),
+        )),
+        (JobStatus::Other(word), _) => return Ok(Snapshot::unrecognised(word)),
+    };
+    let progress = job::progress(&status, data.queue_wait_count, data.progress_percent);
+    Ok(Snapshot::new(status, word).with_progress(progress))
+}
+
+fn done(ready: PdfReady) -> Snapshot<PdfReady> {
+    Snapshot::new(Status::Succeeded(ready), JobStatus::Succeeded.as_str())
+}
+
+/// A call that is held until the PDF is done takes 10 to 20 s by the vendor's word, and a queue before it.
+const BLOCKING_TIMEOUT: Duration = Duration::from_secs(2 * 60);
+/// For the free requests of the same look.
+const SPARE: Duration = Duration::from_secs(15);
+
+/// The facts of an export. What is inferred can be set through
+/// [`ClientBuilder::with_pdf_facts`](crate::ClientBuilder::with_pdf_facts).
+pub(crate) fn facts() -> Facts {
+    let page = "api-doc.mindshow.vip, api-287044925: ask again every 5 s";
+    let five = Duration::from_secs(5);
+    Facts::new(
+        Fact::documented(five, page),
+        Fact::inferred(
+            Duration::ZERO,
+            "the first call starts the export, so nothing is gained by waiting",
+        ),
+        Fact::documented(Pacing::every(five), page),
+        CALLS,
+    )
+}
+
+const CALLS: &[Call] = &[
+    Call {
+        operation: "get_pdf",
+        cost: Cost::Charged {
+            least: 0,
+            most: Some(10),
+            unit: "credit",
+        },
+        repeat: Repeat::Paid,
+        source: Source::Documented(
+            "api-287044925: 10 credits each time; whether a repeated call is charged is not stated",
+        ),
+    },
+    Call {
+        operation: "job_get",
+        cost: Cost::Free,
+        repeat: Repeat::Harmless,
+        source: Source::Inferred("no page states credits for it"),
+    },
+    Call {
+        operation: "account_info",
+        cost: Cost::Free,
+        repeat: Repeat::Harmless,
+        source: Source::Inferred("no page states credits for it"),
+    },
+    Call {
+        operation: "fetch_pdf",
+        cost: Cost::Free,
+        repeat: Repeat::Harmless,
+        source: Source::Inferred("no page states credits for it"),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guard_tells_one_charge_from_two() {
+        for (before, now, calls_before, charged) in [
+            (100, 90, 0, false),
+            (100, 80, 0, true),
+            (100, 100, 0, false),
+            (100, 300, 0, false),
+            (100, 100, 1, false),
+            (100, 90, 1, true),
+            (i64::MIN, i64::MAX, 0, false),
+        ] {
+            let verdict = judge(before, now, calls_before);
+            let is_charged = matches!(verdict, Guard::Charged { .. });
+            assert_eq!(
+                is_charged, charged,
+                "{before} to {now} after {calls_before}"
+            );
+        }
+    }
+
+    #[test]
+    fn calls_are_counted_before_they_are_sent_and_given_back_only_if_they_never_left() {
+        let budget = PdfBudget::calls(2);
+        let mut state = State::default();
+        let error =
+            |sent| Err(Error::new(ErrorKind::Unreachable, VENDOR, "get_pdf").with_sent(sent));
+        state.begin(&budget).unwrap();
+        assert_eq!(state.calls, 1);
+        assert!(state.end(&budget, error(Sent::No)).is_err());
+        assert_eq!(state.calls, 0);
+        state.begin(&budget).unwrap();
+        assert!(state.end(&budget, error(Sent::Maybe)).is_err());
+        // Dropped in flight: nobody calls `end`.
+        state.begin(&budget).unwrap();
+        assert_eq!(state.calls, 2);
+        let error = state.begin(&budget).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Exhausted);
+        assert_eq!(
+            error.message(),
+            Some("all 2 calls of the budget are spent, 10 to 20 credits")
+        );
+    }
+
+    #[test]
+    fn where_every_call_is_charged_a_lost_answer_is_not_transient() {
+        let budget = PdfBudget::calls(9).assuming(PdfCharge::EveryCall);
+        let mut state = State::default();
+        state.begin(&budget).unwrap();
+        let lost = Error::new(ErrorKind::TimedOut, VENDOR, "get_pdf").with_sent(Sent::Maybe);
+        let error = state.end(&budget, Err(lost)).unwrap_err();
+        assert!(!error.is_transient());
+        assert_eq!(error.sent(), Sent::Maybe);
+        // One that was dropped in flight is reported once; then the caller has decided to go on.
+        state.begin(&budget).unwrap();
+        assert!(!state.begin(&budget).unwrap_err().is_transient());
+        assert!(state.begin(&budget).is_ok());
+        assert_eq!(state.calls, 3);
+    }
+
+    #[test]
+    fn no_budget_means_no_call() {
+        let error = State::default().begin(&PdfBudget::calls(0)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Exhausted);
+    }
+
+    #[test]
+    fn success_needs_a_link() {
+        let id = JobId::new("j").unwrap();
+        let seen = |json: &str| snapshot(&id, serde_json::from_str(json).unwrap());
+        let ready = seen(r#"{"status":"succeeded","pdf_url":"https://h/p?sig=s3cret"}"#).unwrap();
+        assert!(
+            matches!(&ready.status, Status::Succeeded(ready) if ready.pdf_url().contains("s3cret"))
+        );
+        assert!(!format!("{ready:?}").contains("s3cret"));
+        assert!(seen(r#"{"status":"succeeded","pdf_url":""}"#).is_err());
+        assert!(!seen(r#"{"status":"pondering"}"#).unwrap().recognised);
+    }
+}

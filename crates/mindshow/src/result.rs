@@ -1,0 +1,159 @@
+//! Finished files: a .pptx or a PDF on disk, checked before it gets its name.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use zip::ZipArchive;
+
+/// What a deck on disk was seen to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeckOutline {
+    /// The number of slides.
+    pub slides: usize,
+}
+
+/// Unpacked, a deck of the vendor is smaller than this; what is larger was made to fill a disk or a processor.
+const LARGEST_UNPACKED: u64 = 4 << 30;
+
+/// Reads a whole .pptx: its directory, every part against its checksum, and the parts without which it is none.
+pub(crate) fn inspect_pptx(file: &mut File) -> Result<DeckOutline, String> {
+    let cut = |problem| format!("this is no whole .pptx: {problem}");
+    let mut archive =
+        ZipArchive::new(BufReader::new(file)).map_err(|problem| cut(problem.to_string()))?;
+    let (mut slides, mut has_types, mut has_presentation) = (0, false, false);
+    let mut room = LARGEST_UNPACKED;
+    for index in 0..archive.len() {
+        let mut part = archive
+            .by_index(index)
+            .map_err(|problem| cut(problem.to_string()))?;
+        let name = part
+            .name()
+            .map_err(|problem| cut(problem.to_string()))?
+            .into_owned();
+        let read = io::copy(&mut (&mut part).take(room + 1), &mut io::sink())
+            .map_err(|problem| cut(format!("{name:?}: {problem}")))?;
+        room = room
+            .checked_sub(read)
+            .ok_or_else(|| cut("it unpacks to more than 4 GiB".to_owned()))?;
+        has_types |= name == "[Content_Types].xml";
+        has_presentation |= name == "ppt/presentation.xml";
+        slides += usize::from(is_slide(&name));
+    }
+    if !has_types {
+        return Err(cut("it has no [Content_Types].xml".to_owned()));
+    }
+    if !has_presentation {
+        return Err(cut("it has no ppt/presentation.xml".to_owned()));
+    }
+    Ok(DeckOutline { slides })
+}
+
+fn is_slide(name: &str) -> bool {
+    name.strip_prefix("ppt/slides/slide")
+        .and_then(|name| name.strip_suffix(".xml"))
+        .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Checks that a PDF begins as one and was not cut: its last line is an end mark.
+pub(crate) fn inspect_pdf(file: &mut File) -> Result<(), String> {
+    const TAIL: u64 = 1024;
+    let unreadable = |problem: io::Error| format!("the PDF cannot be read: {problem}");
+    let mut head = [0; 5];
+    let has_head = file.read_exact(&mut head).is_ok() && &head == b"%PDF-";
+    if !has_head {
+        return Err("this is no PDF: it does not begin with %PDF-".to_owned());
+    }
+    let len = file.seek(SeekFrom::End(0)).map_err(unreadable)?;
+    file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))
+        .map_err(unreadable)?;
+    let mut tail = Vec::new();
+    file.take(TAIL).read_to_end(&mut tail).map_err(unreadable)?;
+    if !tail.windows(5).any(|window| window == b"%%EOF") {
+        return Err("the PDF is cut: it has no %%EOF near its end".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use zip::write::{SimpleFileOptions, ZipWriter};
+
+    use super::*;
+
+    fn on_disk(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file.rewind().unwrap();
+        file
+    }
+
+    fn pptx(parts: &[&str]) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for part in parts {
+            zip.start_file(*part, SimpleFileOptions::default()).unwrap();
+            zip.write_all(format!("<xml>{part} {}</xml>", "tea ".repeat(50)).as_bytes())
+                .unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    const WHOLE: [&str; 5] = [
+        "[Content_Types].xml",
+        "ppt/presentation.xml",
+        "ppt/slides/slide1.xml",
+        "ppt/slides/slide12.xml",
+        "ppt/slides/_rels/slide1.xml.rels",
+    ];
+
+    #[test]
+    fn a_whole_deck_passes_and_its_slides_are_counted() {
+        assert_eq!(
+            inspect_pptx(&mut on_disk(&pptx(&WHOLE))),
+            Ok(DeckOutline { slides: 2 })
+        );
+    }
+
+    #[test]
+    fn a_deck_cut_anywhere_is_refused() {
+        let whole = pptx(&WHOLE);
+        for len in (0..whole.len()).step_by(7) {
+            assert!(
+                inspect_pptx(&mut on_disk(whole.get(..len).unwrap())).is_err(),
+                "cut at {len}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_changed_byte_inside_a_part_is_noticed() {
+        let mut damaged = pptx(&WHOLE);
+        let inside = "[Content_Types].xml".len() + 30 + 20;
+        *damaged.get_mut(inside).unwrap() ^= 0x55;
+        assert!(inspect_pptx(&mut on_disk(&damaged)).is_err());
+    }
+
+    #[test]
+    fn other_archives_and_pages_are_no_decks() {
+        for (bytes, problem) in [
+            (pptx(&["a.txt"]), "no [Content_Types].xml"),
+            (pptx(&["[Content_Types].xml"]), "no ppt/presentation.xml"),
+            (b"<html>".to_vec(), "no whole .pptx"),
+            (Vec::new(), "no whole .pptx"),
+        ] {
+            let found = inspect_pptx(&mut on_disk(&bytes)).unwrap_err();
+            assert!(found.contains(problem), "{found}");
+        }
+    }
+
+    #[test]
+    fn a_pdf_has_a_head_and_an_end() {
+        let check = |bytes: &[u8]| inspect_pdf(&mut on_disk(bytes));
+        assert_eq!(check(b"%PDF-1.7\n...\n%%EOF\n"), Ok(()));
+        assert!(check(b"%PDF-1.7\n...").unwrap_err().contains("cut"));
+        assert!(check(b"<html>%%EOF").unwrap_err().contains("no PDF"));
+        assert!(check(b"").is_err());
+    }
+}

@@ -1,0 +1,249 @@
+//! What becomes of a create.
+
+use std::time::Duration;
+
+use jobs_core::testing::ManualClock;
+use jobs_core::{Env, ErrorKind, Sent, Submission, SubmitError};
+use mindshow::types::{
+    DeckPage, GptDeck, JsonDeck, MarkdownDeck, OutlineRequest, PageType, PptDeck,
+};
+use mindshow::{Client, Deck, PdfBudget, ResourceId};
+use tokio::net::TcpListener;
+
+use crate::vendor::{Say, Vendor};
+use crate::{failure, success};
+
+const TAKEN: &str = r#"{"job":{"id":"1b3dkf13Ac80","title":"","status":"queued","queue_wait_count":1,"progress_percent":0,"created_at":"2026-01-01T08:00:00+08:00","finished_at":null,"ppt_url":""}}"#;
+
+/// Submits a topic to a vendor that says this; gives the outcome and the number of requests.
+async fn submit_answered(
+    say: impl Fn() -> Say + Send + Sync + 'static,
+) -> (Submission<Deck>, usize) {
+    let vendor = Vendor::start(move |_| say()).await;
+    let clock = ManualClock::new();
+    let client = crate::client(&vendor.url(), &clock)
+        .with_code(2002, ErrorKind::Exhausted)
+        .build()
+        .unwrap();
+    let submission = clock
+        .run(client.submit_gpt(&GptDeck::from_topic("Tea")))
+        .await;
+    (submission, vendor.seen().len())
+}
+
+#[tokio::test]
+async fn an_accepted_create_is_a_job() {
+    let (submission, requests) = submit_answered(|| Say::json(success(TAKEN))).await;
+    let job = submission.into_result().unwrap();
+    assert_eq!((job.id().as_str(), requests), ("1b3dkf13Ac80", 1));
+}
+
+#[tokio::test]
+async fn refusals_are_told_apart_and_not_repeated() {
+    for (status, code, kind) in [
+        (200, 2002, ErrorKind::Exhausted),
+        (200, 1001, ErrorKind::Refused),
+        (401, 1001, ErrorKind::Credentials),
+        (402, 1001, ErrorKind::Exhausted),
+        (413, 1001, ErrorKind::Input),
+        (429, 1001, ErrorKind::RateLimited),
+    ] {
+        let (submission, requests) = submit_answered(move || {
+            Say::Reply(status, failure(code, "no, an-api-key").into_bytes())
+        })
+        .await;
+        let Submission::Refused(error) = submission else {
+            panic!("{status} {code}: {submission:?}")
+        };
+        assert_eq!(
+            (error.kind(), error.sent(), requests),
+            (kind, Sent::Yes, 1),
+            "{status} {code}"
+        );
+        assert_eq!(error.code(), Some(code.to_string().as_str()));
+        assert_eq!(error.message(), Some("no, ***"));
+        assert_eq!(error.request_id(), Some("r-9"));
+        assert_eq!(error.operation(), "ppt_create_by_gpt");
+    }
+}
+
+#[tokio::test]
+async fn whatever_may_have_been_taken_is_unknown_and_asked_once() {
+    type Answer = fn() -> Say;
+    let answers: [(&str, Answer); 9] = [
+        ("hangup", || Say::Hangup),
+        ("html", || Say::Reply(200, b"<html>".to_vec())),
+        ("502", || Say::Reply(502, b"<html>".to_vec())),
+        ("504 in an envelope", || {
+            Say::Reply(504, failure(7, "busy").into_bytes())
+        }),
+        ("cut", || Say::Cut(vec![b"{\"code\":0".to_vec()])),
+        ("no data", || Say::json(r#"{"code":0,"info":"succ"}"#)),
+        ("no job", || Say::json(success("{}"))),
+        ("no usable id", || {
+            Say::json(success(r#"{"job":{"id":"","status":"queued"}}"#))
+        }),
+        ("failure with a job", || {
+            Say::json(format!(r#"{{"code":5,"info":"?","data":{TAKEN}}}"#))
+        }),
+    ];
+    for (name, answer) in answers {
+        let (submission, requests) = submit_answered(answer).await;
+        let Submission::Unknown(lost) = submission else {
+            panic!("{name}: {submission:?}")
+        };
+        assert_eq!((lost.error.sent(), requests), (Sent::Maybe, 1), "{name}");
+        assert_eq!(&*lost.what, r#"topic "Tea""#, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_create_without_an_answer_is_given_up() {
+    let vendor = Vendor::start(|_| Say::Silence).await;
+    let client = crate::client(&vendor.url(), &ManualClock::new())
+        .with_create_timeout(Duration::from_millis(30))
+        .build()
+        .unwrap();
+    let submission = client.submit_gpt(&GptDeck::from_topic("Tea")).await;
+    let Err(SubmitError::Unknown(lost)) = submission.into_result() else {
+        panic!("not unknown")
+    };
+    assert_eq!(lost.error.kind(), ErrorKind::TimedOut);
+    assert_eq!(vendor.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn what_costs_money_goes_over_a_connection_of_its_own() {
+    let vendor = Vendor::start(|seen| match seen.path() {
+        "account/info" => Say::json(success(r#"{"id":"a","score":1}"#)),
+        "job/get_pdf" => Say::json(success(r#"{"pdf_url":"https://h/x","status":"succeeded"}"#)),
+        "gpt/gen_outline_by_topic" => {
+            Say::json(success(r##"{"content":"# A","finish_reason":"stop"}"##))
+        }
+        _ => Say::json(success(&TAKEN.replace("queued", "succeeded"))),
+    })
+    .await;
+    let clock = ManualClock::new();
+    let client = crate::client(&vendor.url(), &clock).build().unwrap();
+    client.account_info().await.unwrap();
+    client.account_info().await.unwrap();
+    assert_eq!(vendor.connections(), 1);
+    let submission = client.submit_gpt(&GptDeck::from_topic("Tea")).await;
+    let job = submission.into_result().unwrap();
+    assert_eq!(vendor.connections(), 2);
+    client.outline(&OutlineRequest::about("Tea")).await.unwrap();
+    assert_eq!(vendor.connections(), 3);
+    let export = client.pdf(job.id().clone(), PdfBudget::calls(1));
+    clock
+        .run(export.wait(Duration::from_secs(60)))
+        .await
+        .unwrap();
+    assert_eq!((vendor.connections(), vendor.seen().len()), (4, 6));
+}
+
+#[tokio::test]
+async fn what_was_never_sent_is_refused() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let clock = ManualClock::new();
+    let client = crate::client(&url, &clock).build().unwrap();
+    let submission = clock
+        .run(client.submit_gpt(&GptDeck::from_topic("Tea")))
+        .await;
+    let Submission::Refused(error) = submission else {
+        panic!("{submission:?}")
+    };
+    assert_eq!(
+        (error.kind(), error.sent()),
+        (ErrorKind::Unreachable, Sent::No)
+    );
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_before_anything_is_sent() {
+    let vendor = Vendor::start(|_| Say::json(success(TAKEN))).await;
+    let client = crate::client(&vendor.url(), &ManualClock::new())
+        .build()
+        .unwrap();
+    let submissions = [
+        client.submit_gpt(&GptDeck::from_topic("")).await,
+        client.submit_gpt(&GptDeck::from_outline("no levels")).await,
+        client
+            .submit_markdown(&MarkdownDeck::from_markdown("no levels"))
+            .await,
+        client.submit_json(&JsonDeck::with_pptx(vec![])).await,
+        client
+            .submit_ppt(&PptDeck::from_upload(ResourceId::new(""), true))
+            .await,
+    ];
+    for submission in submissions {
+        let Submission::Refused(error) = submission else {
+            panic!("{submission:?}")
+        };
+        assert_eq!((error.kind(), error.sent()), (ErrorKind::Input, Sent::No));
+    }
+    assert_eq!(vendor.seen().len(), 0);
+}
+
+#[tokio::test]
+async fn the_address_of_process_pictures_is_kept_beside_the_job() {
+    let vendor = Vendor::start(|_| {
+        Say::json(success(&TAKEN.replace(
+            r#"{"job""#,
+            r#"{"create_log_url":"https://h/log?s=1","job""#,
+        )))
+    })
+    .await;
+    let client = crate::client(&vendor.url(), &ManualClock::new())
+        .build()
+        .unwrap();
+    let mut deck = GptDeck::from_topic("Tea");
+    deck.with_create_log_flag = Some(true);
+    let job = client.submit_gpt(&deck).await.into_result().unwrap();
+    let url = client.create_log_url(job.id()).unwrap();
+    assert_eq!(url.expose(), "https://h/log?s=1");
+    assert!(client.create_log_url(&crate::id("other")).is_none());
+}
+
+#[tokio::test]
+async fn pages_are_sent_as_they_were_given() {
+    let vendor = Vendor::start(|_| Say::json(success(TAKEN))).await;
+    let client = crate::client(&vendor.url(), &ManualClock::new())
+        .build()
+        .unwrap();
+    let mut cover = DeckPage::new(PageType::Cover);
+    cover.title = Some("Tea".to_owned());
+    let submission = client.submit_json(&JsonDeck::with_pptx(vec![cover])).await;
+    assert!(matches!(submission, Submission::Accepted(_)));
+    assert_eq!(
+        vendor.seen()[0].json(),
+        serde_json::json!({"page_list": [{"type": "cover", "title": "Tea"}], "create_ppt_flag": true})
+    );
+}
+
+#[test]
+fn the_environment_names_what_is_missing_and_keeps_the_key() {
+    let lookup = |name: &str| match name {
+        "MINDSHOW_API_KEY" => Some("an-api-key".to_owned()),
+        "MINDSHOW_BASE_URL" => Some("http://127.0.0.1:1".to_owned()),
+        _ => None,
+    };
+    let client = Client::builder_from(&Env::new("mindshow", &lookup))
+        .unwrap()
+        .build()
+        .unwrap();
+    let printed = format!("{client:?}");
+    assert!(printed.contains("127.0.0.1") && !printed.contains("an-api-key"));
+    let error = Client::builder_from(&Env::new("mindshow", &|_| None)).unwrap_err();
+    assert!(error.to_string().contains("MINDSHOW_API_KEY"), "{error}");
+    let plain = |name: &str| match name {
+        "MINDSHOW_API_KEY" => Some("k".to_owned()),
+        _ => Some("http://api.mindshow.vip".to_owned()),
+    };
+    let error = Client::builder_from(&Env::new("mindshow", &plain))
+        .unwrap()
+        .build()
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Input);
+}

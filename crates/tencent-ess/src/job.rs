@@ -1,0 +1,314 @@
+//! The kind of job: how the vendor's states read, and what a success gives.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jobs_core::{
+    Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Looks, Pacing, Repeat,
+    Snapshot, Source, Status,
+};
+
+use crate::action::Family;
+use crate::client::{Client, VENDOR};
+use crate::generated::types::DescribeTaskOutcome;
+
+/// Conversion of one uploaded file to a PDF that can be signed.
+#[derive(Debug, Clone)]
+pub struct Conversion {
+    pub(crate) client: Client,
+    pub(crate) family: Family,
+}
+
+/// A finished conversion.
+///
+/// Nobody documents how long the vendor keeps the PDF. Uploaded files live about an hour, so start the contract soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Ready {
+    /// The job.
+    pub job_id: JobId,
+    /// The PDF. It starts a contract; no documented operation turns it into a download.
+    pub resource_id: ResourceId,
+}
+
+/// The vendor's handle of a file: one that was uploaded, or the PDF of a conversion.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ResourceId(Box<str>);
+
+/// The text cannot be a file id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a file id has 1 to 128 printable characters without blanks")]
+pub struct InvalidResourceId;
+
+impl ResourceId {
+    /// Takes the vendor's text as it is; those of today have 32 characters.
+    ///
+    /// # Errors
+    /// [`InvalidResourceId`] when it is empty, longer than 128 characters, or has one that is not printable ASCII.
+    pub fn new(text: impl Into<Box<str>>) -> Result<Self, InvalidResourceId> {
+        let text = text.into();
+        let printable = text.bytes().all(|b| b.is_ascii_graphic());
+        if text.is_empty() || text.len() > 128 || !printable {
+            return Err(InvalidResourceId);
+        }
+        Ok(Self(text))
+    }
+
+    /// The vendor's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Conversion {
+    /// The pair of operations by which its jobs are created and looked at.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+}
+
+#[async_trait]
+impl JobKind for Conversion {
+    type Output = Ready;
+
+    fn vendor(&self) -> &'static str {
+        VENDOR
+    }
+
+    fn name(&self) -> &'static str {
+        self.family.kind_name(self.client.product())
+    }
+
+    fn account(&self) -> Account {
+        self.client.account()
+    }
+
+    fn facts(&self) -> &Facts {
+        self.client.facts()
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        self.client.clock()
+    }
+
+    async fn observe(&self, ids: &[JobId]) -> Looks<Ready> {
+        let mut looks = Looks::of(VENDOR, ids);
+        for (place, id) in ids.iter().enumerate() {
+            looks.set(place, self.client.look(id, self.family).await);
+        }
+        looks
+    }
+}
+
+/// The facts of a conversion. What is inferred can be set through [`ClientBuilder::with_facts`](crate::ClientBuilder::with_facts).
+pub(crate) fn facts() -> Facts {
+    let growing = Pacing::Ramp {
+        first: Duration::from_secs(1),
+        factor: 1.5,
+    };
+    let sample = "the documented sample is done about 6 s after its creation";
+    let mut facts = Facts::new(
+        Fact::inferred(
+            Duration::from_secs(1),
+            "nobody states a floor; 20 requests a second are shared by all tasks of an account",
+        ),
+        Fact::inferred(Duration::from_secs(1), sample),
+        Fact::inferred(growing, sample),
+        CALLS,
+    );
+    facts.cap = Fact::observed(
+        Duration::from_secs(5),
+        "the waiting option of the vendor's command line looks every 5 s",
+    );
+    facts.result_life = Some(Fact::inferred(
+        Duration::from_secs(60 * 60),
+        "uploaded file ids live an hour, and the PDF is a file id too",
+    ));
+    facts
+}
+
+const CALLS: &[Call] = &[
+    Call {
+        operation: "upload",
+        cost: Cost::Free,
+        repeat: Repeat::Harmless,
+        source: Source::Inferred("an id that nobody uses expires by itself after about an hour"),
+    },
+    Call {
+        operation: "create",
+        cost: Cost::Unstated,
+        repeat: Repeat::Paid,
+        source: Source::Inferred("no price is documented, but each call is a task of its own"),
+    },
+    Call {
+        operation: "look",
+        cost: Cost::Free,
+        repeat: Repeat::Harmless,
+        source: Source::Inferred("a look creates nothing"),
+    },
+];
+
+/// What the content of a look means. `Err` names what is missing.
+///
+/// The number alone decides; the text comes in English or Chinese. The id in the answer may have another form than the
+/// one asked for, as it has in the documentation's own sample. Gaps in the numbering suggest states that nobody
+/// documents: the documented failures are the negative ones, so another negative number counts as a failure too, unless
+/// `negative_runs_on`.
+pub(crate) fn snapshot(
+    id: &JobId,
+    seen: DescribeTaskOutcome,
+    negative_runs_on: bool,
+) -> Result<Snapshot<Ready>, &'static str> {
+    let number = seen
+        .task_status
+        .ok_or("the answer does not mention the job's state")?;
+    let text = seen.task_message.filter(|text| !text.trim().is_empty());
+    let constant = match number {
+        0 => Some("NeedTranform"),
+        4 => Some("Processing"),
+        8 => Some("TaskEnd"),
+        -2 => Some("DownloadFailed"),
+        -6 => Some("ProcessFailed"),
+        -13 => Some("ProcessTimeout"),
+        _ => None,
+    };
+    let word = match (text, constant) {
+        (Some(text), Some(_)) => text,
+        (None, Some(constant)) => constant.to_owned(),
+        (Some(text), None) => format!("{number} {text}"),
+        (None, None) => number.to_string(),
+    };
+    let status = match number {
+        0 => Status::Queued,
+        4 => Status::Running,
+        8 => {
+            let resource_id = ResourceId::new(seen.resource_id.unwrap_or_default())
+                .map_err(|_| "the job is done, but without a usable file id")?;
+            Status::Succeeded(Ready {
+                job_id: id.clone(),
+                resource_id,
+            })
+        }
+        ..0 if constant.is_some() || !negative_runs_on => {
+            Status::Failed(Failure::new(word.clone()).with_code(number.to_string()))
+        }
+        _ => return Ok(Snapshot::unrecognised(word)),
+    };
+    let mut snapshot = Snapshot::new(status, word);
+    snapshot.recognised = constant.is_some();
+    Ok(snapshot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(json: &str, negative_runs_on: bool) -> Result<Snapshot<Ready>, &'static str> {
+        snapshot(
+            &JobId::new("j").unwrap(),
+            serde_json::from_str(json).unwrap(),
+            negative_runs_on,
+        )
+    }
+
+    #[test]
+    fn every_state_reads_as_the_table_says() {
+        for (json, status, word, recognised) in [
+            (
+                r#"{"TaskStatus":0,"TaskMessage":"任务已提交"}"#,
+                "Queued",
+                "任务已提交",
+                true,
+            ),
+            (r#"{"TaskStatus":0}"#, "Queued", "NeedTranform", true),
+            (
+                r#"{"TaskStatus":4,"TaskMessage":"Processing","ResourceId":null}"#,
+                "Running",
+                "Processing",
+                true,
+            ),
+            (
+                r#"{"TaskStatus":"4","ResourceId":""}"#,
+                "Running",
+                "Processing",
+                true,
+            ),
+            (
+                r#"{"TaskStatus":-2}"#,
+                r#"Failed(Failure { reason: "DownloadFailed", code: Some("-2") })"#,
+                "DownloadFailed",
+                true,
+            ),
+            (
+                r#"{"TaskStatus":-6,"TaskMessage":"转换失败"}"#,
+                r#"Failed(Failure { reason: "转换失败", code: Some("-6") })"#,
+                "转换失败",
+                true,
+            ),
+            (
+                r#"{"TaskStatus":-13,"TaskMessage":"TaskEnd"}"#,
+                r#"Failed(Failure { reason: "TaskEnd", code: Some("-13") })"#,
+                "TaskEnd",
+                true,
+            ),
+            (
+                r#"{"TaskStatus":-7,"TaskMessage":"odd"}"#,
+                r#"Failed(Failure { reason: "-7 odd", code: Some("-7") })"#,
+                "-7 odd",
+                false,
+            ),
+            (
+                r#"{"TaskStatus":6,"TaskMessage":"TaskEnd","ResourceId":"r"}"#,
+                "Running",
+                "6 TaskEnd",
+                false,
+            ),
+            (r#"{"TaskStatus":9}"#, "Running", "9", false),
+        ] {
+            let snapshot = seen(json, false).unwrap();
+            assert_eq!(format!("{:?}", snapshot.status), status, "{json}");
+            assert_eq!(
+                (&*snapshot.word, snapshot.recognised),
+                (word, recognised),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_negative_number_runs_on_if_the_caller_says_so() {
+        let snapshot = seen(r#"{"TaskStatus":-7}"#, true).unwrap();
+        assert!(matches!(snapshot.status, Status::Running) && !snapshot.recognised);
+        let known = seen(r#"{"TaskStatus":-6}"#, true).unwrap();
+        assert!(matches!(known.status, Status::Failed(_)));
+    }
+
+    #[test]
+    fn success_needs_a_file_id_and_not_the_same_task_id() {
+        let json = r#"{"TaskId":"20231101191954296703","TaskStatus":8,"ResourceId":"yDSL","TaskMessage":"任务处理完成"}"#;
+        let Status::Succeeded(ready) = seen(json, false).unwrap().status else {
+            panic!("not succeeded")
+        };
+        assert_eq!(
+            (ready.resource_id.as_str(), ready.job_id.as_str()),
+            ("yDSL", "j")
+        );
+        for json in [
+            r#"{"TaskStatus":8}"#,
+            r#"{"TaskStatus":8,"ResourceId":""}"#,
+            r#"{"TaskStatus":8,"ResourceId":null}"#,
+            r#"{"TaskStatus":8,"ResourceId":"a b"}"#,
+            r#"{"TaskMessage":"TaskEnd","ResourceId":"yDSL"}"#,
+        ] {
+            assert!(seen(json, false).is_err(), "{json}");
+        }
+    }
+}
