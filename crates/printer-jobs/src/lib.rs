@@ -1,1 +1,40 @@
-//! Be a WeCom smart printer: list, download, print and report jobs
+#![doc = include_str!("../README.md")]
+
+pub mod code;
+mod command;
+pub mod correlate;
+#[cfg(feature = "websocket")]
+mod device;
+pub mod envelope;
+mod error;
+pub mod frame;
+pub mod integrity;
+#[cfg(feature = "websocket")]
+mod job;
+mod lenient;
+pub mod login;
+#[cfg(feature = "websocket")]
+mod mailbox;
+pub mod qr;
+mod recent;
+pub mod settings;
+pub mod sign;
+#[cfg(feature = "websocket")]
+mod socket;
+mod store;
+#[cfg(feature = "websocket")]
+mod supervisor;
+#[cfg(feature = "websocket")]
+mod trouble;
+pub mod wire;
+
+pub use command::Command;
+#[cfg(feature = "websocket")]
+pub use device::{Destination, Device, DeviceBuilder, Downloaded, Pages, Transfer};
+pub use error::{ProtocolError, Refusal};
+#[cfg(feature = "websocket")]
+pub use job::{PrintJob, Printed};
+#[cfg(feature = "websocket")]
+pub use mailbox::{Events, News};
+pub use recent::Recent;
+pub use store::{CredentialStore, FileStore, MemoryStore, Stored};

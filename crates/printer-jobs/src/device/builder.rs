@@ -1,0 +1,310 @@
+//! Settings of a device, and its start.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jobs_core::{Clock, Env, Error, ErrorKind, Facts, Quota, Secret, SystemClock, Window};
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use super::{Device, Inner, MAX_FILE, Pages, Transfer};
+use crate::correlate::CorrelatorOptions;
+use crate::envelope::MAX_MESSAGE_BYTES;
+use crate::job::{self, Absences};
+use crate::login::{Identity, Login, LoginOptions, Phase, Times};
+use crate::socket::{self, Endpoint};
+use crate::store::{CredentialStore, FileStore, MemoryStore};
+use crate::supervisor::{self, Lease, Parts, Requests, Shared, Standing};
+use crate::trouble::{Doing, VENDOR};
+use crate::wire::{CHUNK_BYTES, NetInfo, ReportNumbering};
+
+const PRODUCTION: &str = "wss://openhw.work.weixin.qq.com/";
+
+/// Settings of a [`Device`].
+#[must_use = "nothing is connected before `connect`"]
+pub struct DeviceBuilder {
+    sn: String,
+    secret_no: Option<Secret>,
+    seed: Option<Secret>,
+    url: String,
+    clock: Arc<dyn Clock>,
+    store: Arc<dyn CredentialStore>,
+    login: LoginOptions,
+    correlation: CorrelatorOptions,
+    list_rate: Option<Window>,
+    download_timeout: Duration,
+    max_message: usize,
+    max_file: u64,
+    transfer: Transfer,
+    pages: Pages,
+    numbering: ReportNumbering,
+    facts: Facts,
+    gone_after: NonZeroU32,
+}
+
+impl Device {
+    /// Connects the device in `WECOM_PRINTER_SN` and `WECOM_PRINTER_SECRET_NO` to `WECOM_PRINTER_URL`, if that is set, with
+    /// its credentials kept in the folder `WECOM_PRINTER_STATE`, if that is set.
+    ///
+    /// # Errors
+    /// As [`builder_from`](Self::builder_from) and [`DeviceBuilder::connect`].
+    pub fn from_env() -> Result<Self, Error> {
+        Self::builder_from(&Env::of_process(VENDOR))?.connect()
+    }
+
+    /// The same from any set of variables, for further settings. Without `WECOM_PRINTER_STATE`, credentials are kept in
+    /// memory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] that names the missing or unusable variable.
+    pub fn builder_from(env: &Env<'_>) -> Result<DeviceBuilder, Error> {
+        let mut builder = Self::builder(
+            env.required("WECOM_PRINTER_SN")?,
+            env.secret("WECOM_PRINTER_SECRET_NO")?,
+        );
+        if let Some(url) = env.optional("WECOM_PRINTER_URL") {
+            builder = builder.with_url(url);
+        }
+        if let Some(folder) = env.optional("WECOM_PRINTER_STATE") {
+            builder = builder.with_store(Arc::new(FileStore::new(folder)));
+        }
+        Ok(builder)
+    }
+}
+
+impl DeviceBuilder {
+    pub(super) fn new(sn: String, secret_no: Option<Secret>, seed: Option<Secret>) -> Self {
+        Self {
+            sn,
+            secret_no,
+            seed,
+            url: PRODUCTION.to_owned(),
+            clock: SystemClock::shared(),
+            store: Arc::new(MemoryStore::new()),
+            login: LoginOptions::new(concat!("docjobs-", env!("CARGO_PKG_VERSION"))),
+            correlation: CorrelatorOptions::default(),
+            list_rate: Some(Window {
+                limit: NonZeroU32::MIN,
+                per: Duration::from_secs(1),
+            }),
+            download_timeout: Duration::from_secs(60),
+            max_message: MAX_MESSAGE_BYTES,
+            max_file: MAX_FILE,
+            transfer: NonZeroU32::new(CHUNK_BYTES).map_or(Transfer::Whole, Transfer::Chunks),
+            pages: Pages::default(),
+            numbering: ReportNumbering::default(),
+            facts: job::facts(),
+            gone_after: job::GONE_AFTER,
+        }
+    }
+
+    /// Talks to another address than the vendor's: `wss`, or `ws` on this machine.
+    pub fn with_url(mut self, url: impl Into<String>) -> Self {
+        self.url = url.into();
+        self
+    }
+
+    /// Takes the time from this clock.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Keeps the credentials that the cloud hands out here; in memory unless set.
+    pub fn with_store(mut self, store: Arc<dyn CredentialStore>) -> Self {
+        self.store = store;
+        self
+    }
+
+    /// Names the firmware's version, which is free text.
+    pub fn with_firmware_version(mut self, version: impl Into<String>) -> Self {
+        self.login.firmware_version = version.into();
+        self
+    }
+
+    /// Tells network facts, for the administrator's eyes.
+    pub fn with_net_info(mut self, net_info: NetInfo) -> Self {
+        self.login.net_info = Some(net_info);
+        self
+    }
+
+    /// Asks for the cloud's time on every connection, not only after it complained about ours.
+    pub fn with_clock_sync(mut self) -> Self {
+        self.login.always_sync_clock = true;
+        self
+    }
+
+    /// Changes heartbeat, time-outs and pauses between connections.
+    pub fn with_times(mut self, change: impl FnOnce(&mut Times)) -> Self {
+        change(&mut self.login.times);
+        self
+    }
+
+    /// Changes how answers find their requests: strictly by id, and how many printer commands may be in flight.
+    pub fn with_correlation(mut self, change: impl FnOnce(&mut CorrelatorOptions)) -> Self {
+        change(&mut self.correlation);
+        self
+    }
+
+    /// Lists at most this often; once a second unless set, which is our inference: the vendor states nothing. `None` is
+    /// no limit.
+    pub fn with_list_rate(mut self, rate: Option<Window>) -> Self {
+        self.list_rate = rate;
+        self
+    }
+
+    /// Gives up a piece of a download or an upload after this time; a minute unless set.
+    pub fn with_download_timeout(mut self, timeout: Duration) -> Self {
+        self.download_timeout = timeout;
+        self
+    }
+
+    /// Refuses messages of more bytes than this; 32 MiB unless set.
+    pub fn with_max_message(mut self, bytes: usize) -> Self {
+        self.max_message = bytes;
+        self
+    }
+
+    /// Refuses files of more bytes than this; 20 MB unless set, the vendor's limit "for now".
+    pub fn with_max_file(mut self, bytes: u64) -> Self {
+        self.max_file = bytes;
+        self
+    }
+
+    /// Chooses how files are fetched; in chunks of 512 KiB unless set.
+    pub fn with_transfer(mut self, transfer: Transfer) -> Self {
+        self.transfer = transfer;
+        self
+    }
+
+    /// Chooses how the pages of jpg jobs are fetched.
+    pub fn with_pages(mut self, pages: Pages) -> Self {
+        self.pages = pages;
+        self
+    }
+
+    /// Chooses the numbers of reports; as documented unless set.
+    pub fn with_numbering(mut self, numbering: ReportNumbering) -> Self {
+        self.numbering = numbering;
+        self
+    }
+
+    /// Changes the facts of the kind of job, such as an inferred pause.
+    pub fn with_facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+        change(&mut self.facts);
+        self
+    }
+
+    /// Takes a job for gone when so many looks in a row did not mention it; 3 unless set, which is our inference.
+    pub fn with_gone_after(mut self, looks: NonZeroU32) -> Self {
+        self.gone_after = looks;
+        self
+    }
+
+    /// Starts to go online and to stay so, in a task of its own. Does not wait for it: see [`Device::online`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`] for an unusable address or identity, [`ErrorKind::Local`] outside of a tokio runtime, when the
+    /// store or TLS cannot be used, and when this process has a connection for the device already: two of them fight.
+    pub fn connect(self) -> Result<Device, Error> {
+        let doing = Doing {
+            operation: "configure",
+            job: None,
+        };
+        let local = |message: &str| doing.error(ErrorKind::Local).with_message(message);
+        let endpoint = Endpoint::parse(&self.url).map_err(|problem| {
+            doing
+                .error(ErrorKind::Input)
+                .with_message(format!("the address is unusable: {problem}"))
+                .with_advice("set WECOM_PRINTER_URL to a wss address")
+        })?;
+        let runtime =
+            Handle::try_current().map_err(|cause| local("no tokio runtime").with_source(cause))?;
+        let lease = Lease::take(endpoint.authority(), self.sn.clone()).ok_or_else(|| {
+            local("this process has a connection for the device already")
+                .with_advice("share the device, or close the other one first")
+        })?;
+        let stored = self.store.load(&self.sn).map_err(|cause| {
+            local("cannot read the stored credentials")
+                .with_advice("mend or remove the device's file in WECOM_PRINTER_STATE")
+                .with_source(cause)
+        })?;
+        let tls = if endpoint.is_plain() {
+            None
+        } else {
+            Some(socket::tls().map_err(|cause| local("cannot set up TLS").with_source(cause))?)
+        };
+        let shared = Arc::new(Shared::default());
+        let mut identity = match (self.secret_no, self.seed) {
+            (Some(secret_no), _) => Identity::with_secret_no(&self.sn, secret_no),
+            (None, Some(seed)) => {
+                shared.know(&seed);
+                Identity {
+                    secret_no: stored.secret_no.clone(),
+                    ..Identity::with_seed(&self.sn, seed)
+                }
+            }
+            (None, None) => return Err(local("neither SecretNo nor seed")),
+        };
+        identity.active_code = stored.active_code.clone();
+        identity.secret = stored.secret.clone();
+        if let Some(secret_no) = &identity.secret_no {
+            shared.know_secret_no(secret_no);
+        }
+        for secret in identity.active_code.iter().chain(&identity.secret) {
+            shared.know(secret);
+        }
+        let answer_timeout = self.login.times.answer;
+        let login = Login::new(identity, self.login).map_err(|error| doing.protocol(error))?;
+        let (standing, seen) = watch::channel(Standing {
+            phase: Phase::Stopped,
+            unbound: false,
+            trouble: None,
+        });
+        let (orders, taken) = mpsc::unbounded_channel();
+        let parts = Parts {
+            sn: self.sn.clone(),
+            login,
+            correlation: self.correlation,
+            endpoint,
+            tls,
+            max_message: self.max_message,
+            clock: Arc::clone(&self.clock),
+            store: self.store,
+            stored,
+            shared: Arc::clone(&shared),
+            standing,
+            lease,
+        };
+        runtime.spawn(supervisor::run(parts, taken));
+        Ok(Device(Arc::new(Inner {
+            sn: self.sn,
+            shared,
+            standing: seen,
+            orders,
+            requests: Mutex::new(Requests::new()),
+            turns: Semaphore::new(self.correlation.printer_in_flight.clamp(1, 1000)),
+            list_quota: Quota::new(Arc::clone(&self.clock), self.list_rate.as_slice()),
+            answer_timeout,
+            download_timeout: self.download_timeout,
+            transfer: self.transfer,
+            pages: self.pages,
+            max_file: self.max_file,
+            numbering: self.numbering,
+            facts: self.facts,
+            absences: Absences::new(self.gone_after),
+            clock: self.clock,
+        })))
+    }
+}
+
+impl fmt::Debug for DeviceBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeviceBuilder")
+            .field("sn", &self.sn)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}

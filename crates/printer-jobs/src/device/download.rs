@@ -1,0 +1,202 @@
+//! Brings a job's file to disk, resuming after a lost connection, and checks it before it gets its name.
+
+use std::num::NonZeroU32;
+
+use jobs_core::{Error, ErrorKind};
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncSeekExt, AsyncWriteExt};
+use tokio_tungstenite::tungstenite::Bytes;
+
+use super::{Destination, Device, Downloaded, Pages, Transfer, doing};
+use crate::integrity::Expected;
+use crate::trouble::Doing;
+use crate::wire::{DownloadRequest, Format, ListedJob};
+
+impl Device {
+    /// Brings the file of a job to disk: one PDF, or one file for each page of a jpg job. Free and harmless to repeat.
+    ///
+    /// Written beside its final name and checked by size and start marker; nothing appears at a final name before all is
+    /// complete, and nothing is overwritten. What arrived in chunks survives a lost connection, but not this call.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] for a job that was deleted or has lapsed: drop it. [`ErrorKind::Refused`],
+    /// [`ErrorKind::TooLarge`] and [`ErrorKind::Garbled`] for a file that cannot be right: report the job as failed.
+    /// [`ErrorKind::Local`] when the disk is in trouble or a file is there already.
+    pub async fn download(
+        &self,
+        job: &ListedJob,
+        destination: &Destination,
+    ) -> Result<Downloaded, Error> {
+        let doing = doing("download", Some(&job.id));
+        let expected = Expected::of(job, self.0.max_file).map_err(|problem| doing.file(problem))?;
+        let names = destination.files(job);
+        let place = destination.clone();
+        let checked = names.clone();
+        blocking(doing, move || place.check(&checked)).await?;
+        let mut files = Vec::new();
+        let mut bytes = 0;
+        if job.format == Format::Jpg && self.0.pages == Pages::ByIndex {
+            for (page, range) in job.pages.files().iter().zip(expected.pages()) {
+                let expected = Expected::of_page(range, self.0.max_file)
+                    .map_err(|problem| doing.file(problem))?;
+                let piece = Piece {
+                    job,
+                    page: Some(page.index),
+                    expected: &expected,
+                };
+                let (file, length) = self.transfer(doing, piece, destination).await?;
+                files.push(file);
+                bytes += length;
+            }
+        } else {
+            let piece = Piece {
+                job,
+                page: None,
+                expected: &expected,
+            };
+            let (file, length) = self.transfer(doing, piece, destination).await?;
+            files.push(file);
+            bytes = length;
+        }
+        let place = destination.clone();
+        let pages = expected.pages().to_vec();
+        let finals = names.clone();
+        blocking(doing, move || {
+            if let (true, [joined]) = (pages.len() > files.len(), &mut *files) {
+                files = place.split(joined.as_file_mut(), &pages)?;
+            }
+            place.publish(files, &finals)
+        })
+        .await?;
+        Ok(Downloaded {
+            files: names,
+            bytes,
+        })
+    }
+
+    async fn transfer(
+        &self,
+        doing: Doing<'_>,
+        piece: Piece<'_>,
+        destination: &Destination,
+    ) -> Result<(NamedTempFile, u64), Error> {
+        let place = destination.clone();
+        let name = blocking(doing, move || place.temporary()).await?;
+        let handle = name.as_file().try_clone();
+        let disk = |cause| local(doing, cause);
+        let mut file = tokio::fs::File::from_std(handle.map_err(disk)?);
+        let length = match self.0.transfer {
+            Transfer::Whole => {
+                let data = self.piece(doing, piece.whole()).await?;
+                piece.check(doing, 0, &data)?;
+                file.write_all(&data).await.map_err(disk)?;
+                data.len() as u64
+            }
+            Transfer::Chunks(limit) => self.chunks(doing, piece, limit, &mut file).await?,
+        };
+        file.flush().await.map_err(disk)?;
+        piece
+            .expected
+            .check_end(length)
+            .map_err(|problem| doing.file(problem))?;
+        Ok((name, length))
+    }
+
+    async fn chunks(
+        &self,
+        doing: Doing<'_>,
+        piece: Piece<'_>,
+        limit: NonZeroU32,
+        file: &mut tokio::fs::File,
+    ) -> Result<u64, Error> {
+        const BAD_RANGE: &str = "600041";
+        const BAD_CHUNK: &str = "600052";
+        let disk = |cause| local(doing, cause);
+        let total = piece.expected.bytes();
+        let (mut offset, mut restarted, mut repeated) = (0_u64, false, false);
+        while total.is_none_or(|total| offset < total) {
+            let start = u32::try_from(offset).unwrap_or(u32::MAX);
+            let data = match self.piece(doing, piece.chunk(start, limit)).await {
+                Ok(data) => data,
+                // Without a listed size the end is found by running into it; what the cloud says there is not documented.
+                Err(error) if error.code() == Some(BAD_RANGE) && total.is_none() && offset > 0 => {
+                    break;
+                }
+                Err(error) if error.code() == Some(BAD_RANGE) && offset > 0 && !restarted => {
+                    restarted = true;
+                    file.set_len(0).await.map_err(disk)?;
+                    file.rewind().await.map_err(disk)?;
+                    offset = 0;
+                    continue;
+                }
+                Err(error) if error.code() == Some(BAD_CHUNK) && !repeated => {
+                    repeated = true;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            piece.check(doing, offset, &data)?;
+            file.write_all(&data).await.map_err(disk)?;
+            offset += data.len() as u64;
+            let full = data.len() as u64 >= u64::from(limit.get());
+            if data.is_empty() || (total.is_none() && !full) {
+                break;
+            }
+        }
+        Ok(offset)
+    }
+
+    async fn piece(&self, doing: Doing<'_>, request: DownloadRequest) -> Result<Bytes, Error> {
+        self.fetch_harmless(doing, &request, self.0.download_timeout)
+            .await
+    }
+}
+
+/// What is fetched: a job's whole file, or one page of it.
+#[derive(Clone, Copy)]
+struct Piece<'a> {
+    job: &'a ListedJob,
+    page: Option<u64>,
+    expected: &'a Expected,
+}
+
+impl Piece<'_> {
+    fn whole(self) -> DownloadRequest {
+        self.with_page(DownloadRequest::whole(&self.job.id))
+    }
+
+    fn chunk(self, offset: u32, limit: NonZeroU32) -> DownloadRequest {
+        self.with_page(DownloadRequest::chunk(&self.job.id, offset, limit))
+    }
+
+    fn with_page(self, request: DownloadRequest) -> DownloadRequest {
+        match self.page {
+            Some(index) => request.with_page_index(index),
+            None => request,
+        }
+    }
+
+    fn check(self, doing: Doing<'_>, offset: u64, data: &[u8]) -> Result<(), Error> {
+        self.expected
+            .check_chunk(offset, data)
+            .map_err(|problem| doing.file(problem))
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    doing: Doing<'_>,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome.map_err(|cause| local(doing, cause)),
+        Err(panicked) => Err(local(doing, std::io::Error::other(panicked))),
+    }
+}
+
+fn local(doing: Doing<'_>, cause: std::io::Error) -> Error {
+    doing
+        .error(ErrorKind::Local)
+        .with_message(format!("cannot keep the file: {cause}"))
+        .with_advice("nothing appeared at the final name; download again once there is room")
+        .with_source(cause)
+}

@@ -1,0 +1,212 @@
+//! The JSON around everything: requests out, answers and pushes in.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::code::Code;
+use crate::lenient::{self, Object};
+use crate::{Command, ProtocolError, Refusal};
+
+/// Largest message to accept: files have up to 20 MB and come whole by default.
+pub const MAX_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
+
+/// Longest request id to use: one public client reads it into 128 bytes.
+pub const MAX_REQ_ID_BYTES: usize = 127;
+
+/// A body together with the command it belongs to.
+pub trait Request: Serialize {
+    /// The command.
+    const COMMAND: Command;
+    /// Whether the message carries a body at all.
+    const HAS_BODY: bool = true;
+}
+
+/// Writes a request as text message.
+///
+/// # Errors
+///
+/// The request id is empty or too long, or the body cannot be written as JSON.
+pub fn encode<R: Request>(request: &R, req_id: &str) -> Result<String, ProtocolError> {
+    check_req_id(req_id)?;
+    let envelope = Outgoing {
+        cmd: R::COMMAND.name(),
+        headers: Headers { req_id },
+        body: R::HAS_BODY.then_some(request),
+    };
+    serde_json::to_string(&envelope).map_err(ProtocolError::Json)
+}
+
+/// A text message from the cloud.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Incoming {
+    /// The answer to a request: it has no `cmd`.
+    Answer(Answer),
+    /// Something the cloud says by itself: it has a `cmd`.
+    Push(Push),
+}
+
+/// Reads a text message of at most `limit` bytes ([`MAX_MESSAGE_BYTES`] if in doubt).
+///
+/// Unknown fields are ignored, numbers may come as text.
+///
+/// # Errors
+///
+/// The message is too large, not UTF-8, not a JSON object, or has a `cmd` that is no text.
+pub fn decode(message: &[u8], limit: usize) -> Result<Incoming, ProtocolError> {
+    if message.len() > limit {
+        return Err(ProtocolError::TooLarge {
+            limit,
+            actual: message.len(),
+        });
+    }
+    let text = std::str::from_utf8(message).map_err(|source| ProtocolError::NotUtf8 {
+        field: "message",
+        source,
+    })?;
+    let value: Value = serde_json::from_str(text).map_err(ProtocolError::Json)?;
+    let Value::Object(mut object) = value else {
+        return Err(ProtocolError::Shape { field: "message" });
+    };
+    let req_id = match object.get("headers") {
+        Some(Value::Object(headers)) => lenient::text(headers, "req_id"),
+        _ => None,
+    };
+    let body = match object.remove("body") {
+        Some(Value::Object(body)) => body,
+        _ => Object::new(),
+    };
+    match object.remove("cmd") {
+        None | Some(Value::Null) => Ok(Incoming::Answer(Answer {
+            req_id,
+            code: lenient::signed(&object, "errcode").map(Code::new),
+            message: lenient::text(&object, "errmsg").unwrap_or_default(),
+            body,
+        })),
+        Some(Value::String(cmd)) => Ok(Incoming::Push(Push { cmd, req_id, body })),
+        Some(_) => Err(ProtocolError::Shape { field: "cmd" }),
+    }
+}
+
+/// The answer to a request.
+#[derive(Clone, PartialEq)]
+pub struct Answer {
+    req_id: Option<String>,
+    code: Option<Code>,
+    message: String,
+    body: Object,
+}
+
+impl Answer {
+    /// The request it answers; several answers were seen without one.
+    pub fn req_id(&self) -> Option<&str> {
+        self.req_id.as_deref()
+    }
+
+    /// The code, if there is a readable one.
+    pub fn code(&self) -> Option<Code> {
+        self.code
+    }
+
+    /// The cloud's `errmsg`, verbatim and possibly empty.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The request id that newer error messages end with.
+    pub fn req_id_in_message(&self) -> Option<&str> {
+        bracketed(&self.message, "reqid: [")
+    }
+
+    /// The body of a successful answer; empty when there is none.
+    ///
+    /// The code is looked at first: failed answers were seen with a body of empty texts.
+    ///
+    /// # Errors
+    ///
+    /// The cloud refused the request, or the answer has no code.
+    pub fn accepted(&self) -> Result<&Object, ProtocolError> {
+        match self.code {
+            Some(code) if code.is_ok() => Ok(&self.body),
+            Some(code) => Err(Refusal::new(code, self.message.clone()).into()),
+            None => Err(ProtocolError::Shape { field: "errcode" }),
+        }
+    }
+
+    /// Hides what must not be printed, should the cloud quote it.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn hide(&mut self, hide: impl Fn(&str) -> String) {
+        self.message = hide(&self.message);
+    }
+
+    /// Whether it carries a list of jobs, which only a list request can have asked for.
+    pub(crate) fn has_job_list(&self) -> bool {
+        self.body.contains_key("printer_job_list")
+    }
+}
+
+/// Bodies carry secrets, so only their presence is shown.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("req_id", &self.req_id)
+            .field("code", &self.code)
+            .field("message", &self.message)
+            .field("body_fields", &self.body.len())
+            .finish()
+    }
+}
+
+/// Something the cloud says by itself; no acknowledgement is expected.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Push {
+    /// What it is about, as the cloud writes it.
+    pub cmd: String,
+    /// Made by the cloud; a repeated push repeats it.
+    pub req_id: Option<String>,
+    /// The details; empty when there are none.
+    pub body: Object,
+}
+
+/// Nobody promises that a new kind of push carries no secret, so only the presence of its body is shown.
+impl fmt::Debug for Push {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Push")
+            .field("cmd", &self.cmd)
+            .field("req_id", &self.req_id)
+            .field("body_fields", &self.body.len())
+            .finish()
+    }
+}
+
+pub(crate) fn check_req_id(req_id: &str) -> Result<(), ProtocolError> {
+    if req_id.is_empty() || req_id.len() > MAX_REQ_ID_BYTES {
+        return Err(ProtocolError::Argument {
+            field: "req_id",
+            rule: "must have 1 to 127 bytes",
+        });
+    }
+    Ok(())
+}
+
+/// The text between `opening` (which ends in a bracket) and the next closing bracket.
+pub(crate) fn bracketed<'a>(message: &'a str, opening: &str) -> Option<&'a str> {
+    let (_, rest) = message.rsplit_once(opening)?;
+    let (inside, _) = rest.split_once(']')?;
+    (!inside.is_empty()).then_some(inside)
+}
+
+#[derive(Serialize)]
+struct Outgoing<'a, B> {
+    cmd: &'a str,
+    headers: Headers<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<&'a B>,
+}
+
+#[derive(Serialize)]
+struct Headers<'a> {
+    req_id: &'a str,
+}
