@@ -1,9 +1,12 @@
 //! What every command has at hand: options, variables, the clock, the voice.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use etcetera::BaseStrategy;
 use jobs_core::http::Origin;
 use jobs_core::{Clock, Env, SystemClock};
+use jobs_ledger::Ledger;
 
 use crate::args::Common;
 use crate::exit::Stop;
@@ -45,6 +48,18 @@ impl App {
         }
     }
 
+    /// The same command with a ledger of its own.
+    pub(crate) fn with_ledger(&self, path: PathBuf) -> Self {
+        let options = Common {
+            ledger: Some(path.display().to_string()),
+            ..self.options.clone()
+        };
+        Self {
+            options,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn env(&self, vendor: &'static str) -> Env<'_> {
         Env::new(vendor, &*self.lookup)
     }
@@ -60,6 +75,28 @@ impl App {
                 "{TIME_SCALE} is {scale:?}; it must be a whole number from 1"
             ))),
         }
+    }
+
+    /// Opens the ledger, creating it where needed.
+    pub(crate) async fn ledger(&self) -> Result<Ledger, Stop> {
+        let url = match &self.options.ledger {
+            Some(url) => url.clone(),
+            None => {
+                let folders = etcetera::choose_base_strategy().map_err(|problem| {
+                    Stop::bad_input(format!("{problem}; set HOME or give --ledger"))
+                })?;
+                folders
+                    .data_dir()
+                    .join("docjobs")
+                    .join("ledger.db")
+                    .display()
+                    .to_string()
+            }
+        };
+        // Leases are real time, however fast the vendors' clocks run.
+        Ledger::open(&url, SystemClock::shared())
+            .await
+            .map_err(|error| Stop::ledger(&error))
     }
 
     /// Refuses to hurry a real vendor.

@@ -39,6 +39,18 @@ pub(crate) struct Common {
     /// Submit, print the ticket, and end.
     #[arg(long, global = true)]
     pub(crate) no_wait: bool,
+    /// Submit the same input once more on purpose, and pay once more; without it, it attaches to the job already paid for.
+    #[arg(long, global = true)]
+    pub(crate) again: bool,
+    /// Where jobs are written down: a path, or postgres://…; a file in the user's data directory unless given.
+    #[arg(
+        long,
+        global = true,
+        env = "DOCJOBS_LEDGER",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
+    pub(crate) ledger: Option<String>,
     /// More detail on stderr; repeat for still more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
@@ -66,8 +78,19 @@ pub(crate) enum Command {
     /// Tencent e-sign: convert files to PDFs that can be signed.
     #[command(subcommand)]
     TencentEss(TencentEssCommand),
-    /// Wait for a job by its ticket and bring its result.
+    /// List the jobs that were ever wanted here.
+    Jobs(JobsArgs),
+    /// Tell the history of a job.
+    Show {
+        /// Our id or the vendor's.
+        id: String,
+    },
+    /// Wait for a job and bring its result.
     Wait(WaitArgs),
+    /// Carry on everything that is unfinished.
+    Resume,
+    /// Decide about a job whose outcome is unknown.
+    Resolve(ResolveArgs),
     /// Check variables, addresses and credentials, without any charged call.
     Doctor,
 }
@@ -161,7 +184,7 @@ pub(crate) struct PdfArgs {
     #[arg(short, long, value_name = "OUT.pdf")]
     pub(crate) output: Option<PathBuf>,
     /// How many calls to make at most: the vendor does not say whether each one is charged.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    #[arg(long, default_value_t = MAX_CALLS, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub(crate) max_calls: u32,
 }
 
@@ -176,8 +199,8 @@ pub(crate) enum TencentEssCommand {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct WaitArgs {
-    /// The ticket that was printed when the job was accepted.
-    #[arg(value_name = "TICKET")]
+    /// A ticket, our id, or the vendor's.
+    #[arg(value_name = "ID|TICKET")]
     pub(crate) job: String,
     /// Where to put the result; stdout unless given. Never overwritten.
     #[arg(short, long, value_name = "PATH")]
@@ -186,9 +209,38 @@ pub(crate) struct WaitArgs {
     #[arg(long, default_value = "markdown")]
     pub(crate) format: Format,
     /// How many calls to make at most for a MindShow PDF.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    #[arg(long, default_value_t = MAX_CALLS, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub(crate) max_calls: u32,
 }
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct JobsArgs {
+    /// Only those that are not settled.
+    #[arg(long)]
+    pub(crate) unfinished: bool,
+    /// Only those of this vendor.
+    #[arg(long)]
+    pub(crate) vendor: Option<String>,
+    /// Instead of listing, forget jobs that were settled longer ago than this, such as 30d.
+    #[arg(long, value_parser = deadline, value_name = "TIME")]
+    pub(crate) prune: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("decision").required(true))]
+pub(crate) struct ResolveArgs {
+    /// Our id or the vendor's.
+    pub(crate) id: String,
+    /// It is this job at the vendor.
+    #[arg(long, value_name = "JOB_ID", group = "decision")]
+    pub(crate) adopt: Option<String>,
+    /// Give it up: the same command then submits anew.
+    #[arg(long, group = "decision")]
+    pub(crate) abandon: bool,
+}
+
+/// How many calls a MindShow PDF may cost unless told otherwise: an export takes 10 to 20 s at a call each 5 s.
+pub(crate) const MAX_CALLS: u32 = 6;
 
 /// What to bring home of a parsed document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

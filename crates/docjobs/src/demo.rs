@@ -1,26 +1,34 @@
-//! `docjobs demo`: every vendor end to end, with documents made here and simulators in this process.
+//! `docjobs demo`: the vendors end to end, with documents made here and simulators in this process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lopdf::content::{Content, Operation};
-use lopdf::{Document, Object, Stream, dictionary};
 use vendor_sim::{SimOptions, Simulators};
 
 use crate::app::App;
-use crate::args::{Format, ParseArgs};
+use crate::args::{ConvertArgs, DeckArgs, DeckSource, Format, ParseArgs, PdfArgs};
 use crate::exit::Stop;
 use crate::flow::print_line;
-use crate::textin;
+use crate::{mindshow, ppj, tencent, textin};
 
 /// How much faster than the vendors the simulators are.
 const SPEED: f64 = 20.0;
 
-const LINES: [&str; 3] = [
-    "Quarterly report",
-    "This text was put into a PDF, sent over HTTP, and parsed.",
-    "It cost one page, once.",
-];
+const OUTLINE: &str = "\
+# Quarterly report
+
+## What happened
+
+### Highlights
+
+#### One deck
+
+It was made from this outline, and exported to PDF.
+
+#### One bundle
+
+The same deck became a page for phones.
+";
 
 pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), Stop> {
     let folder = new_folder(out).map_err(|problem| {
@@ -32,16 +40,74 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), Stop> {
     })
     .await
     .map_err(|problem| Stop::unexpected(format!("cannot start the simulators: {problem}")))?;
-    let app = app.with_variables(simulators.env());
+    let app = app
+        .with_variables(simulators.env())
+        .with_ledger(folder.join("ledger.db"));
     app.report.say(&format!(
         "simulators run {SPEED} times as fast as the vendors; results go to {}",
         folder.display()
     ));
 
-    let (pdf, markdown) = (folder.join("report.pdf"), folder.join("report.md"));
-    write_pdf(&pdf, &LINES).map_err(|problem| {
-        Stop::unexpected(format!("cannot write {}: {problem}", pdf.display()))
-    })?;
+    let outline = folder.join("report-outline.md");
+    write(&outline, OUTLINE)?;
+    let deck = folder.join("report.pptx");
+    let source = DeckSource {
+        topic: None,
+        outline: None,
+        markdown: Some(outline),
+    };
+    mindshow::deck(
+        &app,
+        DeckArgs {
+            source,
+            output: Some(deck.clone()),
+        },
+    )
+    .await?;
+    say(
+        &app,
+        "mindshow",
+        &deck,
+        &format!("{} credits", spent(&simulators)),
+    )?;
+
+    let pdf = folder.join("report.pdf");
+    let deck_id = simulators
+        .mindshow()
+        .jobs()
+        .first()
+        .map(|job| job.id.clone())
+        .unwrap_or_default();
+    let export = PdfArgs {
+        job_id: deck_id,
+        output: Some(pdf.clone()),
+        max_calls: crate::args::MAX_CALLS,
+    };
+    mindshow::pdf(&app, export).await?;
+    say(
+        &app,
+        "mindshow",
+        &pdf,
+        &format!("{} credits in all", spent(&simulators)),
+    )?;
+
+    let bundle = folder.join("report.zip");
+    ppj::convert(
+        &app,
+        ConvertArgs {
+            file: deck,
+            output: Some(bundle.clone()),
+        },
+    )
+    .await?;
+    say(
+        &app,
+        "ppj",
+        &bundle,
+        &format!("{} project", simulators.ppj().charges().len()),
+    )?;
+
+    let markdown = folder.join("report.md");
     let parse = ParseArgs {
         input: pdf.display().to_string(),
         output: Some(markdown.clone()),
@@ -49,35 +115,57 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), Stop> {
         pages: None,
     };
     textin::parse(&app, parse).await?;
-    expect_text(&markdown)?;
-    let charged: u64 = simulators
+    expect(&markdown, "It was made from this outline")?;
+    let pages: u64 = simulators
         .textin()
         .charges()
         .iter()
         .map(|charge| charge.pages)
         .sum();
+    say(&app, "textin", &markdown, &format!("{pages} pages"))?;
+
+    let contract = folder.join("contract.html");
+    write(
+        &contract,
+        "<html><body><p>Clause 1: nothing is bought twice.</p></body></html>",
+    )?;
     if !app.report.is_json() {
-        print_line(&format!(
-            "textin: {} ({charged} page charged)",
-            markdown.display()
-        ))?;
+        app.report.say("tencent-ess: the PDF that can be signed is");
     }
+    tencent::convert(&app, &contract).await?;
     simulators.stop().await;
     Ok(())
 }
 
-/// The result holds the text of the document.
-fn expect_text(markdown: &Path) -> Result<(), Stop> {
-    let text = fs::read_to_string(markdown).map_err(|problem| {
-        Stop::unexpected(format!("cannot read {}: {problem}", markdown.display()))
-    })?;
-    match LINES.iter().find(|line| !text.contains(**line)) {
-        None => Ok(()),
-        Some(line) => Err(Stop::unexpected(format!(
-            "{} lacks the line {line:?}",
-            markdown.display()
-        ))),
+fn spent(simulators: &Simulators) -> i64 {
+    simulators.mindshow().options().score - simulators.mindshow().score()
+}
+
+fn say(app: &App, vendor: &str, path: &Path, cost: &str) -> Result<(), Stop> {
+    if app.report.is_json() {
+        Ok(())
+    } else {
+        print_line(&format!("{vendor}: {} ({cost})", path.display()))
     }
+}
+
+/// The result holds the text of the document.
+fn expect(path: &Path, words: &str) -> Result<(), Stop> {
+    let text = fs::read_to_string(path).map_err(|problem| {
+        Stop::unexpected(format!("cannot read {}: {problem}", path.display()))
+    })?;
+    if text.contains(words) {
+        return Ok(());
+    }
+    Err(Stop::unexpected(format!(
+        "{} lacks the words {words:?}",
+        path.display()
+    )))
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Stop> {
+    fs::write(path, text)
+        .map_err(|problem| Stop::unexpected(format!("cannot write {}: {problem}", path.display())))
 }
 
 /// The named folder, or the first of `docjobs-demo`, `docjobs-demo-2`, … that is not there yet.
@@ -98,39 +186,4 @@ fn new_folder(out: Option<PathBuf>) -> std::io::Result<PathBuf> {
         }
     }
     Err(std::io::Error::other("every name is taken"))
-}
-
-/// A PDF of one page with these lines of plain text.
-fn write_pdf(path: &Path, lines: &[&str]) -> Result<(), lopdf::Error> {
-    let mut document = Document::with_version("1.5");
-    let pages = document.new_object_id();
-    let font = document.add_object(
-        dictionary! { "Type" => "Font", "Subtype" => "Type1", "BaseFont" => "Helvetica" },
-    );
-    let resources = document.add_object(dictionary! { "Font" => dictionary! { "F1" => font } });
-    let mut operations = vec![
-        Operation::new("BT", vec![]),
-        Operation::new("Tf", vec!["F1".into(), 14.into()]),
-        Operation::new("TL", vec![20.into()]),
-        Operation::new("Td", vec![72.into(), 720.into()]),
-    ];
-    for line in lines {
-        operations.push(Operation::new("Tj", vec![Object::string_literal(*line)]));
-        operations.push(Operation::new("T*", vec![]));
-    }
-    operations.push(Operation::new("ET", vec![]));
-    let content = document.add_object(Stream::new(
-        dictionary! {},
-        Content { operations }.encode()?,
-    ));
-    let page = document.add_object(dictionary! {
-        "Type" => "Page", "Parent" => pages, "Contents" => content, "Resources" => resources,
-        "MediaBox" => vec![0.into(), 0.into(), 595.into(), 842.into()],
-    });
-    let tree = dictionary! { "Type" => "Pages", "Kids" => vec![page.into()], "Count" => 1 };
-    document.objects.insert(pages, Object::Dictionary(tree));
-    let catalog = document.add_object(dictionary! { "Type" => "Catalog", "Pages" => pages });
-    document.trailer.set("Root", catalog);
-    document.save(path)?;
-    Ok(())
 }

@@ -1,6 +1,7 @@
 //! How a command ends: one number for scripts, one line for people.
 
-use jobs_core::{Cause, Error, ErrorKind, Lost, SubmitError, Ticket, WaitError};
+use jobs_core::{Cause, Error, ErrorKind, Lost, Sent, SubmitError, Ticket, WaitError};
+use jobs_ledger::{LedgerError, LedgerErrorKind};
 
 /// The exit codes that scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +79,8 @@ impl Stop {
         let exit = match error.kind() {
             ErrorKind::Local | ErrorKind::TooLarge => Exit::Unexpected,
             _ if error.is_transient() => Exit::Deadline,
+            // A look that costs money and was not answered.
+            _ if error.sent() == Sent::Maybe => Exit::Unknown,
             _ => Self::before_acceptance(error).exit,
         };
         Self {
@@ -87,10 +90,9 @@ impl Stop {
     }
 
     fn lost(lost: &Lost) -> Self {
-        let next = "look for the job in the vendor's console before you submit again";
         Self {
             causes: causes(&lost.error),
-            ..Self::new(Exit::Unknown, format!("{lost}; {next}"))
+            ..Self::new(Exit::Unknown, lost.to_string())
         }
     }
 
@@ -109,6 +111,23 @@ impl Stop {
             line: end.to_string(),
             causes: causes(end),
             ticket,
+        }
+    }
+
+    /// Trouble with the ledger. What was written down stays.
+    pub(crate) fn ledger(error: &LedgerError) -> Self {
+        use LedgerErrorKind::{
+            Corrupt, Denied, Input, Locked, Newer, NotALedger, NotFound, ReadOnly,
+        };
+        let exit = match error.kind() {
+            Corrupt | Denied | Input | Locked | Newer | NotALedger | NotFound | ReadOnly => {
+                Exit::BadInput
+            }
+            _ => Exit::Unexpected,
+        };
+        Self {
+            causes: causes(error),
+            ..Self::new(exit, format!("ledger: {error}"))
         }
     }
 

@@ -1,23 +1,38 @@
-//! The way of every job: submit, wait, bring home.
+//! What a vendor's commands have in common, and how a new job begins.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::{Error, Job, JobId, JobKind, Lost, Moment, Submission, SubmitError, Update};
-use serde_json::json;
+use jobs_core::{Error, JobId, JobKind, Lost, Submission};
+use jobs_ledger::{Filter, Intended, Intent, Stage};
 
 use crate::app::App;
-use crate::exit::{Exit, Stop};
+use crate::carry::Carrier;
+use crate::exit::Stop;
 use crate::input::Input;
-use crate::place::{self, Delivered, Place};
+use crate::place::{Delivered, Place};
 
 /// A kind of job as the command line handles it.
 #[async_trait]
 pub(crate) trait Line: Send + Sync {
     type Kind: JobKind + 'static;
+    /// What is handed to the vendor.
+    type Order: Send + Sync;
 
     fn kind(&self) -> Arc<Self::Kind>;
+
+    /// The order of a job that was written down and never sent, or whose submit was lost.
+    fn order_again(&self, job: &jobs_ledger::Job) -> Result<Self::Order, Stop>;
+
+    /// Hands it to the vendor. **Costs money.**
+    async fn submit(&self, order: &Self::Order) -> Submission<Self::Kind>;
+
+    /// The jobs at the vendor that may be the one whose submit was lost. Free. Kinds that cannot search find none.
+    async fn search(&self, order: &Self::Order, lost: &Lost) -> Result<Vec<JobId>, Error> {
+        let _ = (order, lost);
+        Ok(Vec::new())
+    }
 
     /// Brings what a finished job gives to its place.
     async fn deliver(
@@ -25,186 +40,125 @@ pub(crate) trait Line: Send + Sync {
         output: <Self::Kind as JobKind>::Output,
         place: &Place,
     ) -> Result<Delivered, Error>;
-}
 
-/// Input for a job of a kind.
-#[async_trait]
-pub(crate) trait Order: Send + Sync {
-    type Line: Line;
+    /// Looks that cost money: how many may be made for one job, and how many this process has made.
+    fn budget(&self, id: &JobId) -> Option<Budget> {
+        let _ = id;
+        None
+    }
 
-    fn line(&self) -> &Self::Line;
-
-    fn input(&self) -> &Input;
-
-    /// Hands it to the vendor. **Costs money.**
-    async fn submit(&self) -> Submission<<Self::Line as Line>::Kind>;
-
-    /// The jobs at the vendor that may be the one whose submit was lost. Free. Kinds that cannot search find none.
-    async fn search(&self, lost: &Lost) -> Result<Vec<JobId>, Error> {
-        let _ = lost;
-        Ok(Vec::new())
+    /// Tells the kind how many looks that cost money other processes have made.
+    fn spent_elsewhere(&self, calls: u32) {
+        let _ = calls;
     }
 }
 
-/// Submits, and unless told otherwise waits and delivers.
-pub(crate) async fn run<O: Order>(app: &App, order: &O, place: &Place) -> Result<(), Stop> {
-    let line = order.line();
-    let kind = line.kind();
-    let deadline = kind.clock().now() + app.options.deadline;
-    let job = match order.submit().await.into_result() {
-        Ok(job) => job,
-        Err(SubmitError::Unknown(lost)) => find(app, order, &lost, deadline).await?,
-        Err(error) => return Err(Stop::not_submitted(&error)),
-    };
-    let ticket = job
-        .ticket()
-        .map_err(|problem| Stop::unexpected(format!("job {}: {problem}", job.id())))?;
-    let (vendor, name) = (kind.vendor(), kind.name());
-    let fields = json!({ "vendor": vendor, "kind": name, "job": job.id().as_str(), "ticket": ticket.to_string() });
-    app.report.event("accepted", fields);
-    if app.options.no_wait {
-        if !app.report.is_json() {
-            print_line(&ticket.to_string())?;
-        }
-        return Ok(());
-    }
-    app.report.say(&format!(
-        "{vendor} job {} accepted\nticket: {ticket}",
-        job.id()
-    ));
-    finish(app, line, &job, place, deadline).await
+/// Looks that cost money.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    /// How many may be made.
+    pub(crate) calls: u32,
+    /// How many were made, in this process and before.
+    pub(crate) made: u32,
 }
 
-/// Goes on with a job that the vendor knows as `id`.
-pub(crate) async fn attach<L: Line>(
+/// Writes the wish down, submits it, and unless told otherwise waits and delivers. The same input attaches to the job that
+/// was paid for already.
+pub(crate) async fn run<L: Line>(
     app: &App,
     line: &L,
-    id: JobId,
-    place: &Place,
+    order: &L::Order,
+    input: Input,
+    output: Option<&Path>,
 ) -> Result<(), Stop> {
-    let kind = line.kind();
-    let deadline = kind.clock().now() + app.options.deadline;
-    finish(app, line, &Job::attach(kind, id), place, deadline).await
-}
-
-/// Searches for the job of a submit whose answer was lost. Exactly one fitting candidate is taken to be it; otherwise a
-/// person decides.
-async fn find<O: Order>(
-    app: &App,
-    order: &O,
-    lost: &Lost,
-    deadline: Moment,
-) -> Result<Job<<O::Line as Line>::Kind>, Stop> {
-    /// The vendor may still be busy with the request when its answer is lost.
-    const PAUSES: [u64; 3] = [2, 5, 10];
-    let kind = order.line().kind();
-    for pause in PAUSES {
-        let at = kind.clock().now() + Duration::from_secs(pause);
-        if at > deadline {
-            break;
-        }
-        kind.clock().sleep_until(at).await;
-        match order.search(lost).await {
-            Ok(found) => match found.as_slice() {
-                [id] => {
-                    app.report.say(&format!(
-                        "the answer was lost; {} job {id} is the one",
-                        kind.vendor()
-                    ));
-                    return Ok(Job::accepted(kind, id.clone()));
-                }
-                [] => {}
-                several => {
-                    let mut stop = Stop::not_submitted(&SubmitError::Unknown(lost.clone()));
-                    let ids: Vec<&str> = several.iter().map(JobId::as_str).collect();
-                    stop.line
-                        .push_str(&format!("; candidates are {}", ids.join(", ")));
-                    return Err(stop);
-                }
-            },
-            Err(error) => app.report.missed(&error),
-        }
-    }
-    Err(Stop::not_submitted(&SubmitError::Unknown(lost.clone())))
-}
-
-/// Waits for a job and delivers it.
-pub(crate) async fn finish<L: Line>(
-    app: &App,
-    line: &L,
-    job: &Job<L::Kind>,
-    place: &Place,
-    deadline: Moment,
-) -> Result<(), Stop> {
-    let output = follow(app, job, deadline).await?;
-    let delivered = line.deliver(output, place).await;
-    let delivered = delivered.map_err(|error| Stop::after_acceptance(&error, job.ticket().ok()))?;
-    app.report.quiet();
-    let done = |path: Option<&str>, result: Option<&str>| {
-        json!({
-            "vendor": job.kind().vendor(), "kind": job.kind().name(), "job": job.id().as_str(),
-            "output": path, "result": result,
-        })
+    let carrier = Carrier::new(app, line).await?;
+    let output = output.map(absolute).transpose()?;
+    let place = match Place::new(output.as_deref()) {
+        Ok(place) => place,
+        Err(stop) => return done_before(&carrier, &input, output.as_deref(), stop).await,
     };
-    let unprintable =
-        |problem| Stop::unexpected(format!("cannot print the result: {problem}; use -o"));
-    match delivered {
-        Delivered::Saved(path) => {
-            let path = path.display().to_string();
-            app.report.event("done", done(Some(&path), None));
+    let intent = intent(app, &*line.kind(), input, output);
+    match carrier
+        .ledger
+        .intend(intent)
+        .await
+        .map_err(|error| Stop::ledger(&error))?
+    {
+        Intended::New(claim, _) => carrier.submit(claim, order, &place).await,
+        Intended::Attached(job) => {
             app.report.say(&format!(
-                "{} job {} done: {path}",
-                job.kind().vendor(),
-                job.id()
+                "the same input is job {} ({}), which is gone on with; --again buys it once more",
+                job.id, job.stage
             ));
-            Ok(())
+            carrier.take_up(job, Some(order), &place).await
         }
-        Delivered::Text(text) => {
-            app.report.event("done", done(None, Some(&text)));
-            if app.report.is_json() {
-                Ok(())
-            } else {
-                print_line(&text)
-            }
-        }
-        Delivered::Bytes(mut file) if app.report.is_json() => {
-            let mut text = String::new();
-            std::io::Read::read_to_string(&mut file, &mut text).map_err(unprintable)?;
-            app.report.event("done", done(None, Some(&text)));
-            Ok(())
-        }
-        Delivered::Bytes(file) => place::print(file).map_err(unprintable),
     }
 }
 
-/// Waits look by look, until the output, the deadline or Ctrl-C.
-async fn follow<K: JobKind + 'static>(
+fn intent<K: JobKind + ?Sized>(
     app: &App,
-    job: &Job<K>,
-    deadline: Moment,
-) -> Result<K::Output, Stop> {
-    let left: Duration = deadline.since(job.kind().clock().now());
-    let mut updates = job.updates(left);
-    let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
-    loop {
-        let update = tokio::select! {
-            update = updates.next() => update,
-            _ = &mut interrupt => {
-                let line = format!("interrupted; {} job {} goes on at the vendor", job.kind().vendor(), job.id());
-                return Err(Stop { ticket: job.ticket().ok(), ..Stop::new(Exit::Interrupted, line) });
-            }
+    kind: &K,
+    input: Input,
+    output: Option<PathBuf>,
+) -> Intent {
+    let mut intent = Intent::new(kind.vendor(), kind.name(), kind.account(), input.digest)
+        .with_options(input.options)
+        .with_input(input.what);
+    if let Some(path) = input.path {
+        intent = intent.with_input_path(path);
+    }
+    if let Some(path) = output {
+        intent = intent.with_output(path);
+    }
+    if app.options.again {
+        intent.again()
+    } else {
+        intent
+    }
+}
+
+/// A command that is repeated after it was done has nothing to do: its result lies at its place.
+async fn done_before<L: Line>(
+    carrier: &Carrier<'_, L>,
+    input: &Input,
+    output: Option<&Path>,
+    stop: Stop,
+) -> Result<(), Stop> {
+    let kind = carrier.line.kind();
+    let mut filter = Filter::all()
+        .with_stages([Stage::Done])
+        .with_vendor(kind.vendor())
+        .with_kind(kind.name())
+        .with_account(kind.account());
+    while output.is_some() && !carrier.app.options.again {
+        let page = carrier
+            .ledger
+            .list(&filter)
+            .await
+            .map_err(|error| Stop::ledger(&error))?;
+        let same = |job: &&jobs_ledger::Job| {
+            job.output.as_deref() == output
+                && job.content == input.digest
+                && job.options == input.options
         };
-        match update {
-            Some(Update::Seen(snapshot)) => {
-                app.report.seen(&**job.kind(), job.id().as_str(), &snapshot)
-            }
-            Some(Update::Missed(error)) => app.report.missed(&error),
-            Some(Update::Done(output)) => return Ok(output),
-            Some(Update::Over(end)) => return Err(Stop::unfinished(&end)),
-            Some(_) => {}
-            None => return Err(Stop::unexpected("the wait ended without a word")),
+        if let Some(job) = page.jobs.iter().find(same) {
+            carrier.app.report.say(&format!(
+                "job {} was done before; its result is there",
+                job.id
+            ));
+            return Ok(());
+        }
+        match page.next {
+            Some(next) => filter = filter.after(next),
+            None => break,
         }
     }
+    Err(stop)
+}
+
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Stop> {
+    std::path::absolute(path)
+        .map_err(|problem| Stop::bad_input(format!("{}: {problem}", path.display())))
 }
 
 /// One line on stdout.

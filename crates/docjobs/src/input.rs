@@ -45,6 +45,26 @@ impl Input {
         })
     }
 
+    /// The same, read from `path`.
+    pub(crate) fn at(self, path: &Path) -> Result<Self, Stop> {
+        let path = std::path::absolute(path).map_err(|problem| unreadable(path, &problem))?;
+        Ok(Self {
+            path: Some(path),
+            ..self
+        })
+    }
+
+    /// Refuses to go on with another content than the one that was written down.
+    pub(crate) fn must_be(&self, job: &jobs_ledger::Job) -> Result<(), Stop> {
+        if self.digest == job.content && self.options == job.options {
+            return Ok(());
+        }
+        Err(Stop::bad_input(format!(
+            "job {}: {} is no longer what it was; give the job up with docjobs resolve {} --abandon",
+            job.id, job.input, job.id
+        )))
+    }
+
     /// Text, or an address from which the vendor fetches.
     pub(crate) fn text(text: &str, what: &str, options: Value) -> Self {
         Self {
@@ -54,6 +74,17 @@ impl Input {
             options,
         }
     }
+}
+
+/// Where the content of a job was.
+pub(crate) fn path_of(job: &jobs_ledger::Job) -> Result<PathBuf, Stop> {
+    let lost = || {
+        Stop::unexpected(format!(
+            "job {}: nobody wrote down where {} is",
+            job.id, job.input
+        ))
+    };
+    job.input_path.clone().ok_or_else(lost)
 }
 
 /// Opens a document.

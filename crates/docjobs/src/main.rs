@@ -2,11 +2,13 @@
 
 mod app;
 mod args;
+mod carry;
 mod demo;
 mod doctor;
 mod exit;
 mod flow;
 mod input;
+mod jobs;
 mod mindshow;
 mod place;
 mod ppj;
@@ -14,7 +16,6 @@ mod report;
 mod sim;
 mod tencent;
 mod textin;
-mod wait;
 
 use std::process::ExitCode;
 
@@ -58,7 +59,11 @@ async fn run(args: Args, report: &Report) -> Result<(), Stop> {
         Command::TencentEss(TencentEssCommand::Convert { file }) => {
             tencent::convert(&app, &file).await
         }
-        Command::Wait(wait) => wait::run(&app, wait).await,
+        Command::Jobs(args) => jobs::jobs(&app, args).await,
+        Command::Show { id } => jobs::show(&app, &id).await,
+        Command::Wait(args) => jobs::wait(&app, args).await,
+        Command::Resume => jobs::resume(&app).await,
+        Command::Resolve(args) => jobs::resolve(&app, args).await,
         Command::Doctor => doctor::run(&app).await,
     }
 }

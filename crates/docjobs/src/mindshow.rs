@@ -1,17 +1,18 @@
 //! `docjobs mindshow`: make decks, and export them to PDF.
 
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use jobs_core::{Error, JobId, Lost, Submission};
+use jobs_core::{Error, Job, JobId, Lost, Submission};
 use mindshow::types::{GptDeck, MarkdownDeck};
 use mindshow::{Client, Clues, Deck, Pdf, PdfBudget, PdfReady, Ready};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::args::{DeckArgs, PdfArgs};
 use crate::exit::Stop;
-use crate::flow::{self, Line, Order};
+use crate::flow::{self, Budget, Line};
 use crate::input::{self, Input};
 use crate::place::{Delivered, Place};
 
@@ -22,23 +23,17 @@ pub(crate) async fn deck(app: &App, args: DeckArgs) -> Result<(), Stop> {
     let line = DeckLine {
         client: client(app)?,
     };
-    let source = Source::read(&args)?;
-    let order = DeckOrder::new(line, source);
-    let place = Place::new(args.output.as_deref())?;
-    flow::run(app, &order, &place).await
+    let (source, input) = Source::read(&args)?;
+    flow::run(app, &line, &source, input, args.output.as_deref()).await
 }
 
 /// `docjobs mindshow pdf`
 pub(crate) async fn pdf(app: &App, args: PdfArgs) -> Result<(), Stop> {
-    let client = client(app)?;
     let id =
         JobId::new(args.job_id.as_str()).map_err(|problem| Stop::bad_input(problem.to_string()))?;
-    let line = PdfLine {
-        kind: client.pdf_kind(PdfBudget::calls(args.max_calls)),
-        client,
-    };
-    let place = Place::new(args.output.as_deref())?;
-    flow::attach(app, &line, id, &place).await
+    let line = PdfLine::new(client(app)?, args.max_calls);
+    let input = Input::text(id.as_str(), &format!("deck {id}"), Value::Null);
+    flow::run(app, &line, &id, input, args.output.as_deref()).await
 }
 
 /// The client of the account in the environment.
@@ -61,21 +56,45 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    fn read(args: &DeckArgs) -> Result<Self, Stop> {
+    fn read(args: &DeckArgs) -> Result<(Self, Input), Stop> {
         let source = &args.source;
         match (&source.topic, &source.outline, &source.markdown) {
-            (Some(topic), _, _) => Ok(Self::Topic(topic.clone())),
-            (_, Some(path), _) => Ok(Self::Outline(input::text(path)?)),
-            (_, _, Some(path)) => Ok(Self::Markdown(input::text(path)?)),
+            (Some(topic), _, _) => Ok(Self::topic(topic)),
+            (_, Some(path), _) => Self::file("outline", path),
+            (_, _, Some(path)) => Self::file("markdown", path),
             (None, None, None) => Err(Stop::bad_input("give --topic, --outline or --markdown")),
         }
     }
 
-    fn parts(&self) -> (&'static str, &str) {
+    fn topic(topic: &str) -> (Self, Input) {
+        let options = json!({ "source": "topic", "topic": topic });
+        let beginning: String = topic.chars().take(60).collect();
+        (
+            Self::Topic(topic.to_owned()),
+            Input::text(topic, &format!("topic {beginning:?}"), options),
+        )
+    }
+
+    fn file(word: &str, path: &Path) -> Result<(Self, Input), Stop> {
+        let text = input::text(path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let input = Input::text(&text, &name, json!({ "source": word })).at(path)?;
+        let source = if word == "outline" {
+            Self::Outline(text)
+        } else {
+            Self::Markdown(text)
+        };
+        Ok((source, input))
+    }
+
+    /// The title that the deck will get, where that is certain.
+    fn title(&self) -> Option<Box<str>> {
         match self {
-            Self::Topic(text) => ("topic", text),
-            Self::Outline(text) => ("outline", text),
-            Self::Markdown(text) => ("markdown", text),
+            Self::Topic(_) => None,
+            Self::Outline(text) | Self::Markdown(text) => text
+                .lines()
+                .find_map(|line| line.strip_prefix("# "))
+                .map(|title| title.trim().into()),
         }
     }
 }
@@ -85,52 +104,47 @@ pub(crate) struct DeckLine {
     pub(crate) client: Client,
 }
 
-pub(crate) struct DeckOrder {
-    line: DeckLine,
-    source: Source,
-    input: Input,
-}
-
-impl DeckOrder {
-    pub(crate) fn new(line: DeckLine, source: Source) -> Self {
-        let (word, text) = source.parts();
-        let beginning: String = text
-            .lines()
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .take(60)
-            .collect();
-        let input = Input::text(
-            text,
-            &format!("{word} {beginning:?}"),
-            json!({ "source": word }),
-        );
-        Self {
-            line,
-            source,
-            input,
-        }
-    }
-
-    /// The title that the deck will get, where that is certain.
-    fn title(&self) -> Option<Box<str>> {
-        match &self.source {
-            Source::Topic(_) => None,
-            Source::Outline(text) | Source::Markdown(text) => text
-                .lines()
-                .find_map(|line| line.strip_prefix("# "))
-                .map(|title| title.trim().into()),
-        }
-    }
-}
-
 #[async_trait]
 impl Line for DeckLine {
     type Kind = Deck;
+    type Order = Source;
 
     fn kind(&self) -> Arc<Deck> {
         self.client.kind()
+    }
+
+    fn order_again(&self, job: &jobs_ledger::Job) -> Result<Source, Stop> {
+        let option = |name: &str| {
+            job.options
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
+        let (source, input) = match option("source") {
+            "topic" => Source::topic(option("topic")),
+            word => Source::file(word, &input::path_of(job)?)?,
+        };
+        input.must_be(job)?;
+        Ok(source)
+    }
+
+    async fn submit(&self, source: &Source) -> Submission<Deck> {
+        match source {
+            Source::Topic(text) => self.client.submit_gpt(&GptDeck::from_topic(text)).await,
+            Source::Outline(text) => self.client.submit_gpt(&GptDeck::from_outline(text)).await,
+            Source::Markdown(text) => {
+                self.client
+                    .submit_markdown(&MarkdownDeck::from_markdown(text))
+                    .await
+            }
+        }
+    }
+
+    async fn search(&self, source: &Source, lost: &Lost) -> Result<Vec<JobId>, Error> {
+        let mut clues = Clues::default();
+        clues.title = source.title();
+        let candidates = self.client.find_lost(lost, &clues).await?;
+        Ok(candidates.into_iter().map(|found| found.id).collect())
     }
 
     async fn deliver(&self, ready: Ready, place: &Place) -> Result<Delivered, Error> {
@@ -139,56 +153,62 @@ impl Line for DeckLine {
     }
 }
 
-#[async_trait]
-impl Order for DeckOrder {
-    type Line = DeckLine;
-
-    fn line(&self) -> &DeckLine {
-        &self.line
-    }
-
-    fn input(&self) -> &Input {
-        &self.input
-    }
-
-    async fn submit(&self) -> Submission<Deck> {
-        let client = &self.line.client;
-        match &self.source {
-            Source::Topic(text) => client.submit_gpt(&GptDeck::from_topic(text)).await,
-            Source::Outline(text) => client.submit_gpt(&GptDeck::from_outline(text)).await,
-            Source::Markdown(text) => {
-                client
-                    .submit_markdown(&MarkdownDeck::from_markdown(text))
-                    .await
-            }
-        }
-    }
-
-    async fn search(&self, lost: &Lost) -> Result<Vec<JobId>, Error> {
-        let mut clues = Clues::default();
-        clues.title = self.title();
-        let candidates = self.line.client.find_lost(lost, &clues).await?;
-        Ok(candidates.into_iter().map(|found| found.id).collect())
-    }
+/// Export to PDF, as the command line brings it home. Submit and look are one call that may cost money each time, so the
+/// looks are what the ledger counts.
+pub(crate) struct PdfLine {
+    client: Client,
+    max_calls: u32,
+    kind: Mutex<Arc<Pdf>>,
 }
 
-/// Export to PDF, as the command line brings it home. Submit and look are one call, so there is no order.
-pub(crate) struct PdfLine {
-    pub(crate) client: Client,
-    pub(crate) kind: Arc<Pdf>,
+impl PdfLine {
+    pub(crate) fn new(client: Client, max_calls: u32) -> Self {
+        let kind = Mutex::new(client.pdf_kind(PdfBudget::calls(max_calls)));
+        Self {
+            client,
+            max_calls,
+            kind,
+        }
+    }
 }
 
 #[async_trait]
 impl Line for PdfLine {
     type Kind = Pdf;
+    /// The deck.
+    type Order = JobId;
 
     fn kind(&self) -> Arc<Pdf> {
-        Arc::clone(&self.kind)
+        Arc::clone(&self.kind.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn order_again(&self, job: &jobs_ledger::Job) -> Result<JobId, Stop> {
+        let id = job.input.strip_prefix("deck ").unwrap_or_default();
+        JobId::new(id).map_err(|problem| Stop::bad_input(problem.to_string()))
+    }
+
+    /// Sends nothing: the first look is the submit.
+    async fn submit(&self, deck: &JobId) -> Submission<Pdf> {
+        Submission::Accepted(Job::accepted(self.kind(), deck.clone()))
     }
 
     async fn deliver(&self, ready: PdfReady, place: &Place) -> Result<Delivered, Error> {
         place
             .keep(self.client.fetch_pdf(&ready, place.target()).await?)
             .await
+    }
+
+    fn budget(&self, deck: &JobId) -> Option<Budget> {
+        Some(Budget {
+            calls: self.max_calls,
+            made: self.kind().spent(deck).calls,
+        })
+    }
+
+    fn spent_elsewhere(&self, calls: u32) {
+        let kind = self
+            .client
+            .pdf_kind(PdfBudget::calls(self.max_calls).with_calls_made(calls));
+        *self.kind.lock().unwrap_or_else(PoisonError::into_inner) = kind;
     }
 }

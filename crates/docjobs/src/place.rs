@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jobs_core::Error;
-use jobs_core::http::{Target, Verified};
+use jobs_core::http::{Saved, Target, Verified};
 use tempfile::TempDir;
 
 use crate::exit::Stop;
@@ -23,7 +23,7 @@ pub(crate) enum Place {
 #[derive(Debug)]
 pub(crate) enum Delivered {
     /// A file at its final name.
-    Saved(PathBuf),
+    Saved(Saved),
     /// Verified bytes to be printed.
     Bytes(File),
     /// A line to be printed.
@@ -69,7 +69,7 @@ impl Place {
     /// Gives verified bytes their final name, or makes them ready to print.
     pub(crate) async fn keep(&self, verified: Verified) -> Result<Delivered, Error> {
         match self {
-            Self::File(_) => Ok(Delivered::Saved(verified.save().await?.path)),
+            Self::File(_) => Ok(Delivered::Saved(verified.save().await?)),
             Self::Stdout { .. } => Ok(Delivered::Bytes(verified.into_file()?)),
         }
     }

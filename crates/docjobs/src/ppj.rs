@@ -1,9 +1,9 @@
 //! `docjobs ppj`: convert PowerPoint to H5.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::http::Document;
 use jobs_core::{Error, JobId, Lost, Submission};
 use ppj::{Client, Conversion, ConvertRequest, Fit, Ready};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::args::ConvertArgs;
 use crate::exit::Stop;
-use crate::flow::{self, Line, Order};
+use crate::flow::{self, Line};
 use crate::input::{self, Input};
 use crate::place::{Delivered, Place};
 
@@ -22,9 +22,8 @@ pub(crate) async fn convert(app: &App, args: ConvertArgs) -> Result<(), Stop> {
     let line = ConvertLine {
         client: client(app)?,
     };
-    let order = ConvertOrder::new(line, &args.file)?;
-    let place = Place::new(args.output.as_deref())?;
-    flow::run(app, &order, &place).await
+    let (order, input) = Order::new(&args.file)?;
+    flow::run(app, &line, &order, input, args.output.as_deref()).await
 }
 
 /// The client of the account in the environment.
@@ -44,70 +43,59 @@ pub(crate) struct ConvertLine {
     pub(crate) client: Client,
 }
 
-pub(crate) struct ConvertOrder {
-    line: ConvertLine,
+pub(crate) struct Order {
     request: ConvertRequest,
-    input: Input,
     name: String,
     size: u64,
 }
 
-impl ConvertOrder {
-    pub(crate) fn new(line: ConvertLine, file: &Path) -> Result<Self, Stop> {
-        let document: Document = input::open(file)?;
+impl Order {
+    fn new(file: &Path) -> Result<(Self, Input), Stop> {
+        let document = input::open(file)?;
         let (name, size) = (document.name().to_owned(), document.size());
         let input = Input::document(&document, file, Value::Null)?;
-        Ok(Self {
-            line,
-            request: ConvertRequest::new(document),
+        Ok((
+            Self {
+                request: ConvertRequest::new(document),
+                name,
+                size,
+            },
             input,
-            name,
-            size,
-        })
+        ))
     }
 }
 
 #[async_trait]
 impl Line for ConvertLine {
     type Kind = Conversion;
+    type Order = Order;
 
-    fn kind(&self) -> std::sync::Arc<Conversion> {
+    fn kind(&self) -> Arc<Conversion> {
         self.client.kind()
     }
 
-    async fn deliver(&self, ready: Ready, place: &Place) -> Result<Delivered, Error> {
-        let (verified, _) = self.client.fetch_zip(&ready, place.target()).await?;
-        place.keep(verified).await
-    }
-}
-
-#[async_trait]
-impl Order for ConvertOrder {
-    type Line = ConvertLine;
-
-    fn line(&self) -> &ConvertLine {
-        &self.line
+    fn order_again(&self, job: &jobs_ledger::Job) -> Result<Order, Stop> {
+        let (order, input) = Order::new(&input::path_of(job)?)?;
+        input.must_be(job)?;
+        Ok(order)
     }
 
-    fn input(&self) -> &Input {
-        &self.input
+    async fn submit(&self, order: &Order) -> Submission<Conversion> {
+        self.client.submit_convert(&order.request).await
     }
 
-    async fn submit(&self) -> Submission<Conversion> {
-        self.line.client.submit_convert(&self.request).await
-    }
-
-    async fn search(&self, lost: &Lost) -> Result<Vec<JobId>, Error> {
-        let candidates = self
-            .line
-            .client
-            .find_lost(lost, &self.name, self.size)
-            .await?;
+    async fn search(&self, order: &Order, lost: &Lost) -> Result<Vec<JobId>, Error> {
+        let candidates = self.client.find_lost(lost, &order.name, order.size).await?;
         // What is known by its time alone may be anybody's.
         Ok(candidates
             .into_iter()
             .filter(|found| found.fit == Fit::Document)
             .map(|found| found.id)
             .collect())
+    }
+
+    async fn deliver(&self, ready: Ready, place: &Place) -> Result<Delivered, Error> {
+        let (verified, _) = self.client.fetch_zip(&ready, place.target()).await?;
+        place.keep(verified).await
     }
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobs_core::http::Document;
-use jobs_core::{Error, Submission};
+use jobs_core::{Error, JobKind as _, Submission};
 use serde_json::Value;
-use tencent_ess::{Client, Conversion, Ready};
+use tencent_ess::{Client, Conversion, Family, Ready};
 
 use crate::app::App;
 use crate::exit::Stop;
-use crate::flow::{self, Line, Order};
+use crate::flow::{self, Line};
 use crate::input::{self, Input};
 use crate::place::{Delivered, Place};
 
@@ -24,8 +24,9 @@ pub(crate) async fn convert(app: &App, file: &Path) -> Result<(), Stop> {
         kind: client.kind(),
         client,
     };
-    let order = ConvertOrder::new(line, file)?;
-    flow::run(app, &order, &Place::new(None)?).await
+    let document = input::open(file)?;
+    let input = Input::document(&document, file, Value::Null)?;
+    flow::run(app, &line, &document, input, None).await
 }
 
 /// The client of the account in the environment.
@@ -44,54 +45,43 @@ pub(crate) fn client(app: &App) -> Result<Client, Stop> {
 
 /// Conversion, as the command line brings it home.
 pub(crate) struct ConvertLine {
-    pub(crate) client: Client,
-    pub(crate) kind: Arc<Conversion>,
+    client: Client,
+    kind: Arc<Conversion>,
 }
 
-pub(crate) struct ConvertOrder {
-    line: ConvertLine,
-    document: Document,
-    input: Input,
-}
-
-impl ConvertOrder {
-    pub(crate) fn new(line: ConvertLine, file: &Path) -> Result<Self, Stop> {
-        let document = input::open(file)?;
-        let input = Input::document(&document, file, Value::Null)?;
-        Ok(Self {
-            line,
-            document,
-            input,
-        })
+impl ConvertLine {
+    /// The line whose jobs are of this kind: a job stays with the pair of operations that created it.
+    pub(crate) fn of(client: Client, kind: &str) -> Self {
+        let kinds = [Family::Current, Family::Legacy].map(|family| client.kind_of(family));
+        let kind = kinds
+            .into_iter()
+            .find(|known| known.name() == kind)
+            .unwrap_or_else(|| client.kind());
+        Self { client, kind }
     }
 }
 
 #[async_trait]
 impl Line for ConvertLine {
     type Kind = Conversion;
+    type Order = Document;
 
     fn kind(&self) -> Arc<Conversion> {
         Arc::clone(&self.kind)
     }
 
+    fn order_again(&self, job: &jobs_ledger::Job) -> Result<Document, Stop> {
+        let path = input::path_of(job)?;
+        let document = input::open(&path)?;
+        Input::document(&document, &path, Value::Null)?.must_be(job)?;
+        Ok(document)
+    }
+
+    async fn submit(&self, document: &Document) -> Submission<Conversion> {
+        self.client.submit_conversion(document).await
+    }
+
     async fn deliver(&self, ready: Ready, _: &Place) -> Result<Delivered, Error> {
         Ok(Delivered::Text(ready.resource_id.to_string()))
-    }
-}
-
-#[async_trait]
-impl Order for ConvertOrder {
-    type Line = ConvertLine;
-
-    fn line(&self) -> &ConvertLine {
-        &self.line
-    }
-
-    fn input(&self) -> &Input {
-        &self.input
-    }
-
-    async fn submit(&self) -> Submission<Conversion> {
-        self.line.client.submit_conversion(&self.document).await
     }
 }

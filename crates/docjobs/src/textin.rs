@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobs_core::{Error, Submission};
-use serde_json::json;
+use serde_json::{Value, json};
 use textin::{Client, PageRange, Parse, ParseRequest, Ready};
 
 use crate::app::App;
 use crate::args::{Format, ParseArgs};
 use crate::exit::Stop;
-use crate::flow::{self, Line, Order};
+use crate::flow::{self, Line};
 use crate::input::{self, Input};
 use crate::place::{Delivered, Place};
 
@@ -23,9 +23,9 @@ pub(crate) async fn parse(app: &App, args: ParseArgs) -> Result<(), Stop> {
         client: client(app)?,
         format: args.format,
     };
-    let order = ParseOrder::new(line, &args.input, args.pages.as_deref())?;
-    let place = Place::new(args.output.as_deref())?;
-    flow::run(app, &order, &place).await
+    let pages = args.pages.as_deref().map(pages).transpose()?;
+    let (request, input) = order(&args.input, pages)?;
+    flow::run(app, &line, &request, input, args.output.as_deref()).await
 }
 
 /// The client of the account in the environment.
@@ -46,45 +46,54 @@ pub(crate) struct ParseLine {
     pub(crate) format: Format,
 }
 
-pub(crate) struct ParseOrder {
-    line: ParseLine,
-    request: ParseRequest,
-    input: Input,
+fn pages(text: &str) -> Result<PageRange, Stop> {
+    text.parse()
+        .map_err(|problem| Stop::bad_input(format!("--pages: {problem}")))
 }
 
-impl ParseOrder {
-    pub(crate) fn new(line: ParseLine, input: &str, pages: Option<&str>) -> Result<Self, Stop> {
-        let pages: Option<PageRange> = pages
-            .map(str::parse)
-            .transpose()
-            .map_err(|problem| Stop::bad_input(format!("--pages: {problem}")))?;
-        let options = json!({ "pages": pages.as_ref().map(ToString::to_string) });
-        let is_url = input.starts_with("https://") || input.starts_with("http://");
-        let (request, input) = if is_url {
-            (ParseRequest::url(input), Input::text(input, input, options))
-        } else {
-            let document = input::open(Path::new(input))?;
-            let input = Input::document(&document, Path::new(input), options)?;
-            (ParseRequest::document(document), input)
-        };
-        let request = match &pages {
-            Some(pages) => request.with_pages(pages),
-            None => request,
-        };
-        Ok(Self {
-            line,
-            request,
-            input,
-        })
-    }
+fn order(input: &str, pages: Option<PageRange>) -> Result<(ParseRequest, Input), Stop> {
+    let options = json!({ "pages": pages.as_ref().map(ToString::to_string) });
+    let is_url = input.starts_with("https://") || input.starts_with("http://");
+    let (request, input) = if is_url {
+        (ParseRequest::url(input), Input::text(input, input, options))
+    } else {
+        let document = input::open(Path::new(input))?;
+        let input = Input::document(&document, Path::new(input), options)?;
+        (ParseRequest::document(document), input)
+    };
+    Ok(match &pages {
+        Some(pages) => (request.with_pages(pages), input),
+        None => (request, input),
+    })
 }
 
 #[async_trait]
 impl Line for ParseLine {
     type Kind = Parse;
+    type Order = ParseRequest;
 
     fn kind(&self) -> Arc<Parse> {
         self.client.kind()
+    }
+
+    fn order_again(&self, job: &jobs_ledger::Job) -> Result<ParseRequest, Stop> {
+        let pages = job
+            .options
+            .get("pages")
+            .and_then(Value::as_str)
+            .map(pages)
+            .transpose()?;
+        let source = job
+            .input_path
+            .as_ref()
+            .map_or_else(|| job.input.clone(), |path| path.display().to_string());
+        let (request, input) = order(&source, pages)?;
+        input.must_be(job)?;
+        Ok(request)
+    }
+
+    async fn submit(&self, request: &ParseRequest) -> Submission<Parse> {
+        self.client.submit_parse(request).await
     }
 
     async fn deliver(&self, ready: Ready, place: &Place) -> Result<Delivered, Error> {
@@ -93,22 +102,5 @@ impl Line for ParseLine {
             Format::Json => self.client.fetch_json(&ready, place.target()).await?,
         };
         place.keep(verified).await
-    }
-}
-
-#[async_trait]
-impl Order for ParseOrder {
-    type Line = ParseLine;
-
-    fn line(&self) -> &ParseLine {
-        &self.line
-    }
-
-    fn input(&self) -> &Input {
-        &self.input
-    }
-
-    async fn submit(&self) -> Submission<Parse> {
-        self.line.client.submit_parse(&self.request).await
     }
 }

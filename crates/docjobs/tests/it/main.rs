@@ -9,6 +9,10 @@
 )]
 
 mod demo;
+mod ledger;
+mod mindshow;
+mod ppj;
 mod stage;
+mod tencent;
 mod textin;
 mod usage;

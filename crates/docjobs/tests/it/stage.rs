@@ -13,6 +13,7 @@ pub(crate) const SPEED: u32 = 100;
 pub(crate) struct Stage {
     pub(crate) simulators: Simulators,
     pub(crate) folder: TempDir,
+    ledger: TempDir,
 }
 
 /// What a run of the command left behind.
@@ -43,6 +44,7 @@ impl Stage {
         Self {
             simulators: Simulators::start(options).await.unwrap(),
             folder: tempfile::tempdir().unwrap(),
+            ledger: tempfile::tempdir().unwrap(),
         }
     }
 
@@ -64,12 +66,24 @@ impl Stage {
 
     /// The same, with further variables.
     pub(crate) async fn run_with(&self, args: &[&str], variables: &[(&str, &str)]) -> Ran {
-        let mut env = self.simulators.env();
+        let mut env = self.env();
         for (name, value) in variables {
             env.retain(|(known, _)| known != name);
             env.push(((*name).to_owned(), (*value).to_owned()));
         }
         run(self.folder.path(), args, &env).await
+    }
+
+    /// A process of the command, not started yet.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        command(self.folder.path(), args, &self.env())
+    }
+
+    fn env(&self) -> Vec<(String, String)> {
+        let mut env = self.simulators.env();
+        let ledger = self.ledger.path().join("ledger.db");
+        env.push(("DOCJOBS_LEDGER".to_owned(), ledger.display().to_string()));
+        env
     }
 
     /// What lies in the folder.
@@ -85,20 +99,23 @@ impl Stage {
 
 /// Runs the command with nothing but these variables.
 pub(crate) async fn run(folder: &Path, args: &[&str], env: &[(String, String)]) -> Ran {
-    let output = Command::new(env!("CARGO_BIN_EXE_docjobs"))
+    let output = command(folder, args, env).output().await.unwrap();
+    Ran {
+        exit: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+fn command(folder: &Path, args: &[&str], env: &[(String, String)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_docjobs"));
+    command
         .args(args)
         .current_dir(folder)
         .env_clear()
         .env("HOME", folder)
         .envs(env.iter().filter(|(_, value)| !value.is_empty()).cloned())
         .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap();
-    Ran {
-        exit: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+        .kill_on_drop(true);
+    command
 }

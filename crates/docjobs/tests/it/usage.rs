@@ -37,7 +37,7 @@ async fn bad_input_is_named_and_nothing_is_sent() {
             "10m",
         ),
         (&["textin", "parse"], "FILE|URL"),
-        (&["wait", "hello"], "not a ticket"),
+        (&["wait", "hello"], "neither a ticket nor a job"),
         (&["wait", truncated], "damaged"),
         (&["sim", "--listen", "0.0.0.0"], "0.0.0.0"),
     ] {

@@ -15,6 +15,7 @@ mod list;
 mod model;
 mod pdf;
 mod request;
+mod spawn;
 mod submit;
 mod vendor;
 

@@ -1,0 +1,397 @@
+//! The ledger on the screen: `jobs`, `show`, `wait`, `resume`, `resolve`.
+
+use std::path::Path;
+
+use jobs_core::{Account, JobId, JobKind as _, Ticket};
+use jobs_ledger::{Claimed, Due, Filter, Job, Ledger, Note, Stage, Taking};
+use serde_json::Value;
+
+use crate::app::App;
+use crate::args::{JobsArgs, ResolveArgs, WaitArgs};
+use crate::carry::Carrier;
+use crate::exit::{Exit, Stop};
+use crate::flow::{Line, absolute, print_line};
+use crate::place::Place;
+use crate::textin::ParseLine;
+use crate::{mindshow, ppj, tencent, textin};
+
+fn stop(error: jobs_ledger::LedgerError) -> Stop {
+    Stop::ledger(&error)
+}
+
+/// `docjobs jobs`
+pub(crate) async fn jobs(app: &App, args: JobsArgs) -> Result<(), Stop> {
+    let ledger = app.ledger().await?;
+    if let Some(age) = args.prune {
+        let count = ledger.prune(age).await.map_err(stop)?;
+        app.report.say(&format!("{count} settled jobs forgotten"));
+        return Ok(());
+    }
+    let mut filter = if args.unfinished {
+        Filter::unfinished()
+    } else {
+        Filter::all()
+    };
+    filter.vendor = args.vendor;
+    loop {
+        let page = ledger.list(&filter).await.map_err(stop)?;
+        for job in &page.jobs {
+            print_line(&if app.report.is_json() {
+                as_json(job)?.to_string()
+            } else {
+                as_row(job)
+            })?;
+        }
+        match page.next {
+            Some(next) => filter = filter.after(next),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// `docjobs show`
+pub(crate) async fn show(app: &App, id: &str) -> Result<(), Stop> {
+    let ledger = app.ledger().await?;
+    let job = find(&ledger, id).await?;
+    let events = ledger.events(job.id).await.map_err(stop)?;
+    if app.report.is_json() {
+        let mut object = as_json(&job)?;
+        let events = serde_json::to_value(&events)
+            .map_err(|problem| Stop::unexpected(problem.to_string()))?;
+        if let Some(object) = object.as_object_mut() {
+            object.insert("events".to_owned(), events);
+        }
+        return print_line(&object.to_string());
+    }
+    print_line(&as_row(&job))?;
+    for event in events {
+        let at: chrono::DateTime<chrono::Utc> = event.at.into();
+        let detail = [
+            event.text,
+            event.request_id.map(|id| format!("(request {id})")),
+            event.credits.map(|credits| format!("({credits} credits)")),
+        ];
+        let detail: Vec<String> = detail.into_iter().flatten().collect();
+        let at = at.format("%Y-%m-%d %H:%M:%S%.3f");
+        print_line(&format!("  {at}  {:<14} {}", event.what, detail.join(" ")))?;
+    }
+    Ok(())
+}
+
+/// `docjobs wait`
+pub(crate) async fn wait(app: &App, args: WaitArgs) -> Result<(), Stop> {
+    let ledger = app.ledger().await?;
+    let subject = match args.job.parse::<Ticket>() {
+        Ok(ticket) => Subject::Ticket(ticket),
+        Err(problem) if args.job.starts_with("docjobs") => {
+            return Err(Stop::bad_input(format!("{:?}: {problem}", args.job)));
+        }
+        Err(_) => Subject::Row(Box::new(find(&ledger, &args.job).await?)),
+    };
+    let output = args.output.as_deref().map(absolute).transpose()?;
+    // Without -o, a job whose result has not come yet goes where it was first wanted.
+    let remembered = match &subject {
+        Subject::Row(job) if job.stage != Stage::Done => job.output.clone(),
+        _ => None,
+    };
+    carry(app, subject, output.or(remembered).as_deref(), &args.into()).await
+}
+
+/// `docjobs resume`
+pub(crate) async fn resume(app: &App) -> Result<(), Stop> {
+    let ledger = app.ledger().await?;
+    let mut worst: Option<Exit> = None;
+    let mut filter = Filter::unfinished();
+    let mut unfinished = Vec::new();
+    loop {
+        let page = ledger.list(&filter).await.map_err(stop)?;
+        unfinished.extend(page.jobs);
+        match page.next {
+            Some(next) => filter = filter.after(next),
+            None => break,
+        }
+    }
+    // The oldest first.
+    for job in unfinished.into_iter().rev() {
+        let (id, output) = (job.id, job.output.clone());
+        app.report.say(&format!(
+            "job {id}: {} {} of {}",
+            job.vendor, job.kind, job.input
+        ));
+        if let Err(stop) = carry(
+            app,
+            Subject::Row(Box::new(job)),
+            output.as_deref(),
+            &Wishes::default(),
+        )
+        .await
+        {
+            app.report.stop(&stop);
+            worst = worst
+                .max(Some(stop.exit))
+                .filter(|worst| rank(*worst) >= rank(stop.exit))
+                .or(Some(stop.exit));
+        }
+    }
+    match worst {
+        None => Ok(()),
+        Some(exit) => Err(Stop::new(
+            exit,
+            "not everything is settled; docjobs jobs shows what is left",
+        )),
+    }
+}
+
+/// The worst of several ends is the one that needs a person most.
+fn rank(exit: Exit) -> u8 {
+    match exit {
+        Exit::Unknown => 3,
+        Exit::Failed => 2,
+        Exit::Deadline => 1,
+        _ => 0,
+    }
+}
+
+/// `docjobs resolve`
+pub(crate) async fn resolve(app: &App, args: ResolveArgs) -> Result<(), Stop> {
+    let ledger = app.ledger().await?;
+    let job = find(&ledger, &args.id).await?;
+    let claimed = match ledger.claim(job.id).await.map_err(stop)? {
+        Taking::Claimed(claimed) => claimed,
+        Taking::Busy { .. } => {
+            return Err(Stop::bad_input(format!(
+                "job {} is worked on by a process; end it first",
+                job.id
+            )));
+        }
+        _ => {
+            return Err(Stop::bad_input(format!(
+                "job {} is {}: there is nothing to resolve",
+                job.id, job.stage
+            )));
+        }
+    };
+    match (args.adopt, claimed) {
+        (Some(id), Claimed::Unknown(claim, _)) => {
+            let id = JobId::new(id).map_err(|problem| Stop::bad_input(problem.to_string()))?;
+            let now = ledger.clock().wall();
+            let adopted = ledger
+                .adopt(&claim, &id, now, Note::new("by a person's word"))
+                .await;
+            let held = match adopted {
+                Ok(held) => held,
+                Err(error) => {
+                    ledger.release(claim, Due::Parked).await.map_err(stop)?;
+                    return Err(Stop::ledger(&error));
+                }
+            };
+            ledger.release(held, Due::Now).await.map_err(stop)?;
+            app.report.say(&format!(
+                "job {} is {id} at the vendor; go on with: docjobs wait {}",
+                job.id, job.id
+            ));
+            Ok(())
+        }
+        (Some(_), other) => {
+            let line = format!(
+                "job {} is {}, not in doubt; only a job in doubt can adopt",
+                job.id, job.stage
+            );
+            give_back(&ledger, other).await?;
+            Err(Stop::bad_input(line))
+        }
+        (None, claimed) => {
+            abandon(&ledger, claimed).await?;
+            app.report.say(&format!(
+                "job {} is given up; the same command submits anew",
+                job.id
+            ));
+            Ok(())
+        }
+    }
+}
+
+async fn abandon(ledger: &Ledger, claimed: Claimed) -> Result<(), Stop> {
+    let note = Note::new("by a person's word");
+    match claimed {
+        Claimed::Wanted(claim, _) => ledger.abandon(&claim, note).await,
+        Claimed::Held(claim, _) => ledger.abandon(&claim, note).await,
+        Claimed::Ready(claim, _) => ledger.abandon(&claim, note).await,
+        Claimed::Fetching(claim, _) => ledger.abandon(&claim, note).await,
+        Claimed::Unknown(claim, _) => ledger.abandon(&claim, note).await,
+        _ => Ok(()),
+    }
+    .map_err(stop)
+}
+
+async fn give_back(ledger: &Ledger, claimed: Claimed) -> Result<(), Stop> {
+    match claimed {
+        Claimed::Wanted(claim, _) => ledger.release(claim, Due::Now).await,
+        Claimed::Held(claim, _) => ledger.release(claim, Due::Now).await,
+        Claimed::Ready(claim, _) => ledger.release(claim, Due::Now).await,
+        Claimed::Fetching(claim, _) => ledger.release(claim, Due::Now).await,
+        Claimed::Unknown(claim, _) => ledger.release(claim, Due::Parked).await,
+        _ => Ok(()),
+    }
+    .map_err(stop)
+}
+
+/// What a person may say about a job beside its id.
+pub(crate) struct Wishes {
+    pub(crate) format: crate::args::Format,
+    pub(crate) max_calls: u32,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Self {
+            format: crate::args::Format::Markdown,
+            max_calls: crate::args::MAX_CALLS,
+        }
+    }
+}
+
+impl From<WaitArgs> for Wishes {
+    fn from(args: WaitArgs) -> Self {
+        Self {
+            format: args.format,
+            max_calls: args.max_calls,
+        }
+    }
+}
+
+/// The job to carry on: one of the ledger, or one of another machine by its ticket.
+enum Subject {
+    Row(Box<Job>),
+    Ticket(Ticket),
+}
+
+impl Subject {
+    fn kind(&self) -> (&str, &str) {
+        match self {
+            Self::Row(job) => (&job.vendor, &job.kind),
+            Self::Ticket(ticket) => (ticket.vendor(), ticket.kind()),
+        }
+    }
+
+    fn account(&self) -> Account {
+        match self {
+            Self::Row(job) => job.account,
+            Self::Ticket(ticket) => ticket.account(),
+        }
+    }
+}
+
+/// Carries a job of any vendor on.
+async fn carry(
+    app: &App,
+    job: Subject,
+    output: Option<&Path>,
+    wishes: &Wishes,
+) -> Result<(), Stop> {
+    match job.kind() {
+        (textin::VENDOR, _) => {
+            let line = ParseLine {
+                client: textin::client(app)?,
+                format: wishes.format,
+            };
+            go_on(app, &line, job, output).await
+        }
+        (ppj::VENDOR, _) => {
+            go_on(
+                app,
+                &ppj::ConvertLine {
+                    client: ppj::client(app)?,
+                },
+                job,
+                output,
+            )
+            .await
+        }
+        (mindshow::VENDOR, "pdf") => {
+            let line = mindshow::PdfLine::new(mindshow::client(app)?, wishes.max_calls);
+            go_on(app, &line, job, output).await
+        }
+        (mindshow::VENDOR, _) => {
+            go_on(
+                app,
+                &mindshow::DeckLine {
+                    client: mindshow::client(app)?,
+                },
+                job,
+                output,
+            )
+            .await
+        }
+        (tencent::VENDOR, kind) => {
+            let line = tencent::ConvertLine::of(tencent::client(app)?, kind);
+            go_on(app, &line, job, output).await
+        }
+        (vendor, kind) => Err(Stop::bad_input(format!(
+            "{vendor} {kind} jobs are not known here"
+        ))),
+    }
+}
+
+async fn go_on<L: Line>(
+    app: &App,
+    line: &L,
+    job: Subject,
+    output: Option<&Path>,
+) -> Result<(), Stop> {
+    let kind = line.kind();
+    let (vendor, name) = job.kind();
+    if (kind.vendor(), kind.name()) != (vendor, name) {
+        return Err(Stop::bad_input(format!(
+            "this is a {vendor} {name} job, and the variables are for {} {}",
+            kind.vendor(),
+            kind.name()
+        )));
+    }
+    if kind.account() != job.account() {
+        return Err(Stop::bad_input(
+            "the job belongs to another account than the credentials in use; set the variables of the account that \
+             submitted it",
+        ));
+    }
+    let place = Place::new(output)?;
+    let carrier = Carrier::new(app, line).await?;
+    let row = match job {
+        Subject::Row(row) => *row,
+        Subject::Ticket(ticket) => carrier
+            .ledger
+            .take_in(&ticket, output)
+            .await
+            .map_err(stop)?,
+    };
+    carrier.take_up(row, None, &place).await
+}
+
+/// The one job that a person means by our id or the vendor's.
+async fn find(ledger: &Ledger, id: &str) -> Result<Job, Stop> {
+    let mut found = ledger.find(id).await.map_err(stop)?;
+    if found.is_empty() {
+        return Err(Stop::bad_input(format!(
+            "{id:?} is neither a ticket nor a job of this ledger; see docjobs jobs"
+        )));
+    }
+    Ok(found.swap_remove(0))
+}
+
+fn as_json(job: &Job) -> Result<Value, Stop> {
+    serde_json::to_value(job).map_err(|problem| Stop::unexpected(problem.to_string()))
+}
+
+fn as_row(job: &Job) -> String {
+    let remote = job.remote_id.as_ref().map_or("-", JobId::as_str);
+    let tail = match (&job.error, &job.output) {
+        (Some(error), _) => error.clone(),
+        (None, Some(path)) => path.display().to_string(),
+        (None, None) => String::new(),
+    };
+    let row = format!(
+        "{}  {:<9} {:<12} {:<15} {remote:<34} {}  {tail}",
+        job.id, job.stage, job.vendor, job.kind, job.input
+    );
+    row.trim_end().to_owned()
+}

@@ -1,0 +1,238 @@
+//! What was paid for is written down: nothing is lost in a crash, and the same input is not bought twice.
+
+use std::process::Stdio;
+
+use serde_json::Value;
+use vendor_sim::fault::Fault;
+
+use crate::stage::Stage;
+
+const TEXT: &str = "some text\n";
+
+fn submits(stage: &Stage) -> usize {
+    stage
+        .simulators
+        .textin()
+        .requests()
+        .iter()
+        .filter(|request| request.method == "POST")
+        .count()
+}
+
+fn drop_after_commit() -> Fault {
+    Fault::DropAfterCommit { reset: false }
+}
+
+/// `jobs --json`, the newest first.
+async fn jobs(stage: &Stage) -> Vec<Value> {
+    let ran = stage.run(&["jobs", "--json"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    ran.stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_input_is_bought_once_unless_again_is_said() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    stage.input("copy.txt", TEXT);
+    for (args, bought) in [
+        (&["textin", "parse", "notes.txt", "-o", "a.md"][..], 1),
+        (&["textin", "parse", "notes.txt", "-o", "a.md"], 1),
+        (&["textin", "parse", "notes.txt", "-o", "b.md"], 1),
+        (&["textin", "parse", "copy.txt"], 1),
+        (&["textin", "parse", "notes.txt", "--pages", "1"], 2),
+        (
+            &["textin", "parse", "notes.txt", "--again", "-o", "c.md"],
+            3,
+        ),
+    ] {
+        let ran = stage.run(args).await;
+        assert_eq!(
+            (ran.exit, submits(&stage)),
+            (0, bought),
+            "{args:?}: {}",
+            ran.stderr
+        );
+    }
+    for name in ["a.md", "b.md", "c.md"] {
+        assert_eq!(
+            std::fs::read_to_string(stage.path(name)).unwrap(),
+            TEXT,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_in_doubt_stays_in_doubt_until_a_person_decides() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    stage
+        .simulators
+        .textin()
+        .set_fault("submit", drop_after_commit());
+    for _ in 0..2 {
+        let ran = stage
+            .run(&["textin", "parse", "notes.txt", "-o", "notes.md"])
+            .await;
+        assert_eq!((ran.exit, submits(&stage)), (5, 1), "{}", ran.stderr);
+        assert!(ran.stderr.contains("docjobs resolve"), "{}", ran.stderr);
+    }
+    let job = jobs(&stage).await.remove(0);
+    assert_eq!(job["stage"], "unknown");
+    let id = job["id"].as_str().unwrap().to_owned();
+
+    // The vendor's console shows the job, and a person says so.
+    let remote = stage.simulators.textin().jobs()[0].job_id.clone();
+    let ran = stage.run(&["resolve", &id, "--adopt", &remote]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ran = stage.run(&["wait", &id]).await;
+    assert_eq!((ran.exit, submits(&stage)), (0, 1), "{}", ran.stderr);
+    assert_eq!(
+        std::fs::read_to_string(stage.path("notes.md")).unwrap(),
+        TEXT
+    );
+
+    let shown = stage.run(&["show", &remote]).await;
+    for word in ["intended", "sending", "unknown", "adopted", "ready", "done"] {
+        assert!(shown.stdout.contains(word), "{word}: {}", shown.stdout);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abandoned_job_is_bought_anew() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    stage
+        .simulators
+        .textin()
+        .set_fault("submit", drop_after_commit());
+    stage.run(&["textin", "parse", "notes.txt"]).await;
+    let id = jobs(&stage).await[0]["id"].as_str().unwrap().to_owned();
+    let ran = stage.run(&["resolve", &id, "--abandon"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ran = stage.run(&["textin", "parse", "notes.txt"]).await;
+    assert_eq!((ran.exit, submits(&stage)), (0, 2), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_command_is_resumed_with_one_charge() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    stage
+        .simulators
+        .textin()
+        .change_options(|options| options.in_progress_seconds = 60.0);
+    let mut child = stage
+        .command(&["textin", "parse", "notes.txt", "-o", "notes.md"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while stage.simulators.textin().jobs().is_empty()
+        || jobs(&stage)
+            .await
+            .first()
+            .is_none_or(|job| job["stage"] != "held")
+    {
+        tokio::task::yield_now().await;
+    }
+    child.kill().await.unwrap();
+    let ran = stage.run(&["resume"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(
+        std::fs::read_to_string(stage.path("notes.md")).unwrap(),
+        TEXT
+    );
+    assert_eq!(
+        (submits(&stage), stage.simulators.textin().charges().len()),
+        (1, 1)
+    );
+    assert_eq!(jobs(&stage).await[0]["stage"], "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_commands_for_the_same_input_share_one_job() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let (a, b) = tokio::join!(
+        stage.run(&["textin", "parse", "notes.txt", "-o", "a.md"]),
+        stage.run(&["textin", "parse", "notes.txt", "-o", "b.md"]),
+    );
+    assert_eq!(
+        (a.exit, b.exit, submits(&stage)),
+        (0, 0, 1),
+        "{}{}",
+        a.stderr,
+        b.stderr
+    );
+    for name in ["a.md", "b.md"] {
+        assert_eq!(
+            std::fs::read_to_string(stage.path(name)).unwrap(),
+            TEXT,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_json_has_the_keys_that_scripts_rely_on() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    stage
+        .run(&["textin", "parse", "notes.txt", "-o", "notes.md"])
+        .await;
+    let job = jobs(&stage).await.remove(0);
+    let mut keys: Vec<&str> = job
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    keys.sort_unstable();
+    assert_eq!(
+        keys,
+        [
+            "created_at",
+            "credits",
+            "error",
+            "id",
+            "input",
+            "kind",
+            "output",
+            "remote_id",
+            "stage",
+            "ticket",
+            "updated_at",
+            "vendor"
+        ]
+    );
+    assert_eq!(
+        (&job["stage"], &job["vendor"], &job["input"]),
+        (&"done".into(), &"textin".into(), &"notes.txt".into())
+    );
+    assert!(job["output"].as_str().unwrap().ends_with("notes.md"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unusable_ledger_is_named_before_anything_is_sent() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    stage.input("noise.db", &"this is no ledger ".repeat(300));
+    let folder = stage.folder.path().display().to_string();
+    for ledger in ["noise.db", &folder, "postgres://127.0.0.1:1/x"] {
+        let ran = stage
+            .run(&["textin", "parse", "notes.txt", "--ledger", ledger])
+            .await;
+        assert!(
+            matches!(ran.exit, 1 | 2),
+            "{ledger}: {} {}",
+            ran.exit,
+            ran.stderr
+        );
+        assert!(ran.stderr.contains("ledger"), "{ledger}: {}", ran.stderr);
+    }
+    assert_eq!(submits(&stage), 0);
+}

@@ -1,0 +1,68 @@
+//! Every future can be spawned.
+
+use jobs_core::http::{Document, Target};
+use jobs_core::testing::ManualClock;
+use jobs_core::{ErrorKind, Lost};
+use mindshow::types::{
+    AdvanceTemplateAddRequest, ContentRequest, GptDeck, ListRequest, OutlineRequest, Theme,
+};
+use mindshow::{Client, Clues, ContentStream, OutlineStream, PdfBudget, PdfReady, Ready};
+
+use crate::id;
+
+fn spawnable<T>(_: impl Future<Output = T> + Send) {}
+
+#[tokio::test]
+async fn every_future_can_be_spawned() {
+    let clock = ManualClock::new();
+    let client = crate::client("http://127.0.0.1:1", &clock).build().unwrap();
+    let (list, deck) = (ListRequest::default(), GptDeck::from_topic("Tea"));
+    let (outline, content) = (
+        OutlineRequest::about("Tea"),
+        ContentRequest::new(String::new()),
+    );
+    let (document, job) = (Document::from_bytes("a.txt", "x"), id("j"));
+    spawnable(client.submit_gpt(&deck));
+    spawnable(client.outline(&outline));
+    spawnable(client.stream_content(&content));
+    spawnable(client.upload(&document));
+    spawnable(client.account_info());
+    spawnable(client.list_jobs(&list));
+    spawnable(client.template("t"));
+    spawnable(client.add_advance_template(&AdvanceTemplateAddRequest::new(
+        String::new(),
+        String::new(),
+    )));
+    spawnable(client.rename_advance_template("a", "b"));
+    spawnable(client.delete_job(&job));
+    spawnable(client.jump_link(&job, Theme::Light, false));
+    spawnable(client.job_pages(&list).next());
+    spawnable(client.charges_since(std::time::SystemTime::UNIX_EPOCH));
+    let lost = Lost {
+        what: "x".into(),
+        sent_at: std::time::SystemTime::UNIX_EPOCH,
+        error: jobs_core::Error::new(ErrorKind::TimedOut, "mindshow", "x"),
+    };
+    spawnable(client.find_lost(&lost, &Clues::default()));
+    let (deck, pdf) = (
+        client.deck(job.clone()),
+        client.pdf(job, PdfBudget::calls(1)),
+    );
+    spawnable(deck.wait(std::time::Duration::ZERO));
+    spawnable(pdf.wait(std::time::Duration::ZERO));
+}
+
+#[allow(dead_code, reason = "compiled, never run")]
+fn of_values(
+    client: &Client,
+    ready: &Ready,
+    pdf: &PdfReady,
+    to: &Target,
+    outline: &mut OutlineStream,
+    content: ContentStream,
+) {
+    spawnable(client.download_deck(ready, to));
+    spawnable(client.download_pdf(pdf, to));
+    spawnable(outline.next());
+    spawnable(content.finish());
+}
