@@ -1,5 +1,6 @@
 //! What a vendor's commands have in common, and how a new job begins.
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,6 +42,11 @@ pub(crate) trait Line: Send + Sync {
         place: &Place,
     ) -> Result<Delivered, Error>;
 
+    /// Whether the result is text, which can be printed.
+    fn is_text(&self) -> bool {
+        false
+    }
+
     /// Looks that cost money: how many may be made for one job, and how many this process has made.
     fn budget(&self, id: &JobId) -> Option<Budget> {
         let _ = id;
@@ -71,8 +77,14 @@ pub(crate) async fn run<L: Line>(
     input: Input,
     output: Option<&Path>,
 ) -> Result<(), Stop> {
-    let carrier = Carrier::new(app, line).await?;
     let output = output.map(absolute).transpose()?;
+    let prints = output.is_none() && !app.options.no_wait;
+    if prints && !line.is_text() && (app.report.is_json() || std::io::stdout().is_terminal()) {
+        return Err(Stop::bad_input(
+            "the result is no text; name a file with -o",
+        ));
+    }
+    let carrier = Carrier::new(app, line).await?;
     let place = match Place::new(output.as_deref()) {
         Ok(place) => place,
         Err(stop) => return done_before(&carrier, &input, output.as_deref(), stop).await,

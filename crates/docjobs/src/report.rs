@@ -149,10 +149,10 @@ impl Report {
     }
 }
 
-/// `-v` tells of requests, `-vv` of looks and bytes, `-vvv` of everything; never of secrets.
+/// Warnings always, such as a retired operation; `-v` more, `-vv` requests, `-vvv` everything; never secrets.
 pub(crate) fn start_logging(verbose: u8) {
     let level = match verbose {
-        0 => return,
+        0 => tracing::Level::WARN,
         1 => tracing::Level::INFO,
         2 => tracing::Level::DEBUG,
         _ => tracing::Level::TRACE,

@@ -81,6 +81,10 @@ impl Line for ConvertLine {
         self.client.submit_conversion(document).await
     }
 
+    fn is_text(&self) -> bool {
+        true
+    }
+
     async fn deliver(&self, ready: Ready, _: &Place) -> Result<Delivered, Error> {
         Ok(Delivered::Text(ready.resource_id.to_string()))
     }

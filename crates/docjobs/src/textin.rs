@@ -96,6 +96,10 @@ impl Line for ParseLine {
         self.client.submit_parse(request).await
     }
 
+    fn is_text(&self) -> bool {
+        true
+    }
+
     async fn deliver(&self, ready: Ready, place: &Place) -> Result<Delivered, Error> {
         let (verified, _) = match self.format {
             Format::Markdown => self.client.fetch_markdown(&ready, place.target()).await?,

@@ -15,6 +15,7 @@ use crate::id::JobId;
 #[derive(Clone)]
 pub struct Error(Arc<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     sent: Sent,
@@ -29,7 +30,7 @@ struct Inner {
     wait: Option<Duration>,
     excerpt: Option<Box<str>>,
     advice: Option<Box<str>>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// The kinds of errors that callers tell apart.
@@ -133,10 +134,8 @@ impl Error {
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {
-        // Only a freshly made error is edited, so there is one owner; a shared one stays as it is.
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            change(inner);
-        }
+        // Copied only if it is shared; other clones stay as they are.
+        change(Arc::make_mut(&mut self.0));
         self
     }
 
@@ -204,7 +203,7 @@ impl Error {
     /// Keeps the cause.
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.edit(|inner| inner.source = Some(source.into()))
+        self.edit(|inner| inner.source = Some(source.into().into()))
     }
 
     /// What callers decide by.
@@ -410,6 +409,16 @@ mod tests {
         let line = error.to_string();
         assert!(line.chars().count() < 330, "{}", line.len());
         assert!(!line.contains(|c: char| c.is_control()));
+    }
+
+    #[test]
+    fn a_clone_can_be_added_to_and_the_first_stays_as_it_was() {
+        let first = Error::input("v", "op", "bad");
+        let second = first.clone().with_job(JobId::new("j1").unwrap());
+        assert_eq!(
+            (first.job(), second.job().map(JobId::as_str)),
+            (None, Some("j1"))
+        );
     }
 
     #[test]

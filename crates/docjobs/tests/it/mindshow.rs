@@ -195,6 +195,7 @@ async fn bad_input_costs_nothing() {
         &["mindshow", "deck"],
         &["mindshow", "deck", "--topic", "a", "--markdown", "flat.md"],
         &["mindshow", "pdf", "x", "--max-calls", "0"],
+        &["mindshow", "deck", "--topic", "a", "--json"],
     ] {
         let ran = stage.run(args).await;
         assert_eq!(ran.exit, 2, "{args:?}: {}", ran.stderr);

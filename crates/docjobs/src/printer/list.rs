@@ -1,0 +1,38 @@
+//! `docjobs printer list`: what the cloud holds for the printer.
+
+use printer_jobs::wire::{ListQuery, StatusFilter};
+
+use super::{connect, hang_up, shape};
+use crate::app::App;
+use crate::exit::Stop;
+use crate::flow::print_line;
+
+pub(super) async fn list(app: &App, all: bool) -> Result<(), Stop> {
+    let clock = app.clock()?;
+    let device = connect(app, &clock).await?;
+    // A printer was seen to get jobs without a status; asked for unprinted ones, they are.
+    let (query, unsaid) = if all {
+        (ListQuery::all(), "unknown")
+    } else {
+        let query = ListQuery::all().with_status(StatusFilter::Unprinted);
+        (query, "unprinted")
+    };
+    let jobs = device.jobs(query).await;
+    hang_up(&device, &*clock).await;
+    let jobs = jobs.map_err(|error| Stop::before_acceptance(&error))?;
+    if app.report.is_json() {
+        for job in &jobs {
+            print_line(&shape::as_json(job, unsaid).to_string())?;
+        }
+        return Ok(());
+    }
+    if jobs.is_empty() {
+        app.report.say("the cloud holds no such job");
+        return Ok(());
+    }
+    print_line(&shape::heading())?;
+    for job in &jobs {
+        print_line(&shape::as_row(job, unsaid))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! `docjobs printer`: a WeCom smart printer on the command line, and how it comes online.
+
+mod exec;
+mod halt;
+mod list;
+mod outcome;
+mod press;
+mod run;
+mod shape;
+mod spool;
+
+use std::error::Error as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcetera::BaseStrategy;
+use jobs_core::clock::bounded;
+use jobs_core::http::Origin;
+use jobs_core::{Clock, ErrorKind};
+use jobs_ledger::{Filter, Job, Ledger};
+use printer_jobs::{Device, FileStore};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::args::PrinterCommand;
+use crate::exit::{Exit, Stop};
+
+pub(crate) const VENDOR: &str = "printer-jobs";
+const KIND: &str = "print";
+
+/// How long a cloud that cannot be connected to is tried.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything else is waited for: a connection that was cut without a good-bye keeps its device for 95 s.
+const LONG_PATIENCE: Duration = Duration::from_secs(180);
+
+/// `docjobs printer list` and `docjobs printer run`
+pub(crate) async fn run(app: &App, command: PrinterCommand) -> Result<(), Stop> {
+    match command {
+        PrinterCommand::List { all } => list::list(app, all).await,
+        PrinterCommand::Run(args) => run::run(app, args).await,
+    }
+}
+
+/// A device of the environment, online.
+async fn connect(app: &App, clock: &Arc<dyn Clock>) -> Result<Device, Stop> {
+    allow_scale(app)?;
+    let env = app.env(VENDOR);
+    let refuse = |error| Stop::before_acceptance(&error);
+    let mut builder = Device::builder_from(&env)
+        .map_err(refuse)?
+        .with_clock(Arc::clone(clock));
+    if env.optional("WECOM_PRINTER_STATE").is_none() {
+        builder = builder.with_store(Arc::new(FileStore::new(state_folder()?)));
+    }
+    let device = builder.connect().map_err(refuse)?;
+    let reached = reach(app, &device, &**clock).await;
+    if reached.is_err() {
+        hang_up(&device, &**clock).await;
+    }
+    reached.map(|()| device)
+}
+
+/// Waits until the device is online, or it is known why it will not be.
+async fn reach(app: &App, device: &Device, clock: &dyn Clock) -> Result<(), Stop> {
+    let most = LONG_PATIENCE.min(app.options.deadline);
+    let limit = clock.now() + most;
+    loop {
+        let error = match device.is_bound(PATIENCE.min(most)).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => return Err(not_bound(device)),
+            Err(error) => error,
+        };
+        // Without a source it only says that there was no time to connect yet.
+        let hopeless = !error.is_transient()
+            || (error.kind() == ErrorKind::Unreachable && error.source().is_some());
+        if hopeless || clock.now() >= limit {
+            return Err(Stop::before_acceptance(&error));
+        }
+        app.report.missed(&error);
+    }
+}
+
+fn not_bound(device: &Device) -> Stop {
+    Stop::new(
+        Exit::Credentials,
+        format!(
+            "{VENDOR} online: no company has bound printer {} (code 600004); bind it in WeCom, then run this again",
+            device.sn()
+        ),
+    )
+}
+
+/// Says good-bye, so that the next connection need not wait until the cloud misses this one.
+async fn hang_up(device: &Device, clock: &dyn Clock) {
+    const MOST: Duration = Duration::from_secs(10);
+    bounded(clock, clock.now() + MOST, device.close()).await;
+}
+
+/// Where activation secrets are kept unless the environment says otherwise.
+fn state_folder() -> Result<PathBuf, Stop> {
+    let folders = etcetera::choose_base_strategy().map_err(|problem| {
+        Stop::bad_input(format!("{problem}; set HOME or WECOM_PRINTER_STATE"))
+    })?;
+    Ok(folders.data_dir().join("docjobs").join("printer"))
+}
+
+fn allow_scale(app: &App) -> Result<(), Stop> {
+    // The address of a WebSocket is judged like that of the HTTP request which opens it. An unusable one, and the
+    // vendor's own, fail later or are no machine of ours.
+    let url = app.env(VENDOR).optional("WECOM_PRINTER_URL");
+    let url = url.unwrap_or_else(|| "wss://openhw.work.weixin.qq.com/".to_owned());
+    match Origin::parse(&url.replacen("ws", "http", 1)) {
+        Ok(origin) => app.allow_scale(&origin),
+        Err(problem) => Err(Stop::bad_input(format!(
+            "WECOM_PRINTER_URL: {problem}; set it to a wss address"
+        ))),
+    }
+}
+
+/// What a row of the ledger remembers beside the document's name: the job's id, before there is a claim to keep it.
+fn options(job_id: &str) -> Value {
+    json!({ "job_id": job_id })
+}
+
+fn job_id_of(row: &Job) -> Option<&str> {
+    row.options.get("job_id").and_then(Value::as_str)
+}
+
+/// The print job that a person names by the vendor's id, also one that is not *held* yet; the newest first.
+pub(crate) async fn find(ledger: &Ledger, id: &str) -> Result<Option<Job>, Stop> {
+    let mut filter = Filter::unfinished().with_vendor(VENDOR).with_kind(KIND);
+    loop {
+        let page = ledger
+            .list(&filter)
+            .await
+            .map_err(|error| Stop::ledger(&error))?;
+        if let Some(row) = page.jobs.into_iter().find(|row| job_id_of(row) == Some(id)) {
+            return Ok(Some(row));
+        }
+        match page.next {
+            Some(next) => filter = filter.after(next),
+            None => return Ok(None),
+        }
+    }
+}
+
+/// Why a print job is not carried on by the commands for other vendors' jobs.
+pub(crate) fn carried_on_elsewhere(row: &str) -> String {
+    format!("print job {row} is carried on by docjobs printer run --spool DIR")
+}

@@ -1,0 +1,136 @@
+//! The folder of files to be printed: what lies at a job's names, and whether it is the whole of it.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use printer_jobs::integrity::{Expected, MAX_FILE_BYTES};
+use printer_jobs::wire::ListedJob;
+
+use crate::exit::Stop;
+use crate::flow::absolute;
+
+/// What lies at the names of a job's files.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    /// All of it, as listed.
+    Complete,
+    /// Something else: part of it, or nothing that can be told to be it.
+    Rest,
+}
+
+/// The folder, made where needed, with what crashed downloads left in it swept out.
+pub(super) fn open(folder: &Path, now: SystemTime) -> Result<PathBuf, Stop> {
+    let folder = absolute(folder)?;
+    let unusable = |problem: io::Error| {
+        Stop::bad_input(format!(
+            "cannot use the spool {}: {problem}; choose another folder with --spool",
+            folder.display()
+        ))
+    };
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        // People's documents are nobody else's.
+        builder.mode(0o700);
+    }
+    builder.create(&folder).map_err(unusable)?;
+    sweep(&folder, now).map_err(unusable)?;
+    Ok(folder)
+}
+
+/// Removes unfinished downloads that nobody can be working on any more.
+fn sweep(folder: &Path, now: SystemTime) -> io::Result<()> {
+    const OLD: Duration = Duration::from_secs(3600);
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if !(name.starts_with(".docjobs-") && name.ends_with(".part")) {
+            continue;
+        }
+        let age = entry
+            .metadata()
+            .and_then(|it| it.modified())
+            .map(|at| now.duration_since(at).unwrap_or_default());
+        // Gone already, or not ours to remove: then it is not in anybody's way either.
+        if age.is_ok_and(|age| age > OLD) {
+            drop(fs::remove_file(entry.path()));
+        }
+    }
+    Ok(())
+}
+
+/// Judges what lies at the job's names by the sizes and start markers that the list promises.
+pub(super) fn look(job: &ListedJob, names: &[PathBuf]) -> Found {
+    if names.iter().all(|name| fs::symlink_metadata(name).is_err()) {
+        return Found::Nothing;
+    }
+    let Ok(expected) = Expected::of(job, MAX_FILE_BYTES) else {
+        return Found::Rest;
+    };
+    let sizes: Vec<Option<u64>> = match expected.pages() {
+        [] => vec![expected.bytes()],
+        pages => pages
+            .iter()
+            .map(|page| page.end.checked_sub(page.start))
+            .collect(),
+    };
+    let starts: Vec<u64> = match expected.pages() {
+        [] => vec![0],
+        pages => pages.iter().map(|page| page.start).collect(),
+    };
+    let whole = names.len() == sizes.len()
+        && names
+            .iter()
+            .zip(sizes.iter().zip(starts))
+            .all(|(name, (size, start))| is_whole(name, *size, start, &expected));
+    if whole { Found::Complete } else { Found::Rest }
+}
+
+fn is_whole(name: &Path, size: Option<u64>, start: u64, expected: &Expected) -> bool {
+    // A size that was not listed cannot be checked.
+    let Some(size) = size else {
+        return false;
+    };
+    let is_file = fs::symlink_metadata(name).is_ok_and(|it| it.is_file() && it.len() == size);
+    let mut head = [0; 8];
+    let read = || File::open(name)?.read(&mut head);
+    is_file
+        && read().is_ok_and(|count| {
+            let head = head.get(..count).unwrap_or_default();
+            expected.check_chunk(start, head).is_ok()
+        })
+}
+
+/// Removes a job's files; what is not there is no trouble.
+pub(super) fn remove(names: &[PathBuf]) -> io::Result<()> {
+    for name in names {
+        match fs::remove_file(name) {
+            Err(problem) if problem.kind() != io::ErrorKind::NotFound => return Err(problem),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// All files of a job by the name of the first, for when nothing else is known of it any more.
+pub(super) fn all_of(first: &Path) -> Vec<PathBuf> {
+    let pages = first
+        .file_name()
+        .and_then(|name| name.to_str()?.strip_suffix("-001.jpg"));
+    let Some(stem) = pages else {
+        return vec![first.to_path_buf()];
+    };
+    (1..=u32::MAX)
+        .map(|page| first.with_file_name(format!("{stem}-{page:03}.jpg")))
+        // Pages get their names from the last to the first, so the first may be the one that is missing.
+        .enumerate()
+        .take_while(|(place, name)| *place == 0 || fs::symlink_metadata(name).is_ok())
+        .map(|(_, name)| name)
+        .collect()
+}
