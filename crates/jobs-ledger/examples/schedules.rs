@@ -1,0 +1,88 @@
+//! Runs many random schedules of claim, pause, expire, reclaim and settle against a store and counts stale writes.
+//!
+//! `cargo run --release -p jobs-ledger --example schedules -- --runs 1000000 [--store sqlite|postgres://…] [--seed N]`
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program that measures: it stops at the first surprise and prints its figures"
+)]
+
+#[allow(dead_code, reason = "shared with the tests, which use other parts")]
+#[path = "../tests/it/schedules.rs"]
+mod schedules;
+
+use std::path::Path;
+
+use jobs_core::SystemClock;
+use jobs_ledger::{Ledger, Settings};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+/// A fresh ledger after so many schedules, so that the size of one does not grow without end.
+const CHUNK: u64 = 10_000;
+
+#[tokio::main]
+async fn main() {
+    let mut runs = 10_000;
+    let mut store = "sqlite".to_owned();
+    let mut first = 0;
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        let value = args.next().unwrap_or_default();
+        match arg.as_str() {
+            "--runs" => runs = value.parse().unwrap(),
+            "--seed" => first = value.parse().unwrap(),
+            "--store" => store = value,
+            other => panic!("unknown argument {other}"),
+        }
+    }
+    let mut total = schedules::Report::default();
+    let end = first + runs;
+    while first < end {
+        let count = CHUNK.min(end - first);
+        total.add(chunk(&store, first, count).await);
+        first += count;
+        eprintln!("{} of {runs} schedules", total.runs);
+    }
+    println!(
+        "{} schedules, {} steps, {} stale writes tried, {} accepted, {} late answers taken",
+        total.runs, total.steps, total.stale, total.stale_accepted, total.late_answers
+    );
+    assert_eq!(total.stale_accepted, 0, "a stale write was accepted");
+}
+
+async fn chunk(store: &str, first: u64, count: u64) -> schedules::Report {
+    if store == "sqlite" {
+        let dir = tempfile::tempdir().unwrap();
+        let ledger = open(&path(dir.path()), None).await;
+        let report = schedules::run(&ledger, first, count, 48).await;
+        ledger.close().await;
+        return report;
+    }
+    let schema = format!("docjobs_schedules_{:012x}", fastrand::u64(..) >> 16);
+    let ledger = open(store, Some(schema.clone())).await;
+    let report = schedules::run(&ledger, first, count, 8).await;
+    ledger.close().await;
+    let mut conn = PgConnection::connect(store).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE")))
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    conn.close().await.unwrap();
+    report
+}
+
+async fn open(url: &str, schema: Option<String>) -> Ledger {
+    let mut settings = Settings::default();
+    settings.schema = schema;
+    Ledger::open_with(url, SystemClock::shared(), &settings)
+        .await
+        .unwrap()
+}
+
+fn path(dir: &Path) -> String {
+    format!("sqlite:{}", dir.join("ledger.db").display())
+}

@@ -1,0 +1,221 @@
+//! The right to work on one job, typed by the stage the job is in.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::{Duration, SystemTime};
+
+use crate::id::LedgerId;
+use crate::job::Job;
+use crate::stage::Stage;
+
+/// The right to work on one job while it is in the stage `S` (one of the types in [`at`]).
+///
+/// Every write takes the claim and is done only if the job's fence is still the claim's: each new claim raises
+/// the fence, so that whoever was paused past its lease writes nothing. Not `Clone`: one holder has it.
+#[must_use = "an unused claim keeps others from the job until its lease ends: release it"]
+pub struct Claim<S> {
+    pub(crate) job: LedgerId,
+    pub(crate) fence: i64,
+    pub(crate) lease_until: SystemTime,
+    stage: PhantomData<fn() -> S>,
+}
+
+/// The stages in which a job can be worked on, as types.
+///
+/// A paid call should ask for a `&Claim<at::Sending>`: then it cannot be written before the ledger says so.
+pub mod at {
+    /// Nothing was sent yet.
+    #[derive(Debug)]
+    pub enum Wanted {}
+    /// The ledger says *sending* and is flushed: the paid call may be made, once.
+    #[derive(Debug)]
+    pub enum Sending {}
+    /// The vendor has the job: look.
+    #[derive(Debug)]
+    pub enum Held {}
+    /// The vendor has finished: fetch.
+    #[derive(Debug)]
+    pub enum Ready {}
+    /// The result is being fetched.
+    #[derive(Debug)]
+    pub enum Fetching {}
+    /// Nobody knows whether the vendor took it: search, or let a person decide.
+    #[derive(Debug)]
+    pub enum Unknown {}
+}
+
+/// A stage as a type; see [`at`].
+pub trait AtStage: sealed::Sealed {
+    /// The stage as a value.
+    const STAGE: Stage;
+}
+
+/// Stages of which a person may give up a job. Not [`at::Sending`]: while a call is under way its outcome is awaited.
+pub trait Abandonable: AtStage {}
+
+/// Stages in which the vendor has told of the job's end: it can fail or be gone.
+pub trait AtVendor: AtStage {}
+
+/// Stages in which a result is known.
+pub trait WithResult: AtStage {}
+
+/// Stages in which nothing was charged if the vendor says no.
+pub trait Refusable: AtStage {}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! stages {
+    ($($stage:ident: $($extra:ident)*;)*) => {$(
+        impl sealed::Sealed for at::$stage {}
+        impl AtStage for at::$stage {
+            const STAGE: Stage = Stage::$stage;
+        }
+        $(impl $extra for at::$stage {})*
+    )*};
+}
+
+stages! {
+    Wanted: Abandonable Refusable;
+    Sending: Refusable;
+    Held: Abandonable AtVendor;
+    Ready: Abandonable AtVendor WithResult;
+    Fetching: Abandonable AtVendor WithResult;
+    Unknown: Abandonable;
+}
+
+/// A claim without its stage, for batches: which job, and which fence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClaimKey {
+    pub(crate) job: LedgerId,
+    pub(crate) fence: i64,
+}
+
+impl ClaimKey {
+    /// The job.
+    pub fn job(self) -> LedgerId {
+        self.job
+    }
+
+    /// The fence.
+    pub fn fence(self) -> i64 {
+        self.fence
+    }
+}
+
+impl<S> Claim<S> {
+    pub(crate) fn new(job: LedgerId, fence: i64, lease_until: SystemTime) -> Self {
+        Self {
+            job,
+            fence,
+            lease_until,
+            stage: PhantomData,
+        }
+    }
+
+    pub(crate) fn moved<T>(&self, lease_until: SystemTime) -> Claim<T> {
+        Claim::new(self.job, self.fence, lease_until)
+    }
+
+    /// The job.
+    pub fn job(&self) -> LedgerId {
+        self.job
+    }
+
+    /// The fence: grows with each claim of the job.
+    pub fn fence(&self) -> i64 {
+        self.fence
+    }
+
+    /// When others may take the job over, unless it is renewed.
+    pub fn lease_until(&self) -> SystemTime {
+        self.lease_until
+    }
+
+    /// The lease that is left at `now`. Look at it right before the paid call: a process that was stopped in between
+    /// must not make it.
+    pub fn left(&self, now: SystemTime) -> Duration {
+        self.lease_until.duration_since(now).unwrap_or_default()
+    }
+
+    /// The claim without its stage.
+    pub fn key(&self) -> ClaimKey {
+        ClaimKey {
+            job: self.job,
+            fence: self.fence,
+        }
+    }
+}
+
+impl<S: AtStage> fmt::Debug for Claim<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claim")
+            .field("job", &format_args!("{}", self.job))
+            .field("stage", &S::STAGE)
+            .field("fence", &self.fence)
+            .field("lease_until", &self.lease_until)
+            .finish()
+    }
+}
+
+/// A job that was taken up, with the claim that its stage allows.
+///
+/// There is no claim in *sending*: whoever takes up such a job finds it *unknown*.
+#[derive(Debug)]
+#[must_use = "an unused claim keeps others from the job until its lease ends: release it"]
+#[non_exhaustive]
+pub enum Claimed {
+    /// Nothing was sent: go on with [`sending`](crate::Ledger::sending).
+    Wanted(Claim<at::Wanted>, Job),
+    /// The vendor has it: look.
+    Held(Claim<at::Held>, Job),
+    /// The vendor has finished: fetch.
+    Ready(Claim<at::Ready>, Job),
+    /// A download was begun and not ended: begin or resume it.
+    Fetching(Claim<at::Fetching>, Job),
+    /// It may have been accepted: search where the vendor allows it, else [`park`](crate::Due::Parked) it.
+    Unknown(Claim<at::Unknown>, Job),
+}
+
+impl Claimed {
+    /// The job as it was when it was claimed.
+    pub fn job(&self) -> &Job {
+        match self {
+            Self::Wanted(_, job)
+            | Self::Held(_, job)
+            | Self::Ready(_, job)
+            | Self::Fetching(_, job)
+            | Self::Unknown(_, job) => job,
+        }
+    }
+
+    /// The claim without its stage.
+    pub fn key(&self) -> ClaimKey {
+        match self {
+            Self::Wanted(claim, _) => claim.key(),
+            Self::Held(claim, _) => claim.key(),
+            Self::Ready(claim, _) => claim.key(),
+            Self::Fetching(claim, _) => claim.key(),
+            Self::Unknown(claim, _) => claim.key(),
+        }
+    }
+}
+
+/// What became of the wish to work on one job.
+#[derive(Debug)]
+#[must_use]
+#[non_exhaustive]
+pub enum Taking {
+    /// It is yours.
+    Claimed(Claimed),
+    /// A living process works on it, at least until then.
+    Busy {
+        /// When its lease ends, unless it is renewed.
+        until: SystemTime,
+        /// The job as it is.
+        job: Job,
+    },
+    /// There is nothing left to do.
+    Settled(Job),
+}

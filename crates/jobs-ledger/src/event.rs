@@ -1,0 +1,172 @@
+//! The history of a job: what was tried, when, by which claim, and how it ended.
+
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+
+use crate::id::LedgerId;
+use crate::job::rfc3339;
+
+/// One entry of the append-only history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Event {
+    /// Its number in the ledger, for acknowledging it.
+    pub seq: i64,
+    /// The job.
+    #[serde(rename = "id", serialize_with = "display")]
+    pub job: LedgerId,
+    /// When it was written.
+    #[serde(serialize_with = "time")]
+    pub at: SystemTime,
+    /// The fence of the claim that wrote it; none for what needs no claim.
+    pub fence: Option<i64>,
+    /// The process that wrote it, by a name that is random for each.
+    pub worker: String,
+    /// What happened: one of the words in [`what`].
+    pub what: String,
+    /// The details, in words.
+    pub text: Option<String>,
+    /// The vendor's id of the request.
+    pub request_id: Option<String>,
+    /// What it cost.
+    pub credits: Option<i64>,
+}
+
+/// The words of [`Event::what`].
+pub mod what {
+    /// The wish was written down.
+    pub const INTENDED: &str = "intended";
+    /// The wish was written down although the same was bought before.
+    pub const INTENDED_AGAIN: &str = "intended again";
+    /// A job of another machine or ledger was taken in by its ticket.
+    pub const TAKEN_IN: &str = "taken in";
+    /// The paid call was about to be made; the text is the number of the attempt.
+    pub const SENDING: &str = "sending";
+    /// The vendor accepted it; the text is the vendor's id.
+    pub const HELD: &str = "held";
+    /// The answer came after the job had been given up as unknown; the text is the vendor's id.
+    pub const ANSWERED_LATE: &str = "answered late";
+    /// Nothing was bought, and nothing will be.
+    pub const REFUSED: &str = "refused";
+    /// Nothing was bought; it may be tried again.
+    pub const NOT_SENT: &str = "not sent";
+    /// Nobody knows whether it was bought.
+    pub const UNKNOWN: &str = "unknown";
+    /// A look saw another word than the one before; the text is the word.
+    pub const LOOKED: &str = "looked";
+    /// The vendor has finished.
+    pub const READY: &str = "ready";
+    /// The download was begun.
+    pub const FETCHING: &str = "fetching";
+    /// The link no longer works: look again.
+    pub const LAPSED: &str = "lapsed";
+    /// The result is here; the text is its path.
+    pub const DONE: &str = "done";
+    /// The vendor gave up on it.
+    pub const FAILED: &str = "failed";
+    /// The vendor no longer has it.
+    pub const GONE: &str = "gone";
+    /// A job found at the vendor was taken to be this one.
+    pub const ADOPTED: &str = "adopted";
+    /// A person gave it up.
+    pub const ABANDONED: &str = "abandoned";
+    /// The result is wanted once more.
+    pub const REOPENED: &str = "reopened";
+    /// The work of a process that stopped was taken over.
+    pub const RESCUED: &str = "rescued";
+    /// It waits until somebody takes it up by hand.
+    pub const PARKED: &str = "parked";
+    /// A remark of the caller.
+    pub const NOTED: &str = "noted";
+}
+
+/// What a caller adds to the history with a write.
+///
+/// Texts are made one line of at most 2000 characters. Never put a secret into them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Note {
+    pub(crate) text: Option<Box<str>>,
+    pub(crate) request_id: Option<Box<str>>,
+    pub(crate) credits: Option<i64>,
+}
+
+impl Note {
+    /// Nothing to add.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A remark.
+    pub fn new(text: impl AsRef<str>) -> Self {
+        Self {
+            text: Some(one_line(text.as_ref())).filter(|text| !text.is_empty()),
+            ..Self::default()
+        }
+    }
+
+    /// Adds the vendor's id of the request.
+    #[must_use]
+    pub fn with_request_id(mut self, id: Option<impl AsRef<str>>) -> Self {
+        self.request_id = id.map(|id| one_line(id.as_ref()));
+        self
+    }
+
+    /// Adds what it cost. Costs of several writes of one job add up.
+    #[must_use]
+    pub fn with_credits(mut self, credits: Option<i64>) -> Self {
+        self.credits = credits;
+        self
+    }
+}
+
+impl From<&jobs_core::Error> for Note {
+    /// The error's line, which holds no secret, and its request id.
+    fn from(error: &jobs_core::Error) -> Self {
+        Self::new(error.to_string()).with_request_id(error.request_id())
+    }
+}
+
+impl From<&str> for Note {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+/// One line of at most 2000 characters. PostgreSQL takes no NUL, a list of jobs no line break.
+pub(crate) fn one_line(text: &str) -> Box<str> {
+    let plain = |character: char| {
+        if character.is_control() {
+            ' '
+        } else {
+            character
+        }
+    };
+    let line: String = text.chars().map(plain).collect();
+    line.trim().chars().take(2000).collect::<String>().into()
+}
+
+fn display<S: Serializer>(id: &LedgerId, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(id)
+}
+
+fn time<S: Serializer>(at: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&rfc3339(*at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_from_outside_become_one_line() {
+        let note = Note::new("bad\0 thing\nat line 2\n").with_request_id(Some("r\r1"));
+        assert_eq!(note.text.as_deref(), Some("bad  thing at line 2"));
+        assert_eq!(note.request_id.as_deref(), Some("r 1"));
+        assert_eq!(
+            Note::new("文".repeat(3000)).text.unwrap().chars().count(),
+            2000
+        );
+        assert_eq!(Note::new(" \n"), Note::none());
+    }
+}

@@ -1,0 +1,163 @@
+//! The ledger as programs see it: opened by URL, whichever store lies beneath.
+
+mod look;
+mod read;
+mod row;
+mod shared;
+mod submit;
+mod take;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jobs_core::Clock;
+use jobs_core::clock::Moment;
+
+pub use self::look::{Look, Settle, Settled};
+pub use self::read::{Check, Filter, Page};
+pub use self::shared::{Hinted, Place, Turn};
+pub use self::take::Due;
+use crate::error::LedgerError;
+use crate::job::{from_micros, micros};
+use crate::store::{self, Flush, Store, Tx, Work, WorkFuture};
+
+/// The durable record of every intent, submit and look.
+///
+/// Cheap to clone; clones are one worker. Every write runs to its end on a task of its own: dropping the future of a
+/// write loses its answer, never half of it.
+#[derive(Clone)]
+pub struct Ledger {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    worker: Arc<str>,
+    lease: Duration,
+}
+
+/// What can be set when a ledger is opened.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// How long a claim holds without being renewed. Default 10 s.
+    pub lease: Duration,
+    /// How long to wait for a lock or a connection. Default 5 s.
+    pub patience: Duration,
+    /// The PostgreSQL schema to use instead of the user's default one. It is created.
+    pub schema: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            lease: Duration::from_secs(10),
+            patience: Duration::from_secs(5),
+            schema: None,
+        }
+    }
+}
+
+impl Ledger {
+    /// Opens, and where needed creates, the ledger at `url`: a path or `sqlite:PATH` for a file, `postgres://…` for a
+    /// database that machines share.
+    ///
+    /// A file is created with mode 0600, its directory with 0700.
+    ///
+    /// # Errors
+    /// [`Locked`](crate::LedgerErrorKind::Locked), [`ReadOnly`](crate::LedgerErrorKind::ReadOnly),
+    /// [`Corrupt`](crate::LedgerErrorKind::Corrupt), [`NotALedger`](crate::LedgerErrorKind::NotALedger),
+    /// [`Newer`](crate::LedgerErrorKind::Newer), [`Full`](crate::LedgerErrorKind::Full),
+    /// [`Unavailable`](crate::LedgerErrorKind::Unavailable) or [`Denied`](crate::LedgerErrorKind::Denied).
+    pub async fn open(url: &str, clock: Arc<dyn Clock>) -> Result<Self, LedgerError> {
+        Self::open_with(url, clock, &Settings::default()).await
+    }
+
+    /// Like [`open`](Self::open), with settings.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(
+        url: &str,
+        clock: Arc<dyn Clock>,
+        settings: &Settings,
+    ) -> Result<Self, LedgerError> {
+        Ok(Self {
+            store: store::open(url, &clock, settings).await?,
+            clock,
+            worker: worker_name(),
+            lease: settings.lease.max(Duration::from_millis(1)),
+        })
+    }
+
+    /// The same store as another worker, with a name and perhaps a clock of its own.
+    #[must_use]
+    pub fn as_worker(&self, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            clock,
+            worker: worker_name(),
+            lease: self.lease,
+        }
+    }
+
+    /// This worker's name in the history: random for each opening, so that a restarted process never meets itself.
+    pub fn worker(&self) -> &str {
+        &self.worker
+    }
+
+    /// How long a claim holds without being renewed.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// The clock by which leases and due times are measured.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Ends the connections after the writes that are under way. Claims keep: release them before.
+    pub async fn close(&self) {
+        self.store.close().await;
+    }
+
+    /// Waits until another process may have made a job due, or until the moment `until`.
+    ///
+    /// PostgreSQL tells at once; for a file of several processes only `until` helps, so keep it within a second.
+    pub async fn wait_for_work(&self, until: Moment) {
+        jobs_core::clock::bounded(self.clock.as_ref(), until, self.store.nudged()).await;
+    }
+
+    fn now(&self) -> i64 {
+        micros(self.clock.wall())
+    }
+
+    fn lease_end(&self, now: i64) -> (i64, SystemTime) {
+        let lease = i64::try_from(self.lease.as_micros()).unwrap_or(i64::MAX / 2);
+        let end = now.saturating_add(lease);
+        (end, from_micros(end))
+    }
+
+    /// Runs `work` in one transaction and gives its value once that is committed.
+    async fn write<T: Send + 'static>(
+        &self,
+        flush: Flush,
+        work: impl for<'t> FnOnce(&'t mut Tx) -> WorkFuture<'t, T> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let (slot, work) = Work::new(work);
+        self.store.write(flush, work).await?;
+        slot.take()
+    }
+}
+
+fn worker_name() -> Arc<str> {
+    format!("{:012x}", fastrand::u64(..) >> 16).into()
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger")
+            .field("store", &self.store)
+            .field("worker", &self.worker)
+            .field("lease", &self.lease)
+            .finish_non_exhaustive()
+    }
+}

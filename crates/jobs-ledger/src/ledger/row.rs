@@ -1,0 +1,299 @@
+//! Rows of the tables, and the one way in which a job moves: locked, fenced, judged, written.
+
+use std::path::PathBuf;
+
+use jobs_core::{Account, JobId};
+
+use crate::claim::{Claim, ClaimKey, Claimed};
+use crate::error::{LedgerError, LedgerErrorKind};
+use crate::event::Note;
+use crate::id::LedgerId;
+use crate::job::{Job, from_micros};
+use crate::stage::{Move, Stage, apply};
+use crate::store::{Row, Sql, Tx, args};
+
+/// `SELECT` of whole jobs, in the order that [`job`] reads.
+macro_rules! select_jobs {
+    ($rest:literal) => {
+        concat!(
+            "SELECT j.id, j.vendor, j.kind, j.account, w.stage, j.remote_id, j.accepted_at, j.input, j.input_path, ",
+            "j.content, j.options, j.output, j.sha256, j.result, j.again, j.attempts, j.sent_at, j.calls, w.word, ",
+            "w.last_look, w.looks, w.due, w.owner, j.created_at, w.updated_at, j.credits, j.error, w.fence ",
+            "FROM wake w JOIN job j ON j.id = w.id ",
+            $rest
+        )
+    };
+}
+pub(super) use select_jobs;
+
+/// A job as [`select_jobs`] asked for it.
+pub(super) fn job(row: &Row) -> Result<Job, LedgerError> {
+    let time = |column| row.opt_int(column).map(|at| at.map(from_micros));
+    Ok(Job {
+        id: known(row.text(0)?.parse().ok())?,
+        vendor: row.text(1)?,
+        kind: row.text(2)?,
+        account: known(Account::parse(&row.text(3)?))?,
+        stage: known(Stage::parse(&row.text(4)?))?,
+        remote_id: row
+            .opt_text(5)?
+            .map(|id| known(JobId::new(id).ok()))
+            .transpose()?,
+        accepted_at: time(6)?,
+        input: row.text(7)?,
+        input_path: row.opt_text(8)?.map(PathBuf::from),
+        content: known(row.bytes(9)?.try_into().ok())?,
+        options: known(serde_json::from_str(&row.text(10)?).ok())?,
+        output: row.opt_text(11)?.map(PathBuf::from),
+        sha256: row
+            .opt_bytes(12)?
+            .map(|sum| known(sum.try_into().ok()))
+            .transpose()?,
+        result: row
+            .opt_text(13)?
+            .map(|json| known(serde_json::from_str(&json).ok()))
+            .transpose()?,
+        again: row.int(14)? != 0,
+        attempts: row.int(15)?,
+        sent_at: time(16)?,
+        calls: row.int(17)?,
+        word: row.opt_text(18)?,
+        last_look: time(19)?,
+        looks: row.int(20)?,
+        due: time(21)?,
+        claimed: row.opt_text(22)?.is_some(),
+        created_at: from_micros(row.int(23)?),
+        updated_at: from_micros(row.int(24)?),
+        credits: row.opt_int(25)?,
+        error: row.opt_text(26)?,
+    })
+}
+
+/// The fence beside the job in such a row.
+pub(super) fn fence(row: &Row) -> Result<i64, LedgerError> {
+    row.int(27)
+}
+
+fn known<T>(value: Option<T>) -> Result<T, LedgerError> {
+    value.ok_or_else(|| {
+        LedgerError::new(
+            LedgerErrorKind::Corrupt,
+            "a row holds a value that does not belong there: restore the ledger from a copy",
+        )
+    })
+}
+
+/// What decides over a write.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) stage: Stage,
+    pub(super) fence: i64,
+    pub(super) owner: Option<String>,
+    pub(super) due: Option<i64>,
+    pub(super) nudge: bool,
+}
+
+impl Held {
+    /// Whether a worker has it and its lease has not ended.
+    pub(super) fn is_leased(&self, now: i64) -> bool {
+        self.owner.is_some() && self.due.is_some_and(|due| due > now)
+    }
+}
+
+const LOCK: Sql = Sql::each(
+    "SELECT stage, fence, owner, due, nudge FROM wake WHERE id = $1",
+    "SELECT stage, fence, owner, due, nudge FROM wake WHERE id = $1 FOR UPDATE",
+);
+
+/// Reads the narrow row, and keeps others from it until the transaction ends.
+pub(super) async fn lock(tx: &mut Tx, id: LedgerId) -> Result<Held, LedgerError> {
+    let row = tx
+        .row(LOCK, args![id.to_string()])
+        .await?
+        .ok_or_else(|| LedgerError::not_found(id))?;
+    Ok(Held {
+        stage: known(Stage::parse(&row.text(0)?))?,
+        fence: row.int(1)?,
+        owner: row.opt_text(2)?,
+        due: row.opt_int(3)?,
+        nudge: row.int(4)? != 0,
+    })
+}
+
+/// Who writes, and when.
+#[derive(Debug, Clone)]
+pub(super) struct Writer {
+    pub(super) worker: String,
+    pub(super) now: i64,
+    /// The end of a lease that begins now.
+    pub(super) lease_end: i64,
+}
+
+/// What becomes of the claim with a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    /// It goes on, with a new lease.
+    Keep,
+    /// It ends; the job is due then, or never.
+    End(Option<i64>),
+}
+
+/// How a move went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It was made now.
+    Made,
+    /// It had been made by the same claim before: the answer was lost, and there is nothing to write.
+    Repeated,
+}
+
+/// Moves a job for the holder of `key`.
+pub(super) async fn step(
+    tx: &mut Tx,
+    by: &Writer,
+    key: ClaimKey,
+    step: Move,
+    then: Then,
+) -> Result<Step, LedgerError> {
+    let held = lock(tx, key.job).await?;
+    if held.fence != key.fence {
+        return Err(LedgerError::claim_lost(key.job));
+    }
+    let to = match apply(held.stage, step) {
+        Ok(to) => to,
+        Err(_) if Some(held.stage) == only_target(step) => return Ok(Step::Repeated),
+        Err(illegal) => return Err(LedgerError::illegal(key.job, illegal)),
+    };
+    put(tx, by, key, to, then, &held).await?;
+    Ok(Step::Made)
+}
+
+/// Where a move leads, if it is not one that may be made again and again.
+fn only_target(step: Move) -> Option<Stage> {
+    Some(match step {
+        Move::Unsend => Stage::Wanted,
+        Move::Refuse | Move::Fail => Stage::Failed,
+        Move::Finish => Stage::Ready,
+        Move::Lapse => Stage::Held,
+        Move::Keep => Stage::Done,
+        Move::Vanish => Stage::Gone,
+        Move::Abandon => Stage::Stopped,
+        // Accept and Adopt name an id, which has to be compared; Send must never count twice.
+        _ => return None,
+    })
+}
+
+/// Writes the narrow row of a job that is locked.
+pub(super) async fn put(
+    tx: &mut Tx,
+    by: &Writer,
+    key: ClaimKey,
+    to: Stage,
+    then: Then,
+    held: &Held,
+) -> Result<(), LedgerError> {
+    let (due, owner, nudge) = match then {
+        _ if to.is_settled() => (None, None, false),
+        Then::Keep => (Some(by.lease_end), Some(by.worker.clone()), held.nudge),
+        Then::End(due) => (
+            due.map(|due| if held.nudge { by.now } else { due }),
+            None,
+            false,
+        ),
+    };
+    if owner.is_none() && due.is_some_and(|due| due <= by.now) {
+        tx.nudge();
+    }
+    let changed = tx
+        .run(
+            "UPDATE wake SET stage = $3, due = $4, owner = $5, nudge = $6, updated_at = $7 \
+             WHERE id = $1 AND fence = $2",
+            args![
+                key.job.to_string(),
+                key.fence,
+                to.as_str(),
+                due,
+                owner,
+                nudge,
+                by.now
+            ],
+        )
+        .await?;
+    if changed == 0 {
+        return Err(LedgerError::claim_lost(key.job));
+    }
+    if !to.is_live() {
+        tx.run(
+            "UPDATE job SET live = NULL WHERE id = $1",
+            args![key.job.to_string()],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Adds to the history, and what it cost to the job.
+pub(super) async fn event(
+    tx: &mut Tx,
+    by: &Writer,
+    id: LedgerId,
+    fence: Option<i64>,
+    what: &'static str,
+    note: &Note,
+) -> Result<(), LedgerError> {
+    tx.run(
+        "INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, acked) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)",
+        args![
+            id.to_string(),
+            by.now,
+            fence,
+            by.worker.as_str(),
+            what,
+            note.text.as_deref(),
+            note.request_id.as_deref(),
+            note.credits
+        ],
+    )
+    .await?;
+    if let Some(credits) = note.credits {
+        tx.run(
+            "UPDATE job SET credits = coalesce(credits, 0) + $2 WHERE id = $1",
+            args![id.to_string(), credits],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// Keeps the reason of a side exit where the list of jobs shows it; nothing when there is none.
+pub(super) async fn error(tx: &mut Tx, id: LedgerId, note: &Note) -> Result<(), LedgerError> {
+    tx.run(
+        "UPDATE job SET error = coalesce($2, error) WHERE id = $1",
+        args![id.to_string(), note.text.as_deref()],
+    )
+    .await
+    .map(drop)
+}
+
+/// One whole job.
+pub(super) async fn read(tx: &mut Tx, id: LedgerId) -> Result<Job, LedgerError> {
+    let row = tx
+        .row(select_jobs!("WHERE w.id = $1"), args![id.to_string()])
+        .await?
+        .ok_or_else(|| LedgerError::not_found(id))?;
+    job(&row)
+}
+
+/// The claim that fits the stage; none for one that nobody works in.
+pub(super) fn claimed(job: Job, fence: i64, lease_end: i64) -> Option<Claimed> {
+    let (id, until) = (job.id, from_micros(lease_end));
+    Some(match job.stage {
+        Stage::Wanted => Claimed::Wanted(Claim::new(id, fence, until), job),
+        Stage::Held => Claimed::Held(Claim::new(id, fence, until), job),
+        Stage::Ready => Claimed::Ready(Claim::new(id, fence, until), job),
+        Stage::Fetching => Claimed::Fetching(Claim::new(id, fence, until), job),
+        Stage::Unknown => Claimed::Unknown(Claim::new(id, fence, until), job),
+        _ => return None,
+    })
+}

@@ -1,0 +1,235 @@
+//! What workers share beside jobs: rates, pushes that came early, and what was learnt.
+
+use std::time::Duration;
+
+use jobs_core::{Account, JobId, Window};
+
+use super::Ledger;
+use super::submit::HINT_LIFE;
+use crate::error::{LedgerError, LedgerErrorKind};
+use crate::quota::{Limit, Places};
+use crate::store::{Flush, Sql, Tx, args};
+
+/// Whether a request may be made now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Turn {
+    /// Yes. Say [`answered`](Ledger::answered) with it once the answer is there.
+    Granted(Place),
+    /// Not before this time has passed; then ask again.
+    Wait(Duration),
+}
+
+/// The place that a request takes in its account's rate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    account: Account,
+    action: Box<str>,
+    serial: u64,
+}
+
+/// What a push led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hinted {
+    /// The job is known. If it is unfinished it is due at once, or as soon as its claim ends.
+    Known,
+    /// No job has that id yet; the push is kept for a minute.
+    Kept,
+}
+
+impl Ledger {
+    /// Asks for one request of the account, counted under `action`, that all processes on this ledger share.
+    ///
+    /// Every window must have a place. A place is taken for two window lengths, or after [`answered`](Self::answered) for
+    /// one from then on; the vendor has counted the request somewhere in between, so none of its sliding windows ever
+    /// holds more than the limit. Clocks that differ by more than a window loosen that.
+    ///
+    /// # Errors
+    /// The store's. Do not make the request.
+    pub async fn take(
+        &self,
+        account: Account,
+        action: &str,
+        windows: &[Window],
+    ) -> Result<Turn, LedgerError> {
+        let limits: Vec<Limit> = windows.iter().map(limit).collect();
+        let (name, now) = (action.to_owned(), self.now());
+        let turn = self
+            .change_places(account, name, move |places| places.take(&limits, now))
+            .await?;
+        Ok(match turn {
+            Ok(serial) => Turn::Granted(Place {
+                account,
+                action: action.into(),
+                serial,
+            }),
+            Err(free_at) => Turn::Wait(Duration::from_micros(
+                u64::try_from(free_at.saturating_sub(now)).unwrap_or_default(),
+            )),
+        })
+    }
+
+    /// Says that the answer is there. Never saying it is safe and only slower.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn answered(&self, place: Place) -> Result<(), LedgerError> {
+        let (serial, now) = (place.serial, self.now());
+        self.change_places(place.account, place.action.into(), move |places| {
+            places.answered(serial, now);
+        })
+        .await
+    }
+
+    async fn change_places<T: Send + 'static>(
+        &self,
+        account: Account,
+        action: String,
+        change: impl FnOnce(&mut Places) -> T + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move {
+                let account = account.to_string();
+                let mut places = places(tx, &account, &action).await?;
+                let value = change(&mut places);
+                let text = serde_json::to_string(&places).unwrap_or_default();
+                tx.run(
+                    "UPDATE quota SET taken = $3 WHERE account = $1 AND action = $2",
+                    args![account, action, text],
+                )
+                .await?;
+                Ok(value)
+            })
+        })
+        .await
+    }
+
+    /// Notes that the vendor pushed news of a job. A push is only a hint: the job is looked at, nothing else.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn push_hint(&self, vendor: &str, remote_id: &JobId) -> Result<Hinted, LedgerError> {
+        let (vendor, remote_id, now) =
+            (vendor.replace('\0', ""), remote_id.to_string(), self.now());
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move { hint(tx, vendor, remote_id, now).await })
+        })
+        .await
+    }
+
+    /// Keeps a value for an account, such as how long its jobs take. Never a secret.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn remember(
+        &self,
+        account: Account,
+        key: &str,
+        value: &str,
+    ) -> Result<(), LedgerError> {
+        let args = args![
+            account.to_string(),
+            key.replace('\0', ""),
+            value.replace('\0', "")
+        ];
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move {
+                tx.run(
+                    "INSERT INTO memo (account, key, value) VALUES ($1, $2, $3) \
+                     ON CONFLICT (account, key) DO UPDATE SET value = excluded.value",
+                    args,
+                )
+                .await
+                .map(drop)
+            })
+        })
+        .await
+    }
+
+    /// The value that was kept last.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn recall(&self, account: Account, key: &str) -> Result<Option<String>, LedgerError> {
+        let sql = "SELECT value FROM memo WHERE account = $1 AND key = $2";
+        let args = args![account.to_string(), key.replace('\0', "")];
+        let rows = self.store.read(sql.into(), args).await?;
+        rows.first().map(|row| row.text(0)).transpose()
+    }
+}
+
+fn limit(window: &Window) -> Limit {
+    Limit {
+        limit: usize::try_from(window.limit.get()).unwrap_or(usize::MAX),
+        per: i64::try_from(window.per.as_micros()).unwrap_or(i64::MAX),
+    }
+}
+
+/// Reads the places and keeps others from them until the transaction ends.
+async fn places(tx: &mut Tx, account: &str, action: &str) -> Result<Places, LedgerError> {
+    const SQL: Sql = Sql::each(
+        "SELECT taken FROM quota WHERE account = $1 AND action = $2",
+        "SELECT taken FROM quota WHERE account = $1 AND action = $2 FOR UPDATE",
+    );
+    for _ in 0..2 {
+        if let Some(row) = tx.row(SQL, args![account, action]).await? {
+            return serde_json::from_str(&row.text(0)?).map_err(|problem| {
+                LedgerError::new(
+                    LedgerErrorKind::Corrupt,
+                    "the places of a rate cannot be read: restore the ledger from a copy",
+                )
+                .with_source(problem)
+            });
+        }
+        let none = serde_json::to_string(&Places::default()).unwrap_or_default();
+        tx.run(
+            "INSERT INTO quota (account, action, taken) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            args![account, action, none],
+        )
+        .await?;
+    }
+    Ok(Places::default())
+}
+
+async fn hint(
+    tx: &mut Tx,
+    vendor: String,
+    remote_id: String,
+    now: i64,
+) -> Result<Hinted, LedgerError> {
+    tx.run(
+        "DELETE FROM hint WHERE at < $1",
+        args![now.saturating_sub(HINT_LIFE)],
+    )
+    .await?;
+    let known = tx
+        .row(
+            "SELECT count(*) FROM job WHERE vendor = $1 AND remote_id = $2",
+            args![vendor.as_str(), remote_id.as_str()],
+        )
+        .await?
+        .map(|row| row.int(0))
+        .transpose()?;
+    if known.unwrap_or_default() == 0 {
+        tx.run(
+            "INSERT INTO hint (vendor, remote_id, at) VALUES ($1, $2, $3) \
+             ON CONFLICT (vendor, remote_id) DO UPDATE SET at = excluded.at",
+            args![vendor, remote_id, now],
+        )
+        .await?;
+        return Ok(Hinted::Kept);
+    }
+    let woken = tx
+        .run(
+            // The due time of a claimed job is its lease: it is not touched, the end of the claim sees the nudge.
+            "UPDATE wake SET due = CASE WHEN owner IS NULL THEN $3 ELSE due END, \
+             nudge = CASE WHEN owner IS NULL THEN 0 ELSE 1 END \
+             WHERE stage = 'held' AND id IN (SELECT id FROM job WHERE vendor = $1 AND remote_id = $2)",
+            args![vendor, remote_id, now],
+        )
+        .await?;
+    if woken > 0 {
+        tx.nudge();
+    }
+    Ok(Hinted::Known)
+}

@@ -1,0 +1,634 @@
+//! Before the vendor has the job: wanted, sending, and how the submit ended.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use jobs_core::{JobId, Ticket};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::row::{self, Held, Step, Then, Writer, select_jobs};
+use super::{Due, Ledger};
+use crate::claim::{Abandonable, AtStage, Claim, ClaimKey, Refusable, at};
+use crate::error::{LedgerError, LedgerErrorKind};
+use crate::event::{Note, one_line, what};
+use crate::id::LedgerId;
+use crate::intent::{Intended, Intent};
+use crate::job::{Job, from_micros, micros};
+use crate::stage::{Move, Stage, apply};
+use crate::store::{Flush, Tx, args};
+
+/// How long a push for an id that is not known yet is kept.
+pub(super) const HINT_LIFE: i64 = 60_000_000;
+
+impl Ledger {
+    /// Writes the wish down and claims it, or finds the same wish in flight, in doubt or done.
+    ///
+    /// On the disk when this returns. After a job was refused, failed, is gone or was given up, the same wish is new.
+    ///
+    /// # Errors
+    /// [`Input`](LedgerErrorKind::Input) for names or paths that cannot be kept; else the store's.
+    pub async fn intend(&self, intent: Intent) -> Result<Intended, LedgerError> {
+        let new = NewJob::wanted(&intent)?;
+        let again = intent.again;
+        let by = self.writer();
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                if again {
+                    // Whoever asks without "again" from now on attaches to the newest.
+                    tx.run(
+                        "UPDATE job SET live = NULL WHERE live = $1",
+                        args![new.live.clone()],
+                    )
+                    .await?;
+                }
+                match new.insert(tx, &by).await? {
+                    Inserted::New(id) => {
+                        let what = if again {
+                            what::INTENDED_AGAIN
+                        } else {
+                            what::INTENDED
+                        };
+                        row::event(tx, &by, id, Some(1), what, &Note::none()).await?;
+                        let job = row::read(tx, id).await?;
+                        let claim = Claim::new(id, 1, from_micros(by.lease_end));
+                        Ok(Intended::New(claim, job))
+                    }
+                    Inserted::Known(job) => Ok(Intended::Attached(*job)),
+                }
+            })
+        })
+        .await
+    }
+
+    /// Takes in a job of another machine or ledger by its ticket, due at once; the one already here if it is known.
+    ///
+    /// # Errors
+    /// [`Input`](LedgerErrorKind::Input) for a path that is not Unicode; else the store's.
+    pub async fn take_in(
+        &self,
+        ticket: &Ticket,
+        output: Option<&Path>,
+    ) -> Result<Job, LedgerError> {
+        let new = NewJob::held(ticket, output)?;
+        let by = self.writer();
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                let known = tx
+                    .row(
+                        select_jobs!(
+                            "WHERE j.remote_id = $1 AND j.vendor = $2 AND j.kind = $3 AND j.account = $4 \
+                             ORDER BY j.created_at DESC LIMIT 1"
+                        ),
+                        args![
+                            new.remote_id.clone(),
+                            new.vendor.clone(),
+                            new.kind.clone(),
+                            new.account.clone()
+                        ],
+                    )
+                    .await?;
+                if let Some(known) = known {
+                    return row::job(&known);
+                }
+                match new.insert(tx, &by).await? {
+                    Inserted::New(id) => {
+                        row::event(tx, &by, id, None, what::TAKEN_IN, &Note::none()).await?;
+                        tx.nudge();
+                        row::read(tx, id).await
+                    }
+                    Inserted::Known(job) => Ok(*job),
+                }
+            })
+        })
+        .await
+    }
+
+    /// Says *sending*, and is flushed when it returns: only now the paid call may be made, once.
+    ///
+    /// The claim is used up even on error. Whether the word reached the disk is then not known: when the lease has
+    /// ended the job is found as *wanted*, or to be safe as *unknown*.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's. Do not send.
+    pub async fn sending(
+        &self,
+        claim: Claim<at::Wanted>,
+    ) -> Result<Claim<at::Sending>, LedgerError> {
+        let by = self.writer();
+        let (key, until) = (claim.key(), from_micros(by.lease_end));
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                row::step(tx, &by, key, Move::Send, Then::Keep).await?;
+                let row = tx
+                    .row(
+                        "UPDATE job SET attempts = attempts + 1, sent_fence = $2, sent_at = $3 WHERE id = $1 \
+                         RETURNING attempts",
+                        args![key.job.to_string(), key.fence, by.now],
+                    )
+                    .await?;
+                let attempt = row.map(|row| row.int(0)).transpose()?.unwrap_or_default();
+                let note = Note::new(format!("attempt {attempt}"));
+                row::event(tx, &by, key.job, Some(key.fence), what::SENDING, &note).await
+            })
+        })
+        .await?;
+        Ok(claim.moved(until))
+    }
+
+    /// Says that the vendor accepted the job under this id. Flushed when it returns.
+    ///
+    /// Repeat it while the error [is transient](LedgerError::is_transient): the id is worth money. If the job was given
+    /// up as *unknown* meanwhile, the answer of that very attempt still counts and takes a new claim. If it was settled
+    /// in another way, the id is kept in the history only.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn held(
+        &self,
+        claim: &Claim<at::Sending>,
+        remote_id: &JobId,
+        accepted_at: SystemTime,
+        note: Note,
+    ) -> Result<Claim<at::Held>, LedgerError> {
+        let by = self.writer();
+        let until = from_micros(by.lease_end);
+        let (key, remote_id, accepted_at) =
+            (claim.key(), remote_id.to_string(), micros(accepted_at));
+        let fence = self
+            .write(Flush::Now, move |tx| {
+                Box::pin(async move { accept(tx, &by, key, remote_id, accepted_at, note).await })
+            })
+            .await?
+            .ok_or_else(|| LedgerError::claim_lost(key.job))?;
+        Ok(Claim::new(key.job, fence, until))
+    }
+
+    /// Says that nothing was bought and nothing will be: the vendor, or a check before sending, said no.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn refused<S: Refusable>(
+        &self,
+        claim: &Claim<S>,
+        note: Note,
+    ) -> Result<(), LedgerError> {
+        self.exit(
+            claim.key(),
+            Move::Refuse,
+            Then::End(None),
+            what::REFUSED,
+            note,
+        )
+        .await
+    }
+
+    /// Says that the paid call provably did not reach the vendor, or was refused before any work: the job is wanted again
+    /// from `due` on.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn not_sent(
+        &self,
+        claim: &Claim<at::Sending>,
+        due: Due,
+        note: Note,
+    ) -> Result<(), LedgerError> {
+        let then = Then::End(due.at(self.now()));
+        self.exit(claim.key(), Move::Unsend, then, what::NOT_SENT, note)
+            .await
+    }
+
+    /// Says that nobody knows how the paid call ended. Keeps the claim, for searching.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn unknown(
+        &self,
+        claim: &Claim<at::Sending>,
+        note: Note,
+    ) -> Result<Claim<at::Unknown>, LedgerError> {
+        self.exit(claim.key(), Move::Doubt, Then::Keep, what::UNKNOWN, note)
+            .await?;
+        Ok(claim.moved(self.lease_end(self.now()).1))
+    }
+
+    /// Takes a job found at the vendor to be this one, by a search or by a person's word.
+    ///
+    /// # Errors
+    /// [`Input`](LedgerErrorKind::Input) when another job of the same kind already has that id;
+    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn adopt(
+        &self,
+        claim: &Claim<at::Unknown>,
+        remote_id: &JobId,
+        accepted_at: SystemTime,
+        note: Note,
+    ) -> Result<Claim<at::Held>, LedgerError> {
+        let by = self.writer();
+        let until = from_micros(by.lease_end);
+        let (key, remote_id, accepted_at) =
+            (claim.key(), remote_id.to_string(), micros(accepted_at));
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                let held = row::lock(tx, key.job).await?;
+                if held.fence != key.fence {
+                    return Err(LedgerError::claim_lost(key.job));
+                }
+                if is_repeat(tx, key, &held, &remote_id).await? {
+                    return Ok(());
+                }
+                let to = apply(held.stage, Move::Adopt)
+                    .map_err(|illegal| LedgerError::illegal(key.job, illegal))?;
+                refuse_second_owner(tx, key.job, &remote_id).await?;
+                row::put(tx, &by, key, to, Then::Keep, &held).await?;
+                keep_id(tx, &by, key.job, &remote_id, accepted_at).await?;
+                let text = note.text.as_deref().unwrap_or_default();
+                let note = Note {
+                    text: Some(one_line(&format!("{remote_id} {text}"))),
+                    ..note
+                };
+                row::event(tx, &by, key.job, Some(key.fence), what::ADOPTED, &note).await
+            })
+        })
+        .await?;
+        Ok(claim.moved(until))
+    }
+
+    /// Gives the job up: the same wish is then new. Nothing is cancelled at the vendor.
+    ///
+    /// Get the claim by [`claim`](Self::claim); it is refused while a living process works on the job.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn abandon<S: Abandonable>(
+        &self,
+        claim: &Claim<S>,
+        note: Note,
+    ) -> Result<(), LedgerError> {
+        self.exit(
+            claim.key(),
+            Move::Abandon,
+            Then::End(None),
+            what::ABANDONED,
+            note,
+        )
+        .await
+    }
+
+    /// Adds a remark to the history.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn note<S: AtStage>(&self, claim: &Claim<S>, note: Note) -> Result<(), LedgerError> {
+        let (by, key) = (self.writer(), claim.key());
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                if row::lock(tx, key.job).await?.fence != key.fence {
+                    return Err(LedgerError::claim_lost(key.job));
+                }
+                row::event(tx, &by, key.job, Some(key.fence), what::NOTED, &note).await
+            })
+        })
+        .await
+    }
+
+    /// A move with nothing to it but its note, which also becomes the job's error.
+    pub(super) async fn exit(
+        &self,
+        key: ClaimKey,
+        step: Move,
+        then: Then,
+        what: &'static str,
+        note: Note,
+    ) -> Result<(), LedgerError> {
+        let by = self.writer();
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move { exit(tx, &by, key, step, then, what, &note).await })
+        })
+        .await
+    }
+
+    pub(super) fn writer(&self) -> Writer {
+        let now = self.now();
+        Writer {
+            worker: self.worker.to_string(),
+            now,
+            lease_end: self.lease_end(now).0,
+        }
+    }
+}
+
+pub(super) async fn exit(
+    tx: &mut Tx,
+    by: &Writer,
+    key: ClaimKey,
+    step: Move,
+    then: Then,
+    what: &'static str,
+    note: &Note,
+) -> Result<(), LedgerError> {
+    if row::step(tx, by, key, step, then).await? == Step::Repeated {
+        return Ok(());
+    }
+    row::error(tx, key.job, note).await?;
+    row::event(tx, by, key.job, Some(key.fence), what, note).await
+}
+
+/// Writes the vendor's id down; the fence of the claim that goes on, or none if it only went into the history.
+async fn accept(
+    tx: &mut Tx,
+    by: &Writer,
+    key: ClaimKey,
+    remote_id: String,
+    accepted_at: i64,
+    note: Note,
+) -> Result<Option<i64>, LedgerError> {
+    let held = row::lock(tx, key.job).await?;
+    if held.fence == key.fence {
+        if is_repeat(tx, key, &held, &remote_id).await? {
+            return Ok(Some(key.fence));
+        }
+        let to = apply(held.stage, Move::Accept)
+            .map_err(|illegal| LedgerError::illegal(key.job, illegal))?;
+        row::put(tx, by, key, to, Then::Keep, &held).await?;
+        keep_id(tx, by, key.job, &remote_id, accepted_at).await?;
+        let note = Note {
+            text: Some(remote_id.into()),
+            ..note
+        };
+        row::event(tx, by, key.job, Some(key.fence), what::HELD, &note).await?;
+        return Ok(Some(key.fence));
+    }
+    // The claim is stale, but this answer is the one that everybody lacks: only the attempt's own claim can have it.
+    let row = tx
+        .row(
+            "SELECT sent_fence, remote_id FROM job WHERE id = $1",
+            args![key.job.to_string()],
+        )
+        .await?
+        .ok_or_else(|| LedgerError::not_found(key.job))?;
+    if row.opt_int(0)? != Some(key.fence) || row.opt_text(1)?.as_ref() == Some(&remote_id) {
+        return Ok(None);
+    }
+    let note = Note {
+        text: Some(remote_id.as_str().into()),
+        ..note
+    };
+    if apply(held.stage, Move::Accept) != Ok(Stage::Held) {
+        row::event(tx, by, key.job, Some(key.fence), what::ANSWERED_LATE, &note).await?;
+        return Ok(None);
+    }
+    // Above the fence of whoever searches now, so that its verdict does not count any more.
+    let fence = held.fence + 1;
+    tx.run(
+        "UPDATE wake SET fence = $2 WHERE id = $1",
+        args![key.job.to_string(), fence],
+    )
+    .await?;
+    let key = ClaimKey { fence, ..key };
+    row::put(tx, by, key, Stage::Held, Then::Keep, &held).await?;
+    keep_id(tx, by, key.job, &remote_id, accepted_at).await?;
+    row::event(tx, by, key.job, Some(fence), what::ANSWERED_LATE, &note).await?;
+    Ok(Some(fence))
+}
+
+/// Whether the same claim has written the same id before.
+async fn is_repeat(
+    tx: &mut Tx,
+    key: ClaimKey,
+    held: &Held,
+    remote_id: &str,
+) -> Result<bool, LedgerError> {
+    if held.stage != Stage::Held {
+        return Ok(false);
+    }
+    let row = tx
+        .row(
+            "SELECT remote_id FROM job WHERE id = $1",
+            args![key.job.to_string()],
+        )
+        .await?;
+    Ok(match row {
+        Some(row) => row.opt_text(0)?.as_deref() == Some(remote_id),
+        None => false,
+    })
+}
+
+/// Two wishes must not be settled by one job of the vendor.
+async fn refuse_second_owner(
+    tx: &mut Tx,
+    id: LedgerId,
+    remote_id: &str,
+) -> Result<(), LedgerError> {
+    let row = tx
+        .row(
+            "SELECT o.id FROM job o JOIN job j ON j.id = $1 \
+             WHERE o.remote_id = $2 AND o.vendor = j.vendor AND o.kind = j.kind AND o.id <> j.id",
+            args![id.to_string(), remote_id],
+        )
+        .await?;
+    match row {
+        Some(row) => Err(LedgerError::new(
+            LedgerErrorKind::Input,
+            format!(
+                "the vendor's job {} already belongs to job {} of this ledger",
+                one_line(remote_id),
+                row.text(0)?
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Keeps the vendor's id; a push that came before it makes the job due as soon as its claim ends.
+async fn keep_id(
+    tx: &mut Tx,
+    by: &Writer,
+    id: LedgerId,
+    remote_id: &str,
+    accepted_at: i64,
+) -> Result<(), LedgerError> {
+    tx.run(
+        "UPDATE job SET remote_id = $2, accepted_at = $3, error = NULL WHERE id = $1",
+        args![id.to_string(), remote_id, accepted_at],
+    )
+    .await?;
+    let hints = tx
+        .run(
+            "DELETE FROM hint WHERE remote_id = $2 AND at >= $3 \
+             AND vendor = (SELECT vendor FROM job WHERE id = $1)",
+            args![id.to_string(), remote_id, by.now - HINT_LIFE],
+        )
+        .await?;
+    if hints > 0 {
+        tx.run(
+            "UPDATE wake SET nudge = 1 WHERE id = $1",
+            args![id.to_string()],
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+/// A row that is about to be.
+struct NewJob {
+    vendor: String,
+    kind: String,
+    account: String,
+    live: Vec<u8>,
+    content: Vec<u8>,
+    options: String,
+    input: String,
+    input_path: Option<String>,
+    output: Option<String>,
+    again: bool,
+    stage: Stage,
+    remote_id: Option<String>,
+    accepted_at: Option<i64>,
+}
+
+enum Inserted {
+    New(LedgerId),
+    Known(Box<Job>),
+}
+
+impl NewJob {
+    fn wanted(intent: &Intent) -> Result<Self, LedgerError> {
+        check_names(intent)?;
+        Ok(Self {
+            vendor: intent.vendor.to_string(),
+            kind: intent.kind.to_string(),
+            account: intent.account.to_string(),
+            live: intent.digest().to_vec(),
+            content: intent.content.to_vec(),
+            options: intent.options.to_string(),
+            input: one_line(&intent.input).into(),
+            input_path: path(intent.input_path.as_deref())?,
+            output: path(intent.output.as_deref())?,
+            again: intent.again,
+            stage: Stage::Wanted,
+            remote_id: None,
+            accepted_at: None,
+        })
+    }
+
+    fn held(ticket: &Ticket, output: Option<&Path>) -> Result<Self, LedgerError> {
+        let digest = Sha256::digest(ticket.to_string()).to_vec();
+        Ok(Self {
+            vendor: ticket.vendor().to_owned(),
+            kind: ticket.kind().to_owned(),
+            account: ticket.account().to_string(),
+            live: digest.clone(),
+            content: digest,
+            options: Value::Null.to_string(),
+            input: String::new(),
+            input_path: None,
+            output: path(output)?,
+            again: false,
+            stage: Stage::Held,
+            remote_id: Some(ticket.id().to_string()),
+            accepted_at: Some(micros(ticket.accepted())),
+        })
+    }
+
+    async fn insert(&self, tx: &mut Tx, by: &Writer) -> Result<Inserted, LedgerError> {
+        for _ in 0..8 {
+            let known = tx
+                .row(select_jobs!("WHERE j.live = $1"), args![self.live.clone()])
+                .await?;
+            if let Some(known) = known {
+                return Ok(Inserted::Known(Box::new(row::job(&known)?)));
+            }
+            let id = LedgerId::random();
+            if self.try_insert(tx, by, id).await? {
+                return Ok(Inserted::New(id));
+            }
+            // The id was taken, or the same wish was written down by another process just now.
+        }
+        Err(LedgerError::new(
+            LedgerErrorKind::Store,
+            "no free id was found in eight tries",
+        ))
+    }
+
+    async fn try_insert(
+        &self,
+        tx: &mut Tx,
+        by: &Writer,
+        id: LedgerId,
+    ) -> Result<bool, LedgerError> {
+        let rows = tx
+            .run(
+                "INSERT INTO job (id, vendor, kind, account, live, digest, content, options, input, input_path, \
+                 output, again, remote_id, accepted_at, attempts, calls, created_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, $15) \
+                 ON CONFLICT DO NOTHING",
+                args![
+                    id.to_string(),
+                    self.vendor.as_str(),
+                    self.kind.as_str(),
+                    self.account.as_str(),
+                    self.live.clone(),
+                    self.live.clone(),
+                    self.content.clone(),
+                    self.options.as_str(),
+                    self.input.as_str(),
+                    self.input_path.as_deref(),
+                    self.output.as_deref(),
+                    self.again,
+                    self.remote_id.as_deref(),
+                    self.accepted_at,
+                    by.now
+                ],
+            )
+            .await?;
+        if rows == 0 {
+            return Ok(false);
+        }
+        let (due, owner) = match self.stage {
+            Stage::Wanted => (by.lease_end, Some(by.worker.as_str())),
+            _ => (by.now, None),
+        };
+        tx.run(
+            "INSERT INTO wake (id, account, stage, due, fence, owner, nudge, looks, updated_at) \
+             VALUES ($1, $2, $3, $4, 1, $5, 0, 0, $6)",
+            args![
+                id.to_string(),
+                self.account.as_str(),
+                self.stage.as_str(),
+                due,
+                owner,
+                by.now
+            ],
+        )
+        .await?;
+        Ok(true)
+    }
+}
+
+/// Names that a ticket could not carry are refused before anything is bought under them.
+fn check_names(intent: &Intent) -> Result<(), LedgerError> {
+    let id = JobId::new("0").map_err(|problem| input(&problem.to_string()))?;
+    Ticket::new(
+        &intent.vendor,
+        &intent.kind,
+        intent.account,
+        SystemTime::UNIX_EPOCH,
+        id,
+    )
+    .map(drop)
+    .map_err(|_| input("names of vendors and kinds have 1 to 20 small letters, digits and hyphens"))
+}
+
+fn path(path: Option<&Path>) -> Result<Option<String>, LedgerError> {
+    path.map(|path| match path.to_str() {
+        Some(text) if !text.contains('\0') => Ok(text.to_owned()),
+        _ => Err(input("a path is not Unicode: rename the file")),
+    })
+    .transpose()
+}
+
+fn input(problem: &str) -> LedgerError {
+    LedgerError::new(LedgerErrorKind::Input, problem)
+}

@@ -1,0 +1,258 @@
+//! Who works on a job: claims, leases, and what is due.
+
+use std::time::SystemTime;
+
+use jobs_core::Account;
+
+use super::Ledger;
+use super::row::{self, Then, Writer, select_jobs};
+use crate::claim::{Abandonable, AtStage, Claim, ClaimKey, Claimed, Taking};
+use crate::error::LedgerError;
+use crate::event::{Note, what};
+use crate::id::LedgerId;
+use crate::job::{Job, from_micros, micros};
+use crate::keeper::Keeper;
+use crate::stage::{Move, Stage, apply};
+use crate::store::{Flush, Sql, Tx, args};
+
+/// When a job wants attention next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Due {
+    /// At once.
+    Now,
+    /// Then.
+    At(SystemTime),
+    /// Not until somebody [claims](Ledger::claim) it by its id.
+    Parked,
+}
+
+impl Due {
+    pub(super) fn at(self, now: i64) -> Option<i64> {
+        match self {
+            Self::Now => Some(now),
+            Self::At(at) => Some(micros(at)),
+            Self::Parked => None,
+        }
+    }
+}
+
+impl Ledger {
+    /// Takes up one job, due or not, unless a living process works on it.
+    ///
+    /// A job whose process stopped while *sending* is *unknown* from here on.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::LedgerErrorKind::NotFound); else the store's.
+    pub async fn claim(&self, job: LedgerId) -> Result<Taking, LedgerError> {
+        let by = self.writer();
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move { take_one(tx, &by, job).await })
+        })
+        .await
+    }
+
+    /// Takes up at most `limit` jobs of these accounts that are due, the longest due first.
+    ///
+    /// Jobs of processes that stopped are due when their lease ends; those found *sending* are *unknown* from then on.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn claim_due(
+        &self,
+        accounts: &[Account],
+        limit: usize,
+    ) -> Result<Vec<Claimed>, LedgerError> {
+        let by = self.writer();
+        let accounts: Vec<String> = accounts.iter().map(Account::to_string).collect();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move { take_due(tx, &by, accounts, limit).await })
+        })
+        .await
+    }
+
+    /// Gives the claim a whole lease from now on.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn renew<S: AtStage>(&self, claim: &mut Claim<S>) -> Result<(), LedgerError> {
+        let until = self.lease_end(self.now()).1;
+        if self.renew_all(&[claim.key()]).await?.is_empty() {
+            claim.lease_until = until;
+            Ok(())
+        } else {
+            Err(LedgerError::claim_lost(claim.job))
+        }
+    }
+
+    /// Renews many claims at once, and gives the jobs whose claims are lost.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn renew_all(&self, claims: &[ClaimKey]) -> Result<Vec<LedgerId>, LedgerError> {
+        let by = self.writer();
+        let claims = claims.to_vec();
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move {
+                let mut lost = Vec::new();
+                for claim in in_order(claims) {
+                    let renewed = tx
+                        .run(
+                            "UPDATE wake SET due = $3 WHERE id = $1 AND fence = $2 AND owner IS NOT NULL",
+                            args![claim.job.to_string(), claim.fence, by.lease_end],
+                        )
+                        .await?;
+                    if renewed == 0 {
+                        lost.push(claim.job);
+                    }
+                }
+                Ok(lost)
+            })
+        })
+        .await
+    }
+
+    /// Renews the claim in the background until the keeper is dropped.
+    pub fn keep<S: AtStage>(&self, claim: &Claim<S>) -> Keeper {
+        Keeper::new(self.clone(), claim.key())
+    }
+
+    /// Gives the job back as it is; others may take it up from `due` on.
+    ///
+    /// Not possible while sending: say first how the call ended.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn release<S: Abandonable>(
+        &self,
+        claim: Claim<S>,
+        due: Due,
+    ) -> Result<(), LedgerError> {
+        let (by, key) = (self.writer(), claim.key());
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                let held = row::lock(tx, key.job).await?;
+                if held.fence != key.fence {
+                    return Err(LedgerError::claim_lost(key.job));
+                }
+                let due = due.at(by.now);
+                if due.is_none() {
+                    let note = Note::none();
+                    row::event(tx, &by, key.job, Some(key.fence), what::PARKED, &note).await?;
+                }
+                row::put(tx, &by, key, held.stage, Then::End(due), &held).await
+            })
+        })
+        .await
+    }
+
+    /// When the next job of these accounts is due; in the past if one is waiting now.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn next_due(&self, accounts: &[Account]) -> Result<Option<SystemTime>, LedgerError> {
+        const SQL: Sql = Sql::each(
+            "SELECT min(due) FROM wake WHERE account IN (SELECT value FROM json_each($1)) AND due IS NOT NULL",
+            "SELECT min(due) FROM wake WHERE account = ANY ($1) AND due IS NOT NULL",
+        );
+        let accounts: Vec<String> = accounts.iter().map(Account::to_string).collect();
+        let rows = self.store.read(SQL, args![accounts]).await?;
+        let due = rows.first().map(|row| row.opt_int(0)).transpose()?;
+        Ok(due.flatten().map(from_micros))
+    }
+}
+
+/// Rows are locked in one order by everybody, so that two batches never wait for each other.
+pub(super) fn in_order(mut claims: Vec<ClaimKey>) -> Vec<ClaimKey> {
+    claims.sort_unstable_by_key(|claim| claim.job);
+    claims
+}
+
+async fn take_one(tx: &mut Tx, by: &Writer, id: LedgerId) -> Result<Taking, LedgerError> {
+    let held = row::lock(tx, id).await?;
+    let job = row::read(tx, id).await?;
+    if held.stage.is_settled() {
+        return Ok(Taking::Settled(job));
+    }
+    if held.is_leased(by.now) {
+        let until = from_micros(held.due.unwrap_or(by.now));
+        return Ok(Taking::Busy { until, job });
+    }
+    tx.run(
+        "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, nudge = 0 WHERE id = $1",
+        args![id.to_string(), by.worker.as_str(), by.lease_end],
+    )
+    .await?;
+    let job = after_taking(tx, by, job, held.fence + 1).await?;
+    row::claimed(job, held.fence + 1, by.lease_end)
+        .map(Taking::Claimed)
+        .ok_or_else(|| LedgerError::not_found(id))
+}
+
+async fn take_due(
+    tx: &mut Tx,
+    by: &Writer,
+    accounts: Vec<String>,
+    limit: i64,
+) -> Result<Vec<Claimed>, LedgerError> {
+    const PICK: Sql = Sql::each(
+        select_jobs!(
+            "WHERE w.account IN (SELECT value FROM json_each($1)) AND w.due <= $2 ORDER BY w.due LIMIT $3"
+        ),
+        select_jobs!(
+            "WHERE w.account = ANY ($1) AND w.due <= $2 ORDER BY w.due LIMIT $3 FOR UPDATE OF w SKIP LOCKED"
+        ),
+    );
+    const TAKE: Sql = Sql::each(
+        "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, nudge = 0 \
+         WHERE id IN (SELECT value FROM json_each($1))",
+        "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, nudge = 0 WHERE id = ANY ($1)",
+    );
+    let rows = tx.rows(PICK, args![accounts, by.now, limit]).await?;
+    let mut picked = Vec::with_capacity(rows.len());
+    for row in &rows {
+        picked.push((row::job(row)?, row::fence(row)? + 1));
+    }
+    if picked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<String> = picked.iter().map(|(job, _)| job.id.to_string()).collect();
+    tx.run(TAKE, args![ids, by.worker.as_str(), by.lease_end])
+        .await?;
+    let mut taken = Vec::with_capacity(picked.len());
+    for (job, fence) in picked {
+        let job = after_taking(tx, by, job, fence).await?;
+        taken.extend(row::claimed(job, fence, by.lease_end));
+    }
+    Ok(taken)
+}
+
+/// What the taking of a job itself changes: a call that was under way is now in doubt.
+async fn after_taking(
+    tx: &mut Tx,
+    by: &Writer,
+    mut job: Job,
+    fence: i64,
+) -> Result<Job, LedgerError> {
+    let was_claimed = std::mem::replace(&mut job.claimed, true);
+    job.due = Some(from_micros(by.lease_end));
+    if job.stage != Stage::Sending {
+        if was_claimed {
+            row::event(tx, by, job.id, Some(fence), what::RESCUED, &Note::none()).await?;
+        }
+        return Ok(job);
+    }
+    job.stage =
+        apply(job.stage, Move::Doubt).map_err(|illegal| LedgerError::illegal(job.id, illegal))?;
+    tx.run(
+        "UPDATE wake SET stage = $3, updated_at = $4 WHERE id = $1 AND fence = $2",
+        args![job.id.to_string(), fence, job.stage.as_str(), by.now],
+    )
+    .await?;
+    let note = Note::new("the process that was sending it stopped; it may have been charged");
+    row::error(tx, job.id, &note).await?;
+    row::event(tx, by, job.id, Some(fence), what::UNKNOWN, &note).await?;
+    job.error = note.text.map(Into::into);
+    job.updated_at = from_micros(by.now);
+    Ok(job)
+}

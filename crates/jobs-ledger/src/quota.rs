@@ -1,0 +1,167 @@
+//! Which of an account's places are taken: the pure part of a rate that processes share.
+
+use serde::{Deserialize, Serialize};
+
+/// The places of every window of one account and action, as they are kept in the ledger.
+///
+/// A request takes one place of each window for two window lengths; once answered, it gives it back one length later.
+/// The vendor has counted it somewhere in between, so that no window of the vendor's ever holds more than the limit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Places {
+    serial: u64,
+    windows: Vec<Taken>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Taken {
+    per: i64,
+    /// Serial number and the time at which the place is free again.
+    places: Vec<(u64, i64)>,
+}
+
+/// A window in the ledger's microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    pub(crate) limit: usize,
+    pub(crate) per: i64,
+}
+
+impl Places {
+    /// Takes a place of each window, or says when one may be free.
+    pub(crate) fn take(&mut self, limits: &[Limit], now: i64) -> Result<u64, i64> {
+        let mut free_at = now;
+        for limit in limits {
+            let places = &mut self.window(limit.per).places;
+            for (_, free) in places.iter_mut() {
+                // A time further away was written by a clock that is ahead.
+                *free = (*free).min(now.saturating_add(limit.per.saturating_mul(2)));
+            }
+            places.retain(|(_, free)| *free > now);
+            places.sort_unstable_by_key(|(_, free)| *free);
+            if let Some(over) = places.len().checked_sub(limit.limit)
+                && let Some((_, free)) = places.get(over)
+            {
+                free_at = free_at.max(*free);
+            }
+        }
+        if free_at > now {
+            return Err(free_at);
+        }
+        self.serial += 1;
+        let serial = self.serial;
+        for limit in limits {
+            let until = now.saturating_add(limit.per.saturating_mul(2));
+            self.window(limit.per).places.push((serial, until));
+        }
+        Ok(serial)
+    }
+
+    /// Gives back what was taken under that number, one window length from now.
+    pub(crate) fn answered(&mut self, serial: u64, now: i64) {
+        for window in &mut self.windows {
+            for (taken, free) in &mut window.places {
+                if *taken == serial {
+                    *free = (*free).min(now.saturating_add(window.per));
+                }
+            }
+        }
+    }
+
+    fn window(&mut self, per: i64) -> &mut Taken {
+        let at = self.windows.iter().position(|window| window.per == per);
+        let at = at.unwrap_or_else(|| {
+            self.windows.push(Taken {
+                per,
+                places: Vec::new(),
+            });
+            self.windows.len() - 1
+        });
+        // The position was found or made just above.
+        #[allow(clippy::indexing_slicing, reason = "see above")]
+        &mut self.windows[at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TWO: Limit = Limit { limit: 2, per: 100 };
+
+    #[test]
+    fn the_limit_holds_and_answers_free_places_early() {
+        let mut places = Places::default();
+        let first = places.take(&[TWO], 1000).unwrap();
+        places.take(&[TWO], 1000).unwrap();
+        assert_eq!(places.take(&[TWO], 1001), Err(1200));
+        places.answered(first, 1010);
+        assert_eq!(places.take(&[TWO], 1011), Err(1110));
+        assert!(places.take(&[TWO], 1110).is_ok());
+        assert_eq!(places.take(&[TWO], 1111), Err(1200));
+    }
+
+    #[test]
+    fn every_window_must_have_a_place() {
+        let long = Limit {
+            limit: 3,
+            per: 1000,
+        };
+        let mut places = Places::default();
+        for at in [0, 0, 200] {
+            places.take(&[TWO, long], at).unwrap();
+        }
+        assert_eq!(places.take(&[TWO, long], 400), Err(2000));
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_does_not_block_the_others_for_long() {
+        let mut places = Places::default();
+        places.take(&[TWO], 1_000_000).unwrap();
+        places.take(&[TWO], 1_000_000).unwrap();
+        assert_eq!(places.take(&[TWO], 1000), Err(1200));
+    }
+
+    #[test]
+    fn a_lowered_limit_holds_at_once() {
+        let mut places = Places::default();
+        let five = Limit { limit: 5, per: 100 };
+        for at in 0..5 {
+            places.take(&[five], at).unwrap();
+        }
+        assert_eq!(places.take(&[TWO], 10), Err(203));
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_no_panic() {
+        let none = Limit { limit: 0, per: 100 };
+        assert!(Places::default().take(&[none], 5).is_ok());
+    }
+
+    /// Two processes take as fast as they may, the vendor counts at any time before the answer.
+    #[test]
+    fn no_sliding_window_of_the_vendor_holds_more_than_the_limit() {
+        for seed in 0..200 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut places = Places::default();
+            let (mut seen, mut pending) = (Vec::new(), Vec::new());
+            for now in 0..3000 {
+                pending.retain(|(serial, answer)| {
+                    if *answer <= now {
+                        places.answered(*serial, now);
+                    }
+                    *answer > now
+                });
+                if let Ok(serial) = places.take(&[TWO], now) {
+                    let answer = now + random.i64(0..100);
+                    seen.push(random.i64(now..=answer));
+                    pending.push((serial, answer));
+                }
+            }
+            seen.sort_unstable();
+            assert!(seen.len() > 20);
+            for three in seen.windows(3) {
+                assert!(three[2] - three[0] >= 100, "seed {seed}: {three:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! What a store must be able to do: run work in a transaction, read rows, tell when something became due.
+
+mod error;
+mod postgres;
+mod sqlite;
+
+use std::fmt::Debug;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use jobs_core::Clock;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{Arguments, Postgres, Row as _, SqliteConnection, Transaction};
+
+use crate::error::{LedgerError, LedgerErrorKind};
+use crate::ledger::Settings;
+
+/// The newest layout of tables that this version knows.
+pub(crate) const SCHEMA: i64 = 1;
+
+/// A place where jobs are kept.
+#[async_trait]
+pub(crate) trait Store: Debug + Send + Sync {
+    /// Runs `work` in one transaction, to its end even if the caller goes away.
+    async fn write(&self, flush: Flush, work: Work) -> Result<(), LedgerError>;
+
+    /// Rows as they are committed.
+    async fn read(&self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>, LedgerError>;
+
+    /// Returns once another part of the program, or another process, made a job due.
+    async fn nudged(&self);
+
+    /// Its name, for people.
+    fn name(&self) -> &'static str;
+
+    /// Looks for damage.
+    async fn check(&self) -> Result<(), LedgerError>;
+
+    /// How far its own clock is ahead of `now`, in microseconds, where it has one.
+    async fn ahead(&self, now: i64) -> Result<Option<i64>, LedgerError>;
+
+    /// Ends the connections.
+    async fn close(&self);
+}
+
+/// Opens the store that the URL names.
+pub(crate) async fn open(
+    url: &str,
+    clock: &Arc<dyn Clock>,
+    settings: &Settings,
+) -> Result<Arc<dyn Store>, LedgerError> {
+    match url.split_once(':') {
+        Some(("postgres" | "postgresql", _)) => {
+            Ok(Arc::new(postgres::Store::open(url, clock, settings).await?))
+        }
+        Some(("sqlite", path)) => Ok(Arc::new(sqlite::Store::open(path, settings).await?)),
+        Some((scheme, rest)) if scheme.len() > 1 && rest.starts_with("//") => {
+            Err(LedgerError::new(
+                LedgerErrorKind::Input,
+                "the address must be a path, sqlite:PATH or postgres://…",
+            ))
+        }
+        _ => Ok(Arc::new(sqlite::Store::open(url, settings).await?)),
+    }
+}
+
+/// Whether a write must be on the disk before it counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Flush {
+    /// It survives the process, and reaches the disk with the next write that must.
+    Later,
+    /// It survives a power cut.
+    Now,
+}
+
+/// One statement, in the words of each store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sql {
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+impl Sql {
+    pub(crate) const fn each(sqlite: &'static str, postgres: &'static str) -> Self {
+        Self { sqlite, postgres }
+    }
+}
+
+impl From<&'static str> for Sql {
+    fn from(both: &'static str) -> Self {
+        Self::each(both, both)
+    }
+}
+
+/// An argument of a statement. Lists are arrays in PostgreSQL and JSON text in SQLite.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Int(Option<i64>),
+    Text(Option<String>),
+    Bytes(Option<Vec<u8>>),
+    Ints(Vec<i64>),
+    Texts(Vec<String>),
+}
+
+macro_rules! values {
+    ($($from:ty => $value:expr;)*) => {$(
+        impl From<$from> for Value {
+            fn from(it: $from) -> Self {
+                $value(it)
+            }
+        }
+    )*};
+}
+
+values! {
+    i64 => |it| Value::Int(Some(it));
+    Option<i64> => Value::Int;
+    bool => |it| Value::Int(Some(i64::from(it)));
+    &str => |it: &str| Value::Text(Some(it.to_owned()));
+    String => |it| Value::Text(Some(it));
+    Option<String> => Value::Text;
+    Option<&str> => |it: Option<&str>| Value::Text(it.map(str::to_owned));
+    Vec<u8> => |it| Value::Bytes(Some(it));
+    Option<Vec<u8>> => Value::Bytes;
+    Vec<i64> => Value::Ints;
+    Vec<String> => Value::Texts;
+}
+
+/// The arguments of a statement, each by `Value::from`.
+macro_rules! args {
+    ($($arg:expr),* $(,)?) => { vec![$($crate::store::Value::from($arg)),*] };
+}
+pub(crate) use args;
+
+/// One row of an answer; columns are asked for by their place.
+#[derive(Debug)]
+pub(crate) enum Row {
+    Sqlite(SqliteRow),
+    Postgres(PgRow),
+}
+
+macro_rules! columns {
+    ($($name:ident: $type:ty;)*) => {
+        impl Row {$(
+            pub(crate) fn $name(&self, column: usize) -> Result<$type, LedgerError> {
+                match self {
+                    Self::Sqlite(row) => row.try_get(column),
+                    Self::Postgres(row) => row.try_get(column),
+                }
+                .map_err(error::of)
+            }
+        )*}
+    };
+}
+
+columns! {
+    int: i64;
+    opt_int: Option<i64>;
+    text: String;
+    opt_text: Option<String>;
+    bytes: Vec<u8>;
+    opt_bytes: Option<Vec<u8>>;
+}
+
+/// A transaction in progress.
+pub(crate) struct Tx {
+    conn: Conn,
+    nudge: bool,
+}
+
+enum Conn {
+    Sqlite(SqliteConnection),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+impl Tx {
+    /// Runs a statement and gives its rows.
+    pub(crate) async fn rows(
+        &mut self,
+        sql: impl Into<Sql>,
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>, LedgerError> {
+        let sql = sql.into();
+        match &mut self.conn {
+            Conn::Sqlite(conn) => sqlx::query_with(sql.sqlite, sqlite_args(args)?)
+                .fetch_all(conn)
+                .await
+                .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
+            Conn::Postgres(conn) => sqlx::query_with(sql.postgres, postgres_args(args)?)
+                .fetch_all(&mut **conn)
+                .await
+                .map(|rows| rows.into_iter().map(Row::Postgres).collect()),
+        }
+        .map_err(error::of)
+    }
+
+    /// Runs a statement and gives its first row.
+    pub(crate) async fn row(
+        &mut self,
+        sql: impl Into<Sql>,
+        args: Vec<Value>,
+    ) -> Result<Option<Row>, LedgerError> {
+        Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+
+    /// Runs a statement and gives the number of rows it changed.
+    pub(crate) async fn run(
+        &mut self,
+        sql: impl Into<Sql>,
+        args: Vec<Value>,
+    ) -> Result<u64, LedgerError> {
+        let sql = sql.into();
+        match &mut self.conn {
+            Conn::Sqlite(conn) => sqlx::query_with(sql.sqlite, sqlite_args(args)?)
+                .execute(conn)
+                .await
+                .map(|done| done.rows_affected()),
+            Conn::Postgres(conn) => sqlx::query_with(sql.postgres, postgres_args(args)?)
+                .execute(&mut **conn)
+                .await
+                .map(|done| done.rows_affected()),
+        }
+        .map_err(error::of)
+    }
+
+    /// Whether it is in SQLite.
+    pub(crate) fn is_sqlite(&self) -> bool {
+        matches!(self.conn, Conn::Sqlite(_))
+    }
+
+    /// Tells other workers on commit that something is due.
+    pub(crate) fn nudge(&mut self) {
+        self.nudge = true;
+    }
+}
+
+fn sqlite_args(args: Vec<Value>) -> Result<SqliteArguments, LedgerError> {
+    let mut bound = SqliteArguments::default();
+    for arg in args {
+        match arg {
+            Value::Int(it) => bound.add(it),
+            Value::Text(it) => bound.add(it),
+            Value::Bytes(it) => bound.add(it),
+            Value::Ints(it) => bound.add(serde_json::Value::from(it).to_string()),
+            Value::Texts(it) => bound.add(serde_json::Value::from(it).to_string()),
+        }
+        .map_err(|problem| error::of(sqlx::Error::Encode(problem)))?;
+    }
+    Ok(bound)
+}
+
+fn postgres_args(args: Vec<Value>) -> Result<PgArguments, LedgerError> {
+    let mut bound = PgArguments::default();
+    for arg in args {
+        match arg {
+            Value::Int(it) => bound.add(it),
+            Value::Text(it) => bound.add(it),
+            Value::Bytes(it) => bound.add(it),
+            Value::Ints(it) => bound.add(it),
+            Value::Texts(it) => bound.add(it),
+        }
+        .map_err(|problem| error::of(sqlx::Error::Encode(problem)))?;
+    }
+    Ok(bound)
+}
+
+/// What a piece of work gives in the end.
+pub(crate) type WorkFuture<'t, T> =
+    Pin<Box<dyn Future<Output = Result<T, LedgerError>> + Send + 't>>;
+
+type Boxed = Box<dyn for<'t> FnOnce(&'t mut Tx) -> WorkFuture<'t, ()> + Send>;
+
+/// Work to be done in a transaction.
+pub(crate) struct Work(Boxed);
+
+/// Where the value of a [`Work`] is found once it is committed.
+pub(crate) struct Slot<T>(Arc<Mutex<Option<T>>>);
+
+impl Work {
+    pub(crate) fn new<T: Send + 'static>(
+        work: impl for<'t> FnOnce(&'t mut Tx) -> WorkFuture<'t, T> + Send + 'static,
+    ) -> (Slot<T>, Self) {
+        let slot = Arc::new(Mutex::new(None));
+        let filled = Arc::clone(&slot);
+        let boxed: Boxed = Box::new(move |tx| {
+            let running = work(tx);
+            Box::pin(async move {
+                let value = running.await?;
+                *filled.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+                Ok(())
+            })
+        });
+        (Slot(slot), Self(boxed))
+    }
+
+    async fn run(self, tx: &mut Tx) -> Result<(), LedgerError> {
+        (self.0)(tx).await
+    }
+}
+
+impl<T> Slot<T> {
+    pub(crate) fn take(self) -> Result<T, LedgerError> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+            .ok_or_else(stopped)
+    }
+}
+
+/// The writing side has ended, because the ledger was closed or its runtime is shutting down.
+fn stopped() -> LedgerError {
+    LedgerError::new(LedgerErrorKind::Unavailable, "it is closed")
+}
+
+/// The newer layout is left alone: an older program does not know what must hold in it.
+fn newer(version: i64) -> LedgerError {
+    LedgerError::new(
+        LedgerErrorKind::Newer,
+        format!(
+            "its layout is number {version}, this version knows {SCHEMA}: use the newer version, or another ledger"
+        ),
+    )
+}

@@ -1,0 +1,296 @@
+//! The ledger in one file: a single writer that commits in groups, and a few readers beside it.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
+use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection, SqlitePool, raw_sql};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::{Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, error, newer, sqlite_args, stopped};
+use crate::error::{LedgerError, LedgerErrorKind};
+use crate::ledger::Settings;
+
+/// "DJL1": tells a ledger from any other SQLite file.
+const APPLICATION_ID: i64 = 0x444a_4c31;
+
+/// How many writes share one flush at most.
+const GROUP: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Store {
+    readers: SqlitePool,
+    inbox: mpsc::Sender<Message>,
+    nudged: Arc<Notify>,
+}
+
+enum Message {
+    Write(Write),
+    Close(oneshot::Sender<()>),
+}
+
+struct Write {
+    flush: Flush,
+    work: Work,
+    reply: oneshot::Sender<Result<(), LedgerError>>,
+}
+
+impl Store {
+    pub(super) async fn open(path: &str, settings: &Settings) -> Result<Self, LedgerError> {
+        let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+        create(&path)?;
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(false)
+            .busy_timeout(settings.patience);
+        let mut writer = SqliteConnection::connect_with(&options)
+            .await
+            .map_err(error::of)?;
+        migrate(&mut writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(3)
+            .acquire_timeout(settings.patience)
+            .connect_lazy_with(options.read_only(true));
+        let (inbox, messages) = mpsc::channel(GROUP * 4);
+        let nudged = Arc::new(Notify::new());
+        tokio::spawn(write_all(writer, messages, Arc::clone(&nudged)));
+        Ok(Self {
+            readers,
+            inbox,
+            nudged,
+        })
+    }
+}
+
+#[async_trait]
+impl super::Store for Store {
+    async fn write(&self, flush: Flush, work: Work) -> Result<(), LedgerError> {
+        let (reply, answer) = oneshot::channel();
+        let write = Write { flush, work, reply };
+        self.inbox
+            .send(Message::Write(write))
+            .await
+            .map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    async fn read(&self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>, LedgerError> {
+        let rows = sqlx::query_with(sql.sqlite, sqlite_args(args)?)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(error::of)?;
+        Ok(rows.into_iter().map(Row::Sqlite).collect())
+    }
+
+    async fn nudged(&self) {
+        self.nudged.notified().await;
+    }
+
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
+
+    async fn check(&self) -> Result<(), LedgerError> {
+        let found: String = sqlx::query("PRAGMA quick_check(1)")
+            .fetch_one(&self.readers)
+            .await
+            .and_then(|row| row.try_get(0))
+            .map_err(error::of)?;
+        if found == "ok" {
+            Ok(())
+        } else {
+            Err(LedgerError::new(
+                LedgerErrorKind::Corrupt,
+                format!("the file is damaged: keep it aside and restore a copy ({found})"),
+            ))
+        }
+    }
+
+    async fn ahead(&self, _now: i64) -> Result<Option<i64>, LedgerError> {
+        Ok(None)
+    }
+
+    async fn close(&self) {
+        let (reply, closed) = oneshot::channel();
+        if self.inbox.send(Message::Close(reply)).await.is_ok() {
+            let _ = closed.await;
+        }
+        self.readers.close().await;
+    }
+}
+
+/// Makes the directory and the file for their owner alone, before SQLite would make it for everybody.
+fn create(path: &Path) -> Result<(), LedgerError> {
+    let place = path.display().to_string();
+    let trouble = |problem| error::of_file(problem, &place);
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(parent).map_err(trouble)?;
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path).map_err(trouble)?;
+    // The superuser may write it all the same, but somebody wanted it to stay as it is.
+    if file.metadata().map_err(trouble)?.permissions().readonly() {
+        return Err(trouble(std::io::ErrorKind::PermissionDenied.into()));
+    }
+    Ok(())
+}
+
+/// Brings the tables to the layout of this version, leaving alone what is not ours.
+async fn migrate(conn: &mut SqliteConnection) -> Result<(), LedgerError> {
+    if is_current(conn).await? {
+        return journal(conn).await;
+    }
+    journal(conn).await?;
+    let mut tx = conn
+        .begin_with("BEGIN IMMEDIATE")
+        .await
+        .map_err(error::of)?;
+    // Another process may have been quicker.
+    if !is_current(&mut tx).await? {
+        for sql in [include_str!("schema/sqlite-1.sql")] {
+            raw_sql(sql).execute(&mut *tx).await.map_err(error::of)?;
+        }
+        let mark =
+            format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA}");
+        raw_sql(AssertSqlSafe(mark))
+            .execute(&mut *tx)
+            .await
+            .map_err(error::of)?;
+    }
+    tx.commit().await.map_err(error::of)
+}
+
+async fn journal(conn: &mut SqliteConnection) -> Result<(), LedgerError> {
+    raw_sql("PRAGMA journal_mode = WAL")
+        .execute(conn)
+        .await
+        .map_err(error::of)?;
+    Ok(())
+}
+
+/// Whether the layout is the one that this version writes; false for an empty file.
+async fn is_current(conn: &mut SqliteConnection) -> Result<bool, LedgerError> {
+    let application = pragma(conn, "PRAGMA application_id").await?;
+    let version = pragma(conn, "PRAGMA user_version").await?;
+    let objects = pragma(conn, "SELECT count(*) FROM sqlite_master").await?;
+    match (application, version) {
+        (APPLICATION_ID, SCHEMA) => Ok(true),
+        (APPLICATION_ID, version) => Err(newer(version)),
+        (0, 0) if objects == 0 => Ok(false),
+        _ => Err(LedgerError::new(
+            LedgerErrorKind::NotALedger,
+            "the file is the SQLite database of another program: name another file",
+        )),
+    }
+}
+
+async fn pragma(conn: &mut SqliteConnection, sql: &'static str) -> Result<i64, LedgerError> {
+    sqlx::query(sql)
+        .fetch_one(conn)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(error::of)
+}
+
+/// The only writer of this process: takes what has gathered while it committed, and commits that at once.
+async fn write_all(
+    conn: SqliteConnection,
+    mut messages: mpsc::Receiver<Message>,
+    nudged: Arc<Notify>,
+) {
+    let mut tx = Tx {
+        conn: Conn::Sqlite(conn),
+        nudge: false,
+    };
+    let mut closed = None;
+    while closed.is_none() {
+        let Some(first) = messages.recv().await else {
+            break;
+        };
+        let mut group = Vec::new();
+        let mut next = Some(first);
+        while let Some(message) = next {
+            match message {
+                Message::Write(write) => group.push(write),
+                Message::Close(reply) => closed = Some(reply),
+            }
+            next = (group.len() < GROUP && closed.is_none())
+                .then(|| messages.try_recv().ok())
+                .flatten();
+        }
+        if !group.is_empty() {
+            commit(&mut tx, group).await;
+            if std::mem::take(&mut tx.nudge) {
+                nudged.notify_waiters();
+                nudged.notify_one();
+            }
+        }
+    }
+    if let Conn::Sqlite(conn) = tx.conn
+        && let Err(problem) = conn.close().await
+    {
+        tracing::debug!(%problem, "the ledger's file was not closed cleanly");
+    }
+    if let Some(reply) = closed {
+        let _ = reply.send(());
+    }
+}
+
+/// Commits a group in one transaction and tells each of its outcome.
+async fn commit(tx: &mut Tx, group: Vec<Write>) {
+    let flush = group.iter().map(|write| write.flush).max();
+    let (works, replies): (Vec<_>, Vec<_>) = group
+        .into_iter()
+        .map(|write| (write.work, write.reply))
+        .unzip();
+    let outcomes = match run(tx, flush.unwrap_or(Flush::Now), works).await {
+        Ok(outcomes) => outcomes,
+        Err(problem) => {
+            // Fails where SQLite has rolled back by itself, as on a full disk.
+            let _ = tx.run("ROLLBACK", Vec::new()).await;
+            tx.nudge = false;
+            replies.iter().map(|_| Err(problem.clone())).collect()
+        }
+    };
+    for (reply, outcome) in replies.into_iter().zip(outcomes) {
+        // Nobody listens when the caller was dropped; the write counts all the same.
+        let _ = reply.send(outcome);
+    }
+}
+
+async fn run(
+    tx: &mut Tx,
+    flush: Flush,
+    works: Vec<Work>,
+) -> Result<Vec<Result<(), LedgerError>>, LedgerError> {
+    let synchronous = match flush {
+        Flush::Now => "PRAGMA synchronous = FULL",
+        Flush::Later => "PRAGMA synchronous = NORMAL",
+    };
+    tx.run(synchronous, Vec::new()).await?;
+    tx.run("BEGIN IMMEDIATE", Vec::new()).await?;
+    let mut outcomes = Vec::with_capacity(works.len());
+    for work in works {
+        tx.run("SAVEPOINT work", Vec::new()).await?;
+        let outcome = work.run(tx).await;
+        if outcome.is_err() {
+            tx.run("ROLLBACK TO work", Vec::new()).await?;
+        }
+        tx.run("RELEASE work", Vec::new()).await?;
+        outcomes.push(outcome);
+    }
+    tx.run("COMMIT", Vec::new()).await?;
+    Ok(outcomes)
+}

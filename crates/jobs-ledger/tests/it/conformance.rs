@@ -1,0 +1,1604 @@
+//! What every store must do, run against each.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use jobs_core::{Account, Clock, JobId, Ticket, Window};
+use jobs_ledger::{
+    Claim, Claimed, Due, Event, Filter, Hinted, Intended, Intent, Job, Ledger, LedgerErrorKind,
+    Look, Note, Settle, Stage, Taking, Turn, at, what,
+};
+use serde_json::{Value, json};
+
+use crate::world::World;
+
+const LEASE: Duration = Duration::from_secs(10);
+
+macro_rules! conformance {
+    ($($name:ident)*) => {
+        mod on_sqlite {
+            $(#[tokio::test]
+            async fn $name() {
+                let world = super::World::sqlite();
+                super::$name(&world).await;
+                world.end().await;
+            })*
+        }
+
+        mod on_postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                let Some(world) = super::World::postgres() else { return };
+                let world = std::sync::Arc::new(world);
+                let running = std::sync::Arc::clone(&world);
+                // On a task, so that the schema is dropped even when the test fails.
+                let tasks = tokio::task::LocalSet::new();
+                let task = tasks.spawn_local(async move { super::$name(&running).await });
+                let outcome = tasks.run_until(task).await;
+                drop(tasks);
+                std::sync::Arc::try_unwrap(world).unwrap().end().await;
+                if let Err(failed) = outcome {
+                    std::panic::resume_unwind(failed.into_panic());
+                }
+            })*
+        }
+    };
+}
+
+conformance! {
+    the_same_wish_is_new_once_and_then_attaches
+    a_wish_that_came_to_nothing_is_new_again
+    again_buys_another_and_is_recorded
+    the_way_of_a_job_is_written_down_step_by_step
+    a_stale_claim_writes_nothing
+    a_claim_holds_as_long_as_its_lease_and_no_longer
+    found_sending_is_unknown_in_the_same_moment
+    one_job_of_the_vendor_is_not_adopted_twice
+    a_late_answer_ends_the_doubt
+    a_late_answer_to_a_job_given_up_stays_in_the_history
+    a_repeated_write_counts_once
+    an_illegal_move_is_an_error_and_writes_nothing
+    not_sent_is_wanted_again
+    due_jobs_are_claimed_oldest_first_and_by_one_worker_only
+    a_batch_is_settled_each_on_its_own_terms
+    stale_claims_of_a_batch_are_told
+    only_new_words_enter_the_history
+    parked_jobs_wait_for_their_name
+    a_push_wakes_a_known_job
+    an_early_push_is_kept_for_a_minute
+    workers_share_a_rate
+    paid_looks_stop_at_their_budget
+    a_done_job_can_be_reopened
+    a_lapsed_link_leads_back_to_looking
+    lists_come_in_pages_and_by_filter
+    a_job_is_found_by_either_id
+    the_outbox_gives_until_acknowledged
+    old_settled_jobs_are_forgotten_and_no_others
+    values_are_kept_for_each_account
+    a_ticket_from_elsewhere_is_taken_in_once
+    names_and_paths_that_cannot_be_kept_are_refused
+    odd_texts_are_kept_as_one_line
+    many_wishes_at_once_make_one_job
+    many_workers_share_the_due_jobs
+    a_keeper_renews_until_the_claim_is_lost
+    waiting_workers_are_nudged
+    a_dropped_write_is_written_all_the_same
+    the_check_counts
+    a_worker_whose_clock_is_ahead_cannot_undo_the_answer
+}
+
+fn account() -> Account {
+    Account::of("textin", "app-1")
+}
+
+fn intent(content: u8) -> Intent {
+    Intent::new("textin", "parse", account(), [content; 32])
+        .with_options(json!({"pages": "1-5"}))
+        .with_input("report.pdf")
+        .with_input_path("/in/report.pdf")
+        .with_output("/out/report.md")
+}
+
+fn remote(id: &str) -> JobId {
+    JobId::new(id).unwrap()
+}
+
+async fn wanted(ledger: &Ledger, content: u8) -> (Claim<at::Wanted>, Job) {
+    match ledger.intend(intent(content)).await.unwrap() {
+        Intended::New(claim, job) => (claim, job),
+        Intended::Attached(job) => panic!("attached to {job:?}"),
+    }
+}
+
+async fn sending(ledger: &Ledger, content: u8) -> Claim<at::Sending> {
+    let (claim, _) = wanted(ledger, content).await;
+    ledger.sending(claim).await.unwrap()
+}
+
+async fn held(ledger: &Ledger, content: u8) -> Claim<at::Held> {
+    let claim = sending(ledger, content).await;
+    let id = remote(&format!("remote-{content}"));
+    let now = ledger.clock().wall();
+    ledger.held(&claim, &id, now, Note::none()).await.unwrap()
+}
+
+async fn ready(ledger: &Ledger, content: u8) -> Claim<at::Ready> {
+    let claim = held(ledger, content).await;
+    let result = json!({"url": "https://results.example/1"});
+    ledger.ready(&claim, &result, Note::none()).await.unwrap()
+}
+
+async fn done(ledger: &Ledger, content: u8) -> Job {
+    let claim = ready(ledger, content).await;
+    ledger.done(&claim, None, None, Note::none()).await.unwrap();
+    ledger.get(claim.job()).await.unwrap().unwrap()
+}
+
+async fn taken(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Claimed {
+    match ledger.claim(job).await.unwrap() {
+        Taking::Claimed(claimed) => claimed,
+        other => panic!("not claimed: {other:?}"),
+    }
+}
+
+async fn taken_unknown(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Claim<at::Unknown> {
+    match taken(ledger, job).await {
+        Claimed::Unknown(claim, _) => claim,
+        other => panic!("not unknown: {other:?}"),
+    }
+}
+
+async fn taken_held(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Claim<at::Held> {
+    match taken(ledger, job).await {
+        Claimed::Held(claim, _) => claim,
+        other => panic!("not held: {other:?}"),
+    }
+}
+
+async fn get(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Job {
+    ledger.get(job).await.unwrap().unwrap()
+}
+
+async fn words(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Vec<String> {
+    let events = ledger.events(job).await.unwrap();
+    events.into_iter().map(|event| event.what).collect()
+}
+
+async fn the_same_wish_is_new_once_and_then_attaches(world: &World) {
+    let (ours, theirs) = (world.open().await, world.open().await);
+    let (claim, job) = wanted(&ours, 1).await;
+    assert_eq!(job.stage, Stage::Wanted);
+    for ledger in [&ours, &theirs] {
+        match ledger
+            .intend(intent(1).with_input("other name.pdf"))
+            .await
+            .unwrap()
+        {
+            Intended::Attached(found) => {
+                assert_eq!((found.id, found.input.as_str()), (job.id, "report.pdf"))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let sending = ours.sending(claim).await.unwrap();
+    let unknown = ours.unknown(&sending, Note::new("reset")).await.unwrap();
+    assert!(
+        matches!(theirs.intend(intent(1)).await.unwrap(), Intended::Attached(found) if found.stage == Stage::Unknown)
+    );
+    ours.abandon(&unknown, Note::none()).await.unwrap();
+    let finished = done(&ours, 1).await;
+    assert!(
+        matches!(theirs.intend(intent(1)).await.unwrap(), Intended::Attached(found) if found.id == finished.id)
+    );
+    let (_, other) = wanted(&theirs, 2).await;
+    assert_ne!(other.id, finished.id);
+    assert_eq!(ours.list(&Filter::all()).await.unwrap().jobs.len(), 3);
+}
+
+async fn a_wish_that_came_to_nothing_is_new_again(world: &World) {
+    let ledger = world.open().await;
+    let claim = sending(&ledger, 1).await;
+    ledger
+        .refused(&claim, Note::new("page limit"))
+        .await
+        .unwrap();
+    assert_eq!(
+        get(&ledger, claim.job()).await.error.as_deref(),
+        Some("page limit")
+    );
+    let (claim, _) = wanted(&ledger, 1).await;
+    ledger
+        .refused(&claim, Note::new("no such file"))
+        .await
+        .unwrap();
+    let claim = held(&ledger, 1).await;
+    ledger.failed(&claim, Note::new("bad pdf")).await.unwrap();
+    let claim = held(&ledger, 1).await;
+    ledger.gone(&claim, Note::none()).await.unwrap();
+    let claim = held(&ledger, 1).await;
+    ledger.abandon(&claim, Note::new("by hand")).await.unwrap();
+    let (_, job) = wanted(&ledger, 1).await;
+    let stages: Vec<Stage> = ledger
+        .list(&Filter::all())
+        .await
+        .unwrap()
+        .jobs
+        .iter()
+        .map(|job| job.stage)
+        .collect();
+    for stage in [Stage::Failed, Stage::Gone, Stage::Stopped, Stage::Wanted] {
+        let count = if stage == Stage::Failed { 3 } else { 1 };
+        assert_eq!(
+            stages.iter().filter(|found| **found == stage).count(),
+            count,
+            "{stage}"
+        );
+    }
+    assert_eq!(
+        get(&ledger, job.id).await.due,
+        Some(world.clock.wall() + LEASE)
+    );
+}
+
+async fn again_buys_another_and_is_recorded(world: &World) {
+    let ledger = world.open().await;
+    let first = done(&ledger, 1).await;
+    let Intended::New(_, second) = ledger.intend(intent(1).again()).await.unwrap() else {
+        panic!("attached");
+    };
+    assert_ne!(second.id, first.id);
+    assert!(second.again && !first.again);
+    assert_eq!(words(&ledger, second.id).await, [what::INTENDED_AGAIN]);
+    assert_eq!(get(&ledger, first.id).await.stage, Stage::Done);
+    // Whoever comes now goes on with the newest.
+    assert!(
+        matches!(ledger.intend(intent(1)).await.unwrap(), Intended::Attached(found) if found.id == second.id)
+    );
+}
+
+async fn the_way_of_a_job_is_written_down_step_by_step(world: &World) {
+    let ledger = world.open().await;
+    let begun = world.clock.wall();
+    let (claim, job) = wanted(&ledger, 7).await;
+    assert_eq!(job.input_path.as_deref(), Some(Path::new("/in/report.pdf")));
+    assert_eq!(
+        (job.content, &job.options),
+        ([7; 32], &json!({"pages": "1-5"}))
+    );
+    assert_eq!((job.ticket(), job.attempts, job.claimed), (None, 0, true));
+    assert_eq!((claim.fence(), claim.lease_until()), (1, begun + LEASE));
+
+    world.pass(Duration::from_secs(1));
+    let claim = ledger.sending(claim).await.unwrap();
+    let job = get(&ledger, claim.job()).await;
+    assert_eq!((job.stage, job.attempts), (Stage::Sending, 1));
+    assert_eq!(job.sent_at, Some(begun + Duration::from_secs(1)));
+
+    world.pass(Duration::from_secs(2));
+    let accepted = begun + Duration::from_secs(3);
+    let note = Note::none()
+        .with_request_id(Some("req-1"))
+        .with_credits(Some(5));
+    let mut claim = ledger
+        .held(&claim, &remote("vendor-1"), accepted, note)
+        .await
+        .unwrap();
+    let job = get(&ledger, claim.job()).await;
+    assert_eq!(
+        (job.stage, job.remote_id.as_ref()),
+        (Stage::Held, Some(&remote("vendor-1")))
+    );
+    assert_eq!(job.accepted_at, Some(accepted));
+    assert_eq!(job.ticket().unwrap().id(), &remote("vendor-1"));
+
+    world.pass(Duration::from_secs(5));
+    ledger
+        .looked(&mut claim, Look::new("running"))
+        .await
+        .unwrap();
+    assert_eq!(claim.lease_until(), begun + Duration::from_secs(18));
+    let job = get(&ledger, claim.job()).await;
+    assert_eq!((job.looks, job.word.as_deref()), (1, Some("running")));
+    assert_eq!(job.last_look, Some(begun + Duration::from_secs(8)));
+
+    let result = json!({"url": "https://results.example/one-time"});
+    let claim = ledger.ready(&claim, &result, Note::none()).await.unwrap();
+    assert_eq!(get(&ledger, claim.job()).await.result, Some(result));
+    let claim = ledger.fetching(&claim).await.unwrap();
+    let claim = ledger.fetching(&claim).await.unwrap();
+    assert_eq!(get(&ledger, claim.job()).await.stage, Stage::Fetching);
+    let note = Note::none().with_credits(Some(2));
+    ledger
+        .done(
+            &claim,
+            Some(Path::new("/out/final.md")),
+            Some([9; 32]),
+            note,
+        )
+        .await
+        .unwrap();
+
+    let job = get(&ledger, claim.job()).await;
+    assert_eq!(
+        (job.stage, job.due, job.claimed),
+        (Stage::Done, None, false)
+    );
+    assert_eq!(
+        (job.result.clone(), job.sha256, job.credits),
+        (None, Some([9; 32]), Some(7))
+    );
+    assert!(!format!("{job:?}").contains("results.example"));
+    let ticket = job.ticket().unwrap().to_string();
+    assert_eq!(
+        serde_json::to_value(&job).unwrap(),
+        json!({
+            "id": job.id.to_string(), "vendor": "textin", "kind": "parse", "stage": "done", "remote_id": "vendor-1",
+            "ticket": ticket, "input": "report.pdf", "output": "/out/final.md",
+            "created_at": "2026-01-01T00:00:00.000Z", "updated_at": "2026-01-01T00:00:08.000Z",
+            "credits": 7, "error": null
+        })
+    );
+    let events = ledger.events(job.id).await.unwrap();
+    let told: Vec<(&str, Option<&str>)> = events
+        .iter()
+        .map(|e| (e.what.as_str(), e.text.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (what::INTENDED, None),
+            (what::SENDING, Some("attempt 1")),
+            (what::HELD, Some("vendor-1")),
+            (what::LOOKED, Some("running")),
+            (what::READY, None),
+            (what::FETCHING, None),
+            (what::FETCHING, None),
+            (what::DONE, Some("/out/final.md")),
+        ]
+    );
+    assert!(
+        events
+            .iter()
+            .all(|e| e.fence == Some(1) && e.worker == ledger.worker())
+    );
+    assert_eq!(
+        (events[2].request_id.as_deref(), events[2].credits),
+        (Some("req-1"), Some(5))
+    );
+    assert_eq!(events[2].at, accepted);
+    assert!(
+        serde_json::to_string(&events[2])
+            .unwrap()
+            .contains("2026-01-01T00:00:03.000Z")
+    );
+}
+
+async fn a_stale_claim_writes_nothing(world: &World) {
+    let (paused, other) = (world.open().await, world.open().await);
+    let none = Note::none;
+    // One job for each stage that a claim can be in, all taken over by another worker.
+    let wanted_claim = wanted(&paused, 1).await.0;
+    let sending_claim = sending(&paused, 2).await;
+    let mut held_claim = held(&paused, 3).await;
+    let ready_claim = ready(&paused, 4).await;
+    let fetching_claim = paused.fetching(&ready(&paused, 5).await).await.unwrap();
+    let unknown_claim = paused
+        .unknown(&sending(&paused, 6).await, none())
+        .await
+        .unwrap();
+    let released_claim = held(&paused, 7).await;
+    world.pass(LEASE);
+    let mut rescued = other.claim_due(&[account()], 100).await.unwrap();
+    assert_eq!(rescued.len(), 7);
+    rescued.sort_by_key(|claimed| claimed.job().content);
+    let stages: Vec<Stage> = rescued.iter().map(|claimed| claimed.job().stage).collect();
+    let before = other.list(&Filter::all()).await.unwrap();
+    let history = other.outbox(1000).await.unwrap();
+
+    let result = Value::Null;
+    let mut lost = Vec::new();
+    lost.push(paused.refused(&wanted_claim, none()).await.unwrap_err());
+    lost.push(paused.abandon(&wanted_claim, none()).await.unwrap_err());
+    lost.push(paused.sending(wanted_claim).await.unwrap_err());
+    lost.push(paused.refused(&sending_claim, none()).await.unwrap_err());
+    lost.push(
+        paused
+            .not_sent(&sending_claim, Due::Now, none())
+            .await
+            .unwrap_err(),
+    );
+    lost.push(paused.unknown(&sending_claim, none()).await.unwrap_err());
+    lost.push(
+        paused
+            .looked(&mut held_claim, Look::new("late"))
+            .await
+            .unwrap_err(),
+    );
+    lost.push(
+        paused
+            .ready(&held_claim, &result, none())
+            .await
+            .unwrap_err(),
+    );
+    lost.push(paused.failed(&held_claim, none()).await.unwrap_err());
+    lost.push(paused.gone(&held_claim, none()).await.unwrap_err());
+    lost.push(paused.note(&held_claim, none()).await.unwrap_err());
+    lost.push(paused.spend_call(&held_claim, 5).await.unwrap_err());
+    lost.push(paused.renew(&mut held_claim).await.unwrap_err());
+    lost.push(paused.fetching(&ready_claim).await.unwrap_err());
+    lost.push(paused.lapsed(&ready_claim, none()).await.unwrap_err());
+    lost.push(
+        paused
+            .done(&ready_claim, None, None, none())
+            .await
+            .unwrap_err(),
+    );
+    lost.push(
+        paused
+            .done(&fetching_claim, None, None, none())
+            .await
+            .unwrap_err(),
+    );
+    lost.push(
+        paused
+            .adopt(&unknown_claim, &remote("x"), world.clock.wall(), none())
+            .await
+            .unwrap_err(),
+    );
+    lost.push(paused.abandon(&unknown_claim, none()).await.unwrap_err());
+    lost.push(paused.release(released_claim, Due::Now).await.unwrap_err());
+    for (place, problem) in lost.iter().enumerate() {
+        assert!(problem.is_claim_lost(), "{place}: {problem}");
+        assert!(problem.job().is_some());
+    }
+    let settled = paused
+        .settle(vec![Settle::gone(held_claim, none())])
+        .await
+        .unwrap();
+    assert_eq!((settled.accepted, settled.lost.len()), (0, 1));
+
+    assert_eq!(
+        stages,
+        [
+            Stage::Wanted,
+            Stage::Unknown,
+            Stage::Held,
+            Stage::Ready,
+            Stage::Fetching,
+            Stage::Unknown,
+            Stage::Held
+        ]
+    );
+    assert_eq!(other.list(&Filter::all()).await.unwrap(), before);
+    assert_eq!(other.outbox(1000).await.unwrap(), history);
+}
+
+async fn a_claim_holds_as_long_as_its_lease_and_no_longer(world: &World) {
+    let (ours, theirs) = (world.open().await, world.open().await);
+    let mut claim = held(&ours, 1).await;
+    let begun = world.clock.wall();
+    world.pass(LEASE - Duration::from_micros(1));
+    match theirs.claim(claim.job()).await.unwrap() {
+        Taking::Busy { until, job } => assert_eq!((until, job.stage), (begun + LEASE, Stage::Held)),
+        other => panic!("{other:?}"),
+    }
+    assert!(theirs.claim_due(&[account()], 10).await.unwrap().is_empty());
+    assert_eq!(claim.left(world.clock.wall()), Duration::from_micros(1));
+    ours.renew(&mut claim).await.unwrap();
+    world.pass(LEASE - Duration::from_micros(1));
+    assert!(matches!(
+        theirs.claim(claim.job()).await.unwrap(),
+        Taking::Busy { .. }
+    ));
+    // Not renewed in time, but nobody else wanted it: the fence is what counts.
+    world.pass(LEASE);
+    ours.renew(&mut claim).await.unwrap();
+    world.pass(LEASE);
+    let rescued = taken_held(&theirs, claim.job()).await;
+    assert_eq!(rescued.fence(), claim.fence() + 1);
+    assert!(ours.renew(&mut claim).await.unwrap_err().is_claim_lost());
+    assert_eq!(
+        words(&ours, claim.job()).await.last().unwrap(),
+        what::RESCUED
+    );
+    theirs
+        .release(rescued, Due::At(world.clock.wall() + LEASE))
+        .await
+        .unwrap();
+    // Given back: nobody has to wait for a lease, and a person may take it before it is due.
+    assert!(ours.claim_due(&[account()], 10).await.unwrap().is_empty());
+    assert_eq!(
+        taken_held(&ours, claim.job()).await.fence(),
+        claim.fence() + 2
+    );
+    assert_eq!(
+        words(&ours, claim.job())
+            .await
+            .iter()
+            .filter(|w| *w == what::RESCUED)
+            .count(),
+        1
+    );
+}
+
+async fn found_sending_is_unknown_in_the_same_moment(world: &World) {
+    let ledger = world.open().await;
+    let claim = sending(&ledger, 1).await;
+    let by_name = sending(&ledger, 2).await;
+    assert!(matches!(
+        ledger.claim(claim.job()).await.unwrap(),
+        Taking::Busy { .. }
+    ));
+    // Nothing was written for the waiting one.
+    assert_eq!(get(&ledger, claim.job()).await.stage, Stage::Sending);
+    world.pass(LEASE);
+    let next = world.open().await;
+    let unknown = taken_unknown(&next, by_name.job()).await;
+    assert_eq!(unknown.fence(), by_name.fence() + 1);
+    let due = next.claim_due(&[account()], 10).await.unwrap();
+    assert_eq!(due.len(), 1);
+    assert!(
+        matches!(&due[0], Claimed::Unknown(_, job) if job.id == claim.job() && job.stage == Stage::Unknown)
+    );
+    let job = get(&next, claim.job()).await;
+    assert_eq!(job.stage, Stage::Unknown);
+    assert!(
+        job.error
+            .as_deref()
+            .unwrap()
+            .contains("may have been charged")
+    );
+    assert_eq!(
+        words(&next, claim.job()).await,
+        [what::INTENDED, what::SENDING, what::UNKNOWN]
+    );
+    assert!(matches!(
+        next.intend(intent(1)).await.unwrap(),
+        Intended::Attached(_)
+    ));
+}
+
+async fn one_job_of_the_vendor_is_not_adopted_twice(world: &World) {
+    let ledger = world.open().await;
+    let first = ledger
+        .unknown(&sending(&ledger, 1).await, Note::none())
+        .await
+        .unwrap();
+    let second = ledger
+        .unknown(&sending(&ledger, 2).await, Note::none())
+        .await
+        .unwrap();
+    let now = world.clock.wall();
+    let note = Note::new("the only one of that name");
+    let held = ledger
+        .adopt(&first, &remote("found"), now, note.clone())
+        .await
+        .unwrap();
+    // The same word again, as after a lost answer.
+    let _ = ledger
+        .adopt(&first, &remote("found"), now, note)
+        .await
+        .unwrap();
+    let refused = ledger
+        .adopt(&second, &remote("found"), now, Note::none())
+        .await
+        .unwrap_err();
+    assert_eq!(refused.kind(), LedgerErrorKind::Input);
+    assert!(
+        refused.to_string().contains(&held.job().to_string()),
+        "{refused}"
+    );
+    let job = get(&ledger, first.job()).await;
+    assert_eq!(
+        (job.stage, job.remote_id, job.error),
+        (Stage::Held, Some(remote("found")), None)
+    );
+    assert_eq!(get(&ledger, second.job()).await.stage, Stage::Unknown);
+    let events = ledger.events(first.job()).await.unwrap();
+    let adopted: Vec<&Event> = events.iter().filter(|e| e.what == what::ADOPTED).collect();
+    assert_eq!(adopted.len(), 1);
+    assert_eq!(
+        adopted[0].text.as_deref(),
+        Some("found the only one of that name")
+    );
+}
+
+async fn a_late_answer_ends_the_doubt(world: &World) {
+    let (paused, searcher) = (world.open().await, world.open().await);
+    let claim = sending(&paused, 1).await;
+    world.pass(LEASE);
+    let search = taken_unknown(&searcher, claim.job()).await;
+    let now = world.clock.wall();
+    let held = paused
+        .held(&claim, &remote("answer"), now, Note::none())
+        .await
+        .unwrap();
+    assert_eq!(held.fence(), search.fence() + 1);
+    let late = searcher
+        .adopt(&search, &remote("answer"), now, Note::none())
+        .await
+        .unwrap_err();
+    assert!(late.is_claim_lost(), "{late}");
+    let job = get(&paused, claim.job()).await;
+    assert_eq!(
+        (job.stage, job.remote_id, job.error),
+        (Stage::Held, Some(remote("answer")), None)
+    );
+    assert_eq!(
+        words(&paused, claim.job()).await.last().unwrap(),
+        what::ANSWERED_LATE
+    );
+    let _ = paused
+        .ready(&held, &Value::Null, Note::none())
+        .await
+        .unwrap();
+
+    // Where the search was quicker, the answer tells nothing new and the searcher goes on.
+    let claim = sending(&paused, 2).await;
+    world.pass(LEASE);
+    let search = taken_unknown(&searcher, claim.job()).await;
+    let held = searcher
+        .adopt(&search, &remote("answer-2"), now, Note::none())
+        .await
+        .unwrap();
+    let count = words(&paused, claim.job()).await.len();
+    let lost = paused
+        .held(&claim, &remote("answer-2"), now, Note::none())
+        .await
+        .unwrap_err();
+    assert!(lost.is_claim_lost());
+    assert_eq!(words(&paused, claim.job()).await.len(), count);
+    let _ = searcher
+        .ready(&held, &Value::Null, Note::none())
+        .await
+        .unwrap();
+}
+
+async fn a_late_answer_to_a_job_given_up_stays_in_the_history(world: &World) {
+    let (paused, person) = (world.open().await, world.open().await);
+    let claim = sending(&paused, 1).await;
+    world.pass(LEASE);
+    let unknown = taken_unknown(&person, claim.job()).await;
+    person
+        .abandon(&unknown, Note::new("by hand"))
+        .await
+        .unwrap();
+    let now = world.clock.wall();
+    let lost = paused
+        .held(&claim, &remote("too-late"), now, Note::none())
+        .await
+        .unwrap_err();
+    assert!(lost.is_claim_lost());
+    let job = get(&person, claim.job()).await;
+    assert_eq!((job.stage, job.remote_id), (Stage::Stopped, None));
+    let events = person.events(claim.job()).await.unwrap();
+    let last = events.last().unwrap();
+    assert_eq!(
+        (last.what.as_str(), last.text.as_deref()),
+        (what::ANSWERED_LATE, Some("too-late"))
+    );
+}
+
+async fn a_repeated_write_counts_once(world: &World) {
+    let ledger = world.open().await;
+    let none = Note::none;
+    let now = world.clock.wall();
+    let claim = sending(&ledger, 1).await;
+    let credits = Note::none().with_credits(Some(3));
+    let _ = ledger
+        .held(&claim, &remote("r"), now, credits.clone())
+        .await
+        .unwrap();
+    let claim = ledger
+        .held(&claim, &remote("r"), now, credits.clone())
+        .await
+        .unwrap();
+    let other = ledger.claim(claim.job()).await.unwrap();
+    assert!(matches!(other, Taking::Busy { .. }));
+    let _ = ledger.ready(&claim, &json!(1), none()).await.unwrap();
+    let claim = ledger.ready(&claim, &json!(2), none()).await.unwrap();
+    assert_eq!(get(&ledger, claim.job()).await.result, Some(json!(1)));
+    ledger
+        .done(&claim, None, None, credits.clone())
+        .await
+        .unwrap();
+    ledger.done(&claim, None, None, credits).await.unwrap();
+    assert_eq!(get(&ledger, claim.job()).await.credits, Some(6));
+    assert_eq!(
+        words(&ledger, claim.job()).await,
+        [
+            what::INTENDED,
+            what::SENDING,
+            what::HELD,
+            what::READY,
+            what::DONE
+        ]
+    );
+    let claim = sending(&ledger, 2).await;
+    ledger.refused(&claim, none()).await.unwrap();
+    ledger.refused(&claim, none()).await.unwrap();
+    assert_eq!(
+        words(&ledger, claim.job()).await,
+        [what::INTENDED, what::SENDING, what::REFUSED]
+    );
+}
+
+async fn an_illegal_move_is_an_error_and_writes_nothing(world: &World) {
+    let ledger = world.open().await;
+    let claim = sending(&ledger, 1).await;
+    ledger.refused(&claim, Note::none()).await.unwrap();
+    let now = world.clock.wall();
+    let before = words(&ledger, claim.job()).await;
+    for problem in [
+        ledger
+            .held(&claim, &remote("r"), now, Note::none())
+            .await
+            .unwrap_err(),
+        ledger.unknown(&claim, Note::none()).await.unwrap_err(),
+        ledger
+            .not_sent(&claim, Due::Now, Note::none())
+            .await
+            .unwrap_err(),
+        ledger.reopen(claim.job()).await.unwrap_err(),
+    ] {
+        assert_eq!(problem.kind(), LedgerErrorKind::IllegalMove, "{problem}");
+    }
+    // Another id for a job that has one is no repetition.
+    let sent = sending(&ledger, 2).await;
+    let _ = ledger
+        .held(&sent, &remote("one"), now, Note::none())
+        .await
+        .unwrap();
+    let two = ledger
+        .held(&sent, &remote("two"), now, Note::none())
+        .await
+        .unwrap_err();
+    assert_eq!(two.kind(), LedgerErrorKind::IllegalMove);
+    assert_eq!(
+        get(&ledger, sent.job()).await.remote_id,
+        Some(remote("one"))
+    );
+    assert_eq!(words(&ledger, claim.job()).await, before);
+    let stranger = "0000000000".parse().unwrap();
+    assert_eq!(
+        ledger.claim(stranger).await.unwrap_err().kind(),
+        LedgerErrorKind::NotFound
+    );
+    assert_eq!(ledger.get(stranger).await.unwrap(), None);
+    assert!(
+        matches!(ledger.claim(claim.job()).await.unwrap(), Taking::Settled(job) if job.stage == Stage::Failed)
+    );
+}
+
+async fn not_sent_is_wanted_again(world: &World) {
+    let ledger = world.open().await;
+    let claim = sending(&ledger, 1).await;
+    let due = world.clock.wall() + Duration::from_secs(30);
+    ledger
+        .not_sent(&claim, Due::At(due), Note::new("connection refused"))
+        .await
+        .unwrap();
+    let job = get(&ledger, claim.job()).await;
+    assert_eq!(
+        (job.stage, job.due, job.claimed),
+        (Stage::Wanted, Some(due), false)
+    );
+    assert_eq!(ledger.next_due(&[account()]).await.unwrap(), Some(due));
+    world.pass(Duration::from_secs(30));
+    let mut due = ledger.claim_due(&[account()], 10).await.unwrap();
+    let Some(Claimed::Wanted(claim, _)) = due.pop() else {
+        panic!("{due:?}")
+    };
+    let claim = ledger.sending(claim).await.unwrap();
+    let now = world.clock.wall();
+    let _ = ledger
+        .held(&claim, &remote("r"), now, Note::none())
+        .await
+        .unwrap();
+    let job = get(&ledger, claim.job()).await;
+    assert_eq!((job.attempts, job.error), (2, None));
+    let events = ledger.events(job.id).await.unwrap();
+    assert_eq!(events[3].text.as_deref(), Some("attempt 2"));
+}
+
+async fn due_jobs_are_claimed_oldest_first_and_by_one_worker_only(world: &World) {
+    let (ours, theirs) = (world.open().await, world.open().await);
+    let begun = world.clock.wall();
+    let mut order = Vec::new();
+    for content in [3u8, 1, 2] {
+        let claim = held(&ours, content).await;
+        order.push((content, claim.job()));
+        ours.release(
+            claim,
+            Due::At(begun + Duration::from_secs(u64::from(content))),
+        )
+        .await
+        .unwrap();
+    }
+    order.sort_unstable();
+    let stranger = Account::of("textin", "app-2");
+    let foreign = Intent::new("textin", "parse", stranger, [9; 32]);
+    let Intended::New(claim, _) = ours.intend(foreign).await.unwrap() else {
+        panic!()
+    };
+    ours.release(claim, Due::Now).await.unwrap();
+
+    assert!(ours.claim_due(&[account()], 10).await.unwrap().is_empty());
+    assert_eq!(
+        ours.next_due(&[account()]).await.unwrap(),
+        Some(begun + Duration::from_secs(1))
+    );
+    assert_eq!(ours.next_due(&[]).await.unwrap(), None);
+    world.pass(Duration::from_secs(5));
+    let first = ours.claim_due(&[account()], 2).await.unwrap();
+    let second = theirs.claim_due(&[account()], 2).await.unwrap();
+    let ids: Vec<_> = first
+        .iter()
+        .chain(&second)
+        .map(|claimed| claimed.job().id)
+        .collect();
+    assert_eq!(ids, order.iter().map(|(_, id)| *id).collect::<Vec<_>>());
+    assert!(ours.claim_due(&[account()], 0).await.unwrap().is_empty());
+    assert!(ours.claim_due(&[], 10).await.unwrap().is_empty());
+    assert_eq!(
+        theirs
+            .claim_due(&[account(), stranger], 10)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+fn held_ones(claimed: Vec<Claimed>) -> Vec<Claim<at::Held>> {
+    claimed
+        .into_iter()
+        .map(|claimed| match claimed {
+            Claimed::Held(claim, _) => claim,
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+async fn a_batch_is_settled_each_on_its_own_terms(world: &World) {
+    let ledger = world.open().await;
+    let now = world.clock.wall();
+    let mut batch = Vec::new();
+    let mut jobs = Vec::new();
+    for content in 1..=6u8 {
+        let claim = held(&ledger, content).await;
+        jobs.push(claim.job());
+        batch.push(match content {
+            1 => Settle::looked(claim, Look::new("running"), Due::At(now + LEASE * 3)),
+            2 => Settle::looked(
+                claim,
+                Look::new("queued").with_note(Note::new("3 ahead")),
+                Due::Now,
+            ),
+            3 => Settle::ready(
+                claim,
+                &json!({"url": "u"}),
+                Note::none().with_credits(Some(4)),
+            ),
+            4 => Settle::failed(claim, Note::new("encrypted")),
+            5 => Settle::gone(claim, Note::none()),
+            _ => Settle::unseen(claim, Due::Parked),
+        });
+    }
+    let settled = ledger.settle(batch).await.unwrap();
+    assert_eq!((settled.accepted, settled.lost.len()), (6, 0));
+    let mut found = Vec::new();
+    for job in jobs {
+        let job = get(&ledger, job).await;
+        assert!(!job.claimed);
+        found.push((
+            job.stage,
+            job.due,
+            job.looks,
+            job.word,
+            job.error,
+            job.credits,
+        ));
+    }
+    let word = |word: &str| Some(word.to_owned());
+    assert_eq!(
+        found,
+        [
+            (
+                Stage::Held,
+                Some(now + LEASE * 3),
+                1,
+                word("running"),
+                None,
+                None
+            ),
+            (Stage::Held, Some(now), 1, word("queued"), None, None),
+            (Stage::Ready, Some(now), 1, None, None, Some(4)),
+            (Stage::Failed, None, 0, None, word("encrypted"), None),
+            (Stage::Gone, None, 0, None, None, None),
+            (Stage::Held, None, 0, None, None, None),
+        ]
+    );
+    assert_eq!(ledger.settle(Vec::new()).await.unwrap().accepted, 0);
+}
+
+async fn stale_claims_of_a_batch_are_told(world: &World) {
+    let (paused, other) = (world.open().await, world.open().await);
+    let stale = held(&paused, 1).await;
+    let (job, looks) = (stale.job(), || Look::new("x"));
+    world.pass(LEASE);
+    let kept = held(&paused, 2).await;
+    let current = taken_held(&other, job).await;
+    let settled = paused
+        .settle(vec![
+            Settle::looked(stale, looks(), Due::Now),
+            Settle::looked(kept, looks(), Due::Now),
+        ])
+        .await
+        .unwrap();
+    assert_eq!((settled.accepted, settled.lost), (1, vec![job]));
+    let untouched = get(&paused, job).await;
+    assert_eq!(
+        (untouched.looks, untouched.word, untouched.claimed),
+        (0, None, true)
+    );
+    let settled = other
+        .settle(vec![Settle::looked(current, looks(), Due::Now)])
+        .await
+        .unwrap();
+    assert_eq!(settled.accepted, 1);
+}
+
+async fn only_new_words_enter_the_history(world: &World) {
+    let ledger = world.open().await;
+    let mut claim = held(&ledger, 1).await;
+    let job = claim.job();
+    for word in ["queued", "queued", "running"] {
+        ledger.looked(&mut claim, Look::new(word)).await.unwrap();
+    }
+    ledger
+        .settle(vec![Settle::looked(claim, Look::new("running"), Due::Now)])
+        .await
+        .unwrap();
+    for word in ["notifying", "notifying"] {
+        let claims = held_ones(ledger.claim_due(&[account()], 1).await.unwrap());
+        for claim in claims {
+            ledger
+                .settle(vec![Settle::looked(claim, Look::new(word), Due::Now)])
+                .await
+                .unwrap();
+        }
+    }
+    let events = ledger.events(job).await.unwrap();
+    let looks: Vec<_> = events
+        .iter()
+        .filter(|e| e.what == what::LOOKED)
+        .map(|e| e.text.as_deref().unwrap())
+        .collect();
+    assert_eq!(looks, ["queued", "running", "notifying"]);
+    assert_eq!(events.last().unwrap().fence, Some(2));
+    assert_eq!(get(&ledger, job).await.looks, 6);
+}
+
+async fn parked_jobs_wait_for_their_name(world: &World) {
+    let ledger = world.open().await;
+    let unknown = ledger
+        .unknown(&sending(&ledger, 1).await, Note::new("time-out"))
+        .await
+        .unwrap();
+    let job = unknown.job();
+    ledger.release(unknown, Due::Parked).await.unwrap();
+    world.pass(LEASE * 1000);
+    assert!(ledger.claim_due(&[account()], 10).await.unwrap().is_empty());
+    assert_eq!(ledger.next_due(&[account()]).await.unwrap(), None);
+    assert_eq!(get(&ledger, job).await.due, None);
+    let claim = taken_unknown(&ledger, job).await;
+    let _ = ledger
+        .adopt(&claim, &remote("by-hand"), world.clock.wall(), Note::none())
+        .await
+        .unwrap();
+    assert_eq!(
+        words(&ledger, job).await,
+        [
+            what::INTENDED,
+            what::SENDING,
+            what::UNKNOWN,
+            what::PARKED,
+            what::ADOPTED
+        ]
+    );
+}
+
+async fn a_push_wakes_a_known_job(world: &World) {
+    let ledger = world.open().await;
+    let claim = held(&ledger, 1).await;
+    let job = claim.job();
+    let far = Due::At(world.clock.wall() + LEASE * 100);
+    ledger.release(claim, far).await.unwrap();
+    assert_eq!(
+        ledger
+            .push_hint("textin", &remote("remote-1"))
+            .await
+            .unwrap(),
+        Hinted::Known
+    );
+    let claim = held_ones(ledger.claim_due(&[account()], 1).await.unwrap())
+        .pop()
+        .unwrap();
+    // While somebody has it, the push must not end the lease; it counts when the claim ends.
+    assert_eq!(
+        ledger
+            .push_hint("textin", &remote("remote-1"))
+            .await
+            .unwrap(),
+        Hinted::Known
+    );
+    assert!(matches!(
+        ledger.claim(job).await.unwrap(),
+        Taking::Busy { .. }
+    ));
+    ledger
+        .settle(vec![Settle::looked(claim, Look::new("running"), far)])
+        .await
+        .unwrap();
+    let claim = held_ones(ledger.claim_due(&[account()], 1).await.unwrap())
+        .pop()
+        .unwrap();
+    ledger
+        .settle(vec![Settle::looked(claim, Look::new("running"), far)])
+        .await
+        .unwrap();
+    assert!(ledger.claim_due(&[account()], 1).await.unwrap().is_empty());
+    // Nothing happens to one that is settled.
+    let over = done(&ledger, 2).await;
+    assert_eq!(
+        ledger
+            .push_hint("textin", &remote("remote-2"))
+            .await
+            .unwrap(),
+        Hinted::Known
+    );
+    assert_eq!(get(&ledger, over.id).await, over);
+}
+
+async fn an_early_push_is_kept_for_a_minute(world: &World) {
+    let ledger = world.open().await;
+    for (content, pause, is_early) in [(1u8, 59, true), (2, 61, false)] {
+        let id = remote(&format!("remote-{content}"));
+        assert_eq!(ledger.push_hint("textin", &id).await.unwrap(), Hinted::Kept);
+        assert_eq!(ledger.push_hint("ppj", &id).await.unwrap(), Hinted::Kept);
+        world.pass(Duration::from_secs(pause));
+        let claim = held(&ledger, content).await;
+        let job = claim.job();
+        ledger
+            .release(claim, Due::At(world.clock.wall() + LEASE * 100))
+            .await
+            .unwrap();
+        let due = ledger.claim_due(&[account()], 1).await.unwrap();
+        assert_eq!(due.len(), usize::from(is_early), "{pause} s");
+        if let Some(claim) = held_ones(due).pop() {
+            assert_eq!(claim.job(), job);
+            ledger.release(claim, Due::Parked).await.unwrap();
+        }
+    }
+}
+
+async fn workers_share_a_rate(world: &World) {
+    let workers = [world.open().await, world.open().await];
+    let windows = [Window {
+        limit: 3.try_into().unwrap(),
+        per: Duration::from_secs(1),
+    }];
+    let mut places = Vec::new();
+    let mut waits = Vec::new();
+    for turn in 0..6 {
+        match workers[turn % 2]
+            .take(account(), "look", &windows)
+            .await
+            .unwrap()
+        {
+            Turn::Granted(place) => places.push(place),
+            Turn::Wait(time) => waits.push(time),
+        }
+    }
+    assert_eq!((places.len(), waits), (3, vec![Duration::from_secs(2); 3]));
+    // Another action and another account have rates of their own.
+    let other = Account::of("textin", "app-2");
+    assert!(matches!(
+        workers[0]
+            .take(account(), "submit", &windows)
+            .await
+            .unwrap(),
+        Turn::Granted(_)
+    ));
+    assert!(matches!(
+        workers[0].take(other, "look", &windows).await.unwrap(),
+        Turn::Granted(_)
+    ));
+    world.pass(Duration::from_millis(100));
+    workers[1].answered(places.pop().unwrap()).await.unwrap();
+    let Turn::Wait(wait) = workers[0].take(account(), "look", &windows).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(wait, Duration::from_secs(1));
+    world.pass(wait);
+    assert!(matches!(
+        workers[0].take(account(), "look", &windows).await.unwrap(),
+        Turn::Granted(_)
+    ));
+    assert!(matches!(
+        workers[1].take(account(), "look", &windows).await.unwrap(),
+        Turn::Wait(_)
+    ));
+    assert!(matches!(
+        workers[1].take(account(), "free", &[]).await.unwrap(),
+        Turn::Granted(_)
+    ));
+}
+
+async fn paid_looks_stop_at_their_budget(world: &World) {
+    let ledger = world.open().await;
+    let claim = held(&ledger, 1).await;
+    let mut calls = Vec::new();
+    for _ in 0..4 {
+        calls.push(ledger.spend_call(&claim, 3).await.unwrap());
+    }
+    assert_eq!(calls, [Some(1), Some(2), Some(3), None]);
+    assert_eq!(get(&ledger, claim.job()).await.calls, 3);
+}
+
+async fn a_done_job_can_be_reopened(world: &World) {
+    let ledger = world.open().await;
+    let job = done(&ledger, 1).await;
+    let claim = ledger.reopen(job.id).await.unwrap();
+    assert_eq!(claim.fence(), 2);
+    assert!(matches!(
+        ledger.claim(job.id).await.unwrap(),
+        Taking::Busy { .. }
+    ));
+    assert!(
+        matches!(ledger.intend(intent(1)).await.unwrap(), Intended::Attached(found) if found.id == job.id)
+    );
+    let claim = ledger
+        .ready(&claim, &json!({"url": "new"}), Note::none())
+        .await
+        .unwrap();
+    ledger.done(&claim, None, None, Note::none()).await.unwrap();
+    let seen = words(&ledger, job.id).await;
+    assert_eq!(
+        seen[seen.len() - 3..],
+        [what::REOPENED, what::READY, what::DONE]
+    );
+    assert_eq!(get(&ledger, job.id).await.attempts, 1);
+}
+
+async fn a_lapsed_link_leads_back_to_looking(world: &World) {
+    let ledger = world.open().await;
+    let claim = ledger.fetching(&ready(&ledger, 1).await).await.unwrap();
+    let claim = ledger.lapsed(&claim, Note::new("HTTP 403")).await.unwrap();
+    assert_eq!(get(&ledger, claim.job()).await.stage, Stage::Held);
+    let claim = ledger
+        .ready(&claim, &json!({"url": "newer"}), Note::none())
+        .await
+        .unwrap();
+    let job = get(&ledger, claim.job()).await;
+    assert_eq!(job.result, Some(json!({"url": "newer"})));
+    ledger
+        .gone(&claim, Note::new("kept 24 h only"))
+        .await
+        .unwrap();
+    let job = get(&ledger, claim.job()).await;
+    assert_eq!(
+        (job.stage, job.error.as_deref()),
+        (Stage::Gone, Some("kept 24 h only"))
+    );
+}
+
+async fn lists_come_in_pages_and_by_filter(world: &World) {
+    let ledger = world.open().await;
+    for content in 0..7u8 {
+        // Two at the same time each, so that the order must not rest on the time alone.
+        if content % 2 == 0 {
+            world.pass(Duration::from_secs(1));
+        }
+        wanted(&ledger, content).await.0.key();
+    }
+    let other = Intent::new("ppj", "conversion", Account::of("ppj", "k"), [1; 32]);
+    let Intended::New(claim, foreign) = ledger.intend(other).await.unwrap() else {
+        panic!()
+    };
+    ledger.refused(&claim, Note::none()).await.unwrap();
+
+    let mut filter = Filter::all().with_limit(3);
+    let (mut seen, mut sizes) = (Vec::new(), Vec::new());
+    loop {
+        let page = ledger.list(&filter).await.unwrap();
+        sizes.push(page.jobs.len());
+        seen.extend(page.jobs);
+        match page.next {
+            Some(next) => filter = filter.after(next),
+            None => break,
+        }
+    }
+    assert_eq!(sizes, [3, 3, 2]);
+    assert!(
+        seen.windows(2)
+            .all(|two| (two[0].created_at, two[0].id) > (two[1].created_at, two[1].id))
+    );
+    assert_eq!(
+        seen.iter().map(|job| job.id).collect::<HashSet<_>>().len(),
+        8
+    );
+    for (filter, count) in [
+        (Filter::unfinished(), 7),
+        (Filter::all().with_stages([Stage::Failed]), 1),
+        (Filter::all().with_vendor("ppj"), 1),
+        (Filter::all().with_vendor("textin").with_kind("parse"), 7),
+        (Filter::all().with_kind("nothing"), 0),
+        (Filter::all().with_account(foreign.account), 1),
+        (Filter::unfinished().with_account(foreign.account), 0),
+    ] {
+        assert_eq!(
+            ledger.list(&filter).await.unwrap().jobs.len(),
+            count,
+            "{filter:?}"
+        );
+    }
+}
+
+async fn a_job_is_found_by_either_id(world: &World) {
+    let ledger = world.open().await;
+    let claim = held(&ledger, 1).await;
+    for text in [
+        claim.job().to_string(),
+        claim.job().to_string().to_uppercase(),
+        " remote-1 ".into(),
+    ] {
+        let found = ledger.find(&text).await.unwrap();
+        assert_eq!(
+            found.iter().map(|job| job.id).collect::<Vec<_>>(),
+            [claim.job()],
+            "{text}"
+        );
+    }
+    assert!(ledger.find("remote-\0 2").await.unwrap().is_empty());
+    // A vendor's id that looks like one of ours.
+    let sent = sending(&ledger, 2).await;
+    let id = remote(&claim.job().to_string());
+    let _ = ledger
+        .held(&sent, &id, world.clock.wall(), Note::none())
+        .await
+        .unwrap();
+    let found = ledger.find(id.as_str()).await.unwrap();
+    assert_eq!(
+        found.iter().map(|job| job.id).collect::<Vec<_>>(),
+        [claim.job(), sent.job()]
+    );
+}
+
+async fn the_outbox_gives_until_acknowledged(world: &World) {
+    let (writer, reader) = (world.open().await, world.open().await);
+    held(&writer, 1).await.key();
+    let first = reader.outbox(2).await.unwrap();
+    assert_eq!(
+        first.iter().map(|e| e.what.as_str()).collect::<Vec<_>>(),
+        [what::INTENDED, what::SENDING]
+    );
+    assert_eq!(reader.outbox(2).await.unwrap(), first);
+    reader.ack(&[first[1].seq]).await.unwrap();
+    let rest = reader.outbox(10).await.unwrap();
+    assert_eq!(
+        rest.iter().map(|e| e.what.as_str()).collect::<Vec<_>>(),
+        [what::INTENDED, what::HELD]
+    );
+    let seqs: Vec<i64> = rest.iter().map(|event| event.seq).collect();
+    reader.ack(&seqs).await.unwrap();
+    assert!(reader.outbox(10).await.unwrap().is_empty());
+    assert_eq!(writer.events(first[0].job).await.unwrap().len(), 3);
+}
+
+async fn old_settled_jobs_are_forgotten_and_no_others(world: &World) {
+    let ledger = world.open().await;
+    let old = done(&ledger, 1).await;
+    let doubt = ledger
+        .unknown(&sending(&ledger, 2).await, Note::none())
+        .await
+        .unwrap();
+    let open = held(&ledger, 3).await;
+    world.pass(Duration::from_secs(3600));
+    let young = done(&ledger, 4).await;
+    assert_eq!(ledger.prune(Duration::from_secs(3600)).await.unwrap(), 0);
+    assert_eq!(ledger.prune(Duration::from_secs(3599)).await.unwrap(), 1);
+    assert_eq!(ledger.get(old.id).await.unwrap(), None);
+    assert!(ledger.events(old.id).await.unwrap().is_empty());
+    for kept in [doubt.job(), open.job(), young.id] {
+        assert!(ledger.get(kept).await.unwrap().is_some());
+        assert!(!ledger.events(kept).await.unwrap().is_empty());
+    }
+    let (_, job) = wanted(&ledger, 1).await;
+    assert_ne!(job.id, old.id);
+}
+
+async fn values_are_kept_for_each_account(world: &World) {
+    let ledger = world.open().await;
+    ledger.remember(account(), "pace", "one").await.unwrap();
+    ledger.remember(account(), "pace", "two").await.unwrap();
+    let other = Account::of("ppj", "x");
+    assert_eq!(
+        ledger.recall(account(), "pace").await.unwrap().as_deref(),
+        Some("two")
+    );
+    assert_eq!(ledger.recall(other, "pace").await.unwrap(), None);
+    assert_eq!(ledger.recall(account(), "rest").await.unwrap(), None);
+}
+
+async fn a_ticket_from_elsewhere_is_taken_in_once(world: &World) {
+    let ledger = world.open().await;
+    let ticket = Ticket::new(
+        "textin",
+        "parse",
+        account(),
+        world.clock.wall(),
+        remote("far"),
+    )
+    .unwrap();
+    let job = ledger
+        .take_in(&ticket, Some(Path::new("/out/far.md")))
+        .await
+        .unwrap();
+    assert_eq!(
+        (job.stage, job.claimed, job.due),
+        (Stage::Held, false, Some(world.clock.wall()))
+    );
+    assert_eq!(job.ticket(), Some(ticket.clone()));
+    assert_eq!(ledger.take_in(&ticket, None).await.unwrap(), job);
+    let claim = held_ones(ledger.claim_due(&[account()], 10).await.unwrap())
+        .pop()
+        .unwrap();
+    assert_eq!(claim.job(), job.id);
+    // A job that was submitted here is known by its ticket as well.
+    let ours = held(&ledger, 1).await;
+    let ticket = get(&ledger, ours.job()).await.ticket().unwrap();
+    assert_eq!(ledger.take_in(&ticket, None).await.unwrap().id, ours.job());
+}
+
+async fn names_and_paths_that_cannot_be_kept_are_refused(world: &World) {
+    let ledger = world.open().await;
+    for intent in [
+        Intent::new("Text In", "parse", account(), [0; 32]),
+        Intent::new("textin", "", account(), [0; 32]),
+        intent(0).with_output("a\0b"),
+        #[cfg(unix)]
+        intent(0).with_input_path(
+            <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(b"\xff.pdf"),
+        ),
+    ] {
+        let problem = ledger.intend(intent).await.unwrap_err();
+        assert_eq!(problem.kind(), LedgerErrorKind::Input, "{problem}");
+    }
+    assert!(ledger.list(&Filter::all()).await.unwrap().jobs.is_empty());
+}
+
+async fn odd_texts_are_kept_as_one_line(world: &World) {
+    let ledger = world.open().await;
+    let odd = Intent::new("textin", "parse", account(), [1; 32])
+        .with_input("报告\n\0'\"; DROP TABLE job;--.pdf")
+        .with_options(json!({"note": "a\u{0}b\n'\"", "numbers": [1.5, -0.0, 1e300]}));
+    let Intended::New(claim, job) = ledger.intend(odd.clone()).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(job.input, "报告  '\"; DROP TABLE job;--.pdf");
+    assert_eq!(job.options, odd.options);
+    let sent = ledger.sending(claim).await.unwrap();
+    let note = Note::new("bad\0\r\nnews").with_request_id(Some("a\0b"));
+    let mut claim = ledger
+        .held(&sent, &remote("'\"%00"), world.clock.wall(), note)
+        .await
+        .unwrap();
+    ledger
+        .looked(&mut claim, Look::new("wo\0rd\n"))
+        .await
+        .unwrap();
+    let job_id = claim.job();
+    ledger
+        .settle(vec![Settle::looked(
+            claim,
+            Look::new("\0[\"x\",\\"),
+            Due::Now,
+        )])
+        .await
+        .unwrap();
+    let found = get(&ledger, job_id).await;
+    assert_eq!(found.word.as_deref(), Some("[\"x\",\\"));
+    assert_eq!(found.remote_id, Some(remote("'\"%00")));
+    let claim = taken_held(&ledger, job_id).await;
+    let claim = ledger
+        .ready(&claim, &json!({"t": "\u{0}"}), Note::none())
+        .await
+        .unwrap();
+    ledger
+        .done(&claim, Some(Path::new("/a\0b")), None, Note::none())
+        .await
+        .unwrap();
+    assert_eq!(
+        get(&ledger, job_id).await.output.as_deref(),
+        Some(Path::new("/ab"))
+    );
+}
+
+async fn many_wishes_at_once_make_one_job(world: &World) {
+    let ledgers = [world.open().await, world.open().await, world.open().await];
+    let mut tasks = Vec::new();
+    for turn in 0..30 {
+        let ledger = ledgers[turn % 3].clone();
+        tasks.push(tokio::spawn(async move {
+            match ledger.intend(intent(1)).await.unwrap() {
+                Intended::New(_, job) => (true, job.id),
+                Intended::Attached(job) => (false, job.id),
+            }
+        }));
+    }
+    let mut ids = HashSet::new();
+    let mut new = 0;
+    for task in tasks {
+        let (is_new, id) = task.await.unwrap();
+        new += usize::from(is_new);
+        ids.insert(id);
+    }
+    assert_eq!((new, ids.len()), (1, 1));
+}
+
+async fn many_workers_share_the_due_jobs(world: &World) {
+    let ledger = world.open().await;
+    for content in 0..40u8 {
+        let (claim, _) = wanted(&ledger, content).await;
+        ledger.release(claim, Due::Now).await.unwrap();
+    }
+    let others = [
+        world.open().await,
+        world.open().await,
+        world.open().await,
+        world.open().await,
+    ];
+    let mut tasks = Vec::new();
+    for worker in others {
+        tasks.push(tokio::spawn(async move {
+            let mut mine = Vec::new();
+            loop {
+                let batch = worker.claim_due(&[account()], 3).await.unwrap();
+                if batch.is_empty() {
+                    return mine;
+                }
+                mine.extend(batch.iter().map(|claimed| claimed.job().id));
+            }
+        }));
+    }
+    let mut all = Vec::new();
+    for task in tasks {
+        all.extend(task.await.unwrap());
+    }
+    assert_eq!(all.len(), 40);
+    assert_eq!(all.into_iter().collect::<HashSet<_>>().len(), 40);
+}
+
+async fn until(what: &str, mut check: impl AsyncFnMut() -> bool) {
+    for _ in 0..20_000 {
+        if check().await {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+    panic!("never: {what}");
+}
+
+async fn a_keeper_renews_until_the_claim_is_lost(world: &World) {
+    let (ours, theirs) = (world.open().await, world.open().await);
+    let claim = sending(&ours, 1).await;
+    let mut keeper = ours.keep(&claim);
+    for _ in 0..5 {
+        let due = get(&ours, claim.job()).await.due;
+        until("asleep", async || world.clock.next_sleep().is_some()).await;
+        world.pass(LEASE / 3 + Duration::from_micros(1));
+        until("renewed", async || get(&ours, claim.job()).await.due > due).await;
+    }
+    assert!(matches!(
+        theirs.claim(claim.job()).await.unwrap(),
+        Taking::Busy { .. }
+    ));
+    assert!(!keeper.is_lost());
+    // As if this process had been stopped: another clock, well ahead, takes the job over.
+    let ahead = jobs_core::testing::ManualClock::new();
+    ahead.move_to(world.clock.now() + LEASE * 2);
+    taken_unknown(&theirs.as_worker(ahead.shared()), claim.job())
+        .await
+        .key();
+    until("asleep", async || world.clock.next_sleep().is_some()).await;
+    world.pass(LEASE / 3 + Duration::from_micros(1));
+    keeper.lost().await;
+    assert!(keeper.is_lost());
+    assert_eq!(get(&ours, claim.job()).await.stage, Stage::Unknown);
+}
+
+async fn waiting_workers_are_nudged(world: &World) {
+    let ledger = world.open().await;
+    // Another process on PostgreSQL; a file only tells its own process.
+    let waiter = if world.is_sqlite() {
+        ledger.clone()
+    } else {
+        world.open().await
+    };
+    let far = world.clock.now() + Duration::from_secs(3600);
+    let waiting = tokio::spawn(async move { waiter.wait_for_work(far).await });
+    let mut content = 0;
+    until("nudged", async || {
+        // Again and again, because the listener may not listen yet.
+        content += 1;
+        let (claim, _) = wanted(&ledger, content % 200).await;
+        ledger.refused(&claim, Note::none()).await.unwrap();
+        let (claim, _) = wanted(&ledger, content % 200).await;
+        let job = claim.job();
+        ledger.release(claim, Due::Now).await.unwrap();
+        if let Taking::Claimed(Claimed::Wanted(claim, _)) = ledger.claim(job).await.unwrap() {
+            ledger.refused(&claim, Note::none()).await.unwrap();
+        }
+        waiting.is_finished()
+    })
+    .await;
+    waiting.await.unwrap();
+    assert_eq!(world.clock.now().since_start(), Duration::ZERO);
+}
+
+async fn a_dropped_write_is_written_all_the_same(world: &World) {
+    let ledger = world.open().await;
+    let claim = sending(&ledger, 1).await;
+    let job = claim.job();
+    {
+        let id = remote("kept");
+        let writing = ledger.held(&claim, &id, SystemTime::UNIX_EPOCH, Note::none());
+        let mut writing = std::pin::pin!(writing);
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(writing.as_mut().poll(&mut cx).is_pending());
+    }
+    until("written", async || {
+        get(&ledger, job).await.stage == Stage::Held
+    })
+    .await;
+}
+
+async fn the_check_counts(world: &World) {
+    let ledger = world.open().await;
+    held(&ledger, 1).await.key();
+    done(&ledger, 2).await;
+    let check = ledger.check().await.unwrap();
+    assert_eq!((check.jobs, check.unfinished, check.unread), (2, 1, 8));
+    let name = if world.is_sqlite() {
+        "sqlite"
+    } else {
+        "postgres"
+    };
+    assert_eq!((check.store, check.schema), (name, 1));
+    assert_eq!(check.clock_off.is_some(), !world.is_sqlite());
+    ledger.close().await;
+    let closed = ledger.intend(intent(3)).await.unwrap_err();
+    assert_eq!(closed.kind(), LedgerErrorKind::Unavailable, "{closed}");
+}
+
+async fn a_worker_whose_clock_is_ahead_cannot_undo_the_answer(world: &World) {
+    let ledger = world.open().await;
+    let ahead = jobs_core::testing::ManualClock::new();
+    ahead.advance(Duration::from_secs(300));
+    let hasty = world.open().await.as_worker(Arc::new(ahead));
+    let claim = sending(&ledger, 1).await;
+    // It takes the living worker's lease for over, and the call for lost.
+    let search = taken_unknown(&hasty, claim.job()).await;
+    hasty.release(search, Due::Parked).await.unwrap();
+    let now = world.clock.wall();
+    let claim = ledger
+        .held(&claim, &remote("r"), now, Note::none())
+        .await
+        .unwrap();
+    assert_eq!(get(&ledger, claim.job()).await.stage, Stage::Held);
+    assert_eq!(get(&ledger, claim.job()).await.attempts, 1);
+}

@@ -1,0 +1,16 @@
+//! The ledger from outside: both stores keep the same promises.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "helpers of tests may fail like tests"
+)]
+
+mod conformance;
+mod model;
+mod postgres;
+mod schedules;
+mod sqlite;
+mod world;

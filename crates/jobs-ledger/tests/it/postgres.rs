@@ -1,0 +1,206 @@
+//! What can befall a shared database.
+
+use std::time::Duration;
+
+use jobs_core::testing::ManualClock;
+use jobs_core::{Account, SystemClock};
+use jobs_ledger::{Filter, Intended, Intent, Ledger, LedgerErrorKind, Note, Settings};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+use crate::world::World;
+
+fn intent() -> Intent {
+    Intent::new("textin", "parse", Account::of("textin", "a"), [1; 32])
+}
+
+async fn run(world: &World, sql: &str) {
+    let mut conn = PgConnection::connect(&world.url).await.unwrap();
+    let schema = world.settings.schema.as_deref().unwrap();
+    let sql = format!("SET search_path = {schema}; {sql}");
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    conn.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dead_server_is_named_at_once_and_without_the_password() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let url = format!("postgres://me:hunter2@127.0.0.1:{port}/jobs");
+    let problem = Ledger::open(&url, SystemClock::shared()).await.unwrap_err();
+    assert_eq!(problem.kind(), LedgerErrorKind::Unavailable, "{problem}");
+    assert!(problem.is_transient());
+    let told = format!("{problem} {problem:?}");
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[tokio::test]
+async fn a_server_that_never_answers_is_given_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(
+        "postgres://me@{}/jobs?sslmode=disable",
+        listener.local_addr().unwrap()
+    );
+    let clock = ManualClock::new();
+    let opening = tokio::spawn({
+        let clock = clock.shared();
+        async move { Ledger::open(&url, clock).await }
+    });
+    while clock.next_guard().is_none() {
+        tokio::task::yield_now().await;
+    }
+    clock.advance(Duration::from_secs(5));
+    let problem = opening.await.unwrap().unwrap_err();
+    assert_eq!(problem.kind(), LedgerErrorKind::Unavailable, "{problem}");
+}
+
+#[tokio::test]
+async fn addresses_that_cannot_be_read_are_named() {
+    for url in ["postgres://me@host:port/db", "postgres:"] {
+        let Err(problem) = Ledger::open(url, ManualClock::new().shared()).await else {
+            panic!("{url}");
+        };
+        assert!(
+            matches!(
+                problem.kind(),
+                LedgerErrorKind::Input | LedgerErrorKind::Unavailable | LedgerErrorKind::Denied
+            ),
+            "{url}: {problem:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_named() {
+    let Some(world) = World::postgres() else {
+        return;
+    };
+    let (base, _) = world.url.rsplit_once('/').unwrap();
+    let url = format!("{base}/no_such_database_here");
+    let problem = Ledger::open(&url, world.clock.shared()).await.unwrap_err();
+    assert_eq!(problem.kind(), LedgerErrorKind::Unavailable);
+    assert!(
+        problem.to_string().contains("no such database"),
+        "{problem}"
+    );
+}
+
+#[tokio::test]
+async fn layouts_of_others_are_named_and_left_alone() {
+    let Some(world) = World::postgres() else {
+        return;
+    };
+    world.open().await.close().await;
+    run(&world, "UPDATE docjobs_schema SET version = 2").await;
+    let problem = Ledger::open_with(&world.url, world.clock.shared(), &world.settings)
+        .await
+        .unwrap_err();
+    assert_eq!(problem.kind(), LedgerErrorKind::Newer, "{problem}");
+    run(&world, "DROP TABLE docjobs_schema").await;
+    let problem = Ledger::open_with(&world.url, world.clock.shared(), &world.settings)
+        .await
+        .unwrap_err();
+    assert_eq!(problem.kind(), LedgerErrorKind::NotALedger, "{problem}");
+    let mut settings = Settings::default();
+    settings.schema = Some("Robert'); --".into());
+    let problem = Ledger::open_with(&world.url, world.clock.shared(), &settings)
+        .await
+        .unwrap_err();
+    assert_eq!(problem.kind(), LedgerErrorKind::Input, "{problem}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn several_workers_open_a_new_database_at_once() {
+    let Some(world) = World::postgres() else {
+        return;
+    };
+    let mut opening = Vec::new();
+    for _ in 0..6 {
+        let (url, clock, settings) = (
+            world.url.clone(),
+            world.clock.shared(),
+            world.settings.clone(),
+        );
+        opening.push(tokio::spawn(async move {
+            Ledger::open_with(&url, clock, &settings).await
+        }));
+    }
+    let mut new = 0;
+    for ledger in opening {
+        let ledger = ledger.await.unwrap().unwrap();
+        new += usize::from(matches!(
+            ledger.intend(intent()).await.unwrap(),
+            Intended::New(..)
+        ));
+    }
+    assert_eq!(new, 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_write_whose_connection_was_cut_can_be_repeated() {
+    let Some(world) = World::postgres() else {
+        return;
+    };
+    let ledger = world.open().await;
+    let Intended::New(claim, job) = ledger.intend(intent()).await.unwrap() else {
+        panic!("attached");
+    };
+    let claim = ledger.sending(claim).await.unwrap();
+    let schema = world.settings.schema.clone().unwrap();
+    // A lock on the table holds the write up, so that it is cut in the middle.
+    let mut other = PgConnection::connect(&world.url).await.unwrap();
+    let lock = format!("BEGIN; LOCK TABLE {schema}.event");
+    sqlx::raw_sql(AssertSqlSafe(lock))
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let writing = tokio::spawn({
+        let (ledger, claim) = (ledger.clone(), claim);
+        async move {
+            let id = jobs_core::JobId::new("r").unwrap();
+            let first = ledger
+                .held(&claim, &id, std::time::SystemTime::UNIX_EPOCH, Note::none())
+                .await;
+            (first.err(), claim, id)
+        }
+    });
+    let mut own = PgConnection::connect(&world.url).await.unwrap();
+    let waits = format!(
+        "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n \
+         ON n.oid = c.relnamespace WHERE n.nspname = '{schema}' AND NOT l.granted"
+    );
+    loop {
+        let row = sqlx::query(AssertSqlSafe(waits.clone()))
+            .fetch_one(&mut own)
+            .await
+            .unwrap();
+        if sqlx::Row::get::<i64, _>(&row, 0) > 0 {
+            break;
+        }
+    }
+    let cut = waits.replace("count(*)", "pg_terminate_backend(l.pid)");
+    sqlx::raw_sql(AssertSqlSafe(cut))
+        .execute(&mut own)
+        .await
+        .unwrap();
+    let (problem, claim, id) = writing.await.unwrap();
+    let problem = problem.unwrap();
+    assert_eq!(problem.kind(), LedgerErrorKind::Unavailable, "{problem:?}");
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    assert_eq!(
+        ledger.get(job.id).await.unwrap().unwrap().stage.as_str(),
+        "sending"
+    );
+    let _ = ledger
+        .held(&claim, &id, std::time::SystemTime::UNIX_EPOCH, Note::none())
+        .await
+        .unwrap();
+    assert_eq!(ledger.list(&Filter::all()).await.unwrap().jobs.len(), 1);
+    assert_eq!(ledger.events(job.id).await.unwrap().len(), 3);
+    world.end().await;
+}
