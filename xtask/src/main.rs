@@ -8,6 +8,7 @@
 mod ci;
 mod clock;
 mod codegen;
+mod fuzz;
 mod metadata;
 mod tidy;
 
@@ -20,6 +21,7 @@ const USAGE: &str = "\
 cargo xtask codegen [--check] [--verbose]   types from crates/*/spec/openapi.json
 cargo xtask tidy                            the rules of the tree
 cargo xtask ci [--list | STEP...]           everything, in order, up to the first failure
+cargo xtask fuzz --list | NAME [--seconds N] made-up input for one target of tests/fuzz
 ";
 
 fn main() -> ExitCode {
@@ -52,6 +54,7 @@ fn run(arguments: &[String]) -> Result<()> {
             tidy::run(&root)
         }
         Some("ci") => ci::run(&root, &rest),
+        Some("fuzz") => fuzz::run(&root, &rest),
         None | Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             Ok(())
