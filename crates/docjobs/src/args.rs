@@ -78,6 +78,9 @@ pub(crate) enum Command {
     /// Tencent e-sign: convert files to PDFs that can be signed.
     #[command(subcommand)]
     TencentEss(TencentEssCommand),
+    /// WeCom: be a smart printer.
+    #[command(subcommand)]
+    Printer(PrinterCommand),
     /// List the jobs that were ever wanted here.
     Jobs(JobsArgs),
     /// Tell the history of a job.
@@ -195,6 +198,36 @@ pub(crate) enum TencentEssCommand {
         /// The file.
         file: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PrinterCommand {
+    /// List the unprinted jobs.
+    List {
+        /// Also those that were printed or have failed.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Download every unprinted job, print it, and report how that ended; until Ctrl-C.
+    Run(RunArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// The folder for the files: JOB_ID.pdf, or JOB_ID-001.jpg and so on.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spool: PathBuf,
+    /// The command that prints a job, without a shell; the paths of its files are appended, and exit code 0 means
+    /// printed. DOCJOBS_JOB_ID, _DOC_NAME, _USER, _PAPER, _SIDES, _COLOR and _COPIES tell of the job. Without it a
+    /// complete file counts as printed.
+    #[arg(long, value_name = "CMD")]
+    pub(crate) exec: Option<String>,
+    /// End when no unprinted job is left untried.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Remove the files of a job once it is reported.
+    #[arg(long, requires = "exec")]
+    pub(crate) remove: bool,
 }
 
 #[derive(Debug, clap::Args)]

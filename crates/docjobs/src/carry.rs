@@ -48,7 +48,7 @@ impl<'a, L: Line> Carrier<'a, L> {
             .await
             .map_err(|error| Stop::ledger(&error))?;
         let keeper = ledger.keep(&sending);
-        let submission = self.line.submit(order).await;
+        let submission = self.line.submit(&sending, order).await;
         drop(keeper);
         match submission {
             Submission::Accepted(job) => {

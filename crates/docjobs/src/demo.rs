@@ -3,13 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use vendor_sim::wecom::NewJob;
 use vendor_sim::{SimOptions, Simulators};
 
 use crate::app::App;
-use crate::args::{ConvertArgs, DeckArgs, DeckSource, Format, ParseArgs, PdfArgs};
-use crate::exit::Stop;
+use crate::args::{
+    ConvertArgs, DeckArgs, DeckSource, Format, ParseArgs, PdfArgs, PrinterCommand, RunArgs,
+};
+use crate::exit::{Exit, Stop};
 use crate::flow::print_line;
-use crate::{mindshow, ppj, tencent, textin};
+use crate::{mindshow, ppj, printer, tencent, textin};
 
 /// How much faster than the vendors the simulators are.
 const SPEED: f64 = 20.0;
@@ -133,8 +136,43 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), Stop> {
         app.report.say("tencent-ess: the PDF that can be signed is");
     }
     tencent::convert(&app, &contract).await?;
+    print(&app, &simulators, folder.join("spool")).await?;
     simulators.stop().await;
     Ok(())
+}
+
+/// Three jobs wait at the printer's cloud: a document, two pictures, and one whose file is missing, which is reported failed.
+async fn print(app: &App, simulators: &Simulators, spool: PathBuf) -> Result<(), Stop> {
+    let cloud = simulators.wecom();
+    cloud.add_job(NewJob::pdf_of("invitation.docx", "You are invited."));
+    cloud.add_job(NewJob::jpg_of("holiday.jpg", 2));
+    cloud.add_job(NewJob::pdf("lost.pdf", Vec::new()));
+    fs::create_dir_all(&spool).map_err(|problem| {
+        Stop::bad_input(format!("cannot make {}: {problem}", spool.display()))
+    })?;
+    let run = RunArgs {
+        spool: spool.clone(),
+        exec: None,
+        once: true,
+        remove: false,
+    };
+    match printer::run(app, PrinterCommand::Run(run)).await {
+        Err(stop) if stop.exit == Exit::Failed => {}
+        other => {
+            return other.and(Err(Stop::unexpected(
+                "a print job without a file was not reported as failed",
+            )));
+        }
+    }
+    say(
+        app,
+        "printer-jobs",
+        &spool,
+        &format!(
+            "{} jobs reported, one of them failed",
+            cloud.reports().len()
+        ),
+    )
 }
 
 fn spent(simulators: &Simulators) -> i64 {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobs_core::{Error, JobId, JobKind, Lost, Submission};
-use jobs_ledger::{Filter, Intended, Intent, Stage};
+use jobs_ledger::{Claim, Filter, Intended, Intent, Stage, at};
 
 use crate::app::App;
 use crate::carry::Carrier;
@@ -26,8 +26,12 @@ pub(crate) trait Line: Send + Sync {
     /// The order of a job that was written down and never sent, or whose submit was lost.
     fn order_again(&self, job: &jobs_ledger::Job) -> Result<Self::Order, Stop>;
 
-    /// Hands it to the vendor. **Costs money.**
-    async fn submit(&self, order: &Self::Order) -> Submission<Self::Kind>;
+    /// Hands it to the vendor. **Costs money**, so it asks for the proof that the ledger has it on the disk.
+    async fn submit(
+        &self,
+        written: &Claim<at::Sending>,
+        order: &Self::Order,
+    ) -> Submission<Self::Kind>;
 
     /// The jobs at the vendor that may be the one whose submit was lost. Free. Kinds that cannot search find none.
     async fn search(&self, order: &Self::Order, lost: &Lost) -> Result<Vec<JobId>, Error> {

@@ -13,7 +13,7 @@ use crate::exit::{Exit, Stop};
 use crate::flow::{Line, absolute, print_line};
 use crate::place::Place;
 use crate::textin::ParseLine;
-use crate::{mindshow, ppj, tencent, textin};
+use crate::{mindshow, ppj, printer, tencent, textin};
 
 fn stop(error: jobs_ledger::LedgerError) -> Stop {
     Stop::ledger(&error)
@@ -114,6 +114,14 @@ pub(crate) async fn resume(app: &App) -> Result<(), Stop> {
     // The oldest first.
     for job in unfinished.into_iter().rev() {
         let (id, output) = (job.id, job.output.clone());
+        if job.vendor == printer::VENDOR {
+            app.report
+                .say(&printer::carried_on_elsewhere(&id.to_string()));
+            worst = worst
+                .filter(|worst| rank(*worst) > rank(Exit::Deadline))
+                .or(Some(Exit::Deadline));
+            continue;
+        }
         app.report.say(&format!(
             "job {id}: {} {} of {}",
             job.vendor, job.kind, job.input
@@ -156,6 +164,13 @@ fn rank(exit: Exit) -> u8 {
 pub(crate) async fn resolve(app: &App, args: ResolveArgs) -> Result<(), Stop> {
     let ledger = app.ledger().await?;
     let job = find(&ledger, &args.id).await?;
+    if job.vendor == printer::VENDOR && args.adopt.is_some() {
+        return Err(Stop::bad_input(format!(
+            "job {} is a print job, whose id is known: docjobs printer run reports it as failed, and --abandon lets it \
+             be printed anew",
+            job.id
+        )));
+    }
     let claimed = match ledger.claim(job.id).await.map_err(stop)? {
         Taking::Claimed(claimed) => claimed,
         Taking::Busy { .. } => {
@@ -327,6 +342,13 @@ async fn carry(
             let line = tencent::ConvertLine::of(tencent::client(app)?, kind);
             go_on(app, &line, job, output).await
         }
+        (printer::VENDOR, _) => {
+            let row = match &job {
+                Subject::Row(row) => row.id.to_string(),
+                Subject::Ticket(ticket) => ticket.id().to_string(),
+            };
+            Err(Stop::bad_input(printer::carried_on_elsewhere(&row)))
+        }
         (vendor, kind) => Err(Stop::bad_input(format!(
             "{vendor} {kind} jobs are not known here"
         ))),
@@ -370,6 +392,9 @@ async fn go_on<L: Line>(
 /// The one job that a person means by our id or the vendor's.
 async fn find(ledger: &Ledger, id: &str) -> Result<Job, Stop> {
     let mut found = ledger.find(id).await.map_err(stop)?;
+    if found.is_empty() {
+        found.extend(printer::find(ledger, id).await?);
+    }
     if found.is_empty() {
         return Err(Stop::bad_input(format!(
             "{id:?} is neither a ticket nor a job of this ledger; see docjobs jobs"

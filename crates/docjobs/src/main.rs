@@ -12,6 +12,7 @@ mod jobs;
 mod mindshow;
 mod place;
 mod ppj;
+mod printer;
 mod report;
 mod sim;
 mod tencent;
@@ -59,6 +60,7 @@ async fn run(args: Args, report: &Report) -> Result<(), Stop> {
         Command::TencentEss(TencentEssCommand::Convert { file }) => {
             tencent::convert(&app, &file).await
         }
+        Command::Printer(command) => printer::run(&app, command).await,
         Command::Jobs(args) => jobs::jobs(&app, args).await,
         Command::Show { id } => jobs::show(&app, &id).await,
         Command::Wait(args) => jobs::wait(&app, args).await,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jobs_core::{Error, Job, JobId, Lost, Submission};
+use jobs_ledger::{Claim, at};
 use mindshow::types::{GptDeck, MarkdownDeck};
 use mindshow::{Client, Clues, Deck, Pdf, PdfBudget, PdfReady, Ready};
 use serde_json::{Value, json};
@@ -128,7 +129,7 @@ impl Line for DeckLine {
         Ok(source)
     }
 
-    async fn submit(&self, source: &Source) -> Submission<Deck> {
+    async fn submit(&self, _: &Claim<at::Sending>, source: &Source) -> Submission<Deck> {
         match source {
             Source::Topic(text) => self.client.submit_gpt(&GptDeck::from_topic(text)).await,
             Source::Outline(text) => self.client.submit_gpt(&GptDeck::from_outline(text)).await,
@@ -188,7 +189,7 @@ impl Line for PdfLine {
     }
 
     /// Sends nothing: the first look is the submit.
-    async fn submit(&self, deck: &JobId) -> Submission<Pdf> {
+    async fn submit(&self, _: &Claim<at::Sending>, deck: &JobId) -> Submission<Pdf> {
         Submission::Accepted(Job::accepted(self.kind(), deck.clone()))
     }
 

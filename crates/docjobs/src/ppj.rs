@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobs_core::{Error, JobId, Lost, Submission};
+use jobs_ledger::{Claim, at};
 use ppj::{Client, Conversion, ConvertRequest, Fit, Ready};
 use serde_json::Value;
 
@@ -80,7 +81,7 @@ impl Line for ConvertLine {
         Ok(order)
     }
 
-    async fn submit(&self, order: &Order) -> Submission<Conversion> {
+    async fn submit(&self, _: &Claim<at::Sending>, order: &Order) -> Submission<Conversion> {
         self.client.submit_convert(&order.request).await
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jobs_core::http::Document;
 use jobs_core::{Error, JobKind as _, Submission};
+use jobs_ledger::{Claim, at};
 use serde_json::Value;
 use tencent_ess::{Client, Conversion, Family, Ready};
 
@@ -77,7 +78,7 @@ impl Line for ConvertLine {
         Ok(document)
     }
 
-    async fn submit(&self, document: &Document) -> Submission<Conversion> {
+    async fn submit(&self, _: &Claim<at::Sending>, document: &Document) -> Submission<Conversion> {
         self.client.submit_conversion(document).await
     }
 

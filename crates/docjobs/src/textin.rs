@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobs_core::{Error, Submission};
+use jobs_ledger::{Claim, at};
 use serde_json::{Value, json};
 use textin::{Client, PageRange, Parse, ParseRequest, Ready};
 
@@ -92,7 +93,7 @@ impl Line for ParseLine {
         Ok(request)
     }
 
-    async fn submit(&self, request: &ParseRequest) -> Submission<Parse> {
+    async fn submit(&self, _: &Claim<at::Sending>, request: &ParseRequest) -> Submission<Parse> {
         self.client.submit_parse(request).await
     }
 

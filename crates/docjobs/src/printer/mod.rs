@@ -1,10 +1,12 @@
 //! `docjobs printer`: a WeCom smart printer on the command line, and how it comes online.
 
 mod exec;
+mod fetch;
 mod halt;
 mod list;
 mod outcome;
 mod press;
+mod report;
 mod run;
 mod shape;
 mod spool;
@@ -74,8 +76,15 @@ async fn reach(app: &App, device: &Device, clock: &dyn Clock) -> Result<(), Stop
         // Without a source it only says that there was no time to connect yet.
         let hopeless = !error.is_transient()
             || (error.kind() == ErrorKind::Unreachable && error.source().is_some());
-        if hopeless || clock.now() >= limit {
+        if hopeless {
             return Err(Stop::before_acceptance(&error));
+        }
+        if clock.now() >= limit {
+            let mut stop = Stop::before_acceptance(&error);
+            stop.line.push_str(
+                "; the cloud takes one connection of a printer: end any other process that is this one",
+            );
+            return Err(stop);
         }
         app.report.missed(&error);
     }

@@ -99,9 +99,9 @@ fn is_whole(name: &Path, size: Option<u64>, start: u64, expected: &Expected) -> 
     };
     let is_file = fs::symlink_metadata(name).is_ok_and(|it| it.is_file() && it.len() == size);
     let mut head = [0; 8];
-    let read = || File::open(name)?.read(&mut head);
+    let read = File::open(name).and_then(|mut file| file.read(&mut head));
     is_file
-        && read().is_ok_and(|count| {
+        && read.is_ok_and(|count| {
             let head = head.get(..count).unwrap_or_default();
             expected.check_chunk(start, head).is_ok()
         })
@@ -120,17 +120,66 @@ pub(super) fn remove(names: &[PathBuf]) -> io::Result<()> {
 
 /// All files of a job by the name of the first, for when nothing else is known of it any more.
 pub(super) fn all_of(first: &Path) -> Vec<PathBuf> {
-    let pages = first
-        .file_name()
-        .and_then(|name| name.to_str()?.strip_suffix("-001.jpg"));
-    let Some(stem) = pages else {
+    let pages = || {
+        let stem = first.file_name()?.to_str()?.strip_suffix("001.jpg")?;
+        stem.ends_with('-').then_some(stem)
+    };
+    let (Some(stem), Some(folder)) = (pages(), first.parent()) else {
         return vec![first.to_path_buf()];
     };
-    (1..=u32::MAX)
-        .map(|page| first.with_file_name(format!("{stem}-{page:03}.jpg")))
-        // Pages get their names from the last to the first, so the first may be the one that is missing.
-        .enumerate()
-        .take_while(|(place, name)| *place == 0 || fs::symlink_metadata(name).is_ok())
-        .map(|(_, name)| name)
+    let is_page = |name: &str| {
+        let number = name
+            .strip_prefix(stem)
+            .and_then(|it| it.strip_suffix(".jpg"));
+        number.is_some_and(|it| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(is_page))
+        .map(|entry| entry.path())
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_found_by_the_first_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = |name: &str| folder.path().join(name);
+        for name in [
+            "j-002.jpg",
+            "j-1000.jpg",
+            "j-001-001.jpg",
+            "j-x.jpg",
+            "k-001.jpg",
+            "j.pdf",
+        ] {
+            fs::write(place(name), "").unwrap();
+        }
+        let mut pages = all_of(&place("j-001.jpg"));
+        pages.sort();
+        assert_eq!(pages, [place("j-002.jpg"), place("j-1000.jpg")]);
+        assert_eq!(all_of(&place("j.pdf")), [place("j.pdf")]);
+    }
+
+    #[test]
+    fn only_old_unfinished_downloads_are_swept_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [".docjobs-x.part", ".docjobs-keep", "a.part", "j.pdf"];
+        for name in names {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let written = fs::metadata(folder.path().join("j.pdf"))
+            .unwrap()
+            .modified()
+            .unwrap();
+        let count = || fs::read_dir(folder.path()).unwrap().count();
+        open(folder.path(), written).unwrap();
+        assert_eq!(count(), 4);
+        open(folder.path(), written + Duration::from_secs(4000)).unwrap();
+        assert_eq!(count(), 3);
+        assert!(!folder.path().join(".docjobs-x.part").exists());
+    }
 }

@@ -20,6 +20,6 @@ async fn the_demo_needs_no_account_and_can_be_repeated() {
             markdown.contains("It was made from this outline"),
             "{markdown}"
         );
-        assert_eq!(ran.stdout.lines().count(), 5, "{}", ran.stdout);
+        assert_eq!(ran.stdout.lines().count(), 6, "{}", ran.stdout);
     }
 }

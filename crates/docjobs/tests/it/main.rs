@@ -12,6 +12,7 @@ mod demo;
 mod ledger;
 mod mindshow;
 mod ppj;
+mod printer;
 mod stage;
 mod tencent;
 mod textin;
