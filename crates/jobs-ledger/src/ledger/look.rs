@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::row::{self, Step, Then, Writer};
 use super::submit::exit;
-use super::take::in_order;
 use super::{Due, Ledger};
 use crate::claim::{AtVendor, Claim, ClaimKey, WithResult, at};
 use crate::error::{LedgerError, LedgerErrorKind};
@@ -14,7 +13,7 @@ use crate::event::{Note, one_line, what};
 use crate::id::LedgerId;
 use crate::job::from_micros;
 use crate::stage::{Move, Stage, apply};
-use crate::store::{Flush, Sql, Tx, args};
+use crate::store::{Flush, Row, Tx, args};
 
 /// What a look at an unfinished job saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -422,47 +421,15 @@ async fn settle_looks(
     looks: Vec<(ClaimKey, Box<str>, Option<i64>)>,
     settled: &mut Settled,
 ) -> Result<(), LedgerError> {
-    /// No job is parked by the year 294 000: stands for "never" in a list that has no nulls.
-    const NEVER: i64 = i64::MAX;
-    const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, acked) \
-        SELECT w.id, $5, w.fence, $6, 'looked', d.value, 0 \
-        FROM json_each($1) i JOIN json_each($2) f ON f.key = i.key JOIN json_each($4) d ON d.key = i.key \
-        JOIN wake w ON w.id = i.value \
-        WHERE w.fence = f.value AND w.stage = $7 AND w.word IS NOT d.value";
-    const SETTLE: Sql = Sql::each(
-        "UPDATE wake SET due = CASE WHEN wake.nudge = 1 THEN $5 ELSE nullif(s.due, 9223372036854775807) END, \
-         owner = NULL, nudge = 0, looks = looks + 1, last_look = $5, word = s.word, updated_at = $5 \
-         FROM (SELECT i.value AS id, f.value AS fence, u.value AS due, d.value AS word \
-               FROM json_each($1) i JOIN json_each($2) f ON f.key = i.key \
-               JOIN json_each($3) u ON u.key = i.key JOIN json_each($4) d ON d.key = i.key) AS s \
-         WHERE wake.id = s.id AND wake.fence = s.fence AND wake.stage = $7 RETURNING id",
-        "WITH s AS (SELECT * FROM unnest($1, $2, $3, $4) AS s (id, fence, due, word)), \
-         locked AS (SELECT w.id, w.word AS before, s.fence, s.due, s.word FROM wake w JOIN s ON s.id = w.id \
-                    WHERE w.fence = s.fence AND w.stage = $7 ORDER BY w.id FOR UPDATE OF w), \
-         told AS (INSERT INTO event (job, at, fence, worker, what, text, acked) \
-                  SELECT id, $5, fence, $6, 'looked', word, 0 FROM locked WHERE before IS DISTINCT FROM word) \
-         UPDATE wake SET due = CASE WHEN wake.nudge = 1 THEN $5 ELSE nullif(locked.due, 9223372036854775807) END, \
-         owner = NULL, nudge = 0, looks = looks + 1, last_look = $5, word = locked.word, updated_at = $5 \
-         FROM locked WHERE wake.id = locked.id AND wake.fence = locked.fence RETURNING wake.id",
-    );
     if looks.is_empty() {
         return Ok(());
     }
     let keys: Vec<ClaimKey> = looks.iter().map(|(key, ..)| *key).collect();
-    debug_assert_eq!(in_order(keys.clone()), keys);
-    let (mut ids, mut fences, mut dues, mut words) = (vec![], vec![], vec![], vec![]);
-    for (key, word, due) in looks {
-        ids.push(key.job.to_string());
-        fences.push(key.fence);
-        dues.push(due.unwrap_or(NEVER));
-        words.push(word.into_string());
-    }
-    let held = Stage::Held.as_str();
-    let all = args![ids, fences, dues, words, by.now, by.worker.as_str(), held];
-    if tx.is_sqlite() {
-        tx.run(EVENTS, all.clone()).await?;
-    }
-    let rows = tx.rows(SETTLE, all).await?;
+    let rows = if tx.is_sqlite() {
+        settle_in_sqlite(tx, by, looks).await?
+    } else {
+        settle_in_postgres(tx, by, looks).await?
+    };
     settled.accepted += rows.len();
     let mut written = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -475,4 +442,62 @@ async fn settle_looks(
         .filter(|job| written.binary_search(&job.to_string()).is_err());
     settled.lost.extend(lost);
     Ok(())
+}
+
+/// The batch goes over as one JSON text: several, joined by their keys, would be compared each with each.
+async fn settle_in_sqlite(
+    tx: &mut Tx,
+    by: &Writer,
+    looks: Vec<(ClaimKey, Box<str>, Option<i64>)>,
+) -> Result<Vec<Row>, LedgerError> {
+    const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, acked) \
+        SELECT w.id, $2, w.fence, $3, 'looked', s.value ->> 3, 0 \
+        FROM json_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
+        WHERE w.fence = s.value ->> 1 AND w.stage = $4 AND w.word IS NOT s.value ->> 3";
+    const SETTLE: &str = "UPDATE wake SET due = CASE WHEN wake.nudge = 1 THEN $2 ELSE s.value ->> 2 END, \
+        owner = NULL, nudge = 0, looks = looks + 1, last_look = $2, word = s.value ->> 3, updated_at = $2 \
+        FROM json_each($1) s \
+        WHERE wake.id = s.value ->> 0 AND wake.fence = s.value ->> 1 AND wake.stage = $3 RETURNING id";
+    let batch: Vec<_> = looks
+        .into_iter()
+        .map(|(key, word, due)| json!([key.job.to_string(), key.fence, due, word]))
+        .collect();
+    let batch = Value::from(batch).to_string();
+    let held = Stage::Held.as_str();
+    tx.run(
+        EVENTS,
+        args![batch.clone(), by.now, by.worker.as_str(), held],
+    )
+    .await?;
+    tx.rows(SETTLE, args![batch, by.now, held]).await
+}
+
+async fn settle_in_postgres(
+    tx: &mut Tx,
+    by: &Writer,
+    looks: Vec<(ClaimKey, Box<str>, Option<i64>)>,
+) -> Result<Vec<Row>, LedgerError> {
+    /// Stands for "parked" in a list that has no nulls.
+    const NEVER: i64 = i64::MAX;
+    const SETTLE: &str = "WITH s AS (SELECT * FROM unnest($1, $2, $3, $4) AS s (id, fence, due, word)), \
+        locked AS (SELECT w.id, w.word AS before, s.fence, s.due, s.word FROM wake w JOIN s ON s.id = w.id \
+                   WHERE w.fence = s.fence AND w.stage = $7 ORDER BY w.id FOR UPDATE OF w), \
+        told AS (INSERT INTO event (job, at, fence, worker, what, text, acked) \
+                 SELECT id, $5, fence, $6, 'looked', word, 0 FROM locked WHERE before IS DISTINCT FROM word) \
+        UPDATE wake SET due = CASE WHEN wake.nudge = 1 THEN $5 ELSE nullif(locked.due, 9223372036854775807) END, \
+        owner = NULL, nudge = 0, looks = looks + 1, last_look = $5, word = locked.word, updated_at = $5 \
+        FROM locked WHERE wake.id = locked.id AND wake.fence = locked.fence RETURNING wake.id";
+    let (mut ids, mut fences, mut dues, mut words) = (vec![], vec![], vec![], vec![]);
+    for (key, word, due) in looks {
+        ids.push(key.job.to_string());
+        fences.push(key.fence);
+        dues.push(due.unwrap_or(NEVER));
+        words.push(word.into_string());
+    }
+    let held = Stage::Held.as_str();
+    tx.rows(
+        SETTLE,
+        args![ids, fences, dues, words, by.now, by.worker.as_str(), held],
+    )
+    .await
 }

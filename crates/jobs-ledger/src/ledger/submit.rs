@@ -140,7 +140,7 @@ impl Ledger {
     ///
     /// Repeat it while the error [is transient](LedgerError::is_transient): the id is worth money. If the job was given
     /// up as *unknown* meanwhile, the answer of that very attempt still counts and takes a new claim. If it was settled
-    /// in another way, the id is kept in the history only.
+    /// in another way, the id is kept in the history only. The text of the note gives way to the id.
     ///
     /// # Errors
     /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.

@@ -55,14 +55,18 @@ pub(crate) async fn open(
         Some(("postgres" | "postgresql", _)) => {
             Ok(Arc::new(postgres::Store::open(url, clock, settings).await?))
         }
-        Some(("sqlite", path)) => Ok(Arc::new(sqlite::Store::open(path, settings).await?)),
+        Some(("sqlite", path)) => Ok(Arc::new(
+            sqlite::Store::open(path, clock.as_ref(), settings).await?,
+        )),
         Some((scheme, rest)) if scheme.len() > 1 && rest.starts_with("//") => {
             Err(LedgerError::new(
                 LedgerErrorKind::Input,
                 "the address must be a path, sqlite:PATH or postgres://…",
             ))
         }
-        _ => Ok(Arc::new(sqlite::Store::open(url, settings).await?)),
+        _ => Ok(Arc::new(
+            sqlite::Store::open(url, clock.as_ref(), settings).await?,
+        )),
     }
 }
 

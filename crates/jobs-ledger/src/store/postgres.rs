@@ -218,9 +218,10 @@ async fn migrate(conn: &mut PgConnection, schema: Option<&str>) -> Result<(), Le
                     "the database has tables of another program under our names: use a database or schema of its own",
                 ));
             }
-            for sql in [include_str!("schema/postgres-1.sql")] {
-                raw_sql(sql).execute(&mut *tx).await.map_err(error::of)?;
-            }
+            raw_sql(include_str!("schema/postgres-1.sql"))
+                .execute(&mut *tx)
+                .await
+                .map_err(error::of)?;
             sqlx::query("INSERT INTO docjobs_schema (version) VALUES ($1)")
                 .bind(SCHEMA)
                 .execute(&mut *tx)

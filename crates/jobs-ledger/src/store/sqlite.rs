@@ -1,10 +1,13 @@
 //! The ledger in one file: a single writer that commits in groups, and a few readers beside it.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
+use jobs_core::Clock;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection, SqlitePool, raw_sql};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -38,7 +41,11 @@ struct Write {
 }
 
 impl Store {
-    pub(super) async fn open(path: &str, settings: &Settings) -> Result<Self, LedgerError> {
+    pub(super) async fn open(
+        path: &str,
+        clock: &dyn Clock,
+        settings: &Settings,
+    ) -> Result<Self, LedgerError> {
         let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
         create(&path)?;
         let options = SqliteConnectOptions::new()
@@ -48,7 +55,7 @@ impl Store {
         let mut writer = SqliteConnection::connect_with(&options)
             .await
             .map_err(error::of)?;
-        migrate(&mut writer).await?;
+        migrate(&mut writer, clock, settings.patience).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(3)
             .acquire_timeout(settings.patience)
@@ -125,32 +132,76 @@ impl super::Store for Store {
 fn create(path: &Path) -> Result<(), LedgerError> {
     let place = path.display().to_string();
     let trouble = |problem| error::of_file(problem, &place);
-    if let Some(parent) = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(parent).map_err(trouble)?;
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(trouble(io::ErrorKind::IsADirectory.into())),
+        // The superuser may write it all the same, but somebody wanted it to stay as it is.
+        Ok(found) if found.permissions().readonly() => {
+            Err(trouble(io::ErrorKind::PermissionDenied.into()))
+        }
+        // Not opened: closing it would take away the locks of another connection of this process.
+        Ok(_) => Ok(()),
+        Err(problem) if problem.kind() == io::ErrorKind::NotFound => {
+            create_new(path).map_err(trouble)
+        }
+        Err(problem) => Err(trouble(problem)),
     }
+}
+
+/// Makes an empty file under another name and closes it before it gets its own, for the reason above.
+fn create_new(path: &Path) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)?;
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path).map_err(trouble)?;
-    // The superuser may write it all the same, but somebody wanted it to stay as it is.
-    if file.metadata().map_err(trouble)?.permissions().readonly() {
-        return Err(trouble(std::io::ErrorKind::PermissionDenied.into()));
+    let fresh = folder.join(format!(".ledger-{:016x}", fastrand::u64(..)));
+    drop(options.open(&fresh)?);
+    let linked = fs::hard_link(&fresh, path);
+    fs::remove_file(&fresh)?;
+    let made = match linked {
+        Err(problem) if problem.kind() != io::ErrorKind::AlreadyExists => {
+            // A file system without second names.
+            options.open(path).map(drop)
+        }
+        other => other,
+    };
+    match made {
+        // Somebody else was quicker.
+        Err(problem) if problem.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
     }
-    Ok(())
 }
 
 /// Brings the tables to the layout of this version, leaving alone what is not ours.
-async fn migrate(conn: &mut SqliteConnection) -> Result<(), LedgerError> {
+async fn migrate(
+    conn: &mut SqliteConnection,
+    clock: &dyn Clock,
+    patience: Duration,
+) -> Result<(), LedgerError> {
+    let limit = clock.now() + patience;
+    loop {
+        match try_migrate(conn).await {
+            // SQLite does not wait for others by itself while it changes the kind of journal.
+            Err(problem) if problem.kind() == LedgerErrorKind::Locked && clock.now() < limit => {
+                let pause = Duration::from_millis(fastrand::u64(1..10));
+                clock.sleep_until(clock.now() + pause).await;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn try_migrate(conn: &mut SqliteConnection) -> Result<(), LedgerError> {
     if is_current(conn).await? {
-        return journal(conn).await;
+        return Ok(());
     }
     journal(conn).await?;
     let mut tx = conn
@@ -159,9 +210,10 @@ async fn migrate(conn: &mut SqliteConnection) -> Result<(), LedgerError> {
         .map_err(error::of)?;
     // Another process may have been quicker.
     if !is_current(&mut tx).await? {
-        for sql in [include_str!("schema/sqlite-1.sql")] {
-            raw_sql(sql).execute(&mut *tx).await.map_err(error::of)?;
-        }
+        raw_sql(include_str!("schema/sqlite-1.sql"))
+            .execute(&mut *tx)
+            .await
+            .map_err(error::of)?;
         let mark =
             format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA}");
         raw_sql(AssertSqlSafe(mark))

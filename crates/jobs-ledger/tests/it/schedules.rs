@@ -436,8 +436,8 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn no_stale_write_is_accepted_on_sqlite() {
         let world = World::sqlite();
-        let report = run(&world.open().await, 0, 3000, 32).await;
-        judge(report, 3000);
+        let report = run(&world.open().await, 0, 2000, 32).await;
+        judge(report, 2000);
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -445,8 +445,8 @@ mod tests {
         let Some(world) = World::postgres() else {
             return;
         };
-        let report = run(&world.open().await, 0, 400, 8).await;
+        let report = run(&world.open().await, 0, 300, 8).await;
         world.end().await;
-        judge(report, 400);
+        judge(report, 300);
     }
 }

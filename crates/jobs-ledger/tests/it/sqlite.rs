@@ -3,8 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use jobs_core::Account;
-use jobs_core::testing::ManualClock;
+use jobs_core::{Account, SystemClock};
 use jobs_ledger::{Filter, Intended, Intent, Ledger, LedgerError, LedgerErrorKind, Settings};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
@@ -27,7 +26,7 @@ async fn run(conn: &mut SqliteConnection, sql: &'static str) {
 async fn refusal(url: &str) -> LedgerError {
     let mut settings = Settings::default();
     settings.patience = Duration::from_millis(20);
-    Ledger::open_with(url, ManualClock::new().shared(), &settings)
+    Ledger::open_with(url, SystemClock::shared(), &settings)
         .await
         .unwrap_err()
 }
@@ -213,12 +212,12 @@ async fn a_locked_file_is_named_and_works_again_when_free() {
     assert_eq!(refusal(&fresh.url).await.kind(), LedgerErrorKind::Locked);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_programs_open_a_new_file_at_once() {
     let world = World::sqlite();
     let mut opening = Vec::new();
     for _ in 0..6 {
-        let (url, clock) = (world.url.clone(), world.clock.shared());
+        let (url, clock) = (world.url.clone(), SystemClock::shared());
         opening.push(tokio::spawn(async move { Ledger::open(&url, clock).await }));
     }
     let mut new = 0;
