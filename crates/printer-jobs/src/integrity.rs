@@ -11,6 +11,11 @@ pub const MAX_FILE_BYTES: u64 = 20 * 1024 * 1024;
 const PDF: &[u8] = b"%PDF";
 const JPEG: &[u8] = &[0xff, 0xd8];
 
+/// Whether these first bytes of a file are those of a JPEG.
+pub fn is_jpeg(head: &[u8]) -> bool {
+    head.starts_with(JPEG)
+}
+
 /// What is wrong with a job's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

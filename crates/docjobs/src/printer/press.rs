@@ -88,6 +88,9 @@ impl Press<'_> {
         if let Some(row) = self.settled(&id).await? {
             return self.report_again(&row, &id, deadline).await;
         }
+        // Whatever keeps the format from being found is met again, and dealt with, in the download.
+        let identified = self.device.identify(job).await.ok();
+        let job = identified.as_ref().unwrap_or(job);
         let names = self.names(job);
         let content = Sha256::digest(id.as_str()).into();
         let document = job.doc_name.as_deref().map(one_line).unwrap_or_default();

@@ -189,12 +189,18 @@ async fn three_documents_and_a_picture_end_complete_and_reported_once() {
             wanted.insert(format!("{id}.pdf"), pdf(text));
             ids.push(id);
         }
-        // A sparse item says neither that a job is a picture nor where its pages are.
-        if !sparse {
-            let pages = vec![
-                jpeg("first page").into(),
-                jpeg("second, longer page").into(),
-            ];
+        let pages = vec![
+            jpeg("first page").into(),
+            jpeg("second, longer page").into(),
+        ];
+        if sparse {
+            // A sparse item says neither that a job is a picture nor where its pages are.
+            let id = office
+                .cloud()
+                .add_job(NewJob::jpg("photo.png", pages[..1].to_vec()));
+            wanted.insert(format!("{id}-001.jpg"), jpeg("first page"));
+            ids.push(id);
+        } else {
             let id = office.cloud().add_job(NewJob::jpg("photo.png", pages));
             wanted.insert(format!("{id}-001.jpg"), jpeg("first page"));
             wanted.insert(format!("{id}-002.jpg"), jpeg("second, longer page"));

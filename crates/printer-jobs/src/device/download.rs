@@ -8,9 +8,9 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Bytes;
 
 use super::{Destination, Device, Downloaded, Pages, Transfer, doing};
-use crate::integrity::Expected;
+use crate::integrity::{self, Expected};
 use crate::trouble::Doing;
-use crate::wire::{DownloadRequest, Format, ListedJob};
+use crate::wire::{DownloadRequest, Format, ListedJob, PageFiles};
 
 impl Device {
     /// Brings the file of a job to disk: one PDF, or one file for each page of a jpg job. Free and harmless to repeat.
@@ -72,6 +72,30 @@ impl Device {
             files: names,
             bytes,
         })
+    }
+
+    /// The job with its format, found by the first bytes of its file if the list does not say. Free and harmless to repeat.
+    ///
+    /// Recorded lists leave the format out; that such a job can be a picture is our inference. Its pages cannot be told
+    /// apart then, so it counts as one.
+    ///
+    /// # Errors
+    /// As [`download`](Self::download), without the disk.
+    pub async fn identify(&self, job: &ListedJob) -> Result<ListedJob, Error> {
+        const HEAD: NonZeroU32 = NonZeroU32::MIN.saturating_add(15);
+        let mut job = job.clone();
+        if job.is_format_stated || job.doc_size == Some(0) {
+            return Ok(job);
+        }
+        let doing = doing("download", Some(&job.id));
+        let head = self
+            .piece(doing, DownloadRequest::chunk(&job.id, 0, HEAD))
+            .await?;
+        if integrity::is_jpeg(&head) {
+            job.format = Format::Jpg;
+            job.pages = PageFiles::one(job.doc_size);
+        }
+        Ok(job)
     }
 
     async fn transfer(

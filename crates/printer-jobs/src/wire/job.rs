@@ -37,6 +37,8 @@ pub struct ListedJob {
     pub page_count: Option<u64>,
     /// What the download will be.
     pub format: Format,
+    /// Whether the cloud says so: items without a format were recorded.
+    pub is_format_stated: bool,
     /// The member's choices.
     pub settings: Settings,
     /// The page files of a jpg job.
@@ -68,6 +70,7 @@ impl ListedJob {
             doc_size: lenient::unsigned(item, "doc_size"),
             page_count: lenient::unsigned(item, "page_size"),
             format: Format::from_item(item),
+            is_format_stated: item.contains_key("printer_format"),
             settings: Settings::from_list(lenient::list(item, "setting_list")),
             pages: PageFiles::from_item(item),
         })
@@ -178,6 +181,14 @@ pub enum PageProblem {
 }
 
 impl PageFiles {
+    /// One page of this size.
+    pub(crate) fn one(bytes: Option<u64>) -> Self {
+        Self {
+            files: vec![PageFile { index: 0, bytes }],
+            unreadable: 0,
+        }
+    }
+
     fn from_item(item: &Object) -> Self {
         let Some(Value::Object(list)) = item.get("pic_file_list") else {
             return Self::default();
