@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::exit::{Exit, Stop};
-use crate::flow::{Line, print_line};
-use crate::place::{self, Delivered, Place};
+use crate::line::Line;
+use crate::place::{self, Delivered, Place, print_line};
 
 /// One command's hold on the ledger and on a kind of job.
 pub(crate) struct Carrier<'a, L: Line> {

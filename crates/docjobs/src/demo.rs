@@ -11,7 +11,7 @@ use crate::args::{
     ConvertArgs, DeckArgs, DeckSource, Format, ParseArgs, PdfArgs, PrinterCommand, RunArgs,
 };
 use crate::exit::{Exit, Stop};
-use crate::flow::print_line;
+use crate::place::print_line;
 use crate::{mindshow, ppj, printer, tencent, textin};
 
 /// How much faster than the vendors the simulators are.

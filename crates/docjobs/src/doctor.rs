@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::exit::{Exit, Stop};
-use crate::flow::print_line;
+use crate::place::print_line;
 use crate::{mindshow, ppj, tencent, textin};
 
 /// How one thing was found.

@@ -127,7 +127,7 @@ impl Stop {
         };
         Self {
             causes: causes(error),
-            ..Self::new(exit, format!("ledger: {error}"))
+            ..Self::new(exit, error.to_string())
         }
     }
 

@@ -1,76 +1,17 @@
-//! What a vendor's commands have in common, and how a new job begins.
+//! How a new job begins.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use async_trait::async_trait;
-use jobs_core::{Error, JobId, JobKind, Lost, Submission};
-use jobs_ledger::{Claim, Filter, Intended, Intent, Stage, at};
+use jobs_core::JobKind;
+use jobs_ledger::{Filter, Intended, Intent, Stage};
 
 use crate::app::App;
 use crate::carry::Carrier;
 use crate::exit::Stop;
 use crate::input::Input;
-use crate::place::{Delivered, Place};
-
-/// A kind of job as the command line handles it.
-#[async_trait]
-pub(crate) trait Line: Send + Sync {
-    type Kind: JobKind + 'static;
-    /// What is handed to the vendor.
-    type Order: Send + Sync;
-
-    fn kind(&self) -> Arc<Self::Kind>;
-
-    /// The order of a job that was written down and never sent, or whose submit was lost.
-    fn order_again(&self, job: &jobs_ledger::Job) -> Result<Self::Order, Stop>;
-
-    /// Hands it to the vendor. **Costs money**, so it asks for the proof that the ledger has it on the disk.
-    async fn submit(
-        &self,
-        written: &Claim<at::Sending>,
-        order: &Self::Order,
-    ) -> Submission<Self::Kind>;
-
-    /// The jobs at the vendor that may be the one whose submit was lost. Free. Kinds that cannot search find none.
-    async fn search(&self, order: &Self::Order, lost: &Lost) -> Result<Vec<JobId>, Error> {
-        let _ = (order, lost);
-        Ok(Vec::new())
-    }
-
-    /// Brings what a finished job gives to its place.
-    async fn deliver(
-        &self,
-        output: <Self::Kind as JobKind>::Output,
-        place: &Place,
-    ) -> Result<Delivered, Error>;
-
-    /// Whether the result is text, which can be printed.
-    fn is_text(&self) -> bool {
-        false
-    }
-
-    /// Looks that cost money: how many may be made for one job, and how many this process has made.
-    fn budget(&self, id: &JobId) -> Option<Budget> {
-        let _ = id;
-        None
-    }
-
-    /// Tells the kind how many looks that cost money other processes have made.
-    fn spent_elsewhere(&self, calls: u32) {
-        let _ = calls;
-    }
-}
-
-/// Looks that cost money.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Budget {
-    /// How many may be made.
-    pub(crate) calls: u32,
-    /// How many were made, in this process and before.
-    pub(crate) made: u32,
-}
+use crate::line::Line;
+use crate::place::{Place, absolute};
 
 /// Writes the wish down, submits it, and unless told otherwise waits and delivers. The same input attaches to the job that
 /// was paid for already.
@@ -170,16 +111,4 @@ async fn done_before<L: Line>(
         }
     }
     Err(stop)
-}
-
-pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Stop> {
-    std::path::absolute(path)
-        .map_err(|problem| Stop::bad_input(format!("{}: {problem}", path.display())))
-}
-
-/// One line on stdout.
-pub(crate) fn print_line(line: &str) -> Result<(), Stop> {
-    use std::io::Write;
-    writeln!(std::io::stdout(), "{line}")
-        .map_err(|problem| Stop::unexpected(format!("cannot print: {problem}")))
 }

@@ -10,8 +10,8 @@ use crate::app::App;
 use crate::args::{JobsArgs, ResolveArgs, WaitArgs};
 use crate::carry::Carrier;
 use crate::exit::{Exit, Stop};
-use crate::flow::{Line, absolute, print_line};
-use crate::place::Place;
+use crate::line::Line;
+use crate::place::{Place, absolute, print_line};
 use crate::textin::ParseLine;
 use crate::{mindshow, ppj, printer, tencent, textin};
 

@@ -9,6 +9,7 @@ mod exit;
 mod flow;
 mod input;
 mod jobs;
+mod line;
 mod mindshow;
 mod place;
 mod ppj;

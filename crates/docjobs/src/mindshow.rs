@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::args::{DeckArgs, PdfArgs};
 use crate::exit::Stop;
-use crate::flow::{self, Budget, Line};
+use crate::flow;
 use crate::input::{self, Input};
+use crate::line::{Budget, Line};
 use crate::place::{Delivered, Place};
 
 pub(crate) const VENDOR: &str = "mindshow";

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jobs_core::Error;
 use jobs_core::http::{Saved, Target, Verified};
@@ -80,4 +80,16 @@ pub(crate) fn print(mut from: File) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     io::copy(&mut from, &mut stdout)?;
     stdout.flush()
+}
+
+/// The path from the root, so that it means the same to every process.
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Stop> {
+    std::path::absolute(path)
+        .map_err(|problem| Stop::bad_input(format!("{}: {problem}", path.display())))
+}
+
+/// One line on stdout.
+pub(crate) fn print_line(line: &str) -> Result<(), Stop> {
+    writeln!(io::stdout(), "{line}")
+        .map_err(|problem| Stop::unexpected(format!("cannot print: {problem}")))
 }

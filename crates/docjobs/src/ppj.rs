@@ -12,8 +12,9 @@ use serde_json::Value;
 use crate::app::App;
 use crate::args::ConvertArgs;
 use crate::exit::Stop;
-use crate::flow::{self, Line};
+use crate::flow;
 use crate::input::{self, Input};
+use crate::line::Line;
 use crate::place::{Delivered, Place};
 
 pub(crate) const VENDOR: &str = "ppj";

@@ -7,7 +7,7 @@ use vendor_sim::{SimOptions, Simulators};
 use crate::app::App;
 use crate::args::SimArgs;
 use crate::exit::Stop;
-use crate::flow::print_line;
+use crate::place::print_line;
 
 pub(crate) async fn run(app: &App, args: SimArgs) -> Result<(), Stop> {
     let options = SimOptions {

@@ -12,8 +12,9 @@ use tencent_ess::{Client, Conversion, Family, Ready};
 
 use crate::app::App;
 use crate::exit::Stop;
-use crate::flow::{self, Line};
+use crate::flow;
 use crate::input::{self, Input};
+use crate::line::Line;
 use crate::place::{Delivered, Place};
 
 pub(crate) const VENDOR: &str = "tencent-ess";

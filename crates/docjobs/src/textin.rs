@@ -12,8 +12,9 @@ use textin::{Client, PageRange, Parse, ParseRequest, Ready};
 use crate::app::App;
 use crate::args::{Format, ParseArgs};
 use crate::exit::Stop;
-use crate::flow::{self, Line};
+use crate::flow;
 use crate::input::{self, Input};
+use crate::line::Line;
 use crate::place::{Delivered, Place};
 
 pub(crate) const VENDOR: &str = "textin";

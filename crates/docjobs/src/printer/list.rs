@@ -5,7 +5,7 @@ use printer_jobs::wire::{ListQuery, StatusFilter};
 use super::{connect, hang_up, shape};
 use crate::app::App;
 use crate::exit::Stop;
-use crate::flow::print_line;
+use crate::place::print_line;
 
 pub(super) async fn list(app: &App, all: bool) -> Result<(), Stop> {
     let clock = app.clock()?;

@@ -9,7 +9,7 @@ use printer_jobs::integrity::{Expected, MAX_FILE_BYTES};
 use printer_jobs::wire::ListedJob;
 
 use crate::exit::Stop;
-use crate::flow::absolute;
+use crate::place::absolute;
 
 /// What lies at the names of a job's files.
 #[derive(Debug, PartialEq, Eq)]

@@ -200,7 +200,11 @@ async fn migrate(
 }
 
 async fn try_migrate(conn: &mut SqliteConnection) -> Result<(), LedgerError> {
-    if is_current(conn).await? {
+    // In one transaction: between two reads another process may make the tables, and half of an answer looks foreign.
+    let mut tx = conn.begin().await.map_err(error::of)?;
+    let current = is_current(&mut tx).await;
+    tx.rollback().await.map_err(error::of)?;
+    if current? {
         return Ok(());
     }
     journal(conn).await?;
