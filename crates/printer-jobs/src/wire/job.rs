@@ -182,6 +182,7 @@ pub enum PageProblem {
 
 impl PageFiles {
     /// One page of this size.
+    #[cfg(feature = "websocket")]
     pub(crate) fn one(bytes: Option<u64>) -> Self {
         Self {
             files: vec![PageFile { index: 0, bytes }],
