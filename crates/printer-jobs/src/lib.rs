@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(feature = "cloud")]
+pub mod cloud;
 pub mod code;
 mod command;
 pub mod correlate;

@@ -18,6 +18,8 @@ mod device;
 mod download;
 mod envelope;
 mod frame;
+#[cfg(feature = "cloud")]
+mod https;
 mod integrity;
 #[cfg(feature = "websocket")]
 mod kind;
