@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -31,29 +32,66 @@ impl Tree {
     }
 }
 
-/// Reads the tree; build output and version control are no part of it.
+/// Reads the tree: what git tracks or would track, so that what somebody tried out here does not count. Without git, all but
+/// build output.
 pub(crate) fn read(root: &Path) -> Result<Tree> {
+    let paths = match of_git(root) {
+        Some(paths) => paths,
+        None => {
+            let mut paths = Vec::new();
+            walk(root, "", &mut paths)?;
+            paths
+        }
+    };
     let mut tree = Tree::default();
-    for (name, _) in entries(root)? {
-        tree.top.push(name);
-    }
-    walk(root, "", &mut tree.files)?;
-    Ok(tree)
-}
-
-fn walk(folder: &Path, prefix: &str, files: &mut Vec<File>) -> Result<()> {
-    for (name, is_folder) in entries(folder)? {
-        let full = folder.join(&name);
-        let path = format!("{prefix}{name}");
-        if is_folder {
-            if name != "target" && name != ".git" {
-                walk(&full, &format!("{path}/"), files)?;
-            }
+    for path in paths {
+        let full = root.join(&path);
+        if !full.is_file() {
             continue;
+        }
+        let top = path.split('/').next().unwrap_or(&path).to_owned();
+        if !tree.top.contains(&top) {
+            tree.top.push(top);
         }
         let bytes = fs::read(&full).with_context(|| format!("cannot read {path}"))?;
         if let Ok(text) = String::from_utf8(bytes) {
-            files.push(File { path, text });
+            tree.files.push(File { path, text });
+        }
+    }
+    Ok(tree)
+}
+
+fn of_git(root: &Path) -> Option<Vec<String>> {
+    let listed = Command::new("git")
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ])
+        .current_dir(root)
+        .output()
+        .ok()
+        .filter(|listed| listed.status.success())?;
+    let mut paths: Vec<String> = String::from_utf8(listed.stdout)
+        .ok()?
+        .split('\0')
+        .filter(|path| !path.is_empty())
+        .map(str::to_owned)
+        .collect();
+    paths.sort();
+    paths.dedup();
+    (!paths.is_empty()).then_some(paths)
+}
+
+fn walk(folder: &Path, prefix: &str, paths: &mut Vec<String>) -> Result<()> {
+    for (name, is_folder) in entries(folder)? {
+        let path = format!("{prefix}{name}");
+        if !is_folder {
+            paths.push(path);
+        } else if name != "target" && name != ".git" {
+            walk(&folder.join(&name), &format!("{path}/"), paths)?;
         }
     }
     Ok(())
