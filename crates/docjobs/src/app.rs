@@ -96,7 +96,7 @@ impl App {
         // Leases are real time, however fast the vendors' clocks run.
         Ledger::open(&url, SystemClock::shared())
             .await
-            .map_err(|error| Stop::ledger(&error))
+            .map_err(Stop::from)
     }
 
     /// Refuses to hurry a real vendor.

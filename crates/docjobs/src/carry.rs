@@ -43,10 +43,7 @@ impl<'a, L: Line> Carrier<'a, L> {
         place: &Place,
     ) -> Result<(), Stop> {
         let ledger = &self.ledger;
-        let sending = ledger
-            .sending(claim)
-            .await
-            .map_err(|error| Stop::ledger(&error))?;
+        let sending = ledger.sending(claim).await?;
         let keeper = ledger.keep(&sending);
         let submission = self.line.submit(&sending, order).await;
         drop(keeper);
@@ -65,8 +62,7 @@ impl<'a, L: Line> Carrier<'a, L> {
             Submission::Refused(error) => {
                 let note = || Note::from(&error);
                 self.insist(async || ledger.refused(&sending, note()).await)
-                    .await
-                    .map_err(|error| Stop::ledger(&error))?;
+                    .await?;
                 Err(Stop::before_acceptance(&error))
             }
             Submission::Unknown(lost) => {
@@ -74,7 +70,7 @@ impl<'a, L: Line> Carrier<'a, L> {
                 let unknown = self
                     .insist(async || ledger.unknown(&sending, note()).await)
                     .await;
-                let unknown = unknown.map_err(|error| Stop::ledger(&error))?;
+                let unknown = unknown?;
                 self.find(unknown, order, &lost, place).await
             }
         }
@@ -92,12 +88,7 @@ impl<'a, L: Line> Carrier<'a, L> {
             if row.stage == Stage::Done {
                 return self.once_more(&row, place).await;
             }
-            match self
-                .ledger
-                .claim(row.id)
-                .await
-                .map_err(|error| Stop::ledger(&error))?
-            {
+            match self.ledger.claim(row.id).await? {
                 Taking::Claimed(claimed) => return self.carry_on(claimed, order, place).await,
                 Taking::Settled(job) if job.stage == Stage::Done => row = job,
                 Taking::Settled(job) => {
@@ -191,11 +182,7 @@ impl<'a, L: Line> Carrier<'a, L> {
         row: &jobs_ledger::Job,
         place: &Place,
     ) -> Result<(), Stop> {
-        let held = self
-            .ledger
-            .lapsed(&claim, Note::none())
-            .await
-            .map_err(|error| Stop::ledger(&error))?;
+        let held = self.ledger.lapsed(&claim, Note::none()).await?;
         self.wait(held, &self.job(row)?, place).await
     }
 
@@ -213,11 +200,7 @@ impl<'a, L: Line> Carrier<'a, L> {
             );
             return Err(Stop::bad_input(line));
         }
-        let held = self
-            .ledger
-            .reopen(row.id)
-            .await
-            .map_err(|error| Stop::ledger(&error))?;
+        let held = self.ledger.reopen(row.id).await?;
         self.wait(held, &self.job(row)?, place).await
     }
 
@@ -240,10 +223,7 @@ impl<'a, L: Line> Carrier<'a, L> {
             }),
         );
         if self.app.options.no_wait {
-            self.ledger
-                .release(held, Due::Now)
-                .await
-                .map_err(|error| Stop::ledger(&error))?;
+            self.ledger.release(held, Due::Now).await?;
             return if report.is_json() {
                 Ok(())
             } else {
@@ -265,6 +245,9 @@ impl<'a, L: Line> Carrier<'a, L> {
     ) -> Result<(), Stop> {
         /// The vendor may still be busy with the request when its answer is lost.
         const PAUSES: [u64; 3] = [2, 5, 10];
+        if !self.line.can_search() {
+            return self.give_to_a_person(claim, lost, &[]).await;
+        }
         let (kind, clock) = (self.line.kind(), self.clock());
         let _keeper = self.ledger.keep(&claim);
         for pause in PAUSES {
@@ -286,7 +269,7 @@ impl<'a, L: Line> Carrier<'a, L> {
                         .ledger
                         .adopt(&claim, id, self.wall(), Note::new("the one fitting job"))
                         .await;
-                    let held = adopted.map_err(|error| Stop::ledger(&error))?;
+                    let held = adopted?;
                     self.app.report.say(&format!(
                         "the answer was lost; {} job {id} is the one",
                         kind.vendor()
@@ -306,11 +289,7 @@ impl<'a, L: Line> Carrier<'a, L> {
         let kind = self.line.kind();
         let mut unaccounted = Vec::new();
         for id in found {
-            let known = self
-                .ledger
-                .find(id.as_str())
-                .await
-                .map_err(|error| Stop::ledger(&error))?;
+            let known = self.ledger.find(id.as_str()).await?;
             if known
                 .iter()
                 .all(|job| (job.vendor.as_str(), job.kind.as_str()) != (kind.vendor(), kind.name()))
@@ -328,10 +307,7 @@ impl<'a, L: Line> Carrier<'a, L> {
         candidates: &[JobId],
     ) -> Result<(), Stop> {
         let id = claim.job();
-        self.ledger
-            .release(claim, Due::Parked)
-            .await
-            .map_err(|error| Stop::ledger(&error))?;
+        self.ledger.release(claim, Due::Parked).await?;
         let mut stop = Stop::not_submitted(&SubmitError::Unknown(lost.clone()));
         if !candidates.is_empty() {
             let ids: Vec<&str> = candidates.iter().map(JobId::as_str).collect();
@@ -428,7 +404,7 @@ impl<'a, L: Line> Carrier<'a, L> {
         self.ledger
             .spend_call(claim, budget)
             .await
-            .map_err(|error| Stop::ledger(&error))
+            .map_err(Stop::from)
     }
 
     async fn budget_spent(&self, claim: Claim<at::Held>, job: &Job<L::Kind>) -> Result<(), Stop> {
@@ -453,23 +429,16 @@ impl<'a, L: Line> Carrier<'a, L> {
         place: &Place,
     ) -> Result<(), Stop> {
         let ledger = &self.ledger;
-        let stop = |error: LedgerError| Stop::ledger(&error);
-        let ready = ledger
-            .ready(&claim, &Value::Null, Note::none())
-            .await
-            .map_err(stop)?;
-        let fetching = ledger.fetching(&ready).await.map_err(stop)?;
+        let ready = ledger.ready(&claim, &Value::Null, Note::none()).await?;
+        let fetching = ledger.fetching(&ready).await?;
         let keeper = ledger.keep(&fetching);
         let delivered = self.line.deliver(output, place).await;
         drop(keeper);
         let delivered = match delivered {
             Ok(delivered) => delivered,
             Err(error) => {
-                let held = ledger
-                    .lapsed(&fetching, Note::from(&error))
-                    .await
-                    .map_err(stop)?;
-                ledger.release(held, Due::Now).await.map_err(stop)?;
+                let held = ledger.lapsed(&fetching, Note::from(&error)).await?;
+                ledger.release(held, Due::Now).await?;
                 return Err(Stop::after_acceptance(&error, job.ticket().ok()));
             }
         };
@@ -477,10 +446,7 @@ impl<'a, L: Line> Carrier<'a, L> {
             Delivered::Saved(saved) => (Some(saved.path.as_path()), saved.sha256),
             Delivered::Bytes(_) | Delivered::Text(_) => (None, None),
         };
-        ledger
-            .done(&fetching, path, sha256, Note::none())
-            .await
-            .map_err(stop)?;
+        ledger.done(&fetching, path, sha256, Note::none()).await?;
         self.hand_over(delivered, fetching.job(), job)
     }
 
@@ -559,7 +525,7 @@ impl<'a, L: Line> Carrier<'a, L> {
     /// What the ledger could not take down about a look is no reason to stop, unless somebody else has the job.
     fn written(&self, outcome: Result<(), LedgerError>) -> Result<(), Stop> {
         match outcome {
-            Err(error) if error.is_claim_lost() => Err(Stop::ledger(&error)),
+            Err(error) if error.is_claim_lost() => Err(error.into()),
             Err(error) => {
                 self.app.report.say(&format!("docjobs: {error}"));
                 Ok(())

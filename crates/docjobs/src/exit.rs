@@ -139,6 +139,12 @@ impl Stop {
     }
 }
 
+impl From<LedgerError> for Stop {
+    fn from(error: LedgerError) -> Self {
+        Self::ledger(&error)
+    }
+}
+
 fn causes(error: &dyn std::error::Error) -> Vec<String> {
     let mut causes = Vec::new();
     let mut next = error.source();

@@ -35,12 +35,7 @@ pub(crate) async fn run<L: Line>(
         Err(stop) => return done_before(&carrier, &input, output.as_deref(), stop).await,
     };
     let intent = intent(app, &*line.kind(), input, output);
-    match carrier
-        .ledger
-        .intend(intent)
-        .await
-        .map_err(|error| Stop::ledger(&error))?
-    {
+    match carrier.ledger.intend(intent).await? {
         Intended::New(claim, _) => carrier.submit(claim, order, &place).await,
         Intended::Attached(job) => {
             app.report.say(&format!(
@@ -88,11 +83,7 @@ async fn done_before<L: Line>(
         .with_kind(kind.name())
         .with_account(kind.account());
     while output.is_some() && !carrier.app.options.again {
-        let page = carrier
-            .ledger
-            .list(&filter)
-            .await
-            .map_err(|error| Stop::ledger(&error))?;
+        let page = carrier.ledger.list(&filter).await?;
         let same = |job: &&jobs_ledger::Job| {
             job.output.as_deref() == output
                 && job.content == input.digest

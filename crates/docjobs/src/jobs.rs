@@ -15,15 +15,11 @@ use crate::place::{Place, absolute, print_line};
 use crate::textin::ParseLine;
 use crate::{mindshow, ppj, printer, tencent, textin};
 
-fn stop(error: jobs_ledger::LedgerError) -> Stop {
-    Stop::ledger(&error)
-}
-
 /// `docjobs jobs`
 pub(crate) async fn jobs(app: &App, args: JobsArgs) -> Result<(), Stop> {
     let ledger = app.ledger().await?;
     if let Some(age) = args.prune {
-        let count = ledger.prune(age).await.map_err(stop)?;
+        let count = ledger.prune(age).await?;
         app.report.say(&format!("{count} settled jobs forgotten"));
         return Ok(());
     }
@@ -34,7 +30,7 @@ pub(crate) async fn jobs(app: &App, args: JobsArgs) -> Result<(), Stop> {
     };
     filter.vendor = args.vendor;
     loop {
-        let page = ledger.list(&filter).await.map_err(stop)?;
+        let page = ledger.list(&filter).await?;
         for job in &page.jobs {
             print_line(&if app.report.is_json() {
                 as_json(job)?.to_string()
@@ -53,7 +49,7 @@ pub(crate) async fn jobs(app: &App, args: JobsArgs) -> Result<(), Stop> {
 pub(crate) async fn show(app: &App, id: &str) -> Result<(), Stop> {
     let ledger = app.ledger().await?;
     let job = find(&ledger, id).await?;
-    let events = ledger.events(job.id).await.map_err(stop)?;
+    let events = ledger.events(job.id).await?;
     if app.report.is_json() {
         let mut object = as_json(&job)?;
         let events = serde_json::to_value(&events)
@@ -104,7 +100,7 @@ pub(crate) async fn resume(app: &App) -> Result<(), Stop> {
     let mut filter = Filter::unfinished();
     let mut unfinished = Vec::new();
     loop {
-        let page = ledger.list(&filter).await.map_err(stop)?;
+        let page = ledger.list(&filter).await?;
         unfinished.extend(page.jobs);
         match page.next {
             Some(next) => filter = filter.after(next),
@@ -117,9 +113,7 @@ pub(crate) async fn resume(app: &App) -> Result<(), Stop> {
         if job.vendor == printer::VENDOR {
             app.report
                 .say(&printer::carried_on_elsewhere(&id.to_string()));
-            worst = worst
-                .filter(|worst| rank(*worst) > rank(Exit::Deadline))
-                .or(Some(Exit::Deadline));
+            worst = Some(worse(worst, Exit::Deadline));
             continue;
         }
         app.report.say(&format!(
@@ -135,10 +129,7 @@ pub(crate) async fn resume(app: &App) -> Result<(), Stop> {
         .await
         {
             app.report.stop(&stop);
-            worst = worst
-                .max(Some(stop.exit))
-                .filter(|worst| rank(*worst) >= rank(stop.exit))
-                .or(Some(stop.exit));
+            worst = Some(worse(worst, stop.exit));
         }
     }
     match worst {
@@ -150,7 +141,13 @@ pub(crate) async fn resume(app: &App) -> Result<(), Stop> {
     }
 }
 
-/// The worst of several ends is the one that needs a person most.
+/// The worse of two ends is the one that needs a person more: in doubt, then failed, then unfinished.
+fn worse(worst: Option<Exit>, exit: Exit) -> Exit {
+    worst
+        .filter(|worst| rank(*worst) >= rank(exit))
+        .unwrap_or(exit)
+}
+
 fn rank(exit: Exit) -> u8 {
     match exit {
         Exit::Unknown => 3,
@@ -171,7 +168,7 @@ pub(crate) async fn resolve(app: &App, args: ResolveArgs) -> Result<(), Stop> {
             job.id
         )));
     }
-    let claimed = match ledger.claim(job.id).await.map_err(stop)? {
+    let claimed = match ledger.claim(job.id).await? {
         Taking::Claimed(claimed) => claimed,
         Taking::Busy { .. } => {
             return Err(Stop::bad_input(format!(
@@ -196,11 +193,11 @@ pub(crate) async fn resolve(app: &App, args: ResolveArgs) -> Result<(), Stop> {
             let held = match adopted {
                 Ok(held) => held,
                 Err(error) => {
-                    ledger.release(claim, Due::Parked).await.map_err(stop)?;
-                    return Err(Stop::ledger(&error));
+                    ledger.release(claim, Due::Parked).await?;
+                    return Err(error.into());
                 }
             };
-            ledger.release(held, Due::Now).await.map_err(stop)?;
+            ledger.release(held, Due::Now).await?;
             app.report.say(&format!(
                 "job {} is {id} at the vendor; go on with: docjobs wait {}",
                 job.id, job.id
@@ -236,7 +233,7 @@ async fn abandon(ledger: &Ledger, claimed: Claimed) -> Result<(), Stop> {
         Claimed::Unknown(claim, _) => ledger.abandon(&claim, note).await,
         _ => Ok(()),
     }
-    .map_err(stop)
+    .map_err(Stop::from)
 }
 
 async fn give_back(ledger: &Ledger, claimed: Claimed) -> Result<(), Stop> {
@@ -248,7 +245,7 @@ async fn give_back(ledger: &Ledger, claimed: Claimed) -> Result<(), Stop> {
         Claimed::Unknown(claim, _) => ledger.release(claim, Due::Parked).await,
         _ => Ok(()),
     }
-    .map_err(stop)
+    .map_err(Stop::from)
 }
 
 /// What a person may say about a job beside its id.
@@ -380,18 +377,14 @@ async fn go_on<L: Line>(
     let carrier = Carrier::new(app, line).await?;
     let row = match job {
         Subject::Row(row) => *row,
-        Subject::Ticket(ticket) => carrier
-            .ledger
-            .take_in(&ticket, output)
-            .await
-            .map_err(stop)?,
+        Subject::Ticket(ticket) => carrier.ledger.take_in(&ticket, output).await?,
     };
     carrier.take_up(row, None, &place).await
 }
 
 /// The one job that a person means by our id or the vendor's.
 async fn find(ledger: &Ledger, id: &str) -> Result<Job, Stop> {
-    let mut found = ledger.find(id).await.map_err(stop)?;
+    let mut found = ledger.find(id).await?;
     if found.is_empty() {
         found.extend(printer::find(ledger, id).await?);
     }
@@ -419,4 +412,26 @@ fn as_row(job: &Job) -> String {
         job.id, job.stage, job.vendor, job.kind, job.input
     );
     row.trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_end_wins_in_any_order() {
+        use Exit::{Deadline, Failed, Unknown};
+        for (ends, worst) in [
+            (&[Failed, Deadline][..], Failed),
+            (&[Deadline, Failed], Failed),
+            (&[Unknown, Failed, Deadline], Unknown),
+            (&[Deadline, Unknown, Failed], Unknown),
+            (&[Deadline, Deadline], Deadline),
+        ] {
+            let found = ends
+                .iter()
+                .fold(None, |worst, exit| Some(worse(worst, *exit)));
+            assert_eq!(found, Some(worst), "{ends:?}");
+        }
+    }
 }

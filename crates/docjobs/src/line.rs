@@ -28,7 +28,13 @@ pub(crate) trait Line: Send + Sync {
         order: &Self::Order,
     ) -> Submission<Self::Kind>;
 
-    /// The jobs at the vendor that may be the one whose submit was lost. Free. Kinds that cannot search find none.
+    /// Whether the vendor can be searched for a job whose submit was lost.
+    fn can_search(&self) -> bool {
+        false
+    }
+
+    /// The jobs at the vendor that may be the one whose submit was lost. Free. Asked for only where it
+    /// [can be](Self::can_search).
     async fn search(&self, order: &Self::Order, lost: &Lost) -> Result<Vec<JobId>, Error> {
         let _ = (order, lost);
         Ok(Vec::new())

@@ -142,6 +142,10 @@ impl Line for DeckLine {
         }
     }
 
+    fn can_search(&self) -> bool {
+        true
+    }
+
     async fn search(&self, source: &Source, lost: &Lost) -> Result<Vec<JobId>, Error> {
         let mut clues = Clues::default();
         clues.title = source.title();

@@ -86,6 +86,10 @@ impl Line for ConvertLine {
         self.client.submit_convert(&order.request).await
     }
 
+    fn can_search(&self) -> bool {
+        true
+    }
+
     async fn search(&self, order: &Order, lost: &Lost) -> Result<Vec<JobId>, Error> {
         let candidates = self.client.find_lost(lost, &order.name, order.size).await?;
         // What is known by its time alone may be anybody's.
