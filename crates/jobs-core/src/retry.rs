@@ -82,7 +82,7 @@ where
 }
 
 /// Up to a quarter longer, never shorter than what the vendor asked for: clients that failed together come back apart.
-fn lengthened(pause: Duration) -> Duration {
+pub(crate) fn lengthened(pause: Duration) -> Duration {
     pause.mul_f64(1.0 + fastrand::f64() / 4.0)
 }
 

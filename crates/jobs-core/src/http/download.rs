@@ -170,7 +170,7 @@ impl Transport {
             };
             tracing::debug!(%error, bytes = partial.len, "the download broke off, going on");
             clock
-                .sleep_until(clock.now() + pause.mul_f64(1.0 + fastrand::f64() / 4.0))
+                .sleep_until(clock.now() + retry::lengthened(pause))
                 .await;
             repeats += 1;
         }
