@@ -72,11 +72,13 @@ pub async fn bounded<T>(
     work: impl Future<Output = T>,
 ) -> Option<T> {
     let mut work = pin!(work);
-    let mut guard = clock.guard_until(limit);
+    // Most work that ends at once never needs it.
+    let mut guard: Option<Sleep> = None;
     poll_fn(|cx| {
         if let Poll::Ready(value) = work.as_mut().poll(cx) {
             return Poll::Ready(Some(value));
         }
+        let guard = guard.get_or_insert_with(|| clock.guard_until(limit));
         guard.as_mut().poll(cx).map(|()| None)
     })
     .await

@@ -28,6 +28,7 @@ struct Inner {
     message: Option<Box<str>>,
     request_id: Option<Box<str>>,
     wait: Option<Duration>,
+    is_passing: bool,
     excerpt: Option<Box<str>>,
     advice: Option<Box<str>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -106,6 +107,7 @@ impl Error {
             message: None,
             request_id: None,
             wait: None,
+            is_passing: false,
             excerpt: None,
             advice: None,
             source: None,
@@ -143,6 +145,18 @@ impl Error {
     #[must_use]
     pub fn with_sent(self, sent: Sent) -> Self {
         self.edit(|inner| inner.sent = sent)
+    }
+
+    /// Names what was tried, for trouble that was met on the way to it.
+    #[must_use]
+    pub fn with_operation(self, vendor: &'static str, operation: &'static str) -> Self {
+        self.edit(|inner| (inner.vendor, inner.operation) = (vendor, operation))
+    }
+
+    /// Says that the trouble may pass by itself, though others of its kind do not.
+    #[must_use]
+    pub fn passing(self) -> Self {
+        self.edit(|inner| inner.is_passing = true)
     }
 
     /// Says what the refusal means for a call that costs money.
@@ -278,10 +292,11 @@ impl Error {
     /// [`verdict::paid`](crate::verdict::paid).
     pub fn is_transient(&self) -> bool {
         use ErrorKind::{Garbled, RateLimited, TimedOut, Unavailable, Unreachable};
-        matches!(
-            self.0.kind,
-            Garbled | RateLimited | TimedOut | Unavailable | Unreachable
-        )
+        self.0.is_passing
+            || matches!(
+                self.0.kind,
+                Garbled | RateLimited | TimedOut | Unavailable | Unreachable
+            )
     }
 }
 

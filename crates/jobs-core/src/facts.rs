@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::pacing::Pacing;
+use crate::pacing::{Durations, Learned, Pacing};
 
 /// A value with its origin.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,6 +113,16 @@ impl Facts {
             job_life: None,
         }
     }
+
+    /// Paces by how long earlier jobs took from now on, and until enough is known as before; `durations` are what was
+    /// learnt before. The handle tells what to keep.
+    pub fn learn(&mut self, durations: Durations) -> Learned {
+        let learned = Learned::new(self.pacing.value.clone())
+            .with_bounds(self.first_look.value, self.floor.value, self.cap.value)
+            .with_durations(durations);
+        self.pacing.set(Pacing::Learned(learned.clone()));
+        learned
+    }
 }
 
 /// One operation of a kind.
@@ -154,4 +164,29 @@ pub enum Repeat {
     Harmless,
     /// It starts work or costs money each time.
     Paid,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_learns_begins_with_the_vendors_steps_and_keeps_the_floor() {
+        let seconds = Duration::from_secs;
+        let mut facts = Facts::new(
+            Fact::documented(seconds(10), "test"),
+            Fact::documented(seconds(3), "test"),
+            Fact::documented(Pacing::every(seconds(12)), "test"),
+            &[],
+        );
+        let learned = facts.learn(Durations::new());
+        let pause = |facts: &Facts| facts.pacing.value.pause(1, seconds(3));
+        assert_eq!(pause(&facts), seconds(12));
+        assert_eq!(facts.pacing.source, Source::Caller);
+        for _ in 0..50 {
+            facts.clone().pacing.value.ended(seconds(4), seconds(5));
+        }
+        assert_eq!(learned.durations().samples(), 50);
+        assert_eq!(pause(&facts), seconds(10));
+    }
 }

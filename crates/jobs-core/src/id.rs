@@ -39,6 +39,11 @@ impl JobId {
         Ok(Self(text))
     }
 
+    /// The id that was taken as this text before.
+    pub(crate) fn known(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The vendor's text.
     pub fn as_str(&self) -> &str {
         &self.0

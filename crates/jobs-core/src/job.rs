@@ -163,13 +163,7 @@ impl<K: JobKind + ?Sized> Job<K> {
 
     /// Every look of a wait, as it comes.
     pub fn updates(&self, patience: impl Into<Patience>) -> Updates<K> {
-        let past = Past {
-            accepted: self.accepted_at,
-            last_look: *self
-                .last_look
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        };
+        let (past, _) = self.past();
         let mut hasher = DefaultHasher::new();
         self.id.hash(&mut hasher);
         let poller = Poller::new(
@@ -186,6 +180,19 @@ impl<K: JobKind + ?Sized> Job<K> {
             last_error: None,
             ended: false,
         }
+    }
+
+    /// What is known of the job besides its id, and when the vendor accepted it.
+    pub(crate) fn past(&self) -> (Past, SystemTime) {
+        let last_look = *self
+            .last_look
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let past = Past {
+            accepted: self.accepted_at,
+            last_look,
+        };
+        (past, self.accepted)
     }
 
     fn looked(&self, at: Moment) {
@@ -328,20 +335,14 @@ impl<K: JobKind + ?Sized> Updates<K> {
 
     fn over(&mut self, cause: Cause) -> WaitError {
         let kind = &self.job.kind;
-        // A kind with an unusable name still hands back its id, under a name that every reader refuses politely.
-        let ticket = self.job.ticket().or_else(|_| {
-            Ticket::new(
-                "unknown",
-                "unknown",
-                kind.account(),
-                self.job.accepted,
-                self.job.id.clone(),
-            )
-        });
-        match ticket {
-            Ok(ticket) => WaitError::new(cause, ticket, self.last.take(), self.last_error.take()),
-            Err(never) => unreachable!("the fixed names are of the alphabet: {never}"),
-        }
+        let ticket = Ticket::always(
+            kind.vendor(),
+            kind.name(),
+            kind.account(),
+            self.job.accepted,
+            self.job.id.clone(),
+        );
+        WaitError::new(cause, ticket, self.last.take(), self.last_error.take())
     }
 }
 

@@ -46,34 +46,84 @@ pub type Look<O> = Result<Snapshot<O>, Error>;
 
 /// One outcome for each id that was asked for, in that order.
 #[derive(Debug)]
-pub struct Looks<O>(Box<[Look<O>]>);
+pub struct Looks<O> {
+    vendor: &'static str,
+    /// The ids, a blank after each: an id has none, and one text costs less than a copy of every id. Needed for
+    /// what the answer does not mention, which is hardly ever anything.
+    ids: Box<str>,
+    answers: Box<[Option<Look<O>>]>,
+}
 
 impl<O> Looks<O> {
     /// No answer yet for any of `ids`: each is a failed look until [`set`](Self::set).
     pub fn of(vendor: &'static str, ids: &[JobId]) -> Self {
-        let unmentioned = |id: &JobId| {
-            Err(Error::new(ErrorKind::Garbled, vendor, "look")
-                .with_job(id.clone())
-                .with_sent(Sent::Yes)
-                .with_message("the answer does not mention the job"))
-        };
-        Self(ids.iter().map(unmentioned).collect())
+        let length = ids.iter().map(|id| id.as_str().len() + 1).sum();
+        let mut texts = String::with_capacity(length);
+        for id in ids {
+            texts.push_str(id.as_str());
+            texts.push(' ');
+        }
+        Self {
+            vendor,
+            ids: texts.into(),
+            answers: ids.iter().map(|_| None).collect(),
+        }
     }
 
     /// The same failure for all of `ids`.
     pub fn failed(ids: &[JobId], error: &Error) -> Self {
-        Self(ids.iter().map(|_| Err(error.clone())).collect())
+        Self {
+            vendor: error.vendor(),
+            ids: Box::default(),
+            answers: ids.iter().map(|_| Some(Err(error.clone()))).collect(),
+        }
     }
 
     /// Puts the answer for the id at `place`; ignored when there is no such place.
     pub fn set(&mut self, place: usize, look: Look<O>) {
-        if let Some(slot) = self.0.get_mut(place) {
-            *slot = look;
+        if let Some(slot) = self.answers.get_mut(place) {
+            *slot = Some(look);
         }
     }
 
     /// The outcomes in the order of the ids.
     pub fn into_vec(self) -> Vec<Look<O>> {
-        self.0.into_vec()
+        let mut ids = self.ids.split(' ');
+        let unmentioned = |id: Option<&str>| {
+            let error = Error::new(ErrorKind::Garbled, self.vendor, "look")
+                .with_sent(Sent::Yes)
+                .with_message("the answer does not mention the job");
+            match id.map(JobId::new) {
+                Some(Ok(id)) => error.with_job(id),
+                _ => error,
+            }
+        };
+        self.answers
+            .into_iter()
+            .map(|answer| {
+                let id = ids.next();
+                answer.unwrap_or_else(|| Err(unmentioned(id)))
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_answer_does_not_mention_is_a_failed_look_that_names_its_job() {
+        let ids = ["a", "b", "c"].map(|id| JobId::new(id).unwrap());
+        let mut looks = Looks::<()>::of("v", &ids);
+        looks.set(1, Ok(Snapshot::new(crate::Status::Running, "busy")));
+        looks.set(3, Ok(Snapshot::new(crate::Status::Running, "nobody's")));
+        let jobs: Vec<_> = looks
+            .into_vec()
+            .into_iter()
+            .map(|look| look.err().and_then(|error| error.job().cloned()))
+            .collect();
+        let [a, _, c] = ids;
+        assert_eq!(jobs, [Some(a), None, Some(c)]);
     }
 }

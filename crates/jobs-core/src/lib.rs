@@ -5,6 +5,10 @@ mod end;
 pub mod env;
 mod error;
 mod facts;
+mod fleet;
+#[cfg(all(feature = "http", any(test, fuzzing)))]
+#[doc(hidden)]
+pub mod hostile;
 #[cfg(feature = "http")]
 pub mod http;
 mod id;
@@ -29,12 +33,13 @@ pub use self::end::{Cause, WaitError};
 pub use self::env::Env;
 pub use self::error::{Error, ErrorKind, Refusal, Sent};
 pub use self::facts::{Call, Cost, Fact, Facts, Repeat, Source};
+pub use self::fleet::{Ends, Fleet, Lane, News, Settings, Unfinished, Unwatched};
 pub use self::id::{Account, InvalidJobId, JobId};
 pub use self::job::{ForeignTicket, Job, Update, UpdateStream, Updates};
 pub use self::kind::{JobKind, Look, Looks};
-pub use self::pacing::Pacing;
+pub use self::pacing::{Durations, InvalidDurations, Learned, Pacing};
 pub use self::poller::Patience;
-pub use self::quota::{Permit, Quota, Window};
+pub use self::quota::{Permit, Quota, SharedRate, Taken, Use, Window};
 pub use self::secret::{InvalidSecret, Secret};
 pub use self::status::{Failure, Progress, Snapshot, Status};
 pub use self::submission::{Lost, Submission, SubmitError};

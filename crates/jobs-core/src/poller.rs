@@ -37,19 +37,62 @@ impl From<Duration> for Patience {
     }
 }
 
-/// The state of one wait.
-#[derive(Debug)]
-pub(crate) struct Poller {
-    facts: Facts,
-    patience: Patience,
+/// What holds for every job that is waited for alike.
+#[derive(Debug, Clone)]
+pub(crate) struct Rules {
+    pub(crate) facts: Facts,
+    /// Its deadline is that of nobody: each job has its own in its [`State`].
+    pub(crate) patience: Patience,
+    /// By how much of itself a pause may grow by chance, so that jobs that began together drift apart.
+    pub(crate) spread: f64,
+}
+
+/// The state of one wait, in 40 bytes: a fleet holds one for each of a million jobs.
+///
+/// Only [`deadline`](Self::deadline) and what is due are kept to the nanosecond; the rest is in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct State {
     deadline: Moment,
-    due: Due,
-    began: Moment,
+    due: Moment,
     looks: u32,
-    failures: u32,
-    last_good: Moment,
-    unknown_since: Option<Moment>,
-    jitter: fastrand::Rng,
+    /// By how many milliseconds what is due may be brought forward.
+    slack: u32,
+    /// From the first look that saw an unknown word to the last good one, in milliseconds; [`KNOWN`] when the last
+    /// one saw a known word.
+    unknown: u32,
+    /// The last good look, else the begin of the wait.
+    last_good: Tick,
+    /// The acceptance, else the begin of the wait.
+    born: Tick,
+    failures: u8,
+    flags: u8,
+}
+
+const KNOWN: u32 = u32::MAX;
+/// What is due is the end of the wait, not a look.
+const NO_ROOM: u8 = 1;
+/// The moment of acceptance is known.
+const ACCEPTED: u8 = 2;
+
+/// A moment in whole milliseconds, rounded down; saturates after 34 years.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Tick([u8; 5]);
+
+impl Tick {
+    fn of(moment: Moment) -> Self {
+        let millis = u64::try_from(moment.since_start().as_millis()).unwrap_or(u64::MAX);
+        let [a, b, c, d, e, 0, 0, 0] = millis.to_le_bytes() else {
+            return Self([u8::MAX; 5]);
+        };
+        Self([a, b, c, d, e])
+    }
+
+    fn moment(self) -> Moment {
+        let [a, b, c, d, e] = self.0;
+        Moment::after_start(Duration::from_millis(u64::from_le_bytes([
+            a, b, c, d, e, 0, 0, 0,
+        ])))
+    }
 }
 
 /// What comes next.
@@ -81,46 +124,124 @@ pub(crate) struct Past {
     pub(crate) last_look: Option<Moment>,
 }
 
-impl Poller {
-    /// A wait that begins now. `seed` spreads the pauses after failed looks.
-    pub(crate) fn new(
-        facts: &Facts,
-        patience: Patience,
-        now: Moment,
-        past: Past,
-        seed: u64,
-    ) -> Self {
-        let mut poller = Self {
-            facts: facts.clone(),
-            patience,
-            deadline: now + patience.deadline,
-            due: Due::Look(now),
-            began: now,
+impl State {
+    /// A wait that begins now and ends at `deadline`.
+    pub(crate) fn new(rules: &Rules, deadline: Moment, now: Moment, past: Past) -> Self {
+        let floor = rules.facts.floor.value;
+        let mut state = Self {
+            deadline,
+            due: now,
             looks: 0,
+            slack: 0,
+            unknown: KNOWN,
+            last_good: Tick::of(now),
+            born: Tick::of(past.accepted.unwrap_or(now)),
             failures: 0,
-            last_good: now,
-            unknown_since: None,
-            jitter: fastrand::Rng::with_seed(seed),
+            flags: if past.accepted.is_some() { ACCEPTED } else { 0 },
         };
-        let allowed = past
-            .last_look
-            .map_or(now, |at| now.max(at + facts.floor.value));
-        let first = past.accepted.map_or(now, |at| at + facts.first_look.value);
-        poller.plan(allowed, first);
-        poller
+        let allowed = past.last_look.map_or(now, |at| now.max(at + floor));
+        let first = past
+            .accepted
+            .map_or(now, |at| at + rules.facts.first_look.value);
+        state.plan(rules, allowed, first);
+        state
+    }
+
+    /// The state of no job.
+    pub(crate) fn blank() -> Self {
+        let start = Tick::of(Moment::START);
+        Self {
+            deadline: Moment::START,
+            due: Moment::START,
+            looks: 0,
+            slack: 0,
+            unknown: KNOWN,
+            last_good: start,
+            born: start,
+            failures: 0,
+            flags: 0,
+        }
     }
 
     pub(crate) fn due(&self) -> Due {
+        if self.flags & NO_ROOM == 0 {
+            Due::Look(self.due)
+        } else {
+            Due::Deadline(self.due)
+        }
+    }
+
+    /// The moment of whatever is due.
+    pub(crate) fn at(&self) -> Moment {
         self.due
+    }
+
+    /// Parks a job that waits for something else than its own moment: nothing is due before `at`.
+    pub(crate) fn park(&mut self, at: Moment) {
+        self.due = at;
+        self.slack = 0;
+    }
+
+    pub(crate) fn deadline(&self) -> Moment {
+        self.deadline
+    }
+
+    /// The first moment at which the floor and the vendor's hints allow a look.
+    pub(crate) fn earliest(&self) -> Moment {
+        let slack = Duration::from_millis(u64::from(self.slack));
+        Moment::after_start(self.due.since_start().saturating_sub(slack))
+    }
+
+    /// The end of the tolerance for failed looks.
+    pub(crate) fn blind_at(&self, rules: &Rules) -> Moment {
+        self.last_good.moment() + rules.patience.blind
+    }
+
+    /// The last good look, else the begin of the wait.
+    pub(crate) fn last_good(&self) -> Moment {
+        self.last_good.moment()
+    }
+
+    /// The time since acceptance, else since the wait began.
+    pub(crate) fn age(&self, now: Moment) -> Duration {
+        now.since(self.born.moment())
+    }
+
+    /// The ages between which a job that is done at `now` was finished; `None` when its acceptance is not known.
+    pub(crate) fn finished_between(&self, now: Moment) -> Option<(Duration, Duration)> {
+        let after = if self.looks == 0 {
+            Duration::ZERO
+        } else {
+            self.age(self.last_good.moment())
+        };
+        (self.flags & ACCEPTED != 0).then(|| (after, self.age(now)))
+    }
+
+    /// Whether a look at `now` would be allowed and so little too early that it may go along with another's.
+    ///
+    /// A quarter of the pause; never the owed look at the deadline, which would be owed still.
+    pub(crate) fn may_ride(&self, rules: &Rules, now: Moment) -> bool {
+        let pause = Duration::from_millis(u64::from(self.slack)) + rules.facts.floor.value;
+        self.due < self.deadline && self.earliest() <= now && self.due.since(now) <= pause / 4
+    }
+
+    /// Somebody says that the job may be done: brings the next look forward to what the floor allows. Says whether
+    /// that changed anything.
+    pub(crate) fn nudge(&mut self, rules: &Rules, now: Moment) -> bool {
+        let before = self.due;
+        if self.flags & NO_ROOM == 0 {
+            let earliest = self.earliest().max(now);
+            self.plan(rules, earliest, earliest);
+        }
+        self.due != before
     }
 
     /// A look begins at `now`. It has until the returned moment: its own time-out, or the deadline at which the last
     /// look is owed. Should it be dropped in between, the wait can go on and the floor still holds.
-    pub(crate) fn begin(&mut self, now: Moment) -> Moment {
-        self.began = now;
-        let next = self.after(now, Duration::ZERO);
-        self.plan(next, next);
-        let limit = now + self.facts.look_timeout.value;
+    pub(crate) fn begin(&mut self, rules: &Rules, now: Moment) -> Moment {
+        let next = after(rules, now, Duration::ZERO);
+        self.plan(rules, next, next);
+        let limit = now + rules.facts.look_timeout.value;
         if now < self.deadline {
             limit.min(self.deadline)
         } else {
@@ -128,33 +249,47 @@ impl Poller {
         }
     }
 
-    /// The look ended at `now` with an answer.
-    pub(crate) fn answered<O>(&mut self, now: Moment, look: Look<O>) -> Turn<O> {
+    /// The look that began at `began` ended at `now` with an answer. `seed` spreads the pauses.
+    pub(crate) fn answered<O>(
+        &mut self,
+        rules: &Rules,
+        began: Moment,
+        now: Moment,
+        look: Look<O>,
+        seed: u64,
+    ) -> Turn<O> {
         let turn = match look {
-            Ok(snapshot) => self.seen(now, snapshot),
-            Err(error) => self.missed(now, now, error),
+            Ok(snapshot) => self.seen(rules, now, snapshot, seed),
+            Err(error) => self.missed(rules, now, now, error, seed),
         };
-        self.unless_last(turn)
+        self.unless_last(began, turn)
     }
 
-    /// The look was cut at `now`, the moment that [`begin`](Self::begin) returned.
-    pub(crate) fn cut<O>(&mut self, now: Moment, vendor: &'static str) -> Turn<O> {
+    /// The look that began at `began` was cut at `now`.
+    pub(crate) fn cut<O>(
+        &mut self,
+        rules: &Rules,
+        began: Moment,
+        now: Moment,
+        vendor: &'static str,
+        seed: u64,
+    ) -> Turn<O> {
         let error = Error::new(ErrorKind::TimedOut, vendor, "look").with_sent(Sent::Maybe);
         // The vendor counted this look when it began, so the floor runs from there.
-        let turn = self.missed(now, self.began, error);
-        self.unless_last(turn)
+        let turn = self.missed(rules, now, began, error, seed);
+        self.unless_last(began, turn)
     }
 
-    fn unless_last<O>(&self, turn: Turn<O>) -> Turn<O> {
+    fn unless_last<O>(&self, began: Moment, turn: Turn<O>) -> Turn<O> {
         match turn {
-            Turn::Seen(_) | Turn::Missed(_) if self.began >= self.deadline => {
+            Turn::Seen(_) | Turn::Missed(_) if began >= self.deadline => {
                 Turn::Over(Cause::Deadline)
             }
             turn => turn,
         }
     }
 
-    fn seen<O>(&mut self, now: Moment, snapshot: Snapshot<O>) -> Turn<O> {
+    fn seen<O>(&mut self, rules: &Rules, now: Moment, snapshot: Snapshot<O>, seed: u64) -> Turn<O> {
         match snapshot.status {
             Status::Succeeded(output) => return Turn::Output(output),
             Status::Failed(failure) => return Turn::Over(Cause::Failed(failure)),
@@ -164,54 +299,152 @@ impl Poller {
         }
         self.looks = self.looks.saturating_add(1);
         self.failures = 0;
-        self.last_good = now;
+        let before = std::mem::replace(&mut self.last_good, Tick::of(now));
         if snapshot.recognised {
-            self.unknown_since = None;
-        } else if now.since(*self.unknown_since.get_or_insert(now)) >= self.patience.unknown_word {
-            return Turn::Over(Cause::UnknownWord(snapshot.word));
+            self.unknown = KNOWN;
+        } else {
+            let since = self.last_good.moment().since(before.moment());
+            let more = u32::try_from(since.as_millis()).unwrap_or(KNOWN);
+            self.unknown = match self.unknown {
+                KNOWN => 0,
+                so_far => so_far.saturating_add(more).min(KNOWN - 1),
+            };
+            if Duration::from_millis(u64::from(self.unknown)) >= rules.patience.unknown_word {
+                return Turn::Over(Cause::UnknownWord(snapshot.word));
+            }
         }
-        let earliest = self.after(now, snapshot.hint.unwrap_or_default());
+        let earliest = after(rules, now, snapshot.hint.unwrap_or_default());
         let wanted = match snapshot.hint {
             Some(_) => earliest,
-            None => self.after(now, self.facts.pacing.value.pause(self.looks)),
+            None => {
+                let pause = rules.facts.pacing.value.pause(self.looks, self.age(now));
+                let pause = pause.saturating_add(self.drift(rules, pause, seed));
+                after(rules, now, pause)
+            }
         };
-        self.plan(earliest, wanted);
+        self.plan(rules, earliest, wanted);
         Turn::Seen(snapshot)
     }
 
-    fn missed<O>(&mut self, now: Moment, counted: Moment, error: Error) -> Turn<O> {
+    fn missed<O>(
+        &mut self,
+        rules: &Rules,
+        now: Moment,
+        counted: Moment,
+        error: Error,
+        seed: u64,
+    ) -> Turn<O> {
         if !error.is_transient() {
             return Turn::Over(Cause::Refused(error));
         }
-        if now.since(self.last_good) >= self.patience.blind {
+        if now >= self.blind_at(rules) {
             return Turn::Over(Cause::Blind(error));
         }
         let pause =
-            Duration::from_secs(1 << self.failures.min(6)).mul_f64(1.0 + self.jitter.f64() / 4.0);
+            Duration::from_secs(1 << self.failures.min(6)).mul_f64(1.0 + self.chance(seed) / 4.0);
         self.failures = self.failures.saturating_add(1);
-        let earliest = self.after(counted, error.wait().unwrap_or_default());
-        self.plan(earliest, self.after(now, pause));
+        let earliest = after(rules, counted, error.wait().unwrap_or_default());
+        self.plan(rules, earliest, after(rules, now, pause));
         Turn::Missed(error)
     }
 
-    /// The moment `pause` after `from`, not below the floor and not above the cap.
-    fn after(&self, from: Moment, pause: Duration) -> Moment {
-        let floor = self.facts.floor.value;
-        from + pause.clamp(floor, self.facts.cap.value.max(floor))
+    /// By how much a pause grows by chance: whole milliseconds, so that jobs still come due together now and then.
+    fn drift(&self, rules: &Rules, pause: Duration, seed: u64) -> Duration {
+        if rules.spread <= 0.0 {
+            return Duration::ZERO;
+        }
+        let pause = pause.min(rules.facts.cap.value);
+        let drift = pause.mul_f64(rules.spread * self.chance(seed));
+        Duration::from_millis(u64::try_from(drift.as_millis()).unwrap_or(0))
+    }
+
+    /// A number from 0 to 1 that is the same for the same seed and the same number of looks.
+    fn chance(&self, seed: u64) -> f64 {
+        let turn = u64::from(self.looks) << 8 | u64::from(self.failures);
+        fastrand::Rng::with_seed(seed ^ turn.wrapping_mul(0x9E37_79B9_7F4A_7C15)).f64()
     }
 
     /// Plans the next look at `wanted`, but not before `earliest`.
     ///
     /// The look at the deadline is owed, so an earlier one that would leave it no room gives way to it.
-    fn plan(&mut self, earliest: Moment, wanted: Moment) {
+    fn plan(&mut self, rules: &Rules, earliest: Moment, wanted: Moment) {
         let at = earliest.max(wanted);
+        self.flags &= !NO_ROOM;
         self.due = if earliest > self.deadline {
-            Due::Deadline(self.deadline)
-        } else if at + self.facts.floor.value > self.deadline {
-            Due::Look(self.deadline)
+            self.flags |= NO_ROOM;
+            self.deadline
+        } else if at + rules.facts.floor.value > self.deadline {
+            self.deadline
         } else {
-            Due::Look(at)
+            at
         };
+        // Rounded down, so that what is brought forward still keeps the floor.
+        self.slack = u32::try_from(self.due.since(earliest).as_millis()).unwrap_or(u32::MAX);
+    }
+}
+
+/// The moment `pause` after `from`, not below the floor and not above the cap.
+fn after(rules: &Rules, from: Moment, pause: Duration) -> Moment {
+    let floor = rules.facts.floor.value;
+    from + pause.clamp(floor, rules.facts.cap.value.max(floor))
+}
+
+/// The wait for one job: its rules, its state and the look in flight.
+#[derive(Debug)]
+pub(crate) struct Poller {
+    rules: Rules,
+    state: State,
+    began: Moment,
+    seed: u64,
+}
+
+impl Poller {
+    /// A wait that begins now. `seed` spreads the pauses after failed looks.
+    pub(crate) fn new(
+        facts: &Facts,
+        patience: Patience,
+        now: Moment,
+        past: Past,
+        seed: u64,
+    ) -> Self {
+        let rules = Rules {
+            facts: facts.clone(),
+            patience,
+            spread: 0.0,
+        };
+        Self {
+            state: State::new(&rules, now + patience.deadline, now, past),
+            rules,
+            began: now,
+            seed,
+        }
+    }
+
+    pub(crate) fn due(&self) -> Due {
+        self.state.due()
+    }
+
+    /// See [`State::begin`].
+    pub(crate) fn begin(&mut self, now: Moment) -> Moment {
+        self.began = now;
+        self.state.begin(&self.rules, now)
+    }
+
+    /// The look ended at `now` with an answer. A success teaches the pacing how long such jobs take.
+    pub(crate) fn answered<O>(&mut self, now: Moment, look: Look<O>) -> Turn<O> {
+        let turn = self
+            .state
+            .answered(&self.rules, self.began, now, look, self.seed);
+        if let (Turn::Output(_), Some((after, until))) = (&turn, self.state.finished_between(now)) {
+            self.rules.facts.pacing.value.ended(after, until);
+        }
+        turn
+    }
+
+    /// The look was cut at `now`, the moment that [`begin`](Self::begin) returned.
+    pub(crate) fn cut<O>(&mut self, now: Moment, vendor: &'static str) -> Turn<O> {
+        self.state
+            .cut(&self.rules, self.began, now, vendor, self.seed)
     }
 }
 
@@ -359,6 +592,64 @@ mod tests {
         });
         assert_eq!(moments, [0, 5000, 10_000, 15_000, 20_000]);
         assert!(matches!(cause, Some(Cause::UnknownWord(word)) if &*word == "dithering"));
+    }
+
+    #[test]
+    fn a_waiting_state_is_forty_bytes() {
+        assert_eq!(size_of::<State>(), 40);
+    }
+
+    #[test]
+    fn a_nudge_brings_the_look_forward_to_the_floor_and_never_before_a_hint() {
+        for (hint, next) in [(None, 2000), (Some(4), 4000)] {
+            let mut poller = poller(600, Past::default());
+            poller.begin(at(0));
+            let look = Ok(Snapshot::<()>::new(Status::Running, "busy")
+                .with_hint(hint.map(Duration::from_secs)));
+            poller.answered(at(0), look);
+            poller.state.nudge(&poller.rules, at(500));
+            assert_eq!(poller.due(), Due::Look(at(next)), "hint of {hint:?} s");
+        }
+    }
+
+    #[test]
+    fn a_job_rides_along_late_in_its_pause_only_and_never_at_its_deadline() {
+        let mut poller = poller(600, Past::default());
+        poller.begin(at(0));
+        poller.answered(at(0), running());
+        let rides = |millis| poller.state.may_ride(&poller.rules, at(millis));
+        assert_eq!(
+            [1000, 3000, 3749, 3750].map(rides),
+            [false, false, false, true]
+        );
+        let mut last = self::poller(6, Past::default());
+        last.begin(at(0));
+        last.answered(at(0), running());
+        assert_eq!(last.due(), Due::Look(at(6000)));
+        assert!(!last.state.may_ride(&last.rules, at(5900)));
+    }
+
+    #[test]
+    fn a_success_lies_between_the_last_unfinished_look_and_the_one_that_saw_it() {
+        let past = Past {
+            accepted: Some(at(0)),
+            last_look: None,
+        };
+        let mut poller = poller(60, past);
+        let seconds =
+            |pair: Option<(Duration, Duration)>| pair.map(|(a, b)| (a.as_secs(), b.as_secs()));
+        assert_eq!(
+            seconds(poller.state.finished_between(at(3000))),
+            Some((0, 3))
+        );
+        poller.begin(at(3000));
+        poller.answered(at(3000), running());
+        assert_eq!(
+            seconds(poller.state.finished_between(at(8000))),
+            Some((3, 8))
+        );
+        let unknown = self::poller(60, Past::default());
+        assert_eq!(unknown.state.finished_between(at(8000)), None);
     }
 
     #[test]

@@ -104,6 +104,16 @@ mod tests {
         (tries.load(Ordering::Relaxed), outcome)
     }
 
+    #[test]
+    fn a_pause_is_never_shortened_and_lengthened_by_a_quarter_at_most() {
+        let pause = Duration::from_secs(8);
+        let drawn: Vec<Duration> = (0..1000).map(|_| lengthened(pause)).collect();
+        let (least, most) = (drawn.iter().min().unwrap(), drawn.iter().max().unwrap());
+        assert!(pause <= *least && *most <= Duration::from_secs(10));
+        // Clients that failed together come back apart: a thousand draws do not all fall into one half.
+        assert!(*most - *least > Duration::from_secs(1));
+    }
+
     #[tokio::test]
     async fn a_lost_answer_is_never_asked_for_again() {
         let lost = Error::new(ErrorKind::TimedOut, "v", "submit").with_sent(Sent::Maybe);

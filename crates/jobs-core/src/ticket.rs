@@ -57,18 +57,35 @@ impl Ticket {
         if !is_name(vendor) || !is_name(kind) {
             return Err(InvalidTicket::Damaged);
         }
+        Ok(Self::always(vendor, kind, account, accepted, id))
+    }
+
+    /// A ticket also for a kind with an unusable name: it keeps the id, under a name that every reader refuses
+    /// politely.
+    pub(crate) fn always(
+        vendor: &str,
+        kind: &str,
+        account: Account,
+        accepted: SystemTime,
+        id: JobId,
+    ) -> Self {
+        let (vendor, kind) = if is_name(vendor) && is_name(kind) {
+            (vendor, kind)
+        } else {
+            ("unknown", "unknown")
+        };
         let accepted = accepted
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
             .as_secs()
             .min(LATEST);
-        Ok(Self {
+        Self {
             vendor: vendor.into(),
             kind: kind.into(),
             account,
             accepted,
             id,
-        })
+        }
     }
 
     /// The vendor's name, as in the name of its crate.

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Seek};
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE};
@@ -18,6 +19,7 @@ use crate::http::origin::InvalidAddress;
 use crate::http::target::Target;
 use crate::http::transport::{Answer, Context, Transport, retry_after};
 use crate::id::JobId;
+use crate::quota::{Permit, Said, Use};
 use crate::{retry, verdict};
 
 /// What to fetch.
@@ -29,12 +31,14 @@ pub struct Fetch<'a> {
     secret_headers: Vec<(&'static str, &'a str)>,
     explain: Option<&'a (dyn Fn(&Answer) -> Error + Sync)>,
     is_exact: bool,
-    cap: u64,
+    cap: Option<u64>,
     len: Option<u64>,
+    timeout: Duration,
 }
 
 impl<'a> Fetch<'a> {
-    /// The result behind a link of the vendor. At most 4 GiB, and no credentials, unless told otherwise.
+    /// The result behind a link of the vendor. No credentials, and no more bytes than the transport allows, unless told
+    /// otherwise.
     pub fn new(operation: &'static str, link: &'a str) -> Self {
         Self {
             operation,
@@ -44,8 +48,9 @@ impl<'a> Fetch<'a> {
             secret_headers: Vec::new(),
             explain: None,
             is_exact: false,
-            cap: 4 << 30,
+            cap: None,
             len: None,
+            timeout: ATTEMPT,
         }
     }
 
@@ -91,7 +96,14 @@ impl<'a> Fetch<'a> {
     /// Refuses a result of more than this many bytes.
     #[must_use]
     pub fn with_cap(mut self, bytes: u64) -> Self {
-        self.cap = bytes;
+        self.cap = Some(bytes);
+        self
+    }
+
+    /// Gives each attempt this time, from its beginning to its last byte; an hour unless set.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
@@ -102,6 +114,13 @@ impl<'a> Fetch<'a> {
         self
     }
 }
+
+/// Long enough for the largest results over a slow line, together with resuming.
+const ATTEMPT: Duration = Duration::from_secs(60 * 60);
+
+/// What an attempt must bring so that the tries are counted anew. A server that gives a byte now and then would
+/// otherwise be listened to for ever.
+const PROGRESS: u64 = 64 * 1024;
 
 /// Bytes on disk beside their place, complete as far as HTTP can tell, and removed when dropped.
 #[derive(Debug)]
@@ -162,7 +181,7 @@ impl Transport {
                 Ok(()) => return Ok(Fetched { partial, context }),
                 Err(error) => error,
             };
-            if partial.len > before {
+            if partial.len >= before.saturating_add(PROGRESS) {
                 repeats = 0;
             }
             let Some(pause) = verdict::harmless(&error, repeats) else {
@@ -192,7 +211,7 @@ impl Transport {
                 .await
                 .map_err(|cause| context.lost_answer(status, cause))?
             {
-                check_cap(&fetch, &context, (body.len() + chunk.len()) as u64)?;
+                self.check_cap(&fetch, &context, (body.len() + chunk.len()) as u64)?;
                 body.extend_from_slice(&chunk);
             }
             Ok(body)
@@ -222,14 +241,25 @@ impl Transport {
         let disk = |cause| local(context, &path, cause);
         if partial.continues_with(&response) {
             tracing::debug!(from = partial.len, "resuming");
+        } else if response.status() == StatusCode::PARTIAL_CONTENT {
+            // Another part than the missing one, which must not pass for the whole: the next attempt begins anew.
+            partial.validator = None;
+            return Err(context
+                .error(ErrorKind::Unavailable)
+                .with_http_status(status)
+                .with_message("another part of the result came than was asked for"));
         } else {
             partial.restart(&response).await.map_err(disk)?;
         }
-        let total = response.content_length().map(|rest| partial.len + rest);
+        let total = response
+            .content_length()
+            .map(|rest| partial.len.saturating_add(rest));
         for len in [total, fetch.len].into_iter().flatten() {
-            check_cap(fetch, context, len)?;
+            self.check_cap(fetch, context, len)?;
         }
-        let copied = copy(fetch, context, &mut response, partial, status).await;
+        let copied = self
+            .copy(fetch, context, &mut response, partial, status)
+            .await;
         // Whatever arrived is kept for the next attempt, also when this one broke.
         partial.file.flush().await.map_err(disk)?;
         copied?;
@@ -260,9 +290,10 @@ impl Transport {
     ) -> Result<Response, Error> {
         const REDIRECTS: u32 = 5;
         let origin = self.origin();
-        let not_followed = |problem: InvalidAddress| {
+        let not_followed = |sent, problem: InvalidAddress| {
             context
                 .error(ErrorKind::Refused)
+                .with_sent(sent)
                 .with_message(format!("the result link is not followed: {problem}"))
         };
         let first = if fetch.is_exact {
@@ -270,9 +301,12 @@ impl Transport {
         } else {
             origin.check_link(fetch.link)
         };
-        let mut url = first.map_err(not_followed)?;
+        let mut sent = Sent::No;
+        let mut url = first.map_err(|problem| not_followed(sent, problem))?;
         for _ in 0..=REDIRECTS {
-            let mut request = self.inner.pooled.get(url.clone());
+            let reachable = self.inner.reach.check(&url).await;
+            reachable.map_err(|problem| not_followed(sent, problem))?;
+            let mut request = self.inner.fetching.get(url.clone()).timeout(fetch.timeout);
             for (name, value) in &fetch.headers {
                 request = request.header(*name, *value);
             }
@@ -293,8 +327,9 @@ impl Transport {
             }
             tracing::debug!(host = url.host_str(), "fetching");
             // The account's rate is that of the API; result hosts are elsewhere and have none.
-            let _permit = if origin.covers(&url) {
-                Some(self.inner.quota.acquire().await)
+            let permit = if origin.covers(&url) {
+                let permit = self.inner.quota.acquire(Use::Fetch).await;
+                Some(permit.map_err(|cause| context.no_turn(cause))?)
             } else {
                 None
             };
@@ -309,15 +344,21 @@ impl Transport {
                 .and_then(|to| to.to_str().ok())
             {
                 Some(location) if status.is_redirection() => {
+                    sent = Sent::Yes;
                     url = origin
                         .check_link(&resolve(&url, location))
-                        .map_err(not_followed)?;
+                        .map_err(|problem| not_followed(sent, problem))?;
                 }
-                _ if status.is_success() => return Ok(response),
+                _ if status.is_success() => {
+                    permit.iter().for_each(Permit::passed);
+                    return Ok(response);
+                }
                 _ => {
-                    return Err(match fetch.explain.filter(|_| origin.covers(&url)) {
-                        Some(explain) => explain(&self.refusal(context, response).await),
-                        None => self.refused(context, &response),
+                    let said = permit.as_ref().map(Permit::said);
+                    let explain = fetch.explain.filter(|_| said.is_some());
+                    return Err(match explain {
+                        Some(explain) => explain(&self.refusal(context, response, said).await),
+                        None => self.refused(context, &response, said.as_ref()),
                     });
                 }
             }
@@ -327,8 +368,48 @@ impl Transport {
             .with_message(format!("more than {REDIRECTS} redirects")))
     }
 
+    async fn copy(
+        &self,
+        fetch: &Fetch<'_>,
+        context: &Context,
+        response: &mut Response,
+        partial: &mut Partial,
+        status: u16,
+    ) -> Result<(), Error> {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|cause| context.lost_answer(status, cause))?
+        {
+            self.check_cap(fetch, context, partial.len + chunk.len() as u64)?;
+            partial
+                .file
+                .write_all(&chunk)
+                .await
+                .map_err(|cause| local(context, partial.target.path(), cause))?;
+            partial.digest.update(&chunk);
+            partial.len += chunk.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn check_cap(&self, fetch: &Fetch<'_>, context: &Context, len: u64) -> Result<(), Error> {
+        let cap = fetch.cap.unwrap_or(self.inner.result_cap);
+        if len <= cap {
+            return Ok(());
+        }
+        Err(context
+            .error(ErrorKind::TooLarge)
+            .with_message(format!("the result is larger than {cap} bytes")))
+    }
+
     /// A refusal as an answer, with the beginning of its body.
-    async fn refusal(&self, context: &Context, mut response: Response) -> Answer {
+    async fn refusal(
+        &self,
+        context: &Context,
+        mut response: Response,
+        said: Option<Said>,
+    ) -> Answer {
         const LONGEST: usize = 64 * 1024;
         let mut body = BytesMut::new();
         // What broke off explains as much as it can.
@@ -341,10 +422,11 @@ impl Transport {
         }
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
-        Answer::new(status, headers, body.freeze(), context, &**self.clock())
+        let body = body.freeze();
+        Answer::new(status, headers, body, context, &**self.clock(), said)
     }
 
-    fn refused(&self, context: &Context, response: &Response) -> Error {
+    fn refused(&self, context: &Context, response: &Response, said: Option<&Said>) -> Error {
         let (kind, message) = match response.status() {
             StatusCode::UNAUTHORIZED
             | StatusCode::FORBIDDEN
@@ -363,45 +445,15 @@ impl Transport {
             _ => (ErrorKind::Refused, "the result host refused"),
         };
         let wait = retry_after(response.headers(), &**self.clock());
+        if kind == ErrorKind::RateLimited {
+            said.into_iter().for_each(|said| said.refused(wait));
+        }
         context
             .error(kind)
             .with_message(message)
             .with_http_status(response.status().as_u16())
             .with_wait(wait)
     }
-}
-
-async fn copy(
-    fetch: &Fetch<'_>,
-    context: &Context,
-    response: &mut Response,
-    partial: &mut Partial,
-    status: u16,
-) -> Result<(), Error> {
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|cause| context.lost_answer(status, cause))?
-    {
-        check_cap(fetch, context, partial.len + chunk.len() as u64)?;
-        partial
-            .file
-            .write_all(&chunk)
-            .await
-            .map_err(|cause| local(context, partial.target.path(), cause))?;
-        partial.digest.update(&chunk);
-        partial.len += chunk.len() as u64;
-    }
-    Ok(())
-}
-
-fn check_cap(fetch: &Fetch<'_>, context: &Context, len: u64) -> Result<(), Error> {
-    if len <= fetch.cap {
-        return Ok(());
-    }
-    Err(context
-        .error(ErrorKind::TooLarge)
-        .with_message(format!("the result is larger than {} bytes", fetch.cap)))
 }
 
 fn resolve(base: &Url, location: &str) -> String {
@@ -560,6 +612,32 @@ impl Fetched {
 }
 
 impl Verified {
+    /// The SHA-256 of the bytes as they will lie on the disk. Reads them once more where they were
+    /// [converted](Fetched::convert).
+    ///
+    /// A program that writes it down before [`save`](Self::save) can tell after a crash whether the file at the final
+    /// name is this one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Local`] when the file cannot be read again.
+    pub async fn digest(&self) -> Result<[u8; 32], Error> {
+        if let Some(known) = self.sha256 {
+            return Ok(known);
+        }
+        let again = self.file.reopen();
+        on_disk(&self.context, self.target.path(), move || {
+            let (mut file, mut digest) = (again?, Sha256::new());
+            let mut piece = vec![0; 64 * 1024];
+            loop {
+                match file.read(&mut piece)? {
+                    0 => return Ok(digest.finalize().into()),
+                    count => digest.update(piece.get(..count).unwrap_or_default()),
+                }
+            }
+        })
+        .await
+    }
+
     /// Flushes the bytes to the disk and gives them their final name. Never replaces anything.
     ///
     /// # Errors
@@ -610,6 +688,10 @@ async fn on_disk<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+    use tokio::task::JoinHandle;
+
     use super::*;
     use crate::http::{Origin, TransportBuilder};
     use crate::testing::{Asked, Beat, ManualClock, Reply, ScriptedServer};
@@ -653,6 +735,47 @@ mod tests {
                 (ErrorKind::Refused, Some(message))
             );
             assert_eq!(error.http_status(), Some(400));
+        }
+    }
+
+    /// Serves these answers, one a connection.
+    async fn serving(
+        clock: &ManualClock,
+        answers: &'static [&'static str],
+    ) -> (Transport, JoinHandle<()>) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    stream.read_buf(&mut request).await.unwrap();
+                }
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let transport =
+            TransportBuilder::new("v", Origin::parse(&origin).unwrap()).with_clock(clock.shared());
+        (transport.build().unwrap(), served)
+    }
+
+    #[tokio::test]
+    async fn another_part_than_the_missing_one_does_not_pass_for_the_whole() {
+        const CUT: &str = "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 20\r\n\r\n0123456789";
+        const OTHER: &str = "HTTP/1.1 206 OK\r\nETag: \"1\"\r\nContent-Range: bytes 5-19/20\r\n\
+            Content-Length: 15\r\n\r\n56789abcdefghij";
+        const WHOLE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n0123456789abcdefghij";
+        let clock = ManualClock::new();
+        for answers in [&[CUT, OTHER, WHOLE][..], &[OTHER, WHOLE]] {
+            let (transport, served) = serving(&clock, answers).await;
+            let folder = tempfile::tempdir().unwrap();
+            let target = Target::new(folder.path().join("x")).unwrap();
+            let url = format!("{}x", transport.origin());
+            let fetching = transport.fetch(Fetch::new("fetch", &url), &target);
+            let fetched = clock.run(fetching).await.unwrap();
+            assert_eq!(fetched.size(), 20);
+            served.await.unwrap();
         }
     }
 

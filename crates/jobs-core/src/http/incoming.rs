@@ -16,7 +16,7 @@ pub struct Incoming {
     response: Response,
     read: u64,
     /// The rate counts the request from its answer on, so the place is held as long as that.
-    _permit: Permit,
+    permit: Permit,
 }
 
 impl Incoming {
@@ -31,7 +31,7 @@ impl Incoming {
             context,
             response,
             read: 0,
-            _permit: permit,
+            permit,
         }
     }
 
@@ -80,6 +80,7 @@ impl Incoming {
             bytes = body.len(),
             "answered"
         );
+        self.permit.passed();
         Ok(self.answer(body.freeze()))
     }
 
@@ -91,6 +92,7 @@ impl Incoming {
             body,
             &self.context,
             &**self.transport.clock(),
+            Some(self.permit.said()),
         )
     }
 }

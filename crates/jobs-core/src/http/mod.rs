@@ -9,6 +9,7 @@ mod body;
 mod download;
 mod incoming;
 mod origin;
+pub(crate) mod reach;
 mod redact;
 mod streamed;
 mod target;
@@ -21,3 +22,5 @@ pub use self::origin::{InvalidAddress, Origin};
 pub use self::streamed::Streamed;
 pub use self::target::Target;
 pub use self::transport::{Answer, Request, Transport, TransportBuilder};
+#[cfg(feature = "testing")]
+pub(crate) use self::{redact::Redactor, transport::Context};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::dns::Resolve;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use crate::clock::{Clock, SystemClock};
@@ -12,10 +13,12 @@ use crate::error::{Error, ErrorKind, Sent};
 use crate::http::body::Body;
 use crate::http::incoming::Incoming;
 use crate::http::origin::Origin;
+use crate::http::reach::{self, Reach};
 use crate::http::redact::Redactor;
 use crate::id::JobId;
-use crate::quota::Quota;
+use crate::quota::{Quota, Said, Use};
 use crate::secret::Secret;
+use crate::status::{Snapshot, Status};
 
 /// The connection to one vendor account. Clones share it.
 #[derive(Clone)]
@@ -29,12 +32,17 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) redactor: Redactor,
     /// For whatever may be repeated: keeps connections open between requests.
-    pub(crate) pooled: reqwest::Client,
+    pooled: reqwest::Client,
     /// For what costs money: a new connection each time. On a kept one the vendor may hang up just as the request goes
     /// out, and nobody could say whether it was taken.
     fresh: reqwest::Client,
+    /// For results: connects only where links may lead, and gives up on a server that stopped sending. The other two have
+    /// no limit on silence, because it would count while a long upload is still going out; a limit on the whole they have.
+    pub(crate) fetching: reqwest::Client,
+    pub(crate) reach: Reach,
     pub(crate) quota: Quota,
     pub(crate) body_cap: u64,
+    pub(crate) result_cap: u64,
 }
 
 /// Settings of a [`Transport`].
@@ -45,11 +53,16 @@ pub struct TransportBuilder {
     quota: Option<Quota>,
     secrets: Vec<Secret>,
     body_cap: u64,
+    result_cap: u64,
+    resolver: Option<Arc<dyn Resolve>>,
     configure: Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>,
 }
 
 impl TransportBuilder {
-    /// A transport to `vendor`'s API at `origin`: the system's clock, no quota, answers up to 16 MiB.
+    /// A transport to `vendor`'s API at `origin`: the system's clock, no quota, answers up to 16 MiB, results up to 4 GiB.
+    ///
+    /// A connection is given 10 s to come about, a download half a minute between two pieces and an hour for each attempt,
+    /// any other request its [own time](Request::with_timeout).
     pub fn new(vendor: &'static str, origin: Origin) -> Self {
         Self {
             vendor,
@@ -58,6 +71,8 @@ impl TransportBuilder {
             quota: None,
             secrets: Vec::new(),
             body_cap: 16 << 20,
+            result_cap: 4 << 30,
+            resolver: None,
             configure: Arc::new(|client| client),
         }
     }
@@ -90,10 +105,30 @@ impl TransportBuilder {
         self
     }
 
+    /// Refuses a result of more than this many bytes, unless the [`Fetch`](crate::http::Fetch) says otherwise.
+    #[must_use]
+    pub fn with_result_cap(mut self, bytes: u64) -> Self {
+        self.result_cap = bytes;
+        self
+    }
+
+    /// Resolves names by this instead of the system. A resolver of the HTTP client itself is not asked about result links,
+    /// because what it says could not be judged.
+    #[must_use]
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = Some(resolver);
+        self
+    }
+
     /// Lets the caller set proxies, roots or time-outs on the HTTP client.
     ///
     /// A builder, not a finished client: redirects and repetitions are switched off after it, because a client that
-    /// follows redirects carries credential headers to other hosts, and one that repeats buys twice.
+    /// follows redirects carries credential headers to other hosts, and one that repeats buys twice. Plain HTTP to another
+    /// machine stays switched off too.
+    ///
+    /// Without a setting here, proxies are those of the environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), except for an
+    /// API on this machine, which none is used for. A proxy sees the names of hosts, not what is said to them. It also
+    /// resolves those names: that no result link leads into a private network is then for the proxy's rules to ensure.
     #[must_use]
     pub fn with_http_client(
         mut self,
@@ -108,32 +143,43 @@ impl TransportBuilder {
     /// # Errors
     /// [`ErrorKind::Local`] when the TLS library or a proxy setting is unusable.
     pub fn build(self) -> Result<Transport, Error> {
-        let client = |change: fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder| {
-            let mut builder = reqwest::Client::builder()
-                .user_agent(concat!("docjobs/", env!("CARGO_PKG_VERSION")))
-                .connect_timeout(CONNECT_TIMEOUT)
-                .http1_only();
-            if self.origin.is_loopback() {
-                // Plain HTTP is for this machine; a proxy elsewhere would see the credentials.
-                builder = builder.no_proxy();
-            }
-            change((self.configure)(builder))
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .build()
-                .map_err(|cause| {
-                    Error::local(
-                        self.vendor,
-                        "configure",
-                        "the HTTP client cannot be built",
-                        cause,
-                    )
-                })
-        };
+        let reach = Reach::new(&self.origin, self.resolver.clone());
+        let client =
+            |adjust: &dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+             insist: &dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder| {
+                let mut builder = reqwest::Client::builder()
+                    .user_agent(concat!("docjobs/", env!("CARGO_PKG_VERSION")))
+                    .connect_timeout(CONNECT_TIMEOUT)
+                    .http1_only();
+                if self.origin.is_loopback() {
+                    // Plain HTTP is for this machine; a proxy elsewhere would see the credentials.
+                    builder = builder.no_proxy();
+                }
+                if let Some(resolver) = &self.resolver {
+                    builder = builder.dns_resolver(Arc::clone(resolver));
+                }
+                insist((self.configure)(adjust(builder)))
+                    .https_only(!self.origin.is_loopback())
+                    .redirect(reqwest::redirect::Policy::none())
+                    .retry(reqwest::retry::never())
+                    .build()
+                    .map_err(|cause| {
+                        Error::local(
+                            self.vendor,
+                            "configure",
+                            "the HTTP client cannot be built",
+                            cause,
+                        )
+                    })
+            };
         Ok(Transport {
             inner: Arc::new(Inner {
-                pooled: client(|builder| builder.read_timeout(IDLE_TIMEOUT))?,
-                fresh: client(|builder| builder.pool_max_idle_per_host(0))?,
+                pooled: client(&|client| client, &|client| client)?,
+                fresh: client(&|client| client, &|client| client.pool_max_idle_per_host(0))?,
+                fetching: client(&|client| client.read_timeout(IDLE_TIMEOUT), &|client| {
+                    client.dns_resolver(reach.clone())
+                })?,
+                reach,
                 quota: self
                     .quota
                     .unwrap_or_else(|| Quota::new(Arc::clone(&self.clock), &[])),
@@ -142,6 +188,7 @@ impl TransportBuilder {
                 origin: self.origin,
                 clock: self.clock,
                 body_cap: self.body_cap,
+                result_cap: self.result_cap,
             }),
         })
     }
@@ -252,7 +299,7 @@ impl Request {
         self
     }
 
-    /// Marks a request that costs money: it gets a connection of its own.
+    /// Marks a request that costs money: it gets a connection of its own, and draws on the quota as a submit.
     #[must_use]
     pub fn paid(mut self) -> Self {
         self.is_paid = true;
@@ -290,7 +337,7 @@ impl Transport {
     /// Any HTTP status is an answer; only the vendor's envelope knows what it means.
     ///
     /// # Errors
-    /// [`ErrorKind::Unreachable`] (nothing was sent), [`ErrorKind::TimedOut`] or [`ErrorKind::Unavailable`] (it may have
+    /// [`ErrorKind::Unreachable`] or [`ErrorKind::Local`] (nothing was sent), [`ErrorKind::TimedOut`] or [`ErrorKind::Unavailable`] (it may have
     /// been acted upon), [`ErrorKind::TooLarge`] for an answer above the cap.
     pub async fn send(&self, request: Request) -> Result<Answer, Error> {
         self.stream(request).await?.into_answer().await
@@ -349,8 +396,14 @@ impl Transport {
                 .body(streamed.into_body()),
             Body::Form(form) => builder.multipart(form.0),
         };
+        let draws_as = if request.is_paid {
+            Use::Submit
+        } else {
+            Use::Look
+        };
         let quota = request.quota.as_ref().unwrap_or(&self.inner.quota);
-        let permit = quota.acquire().await;
+        let permit = quota.acquire(draws_as).await;
+        let permit = permit.map_err(|cause| context.no_turn(cause))?;
         tracing::debug!(
             vendor,
             operation = context.operation,
@@ -383,6 +436,15 @@ impl Context {
         }
     }
 
+    /// The rate could not be drawn on, so nothing was sent.
+    pub(crate) fn no_turn(&self, cause: Error) -> Error {
+        let error = cause.with_operation(self.vendor, self.operation);
+        match &self.job {
+            Some(job) => error.with_job(job.clone()),
+            None => error,
+        }
+    }
+
     /// No answer began. Without a connection nothing can have been acted upon; with one, nobody knows.
     pub(crate) fn failed_to_send(&self, cause: reqwest::Error) -> Error {
         let cause = cause.without_url();
@@ -392,6 +454,14 @@ impl Context {
                 .with_sent(Sent::No)
                 .with_message("the request cannot be built");
             return error.with_source(cause);
+        }
+        if let Some(problem) = reach::refusal(&cause) {
+            let message = format!("the result link is not followed: {problem}");
+            return self
+                .error(ErrorKind::Refused)
+                .with_sent(Sent::No)
+                .with_message(message)
+                .with_source(cause);
         }
         if cause.is_connect() {
             let error = self
@@ -440,6 +510,7 @@ pub struct Answer {
     wait: Option<Duration>,
     body: Bytes,
     context: Context,
+    said: Option<Said>,
 }
 
 impl Answer {
@@ -449,6 +520,7 @@ impl Answer {
         body: Bytes,
         context: &Context,
         clock: &dyn Clock,
+        said: Option<Said>,
     ) -> Self {
         Self {
             status,
@@ -456,6 +528,7 @@ impl Answer {
             headers,
             body,
             context: context.clone(),
+            said,
         }
     }
 
@@ -475,7 +548,14 @@ impl Answer {
     }
 
     /// An error of `kind` about this answer, which can be believed unless [`Error::with_sent`] says otherwise.
+    ///
+    /// [`ErrorKind::RateLimited`] slows the quota down: only the envelope knows which answers say so.
     pub fn error(&self, kind: ErrorKind) -> Error {
+        if kind == ErrorKind::RateLimited
+            && let Some(said) = &self.said
+        {
+            said.refused(self.wait);
+        }
         self.context
             .error(kind)
             .with_http_status(self.status)
@@ -495,9 +575,38 @@ impl Answer {
             .with_excerpt(self.context.redactor.excerpt(&self.body))
     }
 
+    /// The same for a body that a decoder refused.
+    ///
+    /// Decoders quote what they refuse, so a `cause` that repeats a credential is kept as cleaned text.
+    pub fn garbled_by(
+        &self,
+        problem: &str,
+        cause: impl std::error::Error + Send + Sync + 'static,
+    ) -> Error {
+        let said = cause.to_string();
+        let clean = self.clean(&said);
+        let error = self.garbled(problem);
+        if clean == said {
+            error.with_source(cause)
+        } else {
+            error.with_source(clean)
+        }
+    }
+
+    /// A look at a job whose words, which are kept and shown, repeat no credential.
+    pub fn clean_snapshot<O>(&self, mut snapshot: Snapshot<O>) -> Snapshot<O> {
+        let clean = |text: &str| self.clean(text).into_boxed_str();
+        snapshot.word = clean(&snapshot.word);
+        if let Status::Failed(failure) = &mut snapshot.status {
+            failure.reason = clean(&failure.reason);
+            failure.code = failure.code.as_deref().map(clean);
+        }
+        snapshot
+    }
+
     /// The error for a status other than success, by what HTTP says about it; `None` for 2xx.
     ///
-    /// A gateway's 5xx does not tell whether the work was begun.
+    /// A gateway's 5xx does not tell whether the work was begun, nor does a redirect to where the result of it may be seen.
     pub fn http_failure(&self) -> Option<Error> {
         let (kind, sent) = match self.status {
             200..=299 => return None,
@@ -506,7 +615,7 @@ impl Answer {
             402 => (ErrorKind::Exhausted, Sent::Yes),
             404 | 410 => (ErrorKind::NotFound, Sent::Yes),
             429 => (ErrorKind::RateLimited, Sent::Yes),
-            408 | 425 | 500..=599 => (ErrorKind::Unavailable, Sent::Maybe),
+            302 | 303 | 408 | 425 | 500..=599 => (ErrorKind::Unavailable, Sent::Maybe),
             _ => (ErrorKind::Refused, Sent::Yes),
         };
         Some(
@@ -542,5 +651,27 @@ impl fmt::Debug for TransportBuilder {
             .field("vendor", &self.vendor)
             .field("origin", &self.origin)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_limited_for_downloads_alone_and_by_the_caller_where_it_likes() {
+        let builder = || TransportBuilder::new("v", Origin::parse("http://127.0.0.1:1").unwrap());
+        let printed = |builder: TransportBuilder| {
+            let inner = builder.build().unwrap().inner;
+            [&inner.pooled, &inner.fresh, &inner.fetching].map(|client| format!("{client:?}"))
+        };
+        // A limit on silence would count while a long upload is still going out.
+        let [pooled, fresh, fetching] = printed(builder());
+        assert!(!pooled.contains("read_timeout") && !fresh.contains("read_timeout"));
+        assert!(fetching.contains("read_timeout: 30s"), "{fetching}");
+        let own = builder().with_http_client(|client| client.read_timeout(Duration::from_secs(7)));
+        for client in printed(own) {
+            assert!(client.contains("read_timeout: 7s"), "{client}");
+        }
     }
 }

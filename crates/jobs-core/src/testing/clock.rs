@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, SystemTime};
 
 use crate::clock::{Clock, Moment, Sleep};
@@ -19,6 +20,10 @@ pub struct ManualClock {
 struct State {
     now: Duration,
     next_key: u64,
+    /// How many sleeps were begun and ended.
+    changes: u64,
+    /// Who moves time and waits for somebody to sleep.
+    driver: Option<Waker>,
     sleepers: BTreeMap<(Moment, u64), Sleeper>,
 }
 
@@ -26,6 +31,47 @@ struct State {
 struct Sleeper {
     waker: Waker,
     is_guard: bool,
+}
+
+impl State {
+    fn next_sleep(&self) -> Option<Moment> {
+        self.sleepers
+            .iter()
+            .find(|(_, sleeper)| !sleeper.is_guard)
+            .map(|((at, _), _)| *at)
+    }
+}
+
+/// Whether the work that moves time was woken, and who polls it.
+#[derive(Default)]
+struct Called {
+    /// Not so from the start, so that it is polled at least once.
+    idle: AtomicBool,
+    poller: Mutex<Option<Waker>>,
+}
+
+impl Called {
+    fn answer(&self, poller: &Waker) {
+        let mut held = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*held {
+            Some(held) if held.will_wake(poller) => {}
+            _ => *held = Some(poller.clone()),
+        }
+    }
+
+    fn was_called(&self) -> bool {
+        !self.idle.swap(true, Ordering::AcqRel)
+    }
+}
+
+impl Wake for Called {
+    fn wake(self: Arc<Self>) {
+        self.idle.store(false, Ordering::Release);
+        let poller = self.poller.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(poller) = &*poller {
+            poller.wake_by_ref();
+        }
+    }
 }
 
 impl ManualClock {
@@ -63,12 +109,7 @@ impl ManualClock {
 
     /// The next moment for which somebody sleeps, not counting guards.
     pub fn next_sleep(&self) -> Option<Moment> {
-        let state = self.state();
-        state
-            .sleepers
-            .iter()
-            .find(|(_, sleeper)| !sleeper.is_guard)
-            .map(|((at, _), _)| *at)
+        self.state().next_sleep()
     }
 
     /// The next guard, which [`run`](Self::run) does not move to by itself.
@@ -83,19 +124,45 @@ impl ManualClock {
 
     /// Runs `work`, moving time to the next sleeper whenever there is nothing to do but sleep.
     ///
-    /// While only guards are pending, `work` is taken to be busy with real input or output, and time stands still.
+    /// Other tasks of a current-thread runtime get their turns before time moves: it moves once nobody has begun or
+    /// ended a sleep for some turns. While only guards are pending, `work` is taken to be busy with real input or
+    /// output, and time stands still.
     pub async fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        /// Enough for news to pass through a few tasks that do not sleep.
+        const QUIET: u32 = 4;
         let mut work = pin!(work);
+        let called = Arc::new(Called::default());
+        let waker = Waker::from(Arc::clone(&called));
+        let (mut quiet, mut changes) = (0, 0);
         poll_fn(|cx| {
-            loop {
-                if let Poll::Ready(value) = work.as_mut().poll(cx) {
+            called.answer(cx.waker());
+            // Not polled for nothing: it is told by its own waker whether there is something to do.
+            if called.was_called() {
+                if let Poll::Ready(value) = work.as_mut().poll(&mut Context::from_waker(&waker)) {
                     return Poll::Ready(value);
                 }
-                match self.next_sleep() {
-                    Some(at) => self.move_to(at),
-                    None => return Poll::Pending,
-                }
+                quiet = 0;
             }
+            let (at, now) = {
+                let mut state = self.state();
+                let at = state.next_sleep();
+                if at.is_none() {
+                    // Another task may begin a sleep.
+                    state.driver = Some(cx.waker().clone());
+                }
+                (at, state.changes)
+            };
+            let Some(at) = at else {
+                return Poll::Pending;
+            };
+            quiet = if changes == now { quiet + 1 } else { 0 };
+            changes = now;
+            if quiet >= QUIET {
+                quiet = 0;
+                self.move_to(at);
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
         })
         .await
     }
@@ -150,6 +217,10 @@ impl Future for Waiting {
         }
         let key = *self.key.get_or_insert_with(|| {
             state.next_key += 1;
+            state.changes += 1;
+            if let Some(driver) = state.driver.take() {
+                driver.wake();
+            }
             state.next_key
         });
         state.sleepers.insert(
@@ -166,7 +237,46 @@ impl Future for Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         if let Some(key) = self.key {
-            self.clock.state().sleepers.remove(&(self.at, key));
+            let mut state = self.clock.state();
+            state.sleepers.remove(&(self.at, key));
+            state.changes += 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn tasks_get_their_turn_before_time_moves() {
+        let clock = ManualClock::new();
+        let (forth, mut forth_end) = tokio::sync::mpsc::unbounded_channel();
+        let (back, mut back_end) = tokio::sync::mpsc::unbounded_channel();
+        let other = clock.clone();
+        let task = tokio::spawn(async move {
+            while let Some(step) = forth_end.recv().await {
+                other
+                    .sleep_until(other.now() + Duration::from_secs(step))
+                    .await;
+                back.send(other.now()).unwrap();
+            }
+        });
+        let late = clock.sleep_until(Moment::after_start(Duration::from_secs(3600)));
+        let steps = clock
+            .run(async {
+                let mut late = late;
+                let mut moments = Vec::new();
+                for step in 1..4 {
+                    forth.send(step).unwrap();
+                    moments.push(back_end.recv().await.unwrap().since_start().as_secs());
+                }
+                drop(forth);
+                poll_fn(|cx| late.as_mut().poll(cx)).await;
+                moments
+            })
+            .await;
+        assert_eq!(steps, [1, 3, 6]);
+        task.await.unwrap();
     }
 }

@@ -7,4 +7,9 @@
     reason = "tests"
 )]
 
+mod fleet;
+#[cfg(feature = "rustls")]
+mod manners;
+mod simulate;
 mod traps;
+mod yard;

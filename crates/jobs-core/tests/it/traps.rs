@@ -165,7 +165,7 @@ impl Subject for BrokenSubject {
         let inner = Scripted::new(clock.shared(), play.beats).with_facts(play.tune);
         let mut facts = inner.facts().clone();
         if self.0 == Trap::RoundsToSeconds {
-            let pause = facts.pacing.value.pause(1).as_secs();
+            let pause = facts.pacing.value.pause(1, Duration::ZERO).as_secs();
             facts.pacing.set(Pacing::every(Duration::from_secs(pause)));
         }
         if self.0 == Trap::NeverCut {

@@ -1,0 +1,280 @@
+//! Measures the fleet on a clock moved by hand; `cargo xtask bench` runs it and puts others beside it.
+//!
+//! `bench_fleet scheduler JOBS BATCH`, `looks JOBS BATCH`, `memory JOBS` or `year JOBS BATCH`; prints one JSON object.
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    reason = "a program that prints figures, and may stop at the first surprise"
+)]
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jobs_core::testing::ManualClock;
+use jobs_core::{
+    Account, Clock, Ends, Fact, Facts, Fleet, Job, JobId, JobKind, Looks, Moment, News, Pacing,
+    Settings, Snapshot, Status, SystemClock, async_trait,
+};
+
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// A vendor that answers at once. A job's id says when it is done, so that nothing is measured but the waiting.
+struct Instant {
+    clock: Arc<dyn Clock>,
+    facts: Facts,
+    looks: AtomicU64,
+    requests: AtomicU64,
+}
+
+impl fmt::Debug for Instant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Instant")
+    }
+}
+
+impl Instant {
+    fn new(clock: Arc<dyn Clock>, batch: usize) -> Self {
+        let source = "made up";
+        let mut facts = Facts::new(
+            Fact::inferred(Duration::from_secs(2), source),
+            Fact::inferred(Duration::ZERO, source),
+            Fact::inferred(Pacing::every(PAUSE), source),
+            &[],
+        );
+        facts.batch.set(batch.try_into().unwrap());
+        Self {
+            clock,
+            facts,
+            looks: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The id of a job that is done at this millisecond: 36 bytes, as most vendors' are.
+fn id(number: usize, done: u64) -> JobId {
+    JobId::new(format!("{number:010}-89ab-cdef-0123-{done:010}")).unwrap()
+}
+
+fn done(id: &JobId) -> Moment {
+    let millis = id.as_str().get(26..36).unwrap().parse().unwrap();
+    Moment::after_start(Duration::from_millis(millis))
+}
+
+#[async_trait]
+impl JobKind for Instant {
+    type Output = ();
+
+    fn vendor(&self) -> &'static str {
+        "instant"
+    }
+
+    fn name(&self) -> &'static str {
+        "play"
+    }
+
+    fn account(&self) -> Account {
+        Account::of("instant", "anybody")
+    }
+
+    fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    async fn observe(&self, ids: &[JobId]) -> Looks<()> {
+        let now = self.clock.now();
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.looks.fetch_add(ids.len() as u64, Ordering::Relaxed);
+        let mut looks = Looks::of("instant", ids);
+        for (place, id) in ids.iter().enumerate() {
+            let status = if done(id) <= now {
+                Status::Succeeded(())
+            } else {
+                Status::Running
+            };
+            looks.set(place, Ok(Snapshot::new(status, "running")));
+        }
+        looks
+    }
+}
+
+/// The processor time of this thread in nanoseconds; the time of day where the system does not tell.
+fn cpu(clock: &SystemClock) -> u64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let told = told.and_then(|text| text.split(' ').next()?.parse().ok());
+    told.unwrap_or_else(|| u64::try_from(clock.now().since_start().as_nanos()).unwrap())
+}
+
+/// The memory of this process that is in use, in bytes.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    kib.unwrap_or_default() * 1024
+}
+
+async fn take_all(ends: &mut Ends<()>, jobs: usize) -> usize {
+    let mut done = 0;
+    for _ in 0..jobs {
+        if let Some(News::Ended { result: Ok(()), .. }) = ends.next().await {
+            done += 1;
+        }
+    }
+    done
+}
+
+/// `jobs` jobs of ten looks each, begun evenly over one pause.
+async fn scheduler(jobs: usize, batch: usize) -> String {
+    let real = SystemClock::new();
+    let clock = ManualClock::new();
+    let kind = Arc::new(Instant::new(clock.shared(), batch));
+    let (fleet, mut ends) = Fleet::new(Settings::default());
+    let lane = fleet.lane(Arc::clone(&kind), |()| ());
+    let step = u64::try_from(PAUSE.as_millis()).unwrap();
+    let before = cpu(&real);
+    let begin = async {
+        for number in 0..jobs {
+            let start = step * number as u64 / jobs as u64;
+            let now = Moment::after_start(Duration::from_millis(start));
+            if clock.now() < now {
+                clock.sleep_until(now).await;
+            }
+            let job = Job::attach(Arc::clone(&kind), id(number, start + 9 * step));
+            lane.watch(&job, Duration::from_secs(3600)).unwrap();
+        }
+        take_all(&mut ends, jobs).await
+    };
+    let done = clock.run(begin).await;
+    let spent = cpu(&real) - before;
+    assert_eq!(done, jobs);
+    let looks = kind.looks.load(Ordering::Relaxed);
+    let requests = kind.requests.load(Ordering::Relaxed);
+    format!(
+        "{{\"nanos_per_look\": {:.1}, \"looks\": {looks}, \"requests\": {requests}}}",
+        spent as f64 / looks as f64
+    )
+}
+
+/// The same looks without anybody who plans them: what of a look is the kind's own work.
+async fn looks(jobs: usize, batch: usize) -> String {
+    let real = SystemClock::new();
+    let clock = ManualClock::new();
+    let kind = Instant::new(clock.shared(), batch);
+    let ids: Vec<JobId> = (0..jobs).map(|number| id(number, 1)).collect();
+    let before = cpu(&real);
+    for _ in 0..10 {
+        for batch in ids.chunks(batch) {
+            assert_eq!(kind.observe(batch).await.into_vec().len(), batch.len());
+        }
+    }
+    let looks = kind.looks.load(Ordering::Relaxed);
+    format!(
+        "{{\"nanos_per_look\": {:.1}, \"looks\": {looks}, \"requests\": {}}}",
+        (cpu(&real) - before) as f64 / looks as f64,
+        kind.requests.load(Ordering::Relaxed)
+    )
+}
+
+/// What `jobs` waiting jobs take, by the process's memory before and after, and by the fleet's own count.
+async fn memory(jobs: usize) -> String {
+    let clock = ManualClock::new();
+    let kind = Arc::new(Instant::new(clock.shared(), 100));
+    let (fleet, _ends) = Fleet::new(Settings::default().with_capacity(jobs));
+    let lane = fleet.lane(Arc::clone(&kind), |()| ());
+    let before = resident();
+    let begin = async {
+        for number in 0..jobs {
+            let now = PAUSE.mul_f64(number as f64 / jobs as f64).as_millis();
+            let now = Moment::after_start(Duration::from_millis(u64::try_from(now).unwrap()));
+            if clock.now() < now {
+                clock.sleep_until(now).await;
+            }
+            let job = Job::attach(Arc::clone(&kind), id(number, u64::from(u32::MAX)));
+            lane.watch(&job, Duration::from_secs(864_000)).unwrap();
+        }
+    };
+    clock.run(begin).await;
+    let watched = resident() - before;
+    // Everybody has been looked at, so that the state is that of a busy fleet.
+    clock
+        .run(clock.sleep_until(Moment::after_start(PAUSE * 3)))
+        .await;
+    let looked = resident() - before;
+    let each = |bytes: u64| bytes as f64 / jobs as f64;
+    format!(
+        "{{\"bytes_watched\": {:.1}, \"bytes_looked\": {:.1}, \"bytes_counted\": {:.1}, \"looks\": {}}}",
+        each(watched),
+        each(looked),
+        each(fleet.bytes() as u64),
+        kind.looks.load(Ordering::Relaxed)
+    )
+}
+
+/// `jobs` jobs that come evenly over a year and take from a second to half an hour.
+async fn year(jobs: usize, batch: usize) -> String {
+    const YEAR: u64 = 365 * 86_400_000;
+    let real = SystemClock::new();
+    let clock = ManualClock::new();
+    let kind = Instant::new(clock.shared(), batch);
+    let kind = Arc::new(kind);
+    let (fleet, mut ends) = Fleet::new(Settings::default());
+    let lane = fleet.lane(Arc::clone(&kind), |()| ());
+    let before = cpu(&real);
+    let mut longest = 0u64;
+    let feed = async {
+        let mut waiting = 0;
+        let mut done = 0;
+        for number in 0..jobs {
+            let start = YEAR / jobs as u64 * number as u64;
+            clock
+                .sleep_until(Moment::after_start(Duration::from_millis(start)))
+                .await;
+            // From a second to some minutes, log-spread by a fixed pattern.
+            let takes = 1000 << (number * 7 % 9);
+            longest = longest.max(takes);
+            let job = Job::attach(Arc::clone(&kind), id(number, start + takes));
+            lane.watch(&job, Duration::from_secs(3600)).unwrap();
+            waiting += 1;
+            while waiting > 500 {
+                done += take_all(&mut ends, 1).await;
+                waiting -= 1;
+            }
+        }
+        done + take_all(&mut ends, waiting).await
+    };
+    let done = clock.run(feed).await;
+    let took = (cpu(&real) - before) as f64 / 1e9;
+    assert_eq!(done, jobs);
+    format!(
+        "{{\"seconds\": {took:.2}, \"looks\": {}, \"requests\": {}, \"virtual_days\": {:.1}}}",
+        kind.looks.load(Ordering::Relaxed),
+        kind.requests.load(Ordering::Relaxed),
+        clock.now().since_start().as_secs_f64() / 86_400.0
+    )
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |at: usize, usual: usize| {
+        let text = arguments.get(at);
+        text.map_or(usual, |text| text.parse().unwrap())
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let line = match arguments.first().map(String::as_str) {
+        Some("scheduler") => runtime.block_on(scheduler(number(1, 100_000), number(2, 1))),
+        Some("looks") => runtime.block_on(looks(number(1, 100_000), number(2, 1))),
+        Some("memory") => runtime.block_on(memory(number(1, 1_000_000))),
+        Some("year") => runtime.block_on(year(number(1, 1_000_000), number(2, 1))),
+        _ => "usage: bench_fleet scheduler JOBS BATCH | looks JOBS BATCH | memory JOBS | year JOBS BATCH".to_owned(),
+    };
+    println!("{line}");
+}

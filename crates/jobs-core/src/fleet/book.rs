@@ -1,0 +1,477 @@
+//! The jobs that an account waits for, each in a compact entry.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::time::{Duration, SystemTime};
+
+use crate::clock::Moment;
+use crate::error::Error;
+use crate::fleet::index::Index;
+use crate::fleet::outlines::{Outlines, UNSEEN, pack};
+use crate::fleet::wheel::{LOOSE, Linked, NONE};
+use crate::id::{Account, JobId};
+use crate::poller::{Rules, State};
+use crate::status::Snapshot;
+use crate::ticket::Ticket;
+
+/// What one waiting job is to the scheduler. Its id lies beside, in the text of its chunk.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) state: State,
+    before: u32,
+    after: u32,
+    /// Seconds of the Unix epoch, for the ticket; 2106 stands for later.
+    accepted: u32,
+    outline: u32,
+    progress: u32,
+    /// While flying, the serial of the flight. While ready, the millisecond since when, cut to 32 bits.
+    pub(super) since: u32,
+    terms: u16,
+    text_at: u16,
+    text_len: u8,
+    pub(super) stage: Stage,
+    flags: u8,
+}
+
+/// What an entry waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// For a job to take it.
+    Free,
+    /// For the moment of its next look.
+    Waiting,
+    /// For its turn.
+    Ready,
+    /// For the answer of a look in flight.
+    Flying,
+    /// Nobody waits for it any more; it is kept until the floor has passed, should somebody watch it again.
+    Rest,
+}
+
+const NUDGED: u8 = 1;
+const MISSED: u8 = 2;
+
+/// Whose job it is and by which rules it is waited for.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) lane: u16,
+    pub(super) names: Names,
+    pub(super) rules: Rules,
+}
+
+/// What names a kind's jobs beside their id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Names {
+    pub(super) vendor: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) account: Account,
+}
+
+/// Entries in a chunk: few enough that a small fleet is small and that a text of theirs has a 16-bit address.
+const CHUNK: usize = 256;
+
+#[derive(Debug)]
+struct Chunk {
+    entries: Box<[Entry]>,
+    texts: String,
+    /// How many bytes of the texts nobody needs any more.
+    dead: usize,
+}
+
+/// Entries by slot, and by id.
+#[derive(Debug)]
+pub(super) struct Book {
+    /// Chunks, so that growing moves no entry and doubles nothing.
+    chunks: Vec<Chunk>,
+    free: u32,
+    held: usize,
+    index: Index,
+    hasher: RandomState,
+    terms: Vec<Terms>,
+    by_terms: HashMap<(u16, Duration, Duration), u16>,
+    outlines: Outlines,
+    /// The error of the last look, of jobs whose last look failed.
+    errors: HashMap<u32, Error>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            chunks: Vec::new(),
+            free: NONE,
+            held: 0,
+            index: Index::default(),
+            hasher: RandomState::new(),
+            terms: Vec::new(),
+            by_terms: HashMap::new(),
+            outlines: Outlines::default(),
+            errors: HashMap::new(),
+        }
+    }
+}
+
+impl Book {
+    /// The number for these terms; `None` when there are too many different ones.
+    pub(super) fn terms(
+        &mut self,
+        lane: u16,
+        names: Names,
+        rules: impl FnOnce() -> Rules,
+        patience: (Duration, Duration),
+    ) -> Option<u16> {
+        let key = (lane, patience.0, patience.1);
+        if let Some(number) = self.by_terms.get(&key) {
+            return Some(*number);
+        }
+        let number = u16::try_from(self.terms.len()).ok()?;
+        self.terms.push(Terms {
+            lane,
+            names,
+            rules: rules(),
+        });
+        self.by_terms.insert(key, number);
+        Some(number)
+    }
+
+    /// The terms with this number.
+    pub(super) fn rules(&self, terms: u16) -> Option<&Rules> {
+        self.terms.get(usize::from(terms)).map(|terms| &terms.rules)
+    }
+
+    /// The slot of a job.
+    pub(super) fn find(&self, kind: &str, id: &str) -> Option<u32> {
+        let hash = self.hash(kind, id);
+        self.index.find(hash, |slot| {
+            self.text(slot) == id
+                && self
+                    .terms_of(slot)
+                    .is_some_and(|terms| terms.names.kind == kind)
+        })
+    }
+
+    /// Takes a job that it does not have; in no list of the wheel yet. `None` when 32 bits of slots are used up.
+    pub(super) fn add(
+        &mut self,
+        id: &JobId,
+        terms: u16,
+        accepted: SystemTime,
+        state: State,
+    ) -> Option<u32> {
+        if self.free == NONE {
+            self.grow()?;
+        }
+        let slot = self.free;
+        let text_at = self.write(slot, id.as_str())?;
+        let text_len = u8::try_from(id.as_str().len()).ok()?;
+        let accepted = accepted
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let entry = self.entry_mut(slot)?;
+        let next = entry.after;
+        *entry = Entry {
+            state,
+            before: LOOSE,
+            after: LOOSE,
+            accepted: u32::try_from(accepted).unwrap_or(u32::MAX),
+            outline: UNSEEN,
+            progress: 0,
+            since: 0,
+            terms,
+            text_at,
+            text_len,
+            stage: Stage::Waiting,
+            flags: 0,
+        };
+        self.free = next;
+        self.held += 1;
+        let kind = self.terms_of(slot)?.names.kind;
+        let hash = self.hash(kind, id.as_str());
+        let mut index = std::mem::take(&mut self.index);
+        index.insert(hash, slot, |slot| self.rehash(slot));
+        self.index = index;
+        Some(slot)
+    }
+
+    /// Gives a slot back. It must be in no list.
+    pub(super) fn free(&mut self, slot: u32) {
+        let hash = self.rehash(slot);
+        self.index.remove(hash, slot);
+        if !self.errors.is_empty() {
+            self.errors.remove(&slot);
+        }
+        let free = self.free;
+        let Some(entry) = self.entry_mut(slot) else {
+            return;
+        };
+        let (outline, length) = (entry.outline, usize::from(entry.text_len));
+        entry.stage = Stage::Free;
+        entry.after = free;
+        entry.outline = UNSEEN;
+        self.free = slot;
+        self.held -= 1;
+        self.outlines.release(outline);
+        if let Some(chunk) = self.chunks.get_mut(slot as usize / CHUNK) {
+            chunk.dead += length;
+            if chunk.dead == chunk.texts.len() {
+                chunk.texts = String::new();
+                chunk.dead = 0;
+            }
+        }
+        if self.held == 0 {
+            // An account that has nothing to wait for holds no memory of having been busy.
+            self.chunks = Vec::new();
+            self.free = NONE;
+            self.index = Index::default();
+            self.errors = HashMap::new();
+        }
+    }
+
+    /// How many slots are taken.
+    pub(super) fn len(&self) -> usize {
+        self.held
+    }
+
+    pub(super) fn entry(&self, slot: u32) -> Option<&Entry> {
+        let slot = slot as usize;
+        self.chunks.get(slot / CHUNK)?.entries.get(slot % CHUNK)
+    }
+
+    pub(super) fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry> {
+        let slot = slot as usize;
+        self.chunks
+            .get_mut(slot / CHUNK)?
+            .entries
+            .get_mut(slot % CHUNK)
+    }
+
+    /// An entry beside the rules by which it is waited for.
+    pub(super) fn with_rules(&mut self, slot: u32) -> Option<(&mut Entry, &Rules)> {
+        let at = slot as usize;
+        let entry = self
+            .chunks
+            .get_mut(at / CHUNK)?
+            .entries
+            .get_mut(at % CHUNK)?;
+        let terms = self.terms.get(usize::from(entry.terms))?;
+        Some((entry, &terms.rules))
+    }
+
+    pub(super) fn terms_of(&self, slot: u32) -> Option<&Terms> {
+        self.terms.get(usize::from(self.entry(slot)?.terms))
+    }
+
+    /// The id in `slot`.
+    pub(super) fn id(&self, slot: u32) -> JobId {
+        JobId::known(self.text(slot))
+    }
+
+    /// A good look, which the entry remembers.
+    pub(super) fn seen<O>(&mut self, slot: u32, snapshot: &Snapshot<O>) {
+        let at = slot as usize;
+        let entry = self
+            .chunks
+            .get_mut(at / CHUNK)
+            .and_then(|chunk| chunk.entries.get_mut(at % CHUNK));
+        let Some(entry) = entry else { return };
+        entry.outline = self.outlines.replace(entry.outline, snapshot);
+        entry.progress = pack(snapshot.progress);
+        if entry.flags & MISSED != 0 {
+            entry.flags &= !MISSED;
+            self.errors.remove(&slot);
+        }
+    }
+
+    /// A failed look, which the entry remembers.
+    pub(super) fn missed(&mut self, slot: u32, error: Error) {
+        if let Some(entry) = self.entry_mut(slot) {
+            entry.flags |= MISSED;
+            self.errors.insert(slot, error);
+        }
+    }
+
+    /// What was last seen, and the error since.
+    pub(super) fn last(&self, slot: u32) -> (Option<Snapshot<()>>, Option<Error>) {
+        let seen = self
+            .entry(slot)
+            .and_then(|entry| self.outlines.snapshot(entry.outline, entry.progress));
+        (seen, self.errors.get(&slot).cloned())
+    }
+
+    /// The text to go on with elsewhere.
+    pub(super) fn ticket(&self, slot: u32) -> Option<Ticket> {
+        let names = self.terms_of(slot)?.names;
+        let seconds = u64::from(self.entry(slot)?.accepted);
+        let accepted = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        Some(Ticket::always(
+            names.vendor,
+            names.kind,
+            names.account,
+            accepted,
+            self.id(slot),
+        ))
+    }
+
+    /// A number that belongs to the job in `slot` for as long as it is there.
+    pub(super) fn seed(slot: u32) -> u64 {
+        u64::from(slot).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    /// How many slots there are, taken or not.
+    pub(super) fn slots(&self) -> u32 {
+        u32::try_from(self.chunks.len() * CHUNK).unwrap_or(NONE)
+    }
+
+    /// Whether somebody waits for the job in `slot`.
+    pub(super) fn is_watched(&self, slot: u32) -> bool {
+        self.entry(slot)
+            .is_some_and(|entry| !matches!(entry.stage, Stage::Free | Stage::Rest))
+    }
+
+    /// How many jobs somebody waits for.
+    pub(super) fn watched(&self) -> usize {
+        (0..self.slots())
+            .filter(|slot| self.is_watched(*slot))
+            .count()
+    }
+
+    /// The bytes on the heap for the entries, their ids and the table of them.
+    pub(super) fn bytes(&self) -> usize {
+        let chunk = |chunk: &Chunk| size_of_val(&*chunk.entries) + chunk.texts.capacity();
+        self.chunks.iter().map(chunk).sum::<usize>()
+            + self.chunks.capacity() * size_of::<Chunk>()
+            + self.index.bytes()
+    }
+
+    fn grow(&mut self) -> Option<()> {
+        let first = u32::try_from(self.chunks.len() * CHUNK).ok()?;
+        let last = first.checked_add(u32::try_from(CHUNK).ok()?)?;
+        if last >= LOOSE {
+            return None;
+        }
+        let blank = |slot: u32| Entry {
+            state: State::blank(),
+            before: LOOSE,
+            after: if slot + 1 == last { NONE } else { slot + 1 },
+            accepted: 0,
+            outline: UNSEEN,
+            progress: 0,
+            since: 0,
+            terms: 0,
+            text_at: 0,
+            text_len: 0,
+            stage: Stage::Free,
+            flags: 0,
+        };
+        self.chunks.push(Chunk {
+            entries: (first..last).map(blank).collect(),
+            texts: String::new(),
+            dead: 0,
+        });
+        self.free = first;
+        Some(())
+    }
+
+    /// Puts an id's text into the slot's chunk; where it begins.
+    fn write(&mut self, slot: u32, id: &str) -> Option<u16> {
+        let chunk = self.chunks.get_mut(slot as usize / CHUNK)?;
+        if chunk.texts.len() + id.len() > chunk.texts.capacity() {
+            chunk.tidy(id.len());
+        }
+        let at = u16::try_from(chunk.texts.len()).ok()?;
+        chunk.texts.push_str(id);
+        Some(at)
+    }
+
+    fn text(&self, slot: u32) -> &str {
+        let at = slot as usize;
+        self.chunks
+            .get(at / CHUNK)
+            .and_then(|chunk| chunk.text(chunk.entries.get(at % CHUNK)?))
+            .unwrap_or_default()
+    }
+
+    fn rehash(&self, slot: u32) -> u64 {
+        let kind = self.terms_of(slot).map_or("", |terms| terms.names.kind);
+        self.hash(kind, self.text(slot))
+    }
+
+    fn hash(&self, kind: &str, id: &str) -> u64 {
+        self.hasher.hash_one((kind, id))
+    }
+}
+
+impl Entry {
+    pub(super) fn nudge(&mut self) {
+        self.flags |= NUDGED;
+    }
+
+    /// Whether somebody nudged it while it was looked at; told once.
+    pub(super) fn was_nudged(&mut self) -> bool {
+        let nudged = self.flags & NUDGED != 0;
+        self.flags &= !NUDGED;
+        nudged
+    }
+}
+
+impl Chunk {
+    fn text(&self, entry: &Entry) -> Option<&str> {
+        let from = usize::from(entry.text_at);
+        self.texts.get(from..from + usize::from(entry.text_len))
+    }
+
+    /// Makes room for `more` bytes: first for a whole chunk of such ids, later an eighth at a time.
+    fn tidy(&mut self, more: usize) {
+        let living = self.texts.len() - self.dead;
+        let room = if living == 0 {
+            more * CHUNK
+        } else {
+            let wanted = living + more;
+            if wanted <= self.texts.capacity() {
+                self.texts.capacity()
+            } else {
+                wanted + wanted / 8
+            }
+        };
+        let mut texts = String::with_capacity(room);
+        for entry in &mut self.entries {
+            if entry.stage == Stage::Free {
+                continue;
+            }
+            let from = usize::from(entry.text_at);
+            let Some(text) = self.texts.get(from..from + usize::from(entry.text_len)) else {
+                continue;
+            };
+            // At most 256 ids of at most 120 bytes.
+            entry.text_at = u16::try_from(texts.len()).unwrap_or_default();
+            texts.push_str(text);
+        }
+        self.texts = texts;
+        self.dead = 0;
+    }
+}
+
+impl Linked for Book {
+    fn at(&self, slot: u32) -> Moment {
+        self.entry(slot)
+            .map_or(Moment::START, |entry| entry.state.at())
+    }
+
+    fn links(&self, slot: u32) -> (u32, u32) {
+        self.entry(slot)
+            .map_or((LOOSE, LOOSE), |entry| (entry.before, entry.after))
+    }
+
+    fn set_before(&mut self, slot: u32, before: u32) {
+        if let Some(entry) = self.entry_mut(slot) {
+            entry.before = before;
+        }
+    }
+
+    fn set_after(&mut self, slot: u32, after: u32) {
+        if let Some(entry) = self.entry_mut(slot) {
+            entry.after = after;
+        }
+    }
+}

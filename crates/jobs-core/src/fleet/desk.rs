@@ -1,0 +1,1002 @@
+//! One account: its jobs, its gate, and the one task that looks at them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Wake, Waker};
+use std::time::{Duration, SystemTime};
+
+use tokio::runtime::Handle;
+use tracing::Instrument as _;
+
+use crate::clock::{Clock, Moment, Sleep, bounded};
+use crate::end::{Cause, WaitError};
+use crate::error::{Error, ErrorKind, Sent};
+use crate::facts::Facts;
+use crate::fleet::backlog::{Backlog, News, Room, Unwatched};
+use crate::fleet::book::{Book, Entry, Names, Stage};
+use crate::fleet::flights::{Flight, Flights, Panicked};
+use crate::fleet::gate::{Gate, Leave, Outcome};
+use crate::fleet::wheel::{LOOSE, Linked as _, Wheel};
+use crate::fleet::{Settings, meter, order};
+use crate::id::JobId;
+use crate::kind::{JobKind, Look};
+use crate::poller::{Due, Past, Patience, Rules, State, Turn};
+
+/// Slots that are handled in one go; the lock is free in between.
+const TURN: usize = 4096;
+/// Goes after which the task lets others run although it has more to do.
+const GOES: u32 = 32;
+/// By how much of itself the pause of a job that is looked at alone may grow by chance.
+const SPREAD: f64 = 0.1;
+/// An answer that takes more than this part of its time-out says that looks wait for each other.
+const SLOW: u32 = 8;
+
+/// What looks at one kind of job: the kind, its output type erased.
+pub(super) trait Looker<O>: Send + Sync {
+    /// Looks once at each of `ids` until `limit`; `None` when it took longer.
+    fn look(self: Arc<Self>, ids: Vec<JobId>, limit: Moment) -> Flight<Answers<O>>;
+}
+
+/// A kind, and how its output becomes the fleet's.
+pub(super) struct Wrapped<K: ?Sized, W> {
+    pub(super) wrap: W,
+    pub(super) kind: Arc<K>,
+}
+
+impl<O, K, W> Looker<O> for Wrapped<K, W>
+where
+    O: Send + 'static,
+    K: JobKind + ?Sized + 'static,
+    W: Fn(K::Output) -> O + Send + Sync + 'static,
+{
+    fn look(self: Arc<Self>, ids: Vec<JobId>, limit: Moment) -> Flight<Answers<O>> {
+        let span = tracing::debug_span!(
+            "look",
+            operation = "look",
+            vendor = self.kind.vendor(),
+            kind = self.kind.name(),
+            jobs = ids.len(),
+            job = ids.first().map_or("", JobId::as_str),
+        );
+        let look = async move {
+            let looks = bounded(&**self.kind.clock(), limit, self.kind.observe(&ids)).await?;
+            let wrap = |look: Look<K::Output>| look.map(|snapshot| snapshot.map(&self.wrap));
+            Some(looks.into_vec().into_iter().map(wrap).collect())
+        };
+        if span.is_disabled() {
+            Box::pin(look)
+        } else {
+            Box::pin(look.instrument(span))
+        }
+    }
+}
+
+/// One account of one vendor.
+pub(super) struct Desk<O> {
+    clock: Arc<dyn Clock>,
+    backlog: Arc<Backlog<O>>,
+    settings: Settings,
+    bell: Arc<Bell>,
+    plan: Mutex<Plan<O>>,
+}
+
+struct Plan<O> {
+    book: Book,
+    wheel: Wheel,
+    gate: Gate,
+    lanes: Vec<Queues<O>>,
+    aloft: Vec<Aloft>,
+    serial: u32,
+    /// The last error of an account that cannot be looked at.
+    trouble: Option<Error>,
+    /// When the task wakes by itself, so that nobody wakes it for something later.
+    wakes: Option<Moment>,
+    running: bool,
+    stopped: bool,
+}
+
+/// A lane: the jobs of one kind that are due, by age.
+struct Queues<O> {
+    looker: Arc<dyn Looker<O>>,
+    names: Names,
+    facts: Facts,
+    with_looks: bool,
+    /// Slots in the order of coming. One that is no longer ready is passed over.
+    ready: [VecDeque<u32>; order::CLASSES],
+    /// A bit for each queue that is not empty.
+    filled: u32,
+}
+
+/// A look in flight.
+struct Aloft {
+    serial: u32,
+    began: Moment,
+    lane: u16,
+    probe: bool,
+    slots: Vec<u32>,
+}
+
+/// The answers of one look, if it was not cut.
+type Answers<O> = Option<Vec<Look<O>>>;
+/// Looks that begin, by serial.
+type Begun<O> = Vec<(u32, Flight<Answers<O>>)>;
+/// A look that ended.
+type Landing<O> = (u32, Result<Answers<O>, Panicked>);
+
+/// What the task does next.
+enum Go<O> {
+    /// These looks begin. Then it sleeps, unless there is more to do at once.
+    On {
+        begin: Begun<O>,
+        wake: Option<Moment>,
+        more: bool,
+    },
+    /// There is nothing to do until somebody watches a job.
+    Out,
+}
+
+/// Wakes the task of an account.
+#[derive(Default)]
+struct Bell {
+    rung: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Bell {
+    /// `task` is who is to be woken.
+    fn answer(&self, task: &Waker) {
+        let mut held = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*held {
+            Some(held) if held.will_wake(task) => {}
+            _ => *held = Some(task.clone()),
+        }
+    }
+
+    /// Told once.
+    fn was_rung(&self) -> bool {
+        self.rung.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(task) = &*task {
+            task.wake_by_ref();
+        }
+    }
+}
+
+impl<O: Send + 'static> Desk<O> {
+    pub(super) fn new(clock: Arc<dyn Clock>, backlog: Arc<Backlog<O>>, settings: Settings) -> Self {
+        Self {
+            clock,
+            backlog,
+            settings,
+            bell: Arc::default(),
+            plan: Mutex::new(Plan {
+                book: Book::default(),
+                wheel: Wheel::default(),
+                gate: Gate::new(settings.window, settings.seed),
+                lanes: Vec::new(),
+                aloft: Vec::new(),
+                serial: 0,
+                trouble: None,
+                wakes: None,
+                running: false,
+                stopped: false,
+            }),
+        }
+    }
+
+    /// A new lane; its number.
+    pub(super) fn open(&self, looker: Arc<dyn Looker<O>>, names: Names, facts: Facts) -> u16 {
+        let mut plan = self.plan();
+        let Some(number) = u16::try_from(plan.lanes.len())
+            .ok()
+            .filter(|n| *n < u16::MAX)
+        else {
+            // No lane has this number: it takes no job.
+            return u16::MAX;
+        };
+        plan.lanes.push(Queues {
+            looker,
+            names,
+            facts,
+            with_looks: false,
+            ready: std::array::from_fn(|_| VecDeque::new()),
+            filled: 0,
+        });
+        number
+    }
+
+    /// Reports looks of `lane` from now on.
+    pub(super) fn with_looks(&self, lane: u16) {
+        if let Some(queues) = self.plan().lanes.get_mut(usize::from(lane)) {
+            queues.with_looks = true;
+        }
+    }
+
+    /// Waits for a job.
+    pub(super) fn watch(
+        self: &Arc<Self>,
+        lane: u16,
+        id: &JobId,
+        (mut past, accepted): (Past, SystemTime),
+        patience: Patience,
+    ) -> Result<(), Unwatched> {
+        let runtime = Handle::try_current().map_err(|_| Unwatched::NoRuntime)?;
+        let now = self.clock.now();
+        let mut plan = self.plan();
+        let plan = &mut *plan;
+        let Some(queues) = plan.lanes.get(usize::from(lane)) else {
+            return Err(Unwatched::Full);
+        };
+        let (names, facts) = (queues.names, &queues.facts);
+        let resting = match plan.book.find(names.kind, id.as_str()) {
+            Some(slot) => match plan.book.entry(slot) {
+                Some(entry) if entry.stage == Stage::Rest => Some((slot, entry.state.at())),
+                _ => return Err(Unwatched::Twice),
+            },
+            None => None,
+        };
+        let rules = || Rules {
+            facts: facts.clone(),
+            patience: Patience {
+                deadline: Duration::ZERO,
+                ..patience
+            },
+            spread: if facts.batch.value.get() == 1 {
+                SPREAD
+            } else {
+                0.0
+            },
+        };
+        let tolerance = (patience.blind, patience.unknown_word);
+        let terms = plan
+            .book
+            .terms(lane, names, rules, tolerance)
+            .ok_or(Unwatched::Full)?;
+        self.backlog.admit()?;
+        if let Some((slot, until)) = resting {
+            let floor = facts.floor.value;
+            let last = Moment::after_start(until.since_start().saturating_sub(floor));
+            past.last_look = past.last_look.max(Some(last));
+            plan.wheel.remove(&mut plan.book, slot);
+            plan.book.free(slot);
+        }
+        let state = plan
+            .book
+            .rules(terms)
+            .map(|rules| State::new(rules, now + patience.deadline, now, past));
+        let Some(slot) = state.and_then(|state| plan.book.add(id, terms, accepted, state)) else {
+            self.backlog.dismiss(1);
+            return Err(Unwatched::Full);
+        };
+        plan.wheel.insert(&mut plan.book, slot);
+        if !plan.running {
+            plan.running = true;
+            plan.stopped = false;
+            runtime.spawn(run(Arc::clone(self)));
+        } else {
+            self.wake_for(plan, slot);
+        }
+        Ok(())
+    }
+
+    /// Looks at a job of `kind`, or of any kind, as soon as the floor allows. Whether there is such a job.
+    pub(super) fn nudge(&self, kind: Option<&str>, id: &JobId) -> bool {
+        let mut plan = self.plan();
+        let plan = &mut *plan;
+        let mut kinds: Vec<&str> = plan.lanes.iter().map(|lane| lane.names.kind).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        kinds.retain(|name| kind.is_none_or(|kind| kind == *name));
+        let mut known = false;
+        for kind in kinds {
+            let Some(slot) = plan.book.find(kind, id.as_str()) else {
+                continue;
+            };
+            let Some(stage) = plan.book.entry(slot).map(|entry| entry.stage) else {
+                continue;
+            };
+            known |= stage != Stage::Rest;
+            match stage {
+                Stage::Waiting => {
+                    plan.wheel.remove(&mut plan.book, slot);
+                    if let Some((entry, rules)) = plan.book.with_rules(slot) {
+                        entry.state.nudge(rules, self.clock.now());
+                    }
+                    plan.wheel.insert(&mut plan.book, slot);
+                    self.wake_for(plan, slot);
+                }
+                // The look in flight may have been answered before whatever the nudge is about.
+                Stage::Flying => {
+                    if let Some(entry) = plan.book.entry_mut(slot) {
+                        entry.nudge();
+                    }
+                }
+                Stage::Ready | Stage::Rest | Stage::Free => {}
+            }
+        }
+        known
+    }
+
+    /// Waits for a job no longer. Whether it was waited for.
+    pub(super) fn forget(&self, kind: &str, id: &JobId) -> bool {
+        let now = self.clock.now();
+        let mut plan = self.plan();
+        let plan = &mut *plan;
+        let Some(slot) = plan.book.find(kind, id.as_str()) else {
+            return false;
+        };
+        let Some((entry, rules)) = plan.book.with_rules(slot) else {
+            return false;
+        };
+        let floor = rules.facts.floor.value;
+        let until = match (entry.stage, entry.state.due()) {
+            (Stage::Rest | Stage::Free, _) => return false,
+            (Stage::Waiting, Due::Look(_)) => entry.state.earliest(),
+            (Stage::Ready, _) => now,
+            // A look in flight counts from now at the latest; after a long hint nobody knows any more.
+            (Stage::Flying | Stage::Waiting, _) => now + floor,
+        };
+        plan.wheel.remove(&mut plan.book, slot);
+        plan.rest(slot, now, until);
+        self.wake_for(plan, slot);
+        self.backlog.dismiss(1);
+        true
+    }
+
+    /// Gives up all jobs; the book of them.
+    pub(super) fn stop(&self) -> Book {
+        let mut plan = self.plan();
+        let plan = &mut *plan;
+        plan.stopped = true;
+        plan.wheel = Wheel::default();
+        plan.aloft.clear();
+        for queues in &mut plan.lanes {
+            queues.ready.iter_mut().for_each(VecDeque::clear);
+        }
+        Arc::clone(&self.bell).wake();
+        std::mem::take(&mut plan.book)
+    }
+
+    /// The bytes that the waiting jobs take.
+    pub(super) fn bytes(&self) -> usize {
+        self.plan().book.bytes()
+    }
+
+    fn wake_for(&self, plan: &Plan<O>, slot: u32) {
+        let at = plan.book.at(slot);
+        if plan.wakes.is_none_or(|wakes| at < wakes) {
+            Arc::clone(&self.bell).wake();
+        }
+    }
+
+    /// What to do at this moment.
+    fn go(&self, bell: &Waker) -> Go<O> {
+        let now = self.clock.now();
+        let mut plan = self.plan();
+        let plan = &mut *plan;
+        let room = self.backlog.room(bell);
+        if plan.stopped || room == Room::Stopped || (plan.book.len() == 0 && plan.aloft.is_empty())
+        {
+            plan.running = false;
+            plan.put_back(now);
+            return Go::Out;
+        }
+        if room == Room::None {
+            // The consumer wakes the task; nothing else needs to.
+            plan.wakes = Some(Moment::START);
+            return Go::On {
+                begin: Vec::new(),
+                wake: None,
+                more: false,
+            };
+        }
+        let mut due = Vec::new();
+        plan.wheel.drain(&mut plan.book, now, TURN, &mut due);
+        for slot in &due {
+            self.fire(plan, *slot, now);
+        }
+        let (begin, opens) = self.begin(plan, now);
+        for slot in &due {
+            plan.hold(*slot, now);
+        }
+        let more = due.len() >= TURN;
+        let next = plan.wheel.next();
+        let wake = match (next, opens) {
+            (Some(next), Some(opens)) => Some(next.min(opens)),
+            (next, opens) => next.or(opens),
+        };
+        plan.wakes = wake;
+        tracing::trace!(operation = "sleep", due = due.len(), ?wake, "planned");
+        Go::On { begin, wake, more }
+    }
+
+    /// The moment of `slot` has come; it is in no list.
+    fn fire(&self, plan: &mut Plan<O>, slot: u32, now: Moment) {
+        let open = plan.gate.is_open();
+        let began = plan.began(slot);
+        let Some((entry, rules)) = plan.book.with_rules(slot) else {
+            return;
+        };
+        match entry.stage {
+            Stage::Waiting => match entry.state.due() {
+                Due::Deadline(_) => self.end(plan, slot, now, Err(Cause::Deadline)),
+                Due::Look(_) => plan.ready(slot, now),
+            },
+            Stage::Ready => {
+                let deadline = entry.state.deadline();
+                if open && now >= entry.state.blind_at(rules) {
+                    let cause = plan.trouble.clone().map_or(Cause::Deadline, Cause::Blind);
+                    self.end(plan, slot, now, Err(cause));
+                } else if now >= deadline
+                    && (open || now >= deadline + rules.facts.look_timeout.value)
+                {
+                    self.end(plan, slot, now, Err(Cause::Deadline));
+                }
+            }
+            Stage::Flying => {
+                // Its deadline came before the answer: the last look is owed now, and the late answer is dropped.
+                let seed = self.settings.seed ^ Book::seed(slot);
+                let Some((vendor, began)) = began else { return };
+                let turn = entry.state.cut::<O>(rules, began, now, vendor, seed);
+                self.settle(plan, slot, now, turn);
+            }
+            Stage::Rest => plan.book.free(slot),
+            Stage::Free => {}
+        }
+    }
+
+    /// Begins as many looks as the gate lets through; and when it opens, if that is what others wait for.
+    fn begin(&self, plan: &mut Plan<O>, now: Moment) -> (Begun<O>, Option<Moment>) {
+        let mut begin = Vec::new();
+        loop {
+            let Some(lane) = plan.best_lane(now) else {
+                return (begin, None);
+            };
+            let probe = match plan.gate.leave(now) {
+                Leave::Go => false,
+                Leave::Probe => true,
+                Leave::At(opens) => return (begin, Some(opens)),
+                Leave::Full => return (begin, None),
+            };
+            let Some((serial, ids, limit)) = plan.board(lane, probe, now) else {
+                // All that stood in its queues was forgotten meanwhile.
+                continue;
+            };
+            let Some(queues) = plan.lanes.get(lane) else {
+                return (begin, None);
+            };
+            meter::look(queues.names.vendor, queues.names.kind, ids.len());
+            begin.push((serial, Arc::clone(&queues.looker).look(ids, limit)));
+        }
+    }
+
+    /// Looks have ended.
+    fn land(&self, landed: &mut Vec<Landing<O>>) {
+        let now = self.clock.now();
+        let mut plan = self.plan();
+        let plan = &mut *plan;
+        for (serial, result) in landed.drain(..) {
+            let Some(at) = plan.aloft.iter().position(|aloft| aloft.serial == serial) else {
+                continue;
+            };
+            let aloft = plan.aloft.swap_remove(at);
+            let Some(queues) = plan.lanes.get(usize::from(aloft.lane)) else {
+                continue;
+            };
+            let (names, timeout) = (queues.names, queues.facts.look_timeout.value);
+            let took = now.since(aloft.began);
+            let outcome = judge(&result, took, timeout);
+            plan.gate.ended(aloft.began, now, aloft.probe, outcome);
+            meter::answer(names.vendor, name(outcome), took);
+            meter::gate(names.vendor, plan.gate.looks(), plan.gate.is_open());
+            let cut = matches!(result, Ok(None));
+            let panicked = result.is_err();
+            let mut looks = result.ok().flatten().unwrap_or_default().into_iter();
+            for slot in aloft.slots {
+                let look = looks.next();
+                let in_it = |entry: &&Entry| entry.stage == Stage::Flying && entry.since == serial;
+                if plan.book.entry(slot).filter(in_it).is_none() {
+                    // Forgotten or cut in the meantime: the answer is nobody's.
+                    continue;
+                }
+                let look = look.unwrap_or_else(|| {
+                    let message = if panicked {
+                        "the look panicked"
+                    } else {
+                        "no answer for the job"
+                    };
+                    Err(Error::new(ErrorKind::Garbled, names.vendor, "look")
+                        .with_job(plan.book.id(slot))
+                        .with_sent(Sent::Maybe)
+                        .with_message(message))
+                });
+                plan.wheel.remove(&mut plan.book, slot);
+                let Some((entry, rules)) = plan.book.with_rules(slot) else {
+                    continue;
+                };
+                let seed = self.settings.seed ^ Book::seed(slot);
+                let turn = if cut {
+                    entry.state.cut(rules, aloft.began, now, names.vendor, seed)
+                } else {
+                    entry.state.answered(rules, aloft.began, now, look, seed)
+                };
+                if outcome == Outcome::Failed
+                    && let Turn::Missed(error) = &turn
+                {
+                    plan.trouble = Some(error.clone());
+                }
+                self.settle(plan, slot, now, turn);
+            }
+        }
+    }
+
+    /// Acts on what a look meant for the wait of a job that is in no list.
+    fn settle(&self, plan: &mut Plan<O>, slot: u32, now: Moment, turn: Turn<O>) {
+        let lane = plan
+            .book
+            .terms_of(slot)
+            .and_then(|terms| plan.lanes.get(usize::from(terms.lane)));
+        let Some(queues) = lane else { return };
+        let (names, with_looks) = (queues.names, queues.with_looks);
+        match turn {
+            Turn::Seen(snapshot) => {
+                plan.book.seen(slot, &snapshot);
+                if with_looks && let (Some(snapshot), _) = plan.book.last(slot) {
+                    self.backlog.offer(News::Seen {
+                        vendor: names.vendor,
+                        kind: names.kind,
+                        id: plan.book.id(slot),
+                        snapshot,
+                    });
+                }
+                plan.wait(slot, now);
+            }
+            Turn::Missed(error) => {
+                if with_looks {
+                    self.backlog.offer(News::Missed {
+                        vendor: names.vendor,
+                        kind: names.kind,
+                        id: plan.book.id(slot),
+                        error: error.clone(),
+                    });
+                }
+                plan.book.missed(slot, error);
+                plan.wait(slot, now);
+            }
+            Turn::Output(output) => {
+                if let Some((entry, rules)) = plan.book.with_rules(slot)
+                    && let Some((after, until)) = entry.state.finished_between(now)
+                {
+                    rules.facts.pacing.value.ended(after, until);
+                }
+                self.end(plan, slot, now, Ok(output));
+            }
+            Turn::Over(cause) => self.end(plan, slot, now, Err(cause)),
+        }
+    }
+
+    /// The one end of a job that is in no list.
+    fn end(&self, plan: &mut Plan<O>, slot: u32, now: Moment, result: Result<O, Cause>) {
+        let (Some(terms), Some(ticket)) = (plan.book.terms_of(slot), plan.book.ticket(slot)) else {
+            return;
+        };
+        let (names, floor) = (terms.names, terms.rules.facts.floor.value);
+        let id = plan.book.id(slot);
+        tracing::debug!(
+            operation = "wait",
+            vendor = names.vendor,
+            kind = names.kind,
+            job = %id,
+            output = result.is_ok(),
+            "ended"
+        );
+        meter::end(names.vendor, names.kind, result.is_ok());
+        let result = result.map_err(|cause| {
+            let (seen, error) = plan.book.last(slot);
+            WaitError::new(cause, ticket, seen, error)
+        });
+        // Somebody may watch it again at once, whatever its end was, and the floor holds for them too.
+        plan.rest(slot, now, now + floor);
+        self.backlog.end(News::Ended {
+            vendor: names.vendor,
+            kind: names.kind,
+            account: names.account,
+            id,
+            result,
+        });
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan<O>> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<O> fmt::Debug for Desk<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plan = self.plan.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("Desk")
+            .field("jobs", &plan.book.len())
+            .field("gate", &plan.gate)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<O> Plan<O> {
+    /// A job is due: it waits for its turn, and is in no list of the wheel yet.
+    fn ready(&mut self, slot: u32, now: Moment) {
+        let Some((entry, rules)) = self.book.with_rules(slot) else {
+            return;
+        };
+        entry.stage = Stage::Ready;
+        entry.since = millis(entry.state.at());
+        let age = entry.state.age(now);
+        let class = order::class(rules.facts.pacing.value.hazard(age), age);
+        let lane = self.book.terms_of(slot).map(|terms| terms.lane);
+        if let Some(queues) = lane.and_then(|lane| self.lanes.get_mut(usize::from(lane)))
+            && let Some(queue) = queues.ready.get_mut(class)
+        {
+            queue.push_back(slot);
+            queues.filled |= 1 << class;
+        }
+    }
+
+    /// A job that is still waiting for its turn ends some time even so.
+    fn hold(&mut self, slot: u32, now: Moment) {
+        let Some((entry, rules)) = self.book.with_rules(slot) else {
+            return;
+        };
+        let state = &mut entry.state;
+        if entry.stage != Stage::Ready {
+            return;
+        }
+        let (deadline, blind) = (state.deadline(), state.blind_at(rules));
+        state.park(if now >= deadline {
+            // As late as a last look that began at the deadline would have ended.
+            deadline + rules.facts.look_timeout.value
+        } else if now < blind {
+            deadline.min(blind)
+        } else {
+            deadline
+        });
+        if self.book.links(slot) == (LOOSE, LOOSE) {
+            self.wheel.insert(&mut self.book, slot);
+        }
+    }
+
+    /// A job waits for the moment that its state says.
+    fn wait(&mut self, slot: u32, now: Moment) {
+        if let Some((entry, rules)) = self.book.with_rules(slot) {
+            entry.stage = Stage::Waiting;
+            if entry.was_nudged() {
+                entry.state.nudge(rules, now);
+            }
+            self.wheel.insert(&mut self.book, slot);
+        }
+    }
+
+    /// Nobody waits for a job any more; until the floor has passed, its slot remembers that it was looked at.
+    fn rest(&mut self, slot: u32, now: Moment, until: Moment) {
+        if until <= now {
+            self.book.free(slot);
+        } else if let Some(entry) = self.book.entry_mut(slot) {
+            entry.stage = Stage::Rest;
+            entry.state.park(until);
+            self.wheel.insert(&mut self.book, slot);
+        }
+    }
+
+    /// The vendor and begin of the look in flight at `slot`.
+    fn began(&self, slot: u32) -> Option<(&'static str, Moment)> {
+        let entry = self.book.entry(slot)?;
+        if entry.stage != Stage::Flying {
+            return None;
+        }
+        let aloft = self
+            .aloft
+            .iter()
+            .find(|aloft| aloft.serial == entry.since)?;
+        let queues = self.lanes.get(usize::from(aloft.lane))?;
+        Some((queues.names.vendor, aloft.began))
+    }
+
+    /// The lane whose best job promises most.
+    fn best_lane(&mut self, now: Moment) -> Option<usize> {
+        if let [only] = self.lanes.as_slice() {
+            return (only.filled != 0).then_some(0);
+        }
+        let mut best: Option<(usize, f64)> = None;
+        for lane in 0..self.lanes.len() {
+            if let Some((_, gain)) = self.best_class(lane, now, true)
+                && best.is_none_or(|(_, most)| gain > most)
+            {
+                best = Some((lane, gain));
+            }
+        }
+        best.map(|(lane, _)| lane)
+    }
+
+    /// The queue of `lane` whose first job promises most, and how much; not weighed if there is no choice and nobody
+    /// asks.
+    fn best_class(&mut self, lane: usize, now: Moment, weigh: bool) -> Option<(usize, f64)> {
+        let queues = self.lanes.get_mut(lane)?;
+        let weigh = weigh || queues.filled.count_ones() > 1;
+        let mut best: Option<(usize, f64)> = None;
+        let mut filled = queues.filled;
+        while filled != 0 {
+            let class = filled.trailing_zeros() as usize;
+            filled &= filled - 1;
+            let Some(queue) = queues.ready.get_mut(class) else {
+                continue;
+            };
+            while let Some(slot) = queue.front().copied() {
+                let entry = self.book.entry(slot);
+                let mine = self
+                    .book
+                    .terms_of(slot)
+                    .is_some_and(|terms| usize::from(terms.lane) == lane);
+                let Some(entry) = entry.filter(|entry| entry.stage == Stage::Ready && mine) else {
+                    queue.pop_front();
+                    continue;
+                };
+                let gain = if weigh {
+                    let hazard = queues.facts.pacing.value.hazard(entry.state.age(now));
+                    order::gain(hazard, now.since(entry.state.last_good()))
+                } else {
+                    0.0
+                };
+                if best.is_none_or(|(_, most)| gain > most) {
+                    best = Some((class, gain));
+                }
+                break;
+            }
+            if queue.is_empty() {
+                queues.filled &= !(1 << class);
+                // A rush may have made it long; it is not kept for the next one.
+                queue.shrink_to(64);
+            }
+        }
+        best
+    }
+
+    /// Puts those of `lane` that promise most on one look, and whoever may ride along.
+    fn board(
+        &mut self,
+        lane: usize,
+        probe: bool,
+        now: Moment,
+    ) -> Option<(u32, Vec<JobId>, Moment)> {
+        let (room, timeout) = {
+            let facts = &self.lanes.get(lane)?.facts;
+            let batch = if probe { 1 } else { facts.batch.value.get() };
+            (batch, facts.look_timeout.value)
+        };
+        self.serial = self.serial.wrapping_add(1);
+        let serial = self.serial;
+        let mut slots = Vec::with_capacity(room.min(128));
+        while slots.len() < room
+            && let Some((class, _)) = self.best_class(lane, now, false)
+        {
+            let queue = self.lanes.get_mut(lane)?.ready.get_mut(class)?;
+            let slot = queue.pop_front()?;
+            self.take_off(slot, serial, now);
+            slots.push(slot);
+        }
+        if slots.is_empty() {
+            return None;
+        }
+        if !probe && slots.len() < room {
+            for slot in self.riders(lane, room - slots.len(), now) {
+                self.wheel.remove(&mut self.book, slot);
+                self.take_off(slot, serial, now);
+                slots.push(slot);
+            }
+        }
+        let ids = slots.iter().map(|slot| self.book.id(*slot)).collect();
+        self.aloft.push(Aloft {
+            serial,
+            began: now,
+            lane: u16::try_from(lane).unwrap_or(u16::MAX),
+            probe,
+            slots,
+        });
+        self.gate.began();
+        Some((serial, ids, now + timeout))
+    }
+
+    /// At most `seats` jobs of `lane` that are due so soon that a look of their own would be a waste.
+    fn riders(&self, lane: usize, seats: usize, now: Moment) -> Vec<u32> {
+        let mut riders = Vec::new();
+        // A bound on the search, so that a lane of few among many costs little.
+        let mut tries = 4 * seats + 16;
+        self.wheel.visit(&self.book, |slot| {
+            tries -= 1;
+            if let (Some(entry), Some(terms)) = (self.book.entry(slot), self.book.terms_of(slot))
+                && entry.stage == Stage::Waiting
+                && usize::from(terms.lane) == lane
+                && entry.state.may_ride(&terms.rules, now)
+            {
+                riders.push(slot);
+            }
+            tries > 0 && riders.len() < seats
+        });
+        riders
+    }
+
+    /// A look at a job begins.
+    fn take_off(&mut self, slot: u32, serial: u32, now: Moment) {
+        let linked = self.book.links(slot) != (LOOSE, LOOSE);
+        if linked {
+            self.wheel.remove(&mut self.book, slot);
+        }
+        let Some(names) = self.book.terms_of(slot).map(|terms| terms.names) else {
+            return;
+        };
+        let Some((entry, rules)) = self.book.with_rules(slot) else {
+            return;
+        };
+        if entry.stage == Stage::Ready {
+            let by = u64::from(millis(now).wrapping_sub(entry.since));
+            meter::late(names.vendor, names.kind, Duration::from_millis(by));
+        }
+        entry.stage = Stage::Flying;
+        entry.since = serial;
+        let limit = entry.state.begin(rules, now);
+        if limit == entry.state.deadline() && now < limit {
+            // The look may outlast the deadline, at which one more is owed.
+            entry.state.park(limit);
+            self.wheel.insert(&mut self.book, slot);
+        }
+    }
+
+    /// The looks in flight were dropped: their jobs wait again.
+    fn put_back(&mut self, now: Moment) {
+        for aloft in std::mem::take(&mut self.aloft) {
+            for slot in aloft.slots {
+                let flying =
+                    |entry: &&Entry| entry.stage == Stage::Flying && entry.since == aloft.serial;
+                if self.book.entry(slot).filter(flying).is_some() {
+                    self.wheel.remove(&mut self.book, slot);
+                    self.wait(slot, now);
+                }
+            }
+        }
+        self.gate.dropped(now);
+    }
+}
+
+/// What a look meant for the account.
+fn judge<O>(result: &Result<Answers<O>, Panicked>, took: Duration, timeout: Duration) -> Outcome {
+    let looks = match result {
+        Ok(Some(looks)) => looks,
+        Ok(None) => return Outcome::Failed,
+        Err(Panicked) => return Outcome::Slow,
+    };
+    let errors = || looks.iter().filter_map(|look| look.as_ref().err());
+    let refused = errors().filter(|error| error.kind() == ErrorKind::RateLimited);
+    if let Some(wait) = refused.map(Error::wait).max() {
+        return Outcome::Refused(wait);
+    }
+    let away = |error: &Error| {
+        matches!(
+            error.kind(),
+            ErrorKind::Unreachable | ErrorKind::Unavailable | ErrorKind::TimedOut
+        )
+    };
+    if !looks.is_empty() && errors().filter(|error| away(error)).count() == looks.len() {
+        Outcome::Failed
+    } else if took > timeout / SLOW {
+        Outcome::Slow
+    } else {
+        Outcome::Answered
+    }
+}
+
+fn name(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Answered => "answered",
+        Outcome::Slow => "slow",
+        Outcome::Refused(_) => "refused",
+        Outcome::Failed => "failed",
+    }
+}
+
+/// The milliseconds of a moment, cut to 32 bits: enough to tell how long ago it was.
+fn millis(at: Moment) -> u32 {
+    let millis = at.since_start().as_millis() & u128::from(u32::MAX);
+    u32::try_from(millis).unwrap_or_default()
+}
+
+/// Puts what was in flight back, should the task be dropped with its runtime: the next watched job starts another.
+struct Running<O: Send + 'static> {
+    desk: Arc<Desk<O>>,
+    is_out: bool,
+}
+
+impl<O: Send + 'static> Drop for Running<O> {
+    fn drop(&mut self) {
+        if !self.is_out {
+            let now = self.desk.clock.now();
+            let mut plan = self.desk.plan();
+            plan.put_back(now);
+            plan.running = false;
+        }
+    }
+}
+
+/// The one task of an account: it ends when there is no job left and is started again by the next one.
+async fn run<O: Send + 'static>(desk: Arc<Desk<O>>) {
+    let mut running = Running {
+        desk: Arc::clone(&desk),
+        is_out: false,
+    };
+    let bell = Waker::from(Arc::clone(&desk.bell));
+    let mut flights: Flights<Answers<O>> = Flights::default();
+    let mut serials = [0; crate::fleet::flights::MOST as usize];
+    let mut sleep: Option<(Moment, Sleep)> = None;
+    let (mut ended, mut landed) = (Vec::new(), Vec::new());
+    let mut goes = 0;
+    loop {
+        let (wake, more) = match desk.go(&bell) {
+            Go::On { begin, wake, more } => {
+                for (serial, flight) in begin {
+                    let place = flights.push(flight).and_then(|at| serials.get_mut(at));
+                    // The gate lets no more through than there are places.
+                    if let Some(place) = place {
+                        *place = serial;
+                    }
+                }
+                (wake, more)
+            }
+            Go::Out => {
+                running.is_out = true;
+                return;
+            }
+        };
+        match (wake, &sleep) {
+            (Some(at), Some((planned, _))) if at == *planned => {}
+            (Some(at), _) => sleep = Some((at, desk.clock.sleep_until(at))),
+            (None, _) => sleep = None,
+        }
+        goes += 1;
+        let mut must_yield = goes >= GOES;
+        poll_fn(|cx| {
+            desk.bell.answer(cx.waker());
+            flights.poll(cx, &mut ended);
+            if std::mem::take(&mut must_yield) {
+                goes = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let slept = match &mut sleep {
+                Some((_, slept)) => slept.as_mut().poll(cx).is_ready(),
+                None => false,
+            };
+            if slept {
+                sleep = None;
+            }
+            if slept || more || !ended.is_empty() || desk.bell.was_rung() {
+                return Poll::Ready(());
+            }
+            goes = 0;
+            Poll::Pending
+        })
+        .await;
+        landed.extend(
+            ended
+                .drain(..)
+                .map(|(place, result)| (serials.get(place).copied().unwrap_or_default(), result)),
+        );
+        if !landed.is_empty() {
+            desk.land(&mut landed);
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What holds whatever a vendor, or somebody in its place, sends: tried by the tests here and by the fuzz targets.
+
+use std::future::{Future as _, ready};
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use reqwest::dns::{Name, Resolve, Resolving};
+use url::{Host, Url};
+
+use crate::http::Origin;
+use crate::http::reach::Reach;
+
+/// A link that a vendor gave, under an API at `base`: what is followed stays on TLS and does not reach inside, what is
+/// signed is sent as it stands, and no refusal repeats what the link may hold.
+pub fn link(base: &str, link: &str) {
+    let Ok(origin) = Origin::parse(base) else {
+        return;
+    };
+    let (plain, exact) = (origin.check_link(link), origin.check_exact_link(link));
+    match &plain {
+        Ok(url) => check(&origin, url),
+        Err(refusal) => {
+            assert!(exact.is_err(), "taken exactly although refused: {refusal}");
+            let said = refusal.to_string();
+            let (shown, hidden) = link.split_once(['?', '#', '@']).unwrap_or((link, ""));
+            let is_new = hidden.len() >= 12 && !shown.contains(hidden);
+            assert!(!is_new || !said.contains(hidden), "{said}");
+        }
+    }
+    if let Ok(url) = exact {
+        assert_eq!(Ok(&url), plain.as_ref());
+        let sent = url.query().map_or_else(
+            || url.path().to_owned(),
+            |query| format!("{}?{query}", url.path()),
+        );
+        let shown = link.split('#').next().unwrap_or_default();
+        assert!(
+            shown.ends_with(&sent) || sent == "/" || sent.starts_with("/?"),
+            "{sent}"
+        );
+    }
+}
+
+fn check(origin: &Origin, url: &Url) {
+    assert!(url.username().is_empty() && url.password().is_none());
+    let is_local = origin.is_loopback();
+    assert!(url.scheme() == "https" || (url.scheme() == "http" && is_local));
+    let Ok(base) = Url::parse(&origin.to_string()) else {
+        return;
+    };
+    if !reaches_inside(&base) && reaches_inside(url) {
+        let reach = Reach::new(origin, Some(Arc::new(Nowhere)));
+        let judged = pin!(reach.check(url)).poll(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(judged, Poll::Ready(Err(_))), "{url} under {base}");
+    }
+    assert_eq!(origin.covers(url), base.origin() == url.origin());
+}
+
+/// No name leads anywhere.
+struct Nowhere;
+
+impl Resolve for Nowhere {
+    fn resolve(&self, _: Name) -> Resolving {
+        Box::pin(ready(Err("no such name".into())))
+    }
+}
+
+/// Whether it names this machine or a private network, by every way of writing an address.
+fn reaches_inside(url: &Url) -> bool {
+    let v4 = |ip: Ipv4Addr| {
+        ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()
+    };
+    let ip = match url.host() {
+        None => return true,
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.');
+            return name == "localhost" || name.ends_with(".localhost");
+        }
+        Some(Host::Ipv4(ip)) => IpAddr::V4(ip),
+        Some(Host::Ipv6(ip)) => ip.to_canonical(),
+    };
+    match ip {
+        IpAddr::V4(ip) => v4(ip),
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, e, f, g, h] = ip.segments();
+            let last = [g, h].map(u16::to_be_bytes);
+            let embedded = Ipv4Addr::from([last[0][0], last[0][1], last[1][0], last[1][1]]);
+            let is_translated = [a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0];
+            let is_compatible = [a, b, c, d, e, f] == [0; 6] && g != 0;
+            ip.is_loopback()
+                || ip.is_unspecified()
+                || ip.is_unique_local()
+                || ip.is_unicast_link_local()
+                || (is_translated || is_compatible) && v4(embedded)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::link as check_link;
+
+    const HOSTS: &[&str] = &[
+        "h.example",
+        "localhost",
+        "localhost.",
+        "a.localhost",
+        "127.1",
+        "0x7f.1",
+        "2130706433",
+        "10.0.0.1",
+        "0",
+        "[::1]",
+        "[::ffff:10.0.0.1]",
+        "[64:ff9b::10.0.0.1]",
+        "[::10.0.0.1]",
+        "[fe80::1]",
+        "[fd00::1]",
+        "169.254.169.254",
+        "1.1.1.1",
+        "u:p@h.example",
+        "LOCALHOST",
+        "１２７.0.0.1",
+        "",
+    ];
+    const TARGETS: &[&str] = &[
+        "",
+        "/",
+        "/a/../b",
+        "/a%2e%2e/?x=1",
+        "?signature=0123456789",
+        "/a b",
+        "\\\\x",
+        "/#f",
+        "//x",
+        "/報",
+    ];
+
+    proptest! {
+        #[test]
+        fn no_link_leads_inside_or_out_of_tls(
+            base in prop::sample::select(&["https://api.example", "http://127.0.0.1:9", "https://10.0.0.9"][..]),
+            scheme in prop::sample::select(&["https://", "http://", "HTTPS:", "file://", "//", ""][..]),
+            host in prop::sample::select(HOSTS),
+            port in prop::sample::select(&["", ":1", ":99999"][..]),
+            target in prop::sample::select(TARGETS),
+        ) {
+            check_link(base, &format!("{scheme}{host}{port}{target}"));
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Answers that no vendor sent, for whoever reads envelopes.
+
+use std::error::Error as _;
+
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::error::Error;
+use crate::http::{Answer, Context, Redactor};
+use crate::secret::Secret;
+use crate::testing::ManualClock;
+
+/// An answer to `operation` of this status, with these headers and this body, from a vendor who was given `secrets`.
+///
+/// What HTTP cannot carry as a header is left out.
+pub fn answer(
+    operation: &'static str,
+    status: u16,
+    headers: &[(&str, &[u8])],
+    body: &[u8],
+    secrets: &[Secret],
+) -> Answer {
+    let headers: HeaderMap = headers
+        .iter()
+        .filter_map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+            Some((name, HeaderValue::from_bytes(value).ok()?))
+        })
+        .collect();
+    let context = Context {
+        vendor: "v",
+        operation,
+        job: None,
+        redactor: Redactor::new(secrets.to_vec()),
+    };
+    Answer::new(
+        status,
+        headers,
+        body.to_vec().into(),
+        &context,
+        &ManualClock::new(),
+        None,
+    )
+}
+
+/// Everything that an error says to anybody: printed in both ways, and so is each of its causes.
+pub fn said_by(error: &Error) -> String {
+    let mut said = format!("{error}\n{error:?}");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        said.push_str(&format!("\n{error}\n{error:?}"));
+        cause = error.source();
+    }
+    said
+}

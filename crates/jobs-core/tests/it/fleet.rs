@@ -1,0 +1,718 @@
+//! Many jobs at once.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use jobs_core::testing::ManualClock;
+use jobs_core::{
+    Cause, Clock, Ends, Error, ErrorKind, Fleet, Job, JobId, Moment, News, Patience, Settings,
+    Unwatched, WaitError,
+};
+
+use crate::yard::{FLOOR, Fate, PAUSE, Yard, id, secs, trouble};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+type End = (JobId, Result<JobId, WaitError>);
+
+fn fleet(settings: Settings) -> (Fleet<JobId>, Ends<JobId>) {
+    Fleet::new(settings)
+}
+
+async fn ended(ends: &mut Ends<JobId>) -> Option<End> {
+    loop {
+        if let News::Ended { id, result, .. } = ends.next().await? {
+            return Some((id, result));
+        }
+    }
+}
+
+/// All ends up to the last one.
+async fn all(clock: &ManualClock, mut ends: Ends<JobId>) -> Vec<End> {
+    clock
+        .run(async {
+            let mut seen = Vec::new();
+            while let Some(end) = ended(&mut ends).await {
+                seen.push(end);
+            }
+            seen
+        })
+        .await
+}
+
+/// No two looks at one job are closer than the floor.
+fn floor_is_kept(yard: &Yard) {
+    for (id, looks) in &yard.asked().looks {
+        for pair in looks.windows(2) {
+            assert!(pair[1].since(pair[0]) >= FLOOR, "{id}: {looks:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_job_ends_once_as_it_would_alone() {
+    let clock = ManualClock::new();
+    let fates = [
+        Fate::Done(0.0),
+        Fate::Done(12.5),
+        Fate::Fails(7.0),
+        Fate::Unmentioned,
+        Fate::Never,
+    ];
+    for batch in [1, 3] {
+        let yard = Arc::new(Yard::new(&clock, batch));
+        let (fleet, ends) = fleet(Settings::default());
+        let lane = fleet.lane(Arc::clone(&yard), |output| output);
+        let mut alone = BTreeMap::new();
+        for (number, fate) in fates.into_iter().enumerate() {
+            let job = yard.job(number, fate);
+            let end = clock.run(job.wait(Duration::from_secs(60))).await;
+            alone.insert(job.id().clone(), format!("{end:?}"));
+        }
+        for (number, fate) in fates.into_iter().enumerate() {
+            lane.watch(&yard.job(number, fate), Duration::from_secs(60))
+                .unwrap();
+        }
+        drop((fleet, lane));
+        let together: Vec<_> = all(&clock, ends).await;
+        assert_eq!(together.len(), fates.len());
+        for (id, end) in together {
+            // The tickets differ in the second of acceptance only.
+            let text = |end: &str| {
+                let from = end.find("docjobs1").unwrap_or(end.len());
+                let to = end.find(&*format!(".{id}")).unwrap_or(end.len());
+                format!("{}{}", &end[..from.min(to)], &end[to..])
+            };
+            assert_eq!(text(&format!("{end:?}")), text(&alone[&id]));
+        }
+    }
+}
+
+/// Lets time pass while the fleet works.
+async fn pass(clock: &ManualClock, time: Duration) {
+    clock.run(clock.sleep_until(clock.now() + time)).await;
+}
+
+/// In hundredths: what is brought forward may come a millisecond after the floor.
+fn seconds(moments: &[Moment]) -> Vec<f64> {
+    moments
+        .iter()
+        .map(|at| (at.since_start().as_secs_f64() * 100.0).floor() / 100.0)
+        .collect()
+}
+
+#[tokio::test]
+async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
+    let clock = ManualClock::new();
+    let yard = Arc::new(Yard::new(&clock, 50).with_facts(|facts| {
+        facts.floor.set(Duration::from_secs(1));
+    }));
+    let (fleet, ends) = fleet(Settings::default().with_backlog(20_000));
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    // They come one by one over the length of a pause, so that no two are due together by themselves.
+    for number in 0..10_000 {
+        lane.watch(&yard.job(number, Fate::Done(31.0)), LONG)
+            .unwrap();
+        clock.advance(PAUSE / 10_000);
+        if number % 100 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    pass(&clock, Duration::from_secs(1)).await;
+    let (first, looked) = (yard.requests(), yard.asked().looks.len());
+    assert_eq!(looked, 10_000);
+    pass(&clock, PAUSE * 4).await;
+    let rounds = {
+        let asked = yard.asked();
+        let looks: usize = asked.looks.values().map(Vec::len).sum();
+        looks as f64 / 10_000.0 - 1.0
+    };
+    let each = (yard.requests() - first) as f64 / 10_000.0 / rounds;
+    assert!(
+        each <= 0.025,
+        "{each} requests per job in a round, of {rounds}"
+    );
+    // Riding along makes a pause a quarter shorter at most.
+    assert!((3.5..=5.5).contains(&rounds), "{rounds}");
+    drop((fleet, lane));
+    assert_eq!(all(&clock, ends).await.len(), 10_000);
+    for (id, looks) in &yard.asked().looks {
+        for pair in looks.windows(2) {
+            assert!(pair[1].since(pair[0]) >= PAUSE * 3 / 4, "{id}: {looks:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_last_look_is_at_the_deadline_to_the_nanosecond() {
+    let clock = ManualClock::new();
+    let yard = Arc::new(Yard::new(&clock, 10));
+    let (fleet, ends) = fleet(Settings::default());
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let deadlines = [23_370_000_001u64, 23_370_000_002, 23_370_999_999].map(Duration::from_nanos);
+    for (number, deadline) in deadlines.into_iter().enumerate() {
+        lane.watch(&yard.job(number, Fate::Never), deadline)
+            .unwrap();
+    }
+    drop((fleet, lane));
+    let ends = all(&clock, ends).await;
+    assert!(
+        ends.iter()
+            .all(|(_, end)| matches!(end.as_ref().unwrap_err().cause(), Cause::Deadline))
+    );
+    for (number, deadline) in deadlines.into_iter().enumerate() {
+        let last = *yard.asked().looks[id(number).as_str()].last().unwrap();
+        assert_eq!(last.since_start(), deadline);
+    }
+    floor_is_kept(&yard);
+}
+
+#[tokio::test]
+async fn a_job_is_watched_once_and_only_by_its_own_lane() {
+    let clock = ManualClock::new();
+    let yard = Arc::new(Yard::new(&clock, 1));
+    let other = Arc::new(Yard::new(&clock, 1).named("other"));
+    let (fleet, ends) = fleet(Settings::default().with_capacity(2));
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let again = fleet.lane(Arc::clone(&yard), |output| output);
+    let foreign = fleet.lane(Arc::clone(&other), |output| output);
+    let job = yard.job(1, Fate::Done(3.0));
+    lane.watch(&job, LONG).unwrap();
+    assert_eq!(lane.watch(&job, LONG), Err(Unwatched::Twice));
+    assert_eq!(again.watch(&job, LONG), Err(Unwatched::Twice));
+    assert_eq!(foreign.watch(&job, LONG), Err(Unwatched::Foreign));
+    // The same id means another job at another kind.
+    foreign.watch(&other.job(1, Fate::Done(3.0)), LONG).unwrap();
+    assert_eq!(
+        lane.watch(&yard.job(2, Fate::Never), LONG),
+        Err(Unwatched::Full)
+    );
+    assert_eq!(fleet.len(), 2);
+    drop((fleet, lane, again, foreign));
+    assert_eq!(all(&clock, ends).await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_floor_outlives_forgetting_and_ends() {
+    let clock = ManualClock::new();
+    let yard = Arc::new(Yard::new(&clock, 1));
+    let (fleet, mut ends) = fleet(Settings::default());
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let job = yard.job(1, Fate::Never);
+    // A handle of its own each time, which knows of no look.
+    let fresh = || Job::attach(Arc::clone(&yard), id(1));
+    lane.watch(&fresh(), LONG).unwrap();
+    pass(&clock, Duration::from_millis(10)).await;
+    assert!(lane.forget(job.id()));
+    assert!(!lane.forget(job.id()));
+    assert!(!lane.nudge(job.id()), "nobody waits for it");
+    lane.watch(&fresh(), Duration::from_secs(10)).unwrap();
+    let (_, end) = clock.run(ended(&mut ends)).await.unwrap();
+    assert!(matches!(end.unwrap_err().cause(), Cause::Deadline));
+    lane.watch(&fresh(), LONG).unwrap();
+    pass(&clock, Duration::from_secs(5)).await;
+    let looks = seconds(&yard.asked().looks[job.id().as_str()]);
+    assert_eq!(looks, [0.0, 2.0, 7.0 + (looks[2] - 7.0), 10.01, 12.01]);
+    floor_is_kept(&yard);
+}
+
+#[tokio::test]
+async fn a_nudge_is_a_look_as_soon_as_the_floor_allows_and_is_not_believed() {
+    let clock = ManualClock::new();
+    let yard = Arc::new(Yard::new(&clock, 1).with_facts(|facts| {
+        facts
+            .pacing
+            .set(jobs_core::Pacing::every(Duration::from_secs(50)));
+    }));
+    let (fleet, mut ends) = fleet(Settings::default());
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    lane.watch(&yard.job(1, Fate::Done(30.0)), LONG).unwrap();
+    pass(&clock, Duration::from_secs(1)).await;
+    // Forged: the job is not done. Twice is no more than once.
+    assert!(fleet.nudge("yard", &id(1)));
+    assert!(lane.nudge(&id(1)));
+    assert!(!fleet.nudge("elsewhere", &id(1)));
+    assert!(!lane.nudge(&id(2)));
+    pass(&clock, Duration::from_secs(30)).await;
+    assert_eq!(seconds(&yard.asked().looks[id(1).as_str()]), [0.0, 2.0]);
+    assert!(lane.nudge(&id(1)));
+    let (_, end) = clock.run(ended(&mut ends)).await.unwrap();
+    assert_eq!(end.unwrap(), id(1));
+    assert_eq!(
+        seconds(&yard.asked().looks[id(1).as_str()]),
+        [0.0, 2.0, 31.0]
+    );
+    assert!(!lane.nudge(&id(1)), "it has ended");
+}
+
+#[tokio::test]
+async fn a_nudge_during_a_look_brings_the_next_one_forward() {
+    let clock = ManualClock::new();
+    let yard = Arc::new(
+        Yard::new(&clock, 1)
+            .taking(Duration::from_secs(3))
+            .with_facts(|facts| {
+                facts
+                    .pacing
+                    .set(jobs_core::Pacing::every(Duration::from_secs(50)));
+            }),
+    );
+    let (fleet, ends) = fleet(Settings::default());
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    lane.watch(&yard.job(1, Fate::Done(1.0)), LONG).unwrap();
+    pass(&clock, Duration::from_secs(2)).await;
+    assert!(lane.nudge(&id(1)));
+    drop((fleet, lane));
+    assert_eq!(all(&clock, ends).await.len(), 1);
+    assert_eq!(seconds(&yard.asked().looks[id(1).as_str()]), [0.0, 5.0]);
+}
+
+#[tokio::test]
+async fn who_does_not_take_the_ends_holds_up_the_looks_and_loses_nothing() {
+    let clock = ManualClock::new();
+    let yard = Arc::new(Yard::new(&clock, 10));
+    let (fleet, ends) = fleet(Settings::default().with_backlog(100).with_window(4));
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    for number in 0..1000 {
+        lane.watch(&yard.job(number, Fate::Done(1.0)), LONG)
+            .unwrap();
+    }
+    pass(&clock, Duration::from_secs(1000)).await;
+    // The first round found nothing; of the second, the backlog and what was in flight.
+    let asked: usize = yard.asked().requests.iter().map(|(_, jobs)| jobs).sum();
+    assert!((1100..=1140).contains(&asked), "{asked}");
+    drop((fleet, lane));
+    let mut ids: Vec<_> = all(&clock, ends)
+        .await
+        .into_iter()
+        .map(|(id, end)| (id, end.is_ok()))
+        .collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 1000);
+    assert!(ids.iter().all(|(_, done)| *done));
+}
+
+#[tokio::test]
+async fn stopping_delivers_what_ended_and_hands_back_the_rest() {
+    let clock = ManualClock::new();
+    let yard = Arc::new(Yard::new(&clock, 5).taking(Duration::from_secs(1)));
+    let (fleet, ends) = fleet(Settings::default());
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    for number in 0..20 {
+        let fate = if number < 7 {
+            Fate::Done(0.0)
+        } else {
+            Fate::Never
+        };
+        lane.watch(&yard.job(number, fate), LONG).unwrap();
+    }
+    pass(&clock, Duration::from_millis(6500)).await;
+    assert!(yard.asked().in_flight > 0, "some looks are in flight");
+    let rest: Vec<_> = fleet.stop().collect();
+    assert_eq!(rest.len(), 13);
+    assert!(
+        rest.iter()
+            .all(|ticket| ticket.vendor() == "yard" && ticket.kind() == "play")
+    );
+    assert_eq!(
+        lane.watch(&yard.job(99, Fate::Never), LONG),
+        Err(Unwatched::Stopped)
+    );
+    let requests = yard.requests();
+    assert_eq!(all(&clock, ends).await.len(), 7);
+    pass(&clock, LONG).await;
+    assert_eq!(yard.requests(), requests, "no look after the stop");
+    assert_eq!(fleet.stop().count(), 0);
+}
+
+#[tokio::test]
+async fn a_forgotten_job_has_no_end_although_its_look_was_in_flight() {
+    let clock = ManualClock::new();
+    let yard = Arc::new(Yard::new(&clock, 5).taking(Duration::from_secs(3)));
+    let (fleet, ends) = fleet(Settings::default());
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    for number in 0..5 {
+        lane.watch(&yard.job(number, Fate::Done(0.0)), LONG)
+            .unwrap();
+    }
+    pass(&clock, Duration::from_secs(1)).await;
+    assert!(lane.forget(&id(3)));
+    // Watched again before that look is answered: the answer is not the new wait's, whose look comes after the floor.
+    assert!(lane.forget(&id(4)));
+    lane.watch(&Job::attach(Arc::clone(&yard), id(4)), LONG)
+        .unwrap();
+    drop((fleet, lane));
+    let ids: Vec<_> = all(&clock, ends)
+        .await
+        .into_iter()
+        .map(|(id, _)| id)
+        .collect();
+    assert_eq!(ids.len(), 4);
+    assert!(!ids.contains(&id(3)));
+    assert_eq!(seconds(&yard.asked().looks[id(4).as_str()]), [0.0, 3.0]);
+}
+
+#[tokio::test]
+async fn a_panic_is_a_failed_look_of_those_it_was_asked_for() {
+    let clock = ManualClock::new();
+    let yard = Arc::new(Yard::new(&clock, 1));
+    let (fleet, ends) = fleet(Settings::default());
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    lane.watch(&yard.job(0, Fate::Panics), Duration::from_secs(30))
+        .unwrap();
+    for number in 1..10 {
+        lane.watch(&yard.job(number, Fate::Done(9.0)), LONG)
+            .unwrap();
+    }
+    drop((fleet, lane));
+    let ends = all(&clock, ends).await;
+    assert_eq!(ends.len(), 10);
+    for (of, end) in ends {
+        match end {
+            Ok(output) => assert_eq!(output, of),
+            Err(end) => {
+                assert_eq!(of, id(0));
+                assert!(matches!(end.cause(), Cause::Deadline));
+                assert!(end.last_error().unwrap().to_string().contains("panicked"));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_outage_costs_few_looks_and_no_job_and_the_return_is_paced() {
+    let clock = ManualClock::new();
+    let (from, to) = (secs(10.0), secs(310.0));
+    let yard = Yard::new(&clock, 1)
+        .taking(Duration::from_millis(100))
+        .in_weather(move |now, _| (from..to).contains(&now.since_start()).then(trouble));
+    let yard = Arc::new(yard);
+    let (fleet, ends) = fleet(Settings::default().with_window(16).with_backlog(5000));
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    for number in 0..200 {
+        lane.watch(&yard.job(number, Fate::Done(400.0)), LONG)
+            .unwrap();
+    }
+    drop((fleet, lane));
+    let ends = all(&clock, ends).await;
+    assert_eq!(ends.iter().filter(|(_, end)| end.is_ok()).count(), 200);
+    let asked = yard.asked();
+    let during = |span: std::ops::Range<Duration>| -> Vec<Moment> {
+        let in_it = |(at, _): &(Moment, usize)| span.contains(&at.since_start()).then_some(*at);
+        asked.requests.iter().filter_map(in_it).collect()
+    };
+    // Some tripped the breaker; then one probe at a time, with doubled pauses up to a minute.
+    let outage = during(secs(12.0)..to);
+    assert!((8..=14).contains(&outage.len()), "{:?}", seconds(&outage));
+    let back = during(to..to + secs(70.0));
+    // One, then two, then four at once: not two hundred in the first moment.
+    let probe = back[0];
+    let by = |millis| {
+        back.iter()
+            .filter(|at| at.since(probe) < Duration::from_millis(millis))
+            .count()
+    };
+    assert!(
+        by(100) == 1 && by(200) <= 3 && by(300) <= 7,
+        "{:?}",
+        seconds(&back)
+    );
+    assert!(back.len() >= 200);
+    drop(asked);
+    floor_is_kept(&yard);
+}
+
+#[tokio::test]
+async fn in_an_outage_without_end_every_wait_ends_blind_or_at_its_deadline() {
+    let clock = ManualClock::new();
+    let yard = Yard::new(&clock, 1).in_weather(|_, _| Some(trouble()));
+    let yard = Arc::new(yard);
+    let (fleet, mut ends) = fleet(Settings::default());
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    for number in 0..100 {
+        let patience = Patience {
+            blind: Duration::from_secs(100),
+            ..Patience::until(Duration::from_secs(if number % 2 == 0 { 50 } else { 5000 }))
+        };
+        lane.watch(&yard.job(number, Fate::Never), patience)
+            .unwrap();
+    }
+    drop((fleet, lane));
+    for number in 0..100 {
+        let (_, end) = clock.run(ended(&mut ends)).await.unwrap();
+        let end = end.unwrap_err();
+        let now = clock.now().since_start().as_secs();
+        if number < 50 {
+            assert!(
+                matches!(end.cause(), Cause::Deadline) && now == 50,
+                "{end} at {now}"
+            );
+        } else {
+            assert!(matches!(end.cause(), Cause::Blind(_)), "{end}");
+            assert!((100..=130).contains(&now), "{now}");
+        }
+    }
+    assert!(yard.requests() < 30, "{}", yard.requests());
+}
+
+#[tokio::test]
+async fn too_many_requests_narrow_the_window_and_the_hint_is_kept() {
+    let clock = ManualClock::new();
+    let yard = Yard::new(&clock, 1)
+        .taking(Duration::from_millis(100))
+        .in_weather(|now, _| {
+            (now.since_start() < Duration::from_millis(350)).then(|| {
+                Error::new(ErrorKind::RateLimited, "yard", "look")
+                    .with_wait(Some(Duration::from_secs(7)))
+            })
+        });
+    let yard = Arc::new(yard);
+    let (fleet, ends) = fleet(Settings::default().with_window(16));
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    for number in 0..50 {
+        lane.watch(&yard.job(number, Fate::Done(0.0)), LONG)
+            .unwrap();
+    }
+    drop((fleet, lane));
+    assert_eq!(all(&clock, ends).await.len(), 50);
+    let asked = yard.asked();
+    let before: Vec<_> = asked
+        .requests
+        .iter()
+        .filter(|(at, _)| at.since_start() < secs(7.1))
+        .collect();
+    assert_eq!(
+        before.len(),
+        4,
+        "the first window, and nothing until the hint has passed"
+    );
+    let second = asked
+        .requests
+        .iter()
+        .filter(|(at, _)| at.since_start() == secs(7.1))
+        .count();
+    assert_eq!(second, 2, "half the window");
+}
+
+#[tokio::test]
+async fn a_look_that_hangs_over_a_deadline_gives_way_to_the_last_one() {
+    let clock = ManualClock::new();
+    let yard = Arc::new(Yard::new(&clock, 5).taking(Duration::from_secs(20)));
+    let (fleet, mut ends) = fleet(Settings::default());
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    lane.watch(&yard.job(1, Fate::Never), Duration::from_secs(12))
+        .unwrap();
+    lane.watch(&yard.job(2, Fate::Done(0.0)), LONG).unwrap();
+    drop((fleet, lane));
+    let (first, end) = clock.run(ended(&mut ends)).await.unwrap();
+    assert_eq!((first, end.unwrap()), (id(2), id(2)));
+    let (_, end) = clock.run(ended(&mut ends)).await.unwrap();
+    assert!(matches!(end.unwrap_err().cause(), Cause::Deadline));
+    assert_eq!(seconds(&yard.asked().looks[id(1).as_str()]), [0.0, 12.0]);
+    assert_eq!(clock.now().since_start(), secs(32.0));
+}
+
+#[tokio::test]
+async fn when_not_everybody_can_be_looked_at_all_wait_about_as_long() {
+    let clock = ManualClock::new();
+    // 400 jobs every 5 s is 80 looks a second; four at a time of 100 ms each make 40.
+    let yard = Yard::new(&clock, 1).taking(Duration::from_millis(100));
+    let yard = Arc::new(yard);
+    let (fleet, _ends) = fleet(Settings::default().with_window(4));
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    for number in 0..400 {
+        lane.watch(&yard.job(number, Fate::Never), LONG).unwrap();
+    }
+    pass(&clock, Duration::from_secs(100)).await;
+    let asked = yard.asked();
+    assert_eq!(asked.most_in_flight, 4);
+    let mut waits: Vec<f64> = asked
+        .looks
+        .values()
+        .flat_map(|looks| {
+            looks
+                .windows(2)
+                .map(|pair| pair[1].since(pair[0]).as_secs_f64())
+        })
+        .collect();
+    waits.sort_by(f64::total_cmp);
+    let mean = waits.iter().sum::<f64>() / waits.len() as f64;
+    let longest = *waits.last().unwrap();
+    assert!(
+        waits.len() > 3000 && longest <= 1.2 * mean,
+        "{longest} against {mean}"
+    );
+    drop(asked);
+    fleet.stop();
+}
+
+#[tokio::test]
+async fn a_waiting_job_takes_less_than_128_bytes() {
+    let clock = ManualClock::new();
+    let yard = Arc::new(Yard::new(&clock, 100));
+    let (fleet, _ends) = fleet(Settings::default());
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    // Just past the point at which the table of ids has doubled, where it costs most.
+    for number in 0..100_000 {
+        let job = Job::attach(Arc::clone(&yard), id(number));
+        lane.watch(&job, LONG).unwrap();
+    }
+    let each = fleet.bytes() as f64 / 100_000.0;
+    assert!((36.0..=128.0).contains(&each), "{each}");
+    for number in 0..100_000 {
+        assert!(lane.forget(&id(number)));
+    }
+    assert_eq!(fleet.bytes(), 0, "nothing is held once nobody waits");
+}
+
+#[tokio::test]
+async fn looks_are_reported_to_lanes_that_asked() {
+    let clock = ManualClock::new();
+    let yard = Yard::new(&clock, 1).in_weather(|_, before| (before == 1).then(trouble));
+    let yard = Arc::new(yard);
+    let (fleet, mut ends) = fleet(Settings::default());
+    let lane = fleet.lane(Arc::clone(&yard), |output| output).with_looks();
+    lane.watch(&yard.job(1, Fate::Done(8.0)), LONG).unwrap();
+    drop((fleet, lane));
+    let mut names = Vec::new();
+    clock
+        .run(async {
+            while let Some(news) = ends.next().await {
+                names.push(match news {
+                    News::Seen { snapshot, .. } => snapshot.word.to_string(),
+                    News::Missed { error, .. } => format!("{}", error.kind()),
+                    News::Ended { result, .. } => format!("{}", result.is_ok()),
+                    other => format!("{other:?}"),
+                });
+            }
+        })
+        .await;
+    assert_eq!(names, ["word", "vendor in trouble", "word", "true"]);
+}
+
+#[test]
+fn a_runtime_that_goes_away_takes_no_job_with_it() {
+    let clock = ManualClock::new();
+    let yard = Arc::new(Yard::new(&clock, 1).taking(Duration::from_secs(1)));
+    let (fleet, ends) = fleet(Settings::default());
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let job = yard.job(1, Fate::Done(0.0));
+    assert_eq!(lane.watch(&job, LONG), Err(Unwatched::NoRuntime));
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+    };
+    runtime().block_on(async {
+        lane.watch(&job, LONG).unwrap();
+        pass(&clock, Duration::from_millis(500)).await;
+    });
+    // Its look was dropped in flight. The next job starts the account's task again, for both.
+    runtime().block_on(async {
+        lane.watch(&yard.job(2, Fate::Done(0.0)), LONG).unwrap();
+        drop((fleet, lane));
+        assert_eq!(all(&clock, ends).await.len(), 2);
+    });
+    floor_is_kept(&yard);
+}
+
+/// What happens to a job besides its looks.
+#[derive(Debug, Clone)]
+enum Event {
+    Watch(usize),
+    /// A webhook: true or forged, early, late, or for a job that nobody knows.
+    Push(usize),
+    Forget(usize),
+    Pass(u64),
+    Take(usize),
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let job = 0usize..12;
+    let one = prop_oneof![
+        3 => job.clone().prop_map(Event::Watch),
+        4 => job.clone().prop_map(Event::Push),
+        1 => job.prop_map(Event::Forget),
+        4 => (0u64..9000).prop_map(Event::Pass),
+        2 => (0usize..5).prop_map(Event::Take),
+    ];
+    proptest::collection::vec(one, 1..80)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn whatever_comes_in_whatever_order_each_wait_ends_exactly_once(
+        events in events(),
+        batch in 1usize..4,
+        takes in 0u64..2500,
+        storms in proptest::collection::vec(0u8..4, 1..40),
+        backlog in 1usize..20,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (waits, ends, yard) = runtime.block_on(async {
+            let clock = ManualClock::new();
+            let yard = Yard::new(&clock, batch)
+                .taking(Duration::from_millis(takes))
+                .in_weather(move |_, before| match storms.get(before) {
+                    Some(0) => Some(trouble()),
+                    Some(1) => Some(Error::new(ErrorKind::RateLimited, "yard", "look")),
+                    _ => None,
+                });
+            let yard = Arc::new(yard);
+            let (fleet, mut ends) = fleet(Settings::default().with_backlog(backlog));
+            let lane = fleet.lane(Arc::clone(&yard), |output| output);
+            let (mut waits, mut seen) = (vec![0i32; 12], vec![0i32; 12]);
+            let number = |id: &JobId| id.as_str().rsplit('-').next().unwrap().parse::<usize>().unwrap();
+            for event in events {
+                match event {
+                    Event::Watch(job) => {
+                        let fate = match job % 4 {
+                            0 => Fate::Never,
+                            1 => Fate::Fails(11.0),
+                            _ => Fate::Done(job as f64 * 3.0),
+                        };
+                        let job_of = yard.job(job, fate);
+                        let patience = Duration::from_millis(1234 * (job as u64 + 1));
+                        match lane.watch(&job_of, patience) {
+                            Ok(()) => waits[job] += 1,
+                            Err(why) => assert_eq!(why, Unwatched::Twice),
+                        }
+                    }
+                    Event::Push(job) => {
+                        fleet.nudge("yard", &id(job));
+                    }
+                    Event::Forget(job) => {
+                        if lane.forget(&id(job)) {
+                            waits[job] -= 1;
+                        }
+                    }
+                    Event::Pass(millis) => pass(&clock, Duration::from_millis(millis)).await,
+                    Event::Take(most) => {
+                        for _ in 0..most {
+                            let mut next = pin!(ended(&mut ends));
+                            let now = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
+                            if let Poll::Ready(Some((id, _))) = now {
+                                seen[number(&id)] += 1;
+                            }
+                        }
+                    }
+                }
+            }
+            drop((fleet, lane));
+            for (id, _) in all(&clock, ends).await {
+                seen[number(&id)] += 1;
+            }
+            (waits, seen, yard)
+        });
+        prop_assert_eq!(waits, ends);
+        floor_is_kept(&yard);
+    }
+}
