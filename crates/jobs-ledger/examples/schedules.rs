@@ -20,6 +20,10 @@ use std::path::Path;
 use jobs_core::SystemClock;
 use jobs_ledger::{Ledger, Settings};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::task::JoinSet;
+
+/// So many ledgers at once, because a file has one writer.
+const LEDGERS: usize = 2;
 
 /// A fresh ledger after so many schedules, so that the size of one does not grow without end.
 const CHUNK: u64 = 10_000;
@@ -41,11 +45,16 @@ async fn main() {
     }
     let mut total = schedules::Report::default();
     let end = first + runs;
-    while first < end {
-        let count = CHUNK.min(end - first);
-        total.add(chunk(&store, first, count).await);
-        first += count;
-        eprintln!("{} of {runs} schedules", total.runs);
+    let mut running = JoinSet::new();
+    while first < end || !running.is_empty() {
+        if first < end && running.len() < LEDGERS {
+            let (store, count) = (store.clone(), CHUNK.min(end - first));
+            running.spawn(async move { chunk(&store, first, count).await });
+            first += count;
+        } else if let Some(done) = running.join_next().await {
+            total.add(done.unwrap());
+            eprintln!("{} of {runs} schedules", total.runs);
+        }
     }
     println!(
         "{} schedules, {} steps, {} stale writes tried, {} accepted, {} late answers taken",

@@ -209,13 +209,53 @@ impl Claimed {
 pub enum Taking {
     /// It is yours.
     Claimed(Claimed),
-    /// A living process works on it, at least until then.
+    /// Another process works on it, as far as can be known from here.
     Busy {
-        /// When its lease ends, unless it is renewed.
+        /// When its lease ends, unless it is renewed. If it ends on this machine before, it can be claimed at once.
         until: SystemTime,
         /// The job as it is.
         job: Job,
     },
     /// There is nothing left to do.
     Settled(Job),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim() -> Claim<at::Held> {
+        let until = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
+        Claim::new(LedgerId::random(), 7, until)
+    }
+
+    #[test]
+    fn a_claim_keeps_its_job_and_fence_whatever_its_stage() {
+        let claim = claim();
+        let later = claim.lease_until() + Duration::from_secs(10);
+        let moved: Claim<at::Ready> = claim.moved(later);
+        assert_eq!((moved.job(), moved.fence()), (claim.job(), 7));
+        assert_eq!(moved.lease_until(), later);
+        assert_eq!(moved.key(), claim.key());
+        assert_eq!((claim.key().job(), claim.key().fence()), (claim.job(), 7));
+    }
+
+    #[test]
+    fn a_lease_runs_out_and_never_below_nothing() {
+        let claim = claim();
+        let before = |seconds| claim.lease_until() - Duration::from_secs(seconds);
+        assert_eq!(claim.left(before(9)), Duration::from_secs(9));
+        assert_eq!(claim.left(before(0)), Duration::ZERO);
+        let after = claim.lease_until() + Duration::from_secs(1);
+        assert_eq!(claim.left(after), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_printed_claim_names_job_stage_and_fence() {
+        let claim = claim();
+        let printed = format!("{claim:?}");
+        for part in [&claim.job().to_string(), "stage: Held", "fence: 7"] {
+            assert!(printed.contains(part), "{printed}");
+        }
+    }
 }

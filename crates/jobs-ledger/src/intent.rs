@@ -32,6 +32,8 @@ pub struct Intent {
     pub input_path: Option<PathBuf>,
     /// Where the result shall go.
     pub output: Option<PathBuf>,
+    /// In which form the result is wanted, in the caller's word. Not part of what is bought.
+    pub format: Option<Box<str>>,
     /// Whether to buy it even if the same was bought already. Recorded in the history.
     pub again: bool,
 }
@@ -53,6 +55,7 @@ impl Intent {
             input: "".into(),
             input_path: None,
             output: None,
+            format: None,
             again: false,
         }
     }
@@ -82,6 +85,13 @@ impl Intent {
     #[must_use]
     pub fn with_output(mut self, path: impl Into<PathBuf>) -> Self {
         self.output = Some(path.into());
+        self
+    }
+
+    /// Adds in which form the result is wanted.
+    #[must_use]
+    pub fn with_format(mut self, format: impl Into<Box<str>>) -> Self {
+        self.format = Some(format.into());
         self
     }
 

@@ -44,6 +44,8 @@ pub struct Job {
     pub options: Value,
     /// Where the result shall go, and once done, where it is.
     pub output: Option<PathBuf>,
+    /// In which form the result is wanted, in the caller's word.
+    pub format: Option<String>,
     /// SHA-256 of the result file, where the caller computed it.
     pub sha256: Option<[u8; 32]>,
     /// What the vendor gave as output, from *ready* until *done*: enough to fetch the result.
@@ -59,6 +61,8 @@ pub struct Job {
     /// The vendor's latest word for its state.
     pub word: Option<String>,
     /// When it was looked at last, by any process: the floor counts from here.
+    ///
+    /// Taking a job over from a process that stopped counts as a look: that process may have made one and not told.
     pub last_look: Option<SystemTime>,
     /// How often it was looked at.
     pub looks: i64,

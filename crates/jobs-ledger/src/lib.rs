@@ -8,6 +8,7 @@ mod intent;
 mod job;
 mod keeper;
 mod ledger;
+mod owner;
 mod quota;
 pub mod stage;
 mod store;

@@ -29,14 +29,10 @@ pub(crate) struct Limit {
 impl Places {
     /// Takes a place of each window, or says when one may be free.
     pub(crate) fn take(&mut self, limits: &[Limit], now: i64) -> Result<u64, i64> {
+        self.forget(now);
         let mut free_at = now;
         for limit in limits {
             let places = &mut self.window(limit.per).places;
-            for (_, free) in places.iter_mut() {
-                // A time further away was written by a clock that is ahead.
-                *free = (*free).min(now.saturating_add(limit.per.saturating_mul(2)));
-            }
-            places.retain(|(_, free)| *free > now);
             places.sort_unstable_by_key(|(_, free)| *free);
             if let Some(over) = places.len().checked_sub(limit.limit)
                 && let Some((_, free)) = places.get(over)
@@ -58,6 +54,7 @@ impl Places {
 
     /// Gives back what was taken under that number, one window length from now.
     pub(crate) fn answered(&mut self, serial: u64, now: i64) {
+        self.forget(now);
         for window in &mut self.windows {
             for (taken, free) in &mut window.places {
                 if *taken == serial {
@@ -65,6 +62,19 @@ impl Places {
                 }
             }
         }
+    }
+
+    /// Drops what is free again, so that what is kept never grows above the limits, not even those of former settings.
+    fn forget(&mut self, now: i64) {
+        for window in &mut self.windows {
+            let latest = now.saturating_add(window.per.saturating_mul(2));
+            window.places.retain_mut(|(_, free)| {
+                // A time further away was written by a clock that is ahead.
+                *free = (*free).min(latest);
+                *free > now
+            });
+        }
+        self.windows.retain(|window| !window.places.is_empty());
     }
 
     fn window(&mut self, per: i64) -> &mut Taken {
@@ -135,6 +145,30 @@ mod tests {
     fn a_limit_of_nothing_is_no_panic() {
         let none = Limit { limit: 0, per: 100 };
         assert!(Places::default().take(&[none], 5).is_ok());
+    }
+
+    #[test]
+    fn places_of_dead_processes_and_former_settings_are_forgotten() {
+        let mut places = Places::default();
+        let former = Limit {
+            limit: 9,
+            per: 1_000,
+        };
+        for now in 0..9 {
+            places.take(&[former], now).unwrap();
+        }
+        for turn in 0..100 {
+            let now = 3_000 + turn * 200;
+            let serial = places.take(&[TWO], now).unwrap();
+            // Nobody ever says that these are answered.
+            places.take(&[TWO], now).unwrap();
+            places.answered(serial, now + 50);
+            assert_eq!(places.windows.len(), 1, "{places:?}");
+            assert!(places.windows[0].places.len() <= 2, "{places:?}");
+        }
+        // An answer long after its place was given to others takes nothing from them.
+        places.answered(10, 22_900);
+        assert_eq!(places.take(&[TWO], 22_901), Err(22_950));
     }
 
     /// Two processes take as fast as they may, the vendor counts at any time before the answer.

@@ -71,6 +71,11 @@ impl Stage {
         matches!(self, Self::Done | Self::Failed | Self::Gone | Self::Stopped)
     }
 
+    /// Whether whoever works on it may ask the vendor for it: held, ready or being fetched.
+    pub(crate) fn is_looked_at(self) -> bool {
+        matches!(self, Self::Held | Self::Ready | Self::Fetching)
+    }
+
     /// Whether a second submit of the same input attaches to a job in this stage: in flight, in doubt or done.
     pub fn is_live(self) -> bool {
         !matches!(self, Self::Failed | Self::Gone | Self::Stopped)
@@ -286,5 +291,23 @@ mod tests {
             assert_eq!(Stage::parse(stage.as_str()), Some(stage));
         }
         assert_eq!(Stage::parse("Held"), None);
+    }
+
+    #[test]
+    fn what_is_settled_cannot_be_bought_again_only_if_it_is_done() {
+        let stages = |is: fn(Stage) -> bool| -> Vec<Stage> {
+            Stage::ALL.into_iter().filter(|stage| is(*stage)).collect()
+        };
+        use Stage::{Done, Failed, Gone, Stopped};
+        assert_eq!(stages(Stage::is_settled), [Done, Failed, Gone, Stopped]);
+        assert_eq!(stages(|stage| !stage.is_live()), [Failed, Gone, Stopped]);
+    }
+
+    #[test]
+    fn a_stage_is_printed_as_its_word_and_as_wide_as_asked_for() {
+        assert_eq!(
+            format!("{:>7}|{}", Stage::Held, Stage::Gone),
+            "   held|gone"
+        );
     }
 }

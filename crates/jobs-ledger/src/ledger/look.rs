@@ -2,24 +2,24 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::Ledger;
 use super::row::{self, Step, Then, Writer};
-use super::submit::exit;
-use super::{Due, Ledger};
+use super::submit::path;
 use crate::claim::{AtVendor, Claim, ClaimKey, WithResult, at};
-use crate::error::{LedgerError, LedgerErrorKind};
+use crate::error::LedgerError;
 use crate::event::{Note, one_line, what};
 use crate::id::LedgerId;
 use crate::job::from_micros;
-use crate::stage::{Move, Stage, apply};
-use crate::store::{Flush, Row, Tx, args};
+use crate::stage::{Move, apply};
+use crate::store::{Flush, Tx, args};
 
 /// What a look at an unfinished job saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
-    word: Box<str>,
-    note: Note,
+    pub(super) word: Box<str>,
+    pub(super) note: Note,
 }
 
 impl Look {
@@ -39,72 +39,11 @@ impl Look {
     }
 }
 
-/// How one claim of a batch ends.
-#[derive(Debug)]
-#[must_use]
-pub struct Settle {
-    key: ClaimKey,
-    verdict: Verdict,
-}
-
-#[derive(Debug)]
-enum Verdict {
-    Looked(Look, Due),
-    Unseen(Due),
-    Ready(Box<str>, Note),
-    Failed(Note),
-    Gone(Note),
-}
-
-impl Settle {
-    /// Still unfinished: look again when due.
-    pub fn looked(claim: Claim<at::Held>, look: Look, due: Due) -> Self {
-        Self::of(&claim, Verdict::Looked(look, due))
-    }
-
-    /// No look was made, or none that can be believed: look again when due. Does not count as a look.
-    pub fn unseen(claim: Claim<at::Held>, due: Due) -> Self {
-        Self::of(&claim, Verdict::Unseen(due))
-    }
-
-    /// Finished: whoever takes it up next, at once, fetches the result.
-    pub fn ready(claim: Claim<at::Held>, result: &Value, note: Note) -> Self {
-        Self::of(&claim, Verdict::Ready(result.to_string().into(), note))
-    }
-
-    /// The vendor gave up on it.
-    pub fn failed(claim: Claim<at::Held>, note: Note) -> Self {
-        Self::of(&claim, Verdict::Failed(note))
-    }
-
-    /// The vendor no longer has it.
-    pub fn gone(claim: Claim<at::Held>, note: Note) -> Self {
-        Self::of(&claim, Verdict::Gone(note))
-    }
-
-    fn of(claim: &Claim<at::Held>, verdict: Verdict) -> Self {
-        Self {
-            key: claim.key(),
-            verdict,
-        }
-    }
-}
-
-/// How a batch went.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Settled {
-    /// How many were written.
-    pub accepted: usize,
-    /// The jobs whose claims were stale; nothing was written for these.
-    pub lost: Vec<LedgerId>,
-}
-
 impl Ledger {
     /// Records a look that saw the job unfinished; keeps the claim and renews its lease.
     ///
     /// # Errors
-    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
     pub async fn looked(&self, claim: &mut Claim<at::Held>, look: Look) -> Result<(), LedgerError> {
         let by = self.writer();
         let (key, until) = (claim.key(), from_micros(by.lease_end));
@@ -116,24 +55,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends many claims at once, in one transaction. Stale ones are told and not written.
-    ///
-    /// # Errors
-    /// The store's; then nothing was written.
-    pub async fn settle(&self, batch: Vec<Settle>) -> Result<Settled, LedgerError> {
-        let by = self.writer();
-        self.write(Flush::Later, move |tx| {
-            Box::pin(async move { settle(tx, &by, batch).await })
-        })
-        .await
-    }
-
     /// Counts one look that costs money, before it is made; flushed when it returns.
     ///
     /// Gives the number of this call, or none when `budget` calls were counted already: then do not make it.
     ///
     /// # Errors
-    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's. Do not make the call.
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's. Do not make the call.
     pub async fn spend_call(
         &self,
         claim: &Claim<at::Held>,
@@ -162,7 +89,7 @@ impl Ledger {
     /// Says that the vendor has finished. `result` is what fetching needs; it is forgotten once the job is done.
     ///
     /// # Errors
-    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
     pub async fn ready(
         &self,
         claim: &Claim<at::Held>,
@@ -182,7 +109,7 @@ impl Ledger {
     /// Says that the download begins, or begins again.
     ///
     /// # Errors
-    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
     pub async fn fetching<S: WithResult>(
         &self,
         claim: &Claim<S>,
@@ -203,7 +130,7 @@ impl Ledger {
     /// Says that the result cannot be fetched with what is known, as when its link has lapsed: look again.
     ///
     /// # Errors
-    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
     pub async fn lapsed<S: WithResult>(
         &self,
         claim: &Claim<S>,
@@ -218,7 +145,7 @@ impl Ledger {
     /// Says that the result is here, complete and under its final name; without a path when the result is an id only.
     ///
     /// # Errors
-    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
     pub async fn done<S: WithResult>(
         &self,
         claim: &Claim<S>,
@@ -254,7 +181,7 @@ impl Ledger {
     /// Says that the vendor gave up on the job. Its reason belongs into the note.
     ///
     /// # Errors
-    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
     pub async fn failed<S: AtVendor>(
         &self,
         claim: &Claim<S>,
@@ -267,17 +194,24 @@ impl Ledger {
     /// Says that the vendor no longer has the job or its result.
     ///
     /// # Errors
-    /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
     pub async fn gone<S: AtVendor>(&self, claim: &Claim<S>, note: Note) -> Result<(), LedgerError> {
         self.exit(claim.key(), Move::Vanish, Then::End(None), what::GONE, note)
             .await
     }
 
-    /// Takes up a job that is done once more, because its result is missing: look again, and fetch.
+    /// Takes up a job that is done once more, because its result is missing: look again, and fetch it to `output` where
+    /// that is another place than before.
     ///
     /// # Errors
-    /// [`IllegalMove`](LedgerErrorKind::IllegalMove) when it is not done; else the store's.
-    pub async fn reopen(&self, job: LedgerId) -> Result<Claim<at::Held>, LedgerError> {
+    /// [`IllegalMove`](crate::LedgerErrorKind::IllegalMove) when it is not done;
+    /// [`Input`](crate::LedgerErrorKind::Input) for a path that is not Unicode; else the store's.
+    pub async fn reopen(
+        &self,
+        job: LedgerId,
+        output: Option<&Path>,
+    ) -> Result<Claim<at::Held>, LedgerError> {
+        let output = path(output)?;
         let by = self.writer();
         let until = from_micros(by.lease_end);
         let fence = self
@@ -294,6 +228,11 @@ impl Ledger {
                     .await?;
                     let key = ClaimKey { job, fence };
                     row::put(tx, &by, key, to, Then::Keep, &held).await?;
+                    tx.run(
+                        "UPDATE job SET output = coalesce($2, output) WHERE id = $1",
+                        args![job.to_string(), output],
+                    )
+                    .await?;
                     row::event(tx, &by, job, Some(fence), what::REOPENED, &Note::none()).await?;
                     Ok(fence)
                 })
@@ -303,7 +242,7 @@ impl Ledger {
     }
 }
 
-async fn looked(
+pub(super) async fn looked(
     tx: &mut Tx,
     by: &Writer,
     key: ClaimKey,
@@ -361,143 +300,4 @@ async fn ready(
     )
     .await?;
     row::event(tx, by, key.job, Some(key.fence), what::READY, note).await
-}
-
-async fn settle(tx: &mut Tx, by: &Writer, mut batch: Vec<Settle>) -> Result<Settled, LedgerError> {
-    let mut settled = Settled::default();
-    let (mut looks, mut others) = (Vec::new(), Vec::new());
-    batch.sort_by_key(|settle| settle.key.job);
-    for settle in batch {
-        match settle.verdict {
-            Verdict::Looked(look, due) if look.note == Note::none() => {
-                looks.push((settle.key, look.word, due.at(by.now)));
-            }
-            verdict => others.push((settle.key, verdict)),
-        }
-    }
-    settle_looks(tx, by, looks, &mut settled).await?;
-    for (key, verdict) in others {
-        match one(tx, by, key, &verdict).await {
-            Ok(()) => settled.accepted += 1,
-            Err(lost) if is_stale(&lost) => settled.lost.push(key.job),
-            Err(problem) => return Err(problem),
-        }
-    }
-    Ok(settled)
-}
-
-/// Nothing was written for that one, and the transaction can go on.
-fn is_stale(problem: &LedgerError) -> bool {
-    matches!(
-        problem.kind(),
-        LedgerErrorKind::ClaimLost | LedgerErrorKind::IllegalMove | LedgerErrorKind::NotFound
-    )
-}
-
-async fn one(
-    tx: &mut Tx,
-    by: &Writer,
-    key: ClaimKey,
-    verdict: &Verdict,
-) -> Result<(), LedgerError> {
-    let end = Then::End(None);
-    match verdict {
-        Verdict::Looked(look, due) => looked(tx, by, key, look, Then::End(due.at(by.now))).await,
-        Verdict::Unseen(due) => row::step(tx, by, key, Move::Look, Then::End(due.at(by.now)))
-            .await
-            .map(drop),
-        Verdict::Ready(result, note) => {
-            ready(tx, by, key, result, note, Then::End(Some(by.now))).await
-        }
-        Verdict::Failed(note) => exit(tx, by, key, Move::Fail, end, what::FAILED, note).await,
-        Verdict::Gone(note) => exit(tx, by, key, Move::Vanish, end, what::GONE, note).await,
-    }
-}
-
-/// The plain looks of a batch, however many, in one statement (two for SQLite, which writes to one table at a time).
-async fn settle_looks(
-    tx: &mut Tx,
-    by: &Writer,
-    looks: Vec<(ClaimKey, Box<str>, Option<i64>)>,
-    settled: &mut Settled,
-) -> Result<(), LedgerError> {
-    if looks.is_empty() {
-        return Ok(());
-    }
-    let keys: Vec<ClaimKey> = looks.iter().map(|(key, ..)| *key).collect();
-    let rows = if tx.is_sqlite() {
-        settle_in_sqlite(tx, by, looks).await?
-    } else {
-        settle_in_postgres(tx, by, looks).await?
-    };
-    settled.accepted += rows.len();
-    let mut written = Vec::with_capacity(rows.len());
-    for row in &rows {
-        written.push(row.text(0)?);
-    }
-    written.sort_unstable();
-    let lost = keys
-        .into_iter()
-        .map(ClaimKey::job)
-        .filter(|job| written.binary_search(&job.to_string()).is_err());
-    settled.lost.extend(lost);
-    Ok(())
-}
-
-/// The batch goes over as one JSON text: several, joined by their keys, would be compared each with each.
-async fn settle_in_sqlite(
-    tx: &mut Tx,
-    by: &Writer,
-    looks: Vec<(ClaimKey, Box<str>, Option<i64>)>,
-) -> Result<Vec<Row>, LedgerError> {
-    const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, acked) \
-        SELECT w.id, $2, w.fence, $3, 'looked', s.value ->> 3, 0 \
-        FROM json_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
-        WHERE w.fence = s.value ->> 1 AND w.stage = $4 AND w.word IS NOT s.value ->> 3";
-    const SETTLE: &str = "UPDATE wake SET due = CASE WHEN wake.nudge = 1 THEN $2 ELSE s.value ->> 2 END, \
-        owner = NULL, nudge = 0, looks = looks + 1, last_look = $2, word = s.value ->> 3, updated_at = $2 \
-        FROM json_each($1) s \
-        WHERE wake.id = s.value ->> 0 AND wake.fence = s.value ->> 1 AND wake.stage = $3 RETURNING id";
-    let batch: Vec<_> = looks
-        .into_iter()
-        .map(|(key, word, due)| json!([key.job.to_string(), key.fence, due, word]))
-        .collect();
-    let batch = Value::from(batch).to_string();
-    let held = Stage::Held.as_str();
-    tx.run(
-        EVENTS,
-        args![batch.clone(), by.now, by.worker.as_str(), held],
-    )
-    .await?;
-    tx.rows(SETTLE, args![batch, by.now, held]).await
-}
-
-async fn settle_in_postgres(
-    tx: &mut Tx,
-    by: &Writer,
-    looks: Vec<(ClaimKey, Box<str>, Option<i64>)>,
-) -> Result<Vec<Row>, LedgerError> {
-    /// Stands for "parked" in a list that has no nulls.
-    const NEVER: i64 = i64::MAX;
-    const SETTLE: &str = "WITH s AS (SELECT * FROM unnest($1, $2, $3, $4) AS s (id, fence, due, word)), \
-        locked AS (SELECT w.id, w.word AS before, s.fence, s.due, s.word FROM wake w JOIN s ON s.id = w.id \
-                   WHERE w.fence = s.fence AND w.stage = $7 ORDER BY w.id FOR UPDATE OF w), \
-        told AS (INSERT INTO event (job, at, fence, worker, what, text, acked) \
-                 SELECT id, $5, fence, $6, 'looked', word, 0 FROM locked WHERE before IS DISTINCT FROM word) \
-        UPDATE wake SET due = CASE WHEN wake.nudge = 1 THEN $5 ELSE nullif(locked.due, 9223372036854775807) END, \
-        owner = NULL, nudge = 0, looks = looks + 1, last_look = $5, word = locked.word, updated_at = $5 \
-        FROM locked WHERE wake.id = locked.id AND wake.fence = locked.fence RETURNING wake.id";
-    let (mut ids, mut fences, mut dues, mut words) = (vec![], vec![], vec![], vec![]);
-    for (key, word, due) in looks {
-        ids.push(key.job.to_string());
-        fences.push(key.fence);
-        dues.push(due.unwrap_or(NEVER));
-        words.push(word.into_string());
-    }
-    let held = Stage::Held.as_str();
-    tx.rows(
-        SETTLE,
-        args![ids, fences, dues, words, by.now, by.worker.as_str(), held],
-    )
-    .await
 }

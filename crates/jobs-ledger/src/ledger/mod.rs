@@ -1,6 +1,8 @@
 //! The ledger as programs see it: opened by URL, whichever store lies beneath.
 
+mod batch;
 mod look;
+mod rate;
 mod read;
 mod row;
 mod shared;
@@ -8,18 +10,20 @@ mod submit;
 mod take;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use jobs_core::Clock;
 use jobs_core::clock::Moment;
 
-pub use self::look::{Look, Settle, Settled};
+pub use self::batch::{Settle, Settled};
+pub use self::look::Look;
 pub use self::read::{Check, Filter, Page};
 pub use self::shared::{Hinted, Place, Turn};
 pub use self::take::Due;
 use crate::error::LedgerError;
 use crate::job::{from_micros, micros};
+use crate::owner::Owner;
 use crate::store::{self, Flush, Store, Tx, Work, WorkFuture};
 
 /// The durable record of every intent, submit and look.
@@ -30,15 +34,16 @@ use crate::store::{self, Flush, Store, Tx, Work, WorkFuture};
 pub struct Ledger {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
-    worker: Arc<str>,
+    owner: Arc<Owner>,
     lease: Duration,
+    searched: Arc<Mutex<Option<Moment>>>,
 }
 
 /// What can be set when a ledger is opened.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// How long a claim holds without being renewed. Default 10 s.
+    /// How long a claim holds without being renewed. Default 10 s; the same for all who share a ledger.
     pub lease: Duration,
     /// How long to wait for a lock or a connection. Default 5 s.
     pub patience: Duration,
@@ -83,8 +88,9 @@ impl Ledger {
         Ok(Self {
             store: store::open(url, &clock, settings).await?,
             clock,
-            worker: worker_name(),
+            owner: Arc::new(Owner::new()),
             lease: settings.lease.max(Duration::from_millis(1)),
+            searched: Arc::default(),
         })
     }
 
@@ -94,14 +100,15 @@ impl Ledger {
         Self {
             store: Arc::clone(&self.store),
             clock,
-            worker: worker_name(),
+            owner: Arc::new(self.owner.sibling()),
             lease: self.lease,
+            searched: Arc::default(),
         }
     }
 
     /// This worker's name in the history: random for each opening, so that a restarted process never meets itself.
     pub fn worker(&self) -> &str {
-        &self.worker
+        self.owner.worker()
     }
 
     /// How long a claim holds without being renewed.
@@ -148,15 +155,11 @@ impl Ledger {
     }
 }
 
-fn worker_name() -> Arc<str> {
-    format!("{:012x}", fastrand::u64(..) >> 16).into()
-}
-
 impl fmt::Debug for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ledger")
             .field("store", &self.store)
-            .field("worker", &self.worker)
+            .field("worker", &self.worker())
             .field("lease", &self.lease)
             .finish_non_exhaustive()
     }

@@ -1,6 +1,7 @@
 //! Rows of the tables, and the one way in which a job moves: locked, fenced, judged, written.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jobs_core::{Account, JobId};
 
@@ -9,6 +10,7 @@ use crate::error::{LedgerError, LedgerErrorKind};
 use crate::event::Note;
 use crate::id::LedgerId;
 use crate::job::{Job, from_micros};
+use crate::owner::Owner;
 use crate::stage::{Move, Stage, apply};
 use crate::store::{Row, Sql, Tx, args};
 
@@ -18,7 +20,7 @@ macro_rules! select_jobs {
         concat!(
             "SELECT j.id, j.vendor, j.kind, j.account, w.stage, j.remote_id, j.accepted_at, j.input, j.input_path, ",
             "j.content, j.options, j.output, j.sha256, j.result, j.again, j.attempts, j.sent_at, j.calls, w.word, ",
-            "w.last_look, w.looks, w.due, w.owner, j.created_at, w.updated_at, j.credits, j.error, w.fence ",
+            "w.last_look, w.looks, w.due, w.owner, j.created_at, w.updated_at, j.credits, j.error, w.fence, j.format ",
             "FROM wake w JOIN job j ON j.id = w.id ",
             $rest
         )
@@ -66,6 +68,7 @@ pub(super) fn job(row: &Row) -> Result<Job, LedgerError> {
         updated_at: from_micros(row.int(24)?),
         credits: row.opt_int(25)?,
         error: row.opt_text(26)?,
+        format: row.opt_text(28)?,
     })
 }
 
@@ -94,9 +97,13 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Whether a worker has it and its lease has not ended.
-    pub(super) fn is_leased(&self, now: i64) -> bool {
-        self.owner.is_some() && self.due.is_some_and(|due| due > now)
+    /// Whether a worker has it, its lease has not ended, and its process is not known to have ended.
+    pub(super) fn is_taken(&self, by: &Writer) -> bool {
+        self.due.is_some_and(|due| due > by.now)
+            && self
+                .owner
+                .as_ref()
+                .is_some_and(|owner| !by.owner.sees_gone(owner))
     }
 }
 
@@ -123,7 +130,7 @@ pub(super) async fn lock(tx: &mut Tx, id: LedgerId) -> Result<Held, LedgerError>
 /// Who writes, and when.
 #[derive(Debug, Clone)]
 pub(super) struct Writer {
-    pub(super) worker: String,
+    pub(super) owner: Arc<Owner>,
     pub(super) now: i64,
     /// The end of a lease that begins now.
     pub(super) lease_end: i64,
@@ -194,7 +201,7 @@ pub(super) async fn put(
 ) -> Result<(), LedgerError> {
     let (due, owner, nudge) = match then {
         _ if to.is_settled() => (None, None, false),
-        Then::Keep => (Some(by.lease_end), Some(by.worker.clone()), held.nudge),
+        Then::Keep => (Some(by.lease_end), Some(by.owner.to_text()), held.nudge),
         Then::End(due) => (
             due.map(|due| if held.nudge { by.now } else { due }),
             None,
@@ -248,7 +255,7 @@ pub(super) async fn event(
             id.to_string(),
             by.now,
             fence,
-            by.worker.as_str(),
+            by.owner.worker(),
             what,
             note.text.as_deref(),
             note.request_id.as_deref(),

@@ -1,6 +1,7 @@
 //! Before the vendor has the job: wanted, sending, and how the submit ended.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jobs_core::{JobId, Ticket};
@@ -257,7 +258,7 @@ impl Ledger {
 
     /// Gives the job up: the same wish is then new. Nothing is cancelled at the vendor.
     ///
-    /// Get the claim by [`claim`](Self::claim); it is refused while a living process works on the job.
+    /// Get the claim by [`claim`](Self::claim); it is refused while another process works on the job.
     ///
     /// # Errors
     /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
@@ -312,7 +313,7 @@ impl Ledger {
     pub(super) fn writer(&self) -> Writer {
         let now = self.now();
         Writer {
-            worker: self.worker.to_string(),
+            owner: Arc::clone(&self.owner),
             now,
             lease_end: self.lease_end(now).0,
         }
@@ -482,6 +483,7 @@ struct NewJob {
     input: String,
     input_path: Option<String>,
     output: Option<String>,
+    format: Option<String>,
     again: bool,
     stage: Stage,
     remote_id: Option<String>,
@@ -506,6 +508,7 @@ impl NewJob {
             input: one_line(&intent.input).into(),
             input_path: path(intent.input_path.as_deref())?,
             output: path(intent.output.as_deref())?,
+            format: intent.format.as_deref().map(one_line).map(Into::into),
             again: intent.again,
             stage: Stage::Wanted,
             remote_id: None,
@@ -525,6 +528,7 @@ impl NewJob {
             input: String::new(),
             input_path: None,
             output: path(output)?,
+            format: None,
             again: false,
             stage: Stage::Held,
             remote_id: Some(ticket.id().to_string()),
@@ -561,8 +565,8 @@ impl NewJob {
         let rows = tx
             .run(
                 "INSERT INTO job (id, vendor, kind, account, live, digest, content, options, input, input_path, \
-                 output, again, remote_id, accepted_at, attempts, calls, created_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, $15) \
+                 output, again, remote_id, accepted_at, attempts, calls, created_at, format) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, $15, $16) \
                  ON CONFLICT DO NOTHING",
                 args![
                     id.to_string(),
@@ -579,7 +583,8 @@ impl NewJob {
                     self.again,
                     self.remote_id.as_deref(),
                     self.accepted_at,
-                    by.now
+                    by.now,
+                    self.format.as_deref()
                 ],
             )
             .await?;
@@ -587,7 +592,7 @@ impl NewJob {
             return Ok(false);
         }
         let (due, owner) = match self.stage {
-            Stage::Wanted => (by.lease_end, Some(by.worker.as_str())),
+            Stage::Wanted => (by.lease_end, Some(by.owner.to_text())),
             _ => (by.now, None),
         };
         tx.run(
@@ -621,7 +626,7 @@ fn check_names(intent: &Intent) -> Result<(), LedgerError> {
     .map_err(|_| input("names of vendors and kinds have 1 to 20 small letters, digits and hyphens"))
 }
 
-fn path(path: Option<&Path>) -> Result<Option<String>, LedgerError> {
+pub(super) fn path(path: Option<&Path>) -> Result<Option<String>, LedgerError> {
     path.map(|path| match path.to_str() {
         Some(text) if !text.contains('\0') => Ok(text.to_owned()),
         _ => Err(input("a path is not Unicode: rename the file")),

@@ -1,11 +1,13 @@
 //! Who works on a job: claims, leases, and what is due.
 
-use std::time::SystemTime;
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use jobs_core::Account;
+use jobs_core::clock::Moment;
 
-use super::Ledger;
 use super::row::{self, Then, Writer, select_jobs};
+use super::{Ledger, batch};
 use crate::claim::{Abandonable, AtStage, Claim, ClaimKey, Claimed, Taking};
 use crate::error::LedgerError;
 use crate::event::{Note, what};
@@ -14,6 +16,10 @@ use crate::job::{Job, from_micros, micros};
 use crate::keeper::Keeper;
 use crate::stage::{Move, Stage, apply};
 use crate::store::{Flush, Sql, Tx, args};
+
+/// How long [`claim_due`](Ledger::claim_due) does not search for processes that ended: one that restarts searches at once,
+/// another one takes over soon, and the search costs next to nothing.
+const SEARCH_PAUSE: Duration = Duration::from_secs(1);
 
 /// When a job wants attention next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +43,8 @@ impl Due {
 }
 
 impl Ledger {
-    /// Takes up one job, due or not, unless a living process works on it.
+    /// Takes up one job, due or not, unless a process works on it: until its lease ends, or at once when that process ran
+    /// on this machine and has provably ended.
     ///
     /// A job whose process stopped while *sending* is *unknown* from here on.
     ///
@@ -53,7 +60,8 @@ impl Ledger {
 
     /// Takes up at most `limit` jobs of these accounts that are due, the longest due first.
     ///
-    /// Jobs of processes that stopped are due when their lease ends; those found *sending* are *unknown* from then on.
+    /// Jobs of processes that stopped are due when their lease ends, and at once if they stopped on this machine: the
+    /// first call looks for those, later ones once a second. Jobs found *sending* are *unknown* from then on.
     ///
     /// # Errors
     /// The store's.
@@ -65,10 +73,30 @@ impl Ledger {
         let by = self.writer();
         let accounts: Vec<String> = accounts.iter().map(Account::to_string).collect();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.write(Flush::Later, move |tx| {
-            Box::pin(async move { take_due(tx, &by, accounts, limit).await })
-        })
-        .await
+        let (began, searches) = (self.clock.now(), self.is_time_to_search());
+        let taken = self
+            .write(Flush::Later, move |tx| {
+                Box::pin(async move {
+                    if searches {
+                        expire_ended(tx, &by, &accounts).await?;
+                    }
+                    take_due(tx, &by, accounts, limit).await
+                })
+            })
+            .await?;
+        if searches {
+            *self.searched() = Some(began);
+        }
+        Ok(taken)
+    }
+
+    fn is_time_to_search(&self) -> bool {
+        self.searched()
+            .is_none_or(|last| self.clock.now().since(last) >= SEARCH_PAUSE)
+    }
+
+    fn searched(&self) -> MutexGuard<'_, Option<Moment>> {
+        self.searched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives the claim a whole lease from now on.
@@ -83,33 +111,6 @@ impl Ledger {
         } else {
             Err(LedgerError::claim_lost(claim.job))
         }
-    }
-
-    /// Renews many claims at once, and gives the jobs whose claims are lost.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn renew_all(&self, claims: &[ClaimKey]) -> Result<Vec<LedgerId>, LedgerError> {
-        let by = self.writer();
-        let claims = claims.to_vec();
-        self.write(Flush::Later, move |tx| {
-            Box::pin(async move {
-                let mut lost = Vec::new();
-                for claim in in_order(claims) {
-                    let renewed = tx
-                        .run(
-                            "UPDATE wake SET due = $3 WHERE id = $1 AND fence = $2 AND owner IS NOT NULL",
-                            args![claim.job.to_string(), claim.fence, by.lease_end],
-                        )
-                        .await?;
-                    if renewed == 0 {
-                        lost.push(claim.job);
-                    }
-                }
-                Ok(lost)
-            })
-        })
-        .await
     }
 
     /// Renews the claim in the background until the keeper is dropped.
@@ -162,10 +163,53 @@ impl Ledger {
     }
 }
 
-/// Rows are locked in one order by everybody, so that two batches never wait for each other.
-pub(super) fn in_order(mut claims: Vec<ClaimKey>) -> Vec<ClaimKey> {
-    claims.sort_unstable_by_key(|claim| claim.job);
-    claims
+/// Whoever takes a job over does not know whether it was looked at just before: it counts as looked at.
+macro_rules! take {
+    ($which:literal) => {
+        concat!(
+            "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, nudge = 0, last_look = CASE ",
+            "WHEN owner IS NOT NULL AND stage IN ('held', 'ready', 'fetching') AND coalesce(last_look, 0) < $4 ",
+            "THEN $4 ELSE last_look END ",
+            $which
+        )
+    };
+}
+
+/// Makes the jobs of processes that ended on this machine due now, as their leases would.
+///
+/// A claimed job is due when its lease ends, so only what is due within a lease has to be read; a longer lease of
+/// another worker is waited out. An ended process does not come back: what is seen here still holds at the commit.
+async fn expire_ended(tx: &mut Tx, by: &Writer, accounts: &[String]) -> Result<(), LedgerError> {
+    const OWNERS: Sql = Sql::each(
+        "SELECT DISTINCT owner FROM wake WHERE account IN (SELECT value FROM json_each($1)) \
+         AND due > $2 AND due <= $3 AND owner IS NOT NULL",
+        "SELECT DISTINCT owner FROM wake WHERE account = ANY ($1) \
+         AND due > $2 AND due <= $3 AND owner IS NOT NULL",
+    );
+    const EXPIRE: Sql = Sql::each(
+        "UPDATE wake SET due = $2 WHERE account IN (SELECT value FROM json_each($1)) \
+         AND due > $2 AND due <= $3 AND owner IN (SELECT value FROM json_each($4))",
+        "UPDATE wake SET due = $2 WHERE id IN (SELECT id FROM wake WHERE account = ANY ($1) \
+         AND due > $2 AND due <= $3 AND owner = ANY ($4) ORDER BY id FOR UPDATE SKIP LOCKED)",
+    );
+    let mut ended = Vec::new();
+    let within = args![accounts.to_vec(), by.now, by.lease_end];
+    for row in tx.rows(OWNERS, within.clone()).await? {
+        let owner = row.text(0)?;
+        if by.owner.sees_gone(&owner) {
+            ended.push(owner);
+        }
+    }
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let mut args = within;
+    args.extend(args![ended]);
+    if tx.run(EXPIRE, args).await? > 0 {
+        // There may be more than one worker's share.
+        tx.nudge();
+    }
+    Ok(())
 }
 
 async fn take_one(tx: &mut Tx, by: &Writer, id: LedgerId) -> Result<Taking, LedgerError> {
@@ -174,15 +218,19 @@ async fn take_one(tx: &mut Tx, by: &Writer, id: LedgerId) -> Result<Taking, Ledg
     if held.stage.is_settled() {
         return Ok(Taking::Settled(job));
     }
-    if held.is_leased(by.now) {
+    if held.is_taken(by) {
         let until = from_micros(held.due.unwrap_or(by.now));
         return Ok(Taking::Busy { until, job });
     }
     tx.run(
-        "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, nudge = 0 WHERE id = $1",
-        args![id.to_string(), by.worker.as_str(), by.lease_end],
+        take!("WHERE id = $1"),
+        args![id.to_string(), by.owner.to_text(), by.lease_end, by.now],
     )
     .await?;
+    if job.claimed && job.stage != Stage::Sending {
+        let note = Note::none();
+        row::event(tx, by, id, Some(held.fence + 1), what::RESCUED, &note).await?;
+    }
     let job = after_taking(tx, by, job, held.fence + 1).await?;
     row::claimed(job, held.fence + 1, by.lease_end)
         .map(Taking::Claimed)
@@ -195,20 +243,34 @@ async fn take_due(
     accounts: Vec<String>,
     limit: i64,
 ) -> Result<Vec<Claimed>, LedgerError> {
+    // Of one account the index gives the longest due first. Of several, all that is due has to be sorted; SQLite chooses
+    // before it reads the wide rows, PostgreSQL must give the rows as it locked them, not as they were before.
+    const PICK_OF_ONE: Sql = Sql::each(
+        select_jobs!("WHERE w.account = $1 AND w.due <= $2 ORDER BY w.due LIMIT $3"),
+        select_jobs!(
+            "WHERE w.account = $1 AND w.due <= $2 ORDER BY w.due LIMIT $3 FOR UPDATE OF w SKIP LOCKED"
+        ),
+    );
     const PICK: Sql = Sql::each(
         select_jobs!(
-            "WHERE w.account IN (SELECT value FROM json_each($1)) AND w.due <= $2 ORDER BY w.due LIMIT $3"
+            "WHERE w.id IN (SELECT id FROM wake WHERE account IN (SELECT value FROM json_each($1)) \
+             AND due <= $2 ORDER BY due LIMIT $3) ORDER BY w.due"
         ),
         select_jobs!(
             "WHERE w.account = ANY ($1) AND w.due <= $2 ORDER BY w.due LIMIT $3 FOR UPDATE OF w SKIP LOCKED"
         ),
     );
     const TAKE: Sql = Sql::each(
-        "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, nudge = 0 \
-         WHERE id IN (SELECT value FROM json_each($1))",
-        "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, nudge = 0 WHERE id = ANY ($1)",
+        take!("WHERE id IN (SELECT value FROM json_each($1))"),
+        take!("WHERE id = ANY ($1)"),
     );
-    let rows = tx.rows(PICK, args![accounts, by.now, limit]).await?;
+    let rows = match accounts.as_slice() {
+        [account] => {
+            let args = args![account.as_str(), by.now, limit];
+            tx.rows(PICK_OF_ONE, args).await?
+        }
+        _ => tx.rows(PICK, args![accounts, by.now, limit]).await?,
+    };
     let mut picked = Vec::with_capacity(rows.len());
     for row in &rows {
         picked.push((row::job(row)?, row::fence(row)? + 1));
@@ -217,8 +279,17 @@ async fn take_due(
         return Ok(Vec::new());
     }
     let ids: Vec<String> = picked.iter().map(|(job, _)| job.id.to_string()).collect();
-    tx.run(TAKE, args![ids, by.worker.as_str(), by.lease_end])
+    tx.run(TAKE, args![ids, by.owner.to_text(), by.lease_end, by.now])
         .await?;
+    let rescued: Vec<ClaimKey> = picked
+        .iter()
+        .filter(|(job, _)| job.claimed && job.stage != Stage::Sending)
+        .map(|(job, fence)| ClaimKey {
+            job: job.id,
+            fence: *fence,
+        })
+        .collect();
+    batch::events(tx, by, &rescued, what::RESCUED).await?;
     let mut taken = Vec::with_capacity(picked.len());
     for (job, fence) in picked {
         let job = after_taking(tx, by, job, fence).await?;
@@ -236,10 +307,10 @@ async fn after_taking(
 ) -> Result<Job, LedgerError> {
     let was_claimed = std::mem::replace(&mut job.claimed, true);
     job.due = Some(from_micros(by.lease_end));
+    if was_claimed && job.stage.is_looked_at() {
+        job.last_look = job.last_look.max(Some(from_micros(by.now)));
+    }
     if job.stage != Stage::Sending {
-        if was_claimed {
-            row::event(tx, by, job.id, Some(fence), what::RESCUED, &Note::none()).await?;
-        }
         return Ok(job);
     }
     job.stage =

@@ -18,7 +18,7 @@ use crate::error::{LedgerError, LedgerErrorKind};
 use crate::ledger::Settings;
 
 /// The newest layout of tables that this version knows.
-pub(crate) const SCHEMA: i64 = 1;
+pub(crate) const SCHEMA: i64 = 2;
 
 /// A place where jobs are kept.
 #[async_trait]
@@ -28,6 +28,12 @@ pub(crate) trait Store: Debug + Send + Sync {
 
     /// Rows as they are committed.
     async fn read(&self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>, LedgerError>;
+
+    /// Runs one statement that changes rows, on its own, to its end even if the caller goes away; gives their number.
+    async fn alone(&self, sql: Sql, args: Vec<Value>) -> Result<u64, LedgerError>;
+
+    /// Whether each statement costs a round trip to another machine.
+    fn is_far(&self) -> bool;
 
     /// Returns once another part of the program, or another process, made a job due.
     async fn nudged(&self);
@@ -172,6 +178,8 @@ columns! {
 pub(crate) struct Tx {
     conn: Conn,
     nudge: bool,
+    /// In SQLite: the work that is running has changed nothing yet, so there is nothing to go back to.
+    unsaved: bool,
 }
 
 enum Conn {
@@ -187,6 +195,7 @@ impl Tx {
         args: Vec<Value>,
     ) -> Result<Vec<Row>, LedgerError> {
         let sql = sql.into();
+        self.save(sql).await?;
         match &mut self.conn {
             Conn::Sqlite(conn) => sqlx::query_with(sql.sqlite, sqlite_args(args)?)
                 .fetch_all(conn)
@@ -216,6 +225,7 @@ impl Tx {
         args: Vec<Value>,
     ) -> Result<u64, LedgerError> {
         let sql = sql.into();
+        self.save(sql).await?;
         match &mut self.conn {
             Conn::Sqlite(conn) => sqlx::query_with(sql.sqlite, sqlite_args(args)?)
                 .execute(conn)
@@ -227,6 +237,21 @@ impl Tx {
                 .map(|done| done.rows_affected()),
         }
         .map_err(error::of)
+    }
+
+    /// Marks the place to go back to if this work fails, before its first change.
+    async fn save(&mut self, next: Sql) -> Result<(), LedgerError> {
+        if self.unsaved
+            && !next.sqlite.starts_with("SELECT")
+            && let Conn::Sqlite(conn) = &mut self.conn
+        {
+            sqlx::query("SAVEPOINT work")
+                .execute(conn)
+                .await
+                .map_err(error::of)?;
+            self.unsaved = false;
+        }
+        Ok(())
     }
 
     /// Whether it is in SQLite.
@@ -317,6 +342,17 @@ impl<T> Slot<T> {
 /// The writing side has ended, because the ledger was closed or its runtime is shutting down.
 fn stopped() -> LedgerError {
     LedgerError::new(LedgerErrorKind::Unavailable, "it is closed")
+}
+
+/// The steps from layout `version` to the newest one; zero is an empty store.
+fn steps_from<'a>(
+    version: i64,
+    steps: &'a [&'static str],
+) -> impl Iterator<Item = &'static str> + 'a {
+    steps
+        .iter()
+        .skip(usize::try_from(version).unwrap_or_default())
+        .copied()
 }
 
 /// The newer layout is left alone: an older program does not know what must hold in it.

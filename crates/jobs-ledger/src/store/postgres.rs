@@ -13,13 +13,22 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row as _, raw_sql};
 use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinHandle;
 
-use super::{Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, error, newer, postgres_args, stopped};
+use super::{
+    Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, error, newer, postgres_args, steps_from,
+    stopped,
+};
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::ledger::Settings;
 
 /// Any number will do, as long as nobody else locks the same in this database.
 const MIGRATION_LOCK: i64 = 0x646f_636a_6f62_7331;
 const CHANNEL: &str = "docjobs_wake";
+
+/// Longer than the server itself takes to give up a statement.
+const ANSWER: Duration = Duration::from_secs(40);
+
+/// How long a connection may rest before it is asked whether it still lives, which costs a round trip.
+const REST: Duration = Duration::from_secs(1);
 
 pub(super) struct Store {
     pool: PgPool,
@@ -67,6 +76,15 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(8)
             .acquire_timeout(settings.patience)
+            .test_before_acquire(false)
+            .before_acquire(|conn, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > REST {
+                        conn.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(options);
         Ok(Self {
             pool,
@@ -74,6 +92,14 @@ impl Store {
             nudged: Arc::new(Notify::new()),
             listening: OnceCell::new(),
         })
+    }
+
+    /// Waits for the server, but not for ever: the network may swallow what it said.
+    async fn answer<F: Future>(&self, asked: F) -> Result<F::Output, LedgerError> {
+        let limit = self.clock.now() + ANSWER;
+        bounded(self.clock.as_ref(), limit, asked)
+            .await
+            .ok_or_else(|| error::of(sqlx::Error::PoolTimedOut))
     }
 
     async fn listen(&self) {
@@ -94,10 +120,11 @@ impl super::Store for Store {
     async fn write(&self, _flush: Flush, work: Work) -> Result<(), LedgerError> {
         let pool = self.pool.clone();
         // On a task of its own, so that it ends even if the caller goes away.
-        tokio::spawn(async move {
+        let writing = tokio::spawn(async move {
             let mut tx = Tx {
                 conn: Conn::Postgres(pool.begin().await.map_err(error::of)?),
                 nudge: false,
+                unsaved: false,
             };
             let mut outcome = work.run(&mut tx).await;
             if tx.nudge && outcome.is_ok() {
@@ -116,17 +143,29 @@ impl super::Store for Store {
                     Err(problem)
                 }
             }
-        })
-        .await
-        .map_err(|_| stopped())?
+        });
+        self.answer(writing).await?.map_err(|_| stopped())?
     }
 
     async fn read(&self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>, LedgerError> {
-        let rows = sqlx::query_with(sql.postgres, postgres_args(args)?)
-            .fetch_all(&self.pool)
-            .await
-            .map_err(error::of)?;
+        let query = sqlx::query_with(sql.postgres, postgres_args(args)?);
+        let rows = self.answer(query.fetch_all(&self.pool)).await?;
+        let rows = rows.map_err(error::of)?;
         Ok(rows.into_iter().map(Row::Postgres).collect())
+    }
+
+    async fn alone(&self, sql: Sql, args: Vec<Value>) -> Result<u64, LedgerError> {
+        let (pool, args) = (self.pool.clone(), postgres_args(args)?);
+        let writing = tokio::spawn(async move {
+            let query = sqlx::query_with(sql.postgres, args);
+            query.execute(&pool).await.map_err(error::of)
+        });
+        let done = self.answer(writing).await?.map_err(|_| stopped())?;
+        done.map(|done| done.rows_affected())
+    }
+
+    fn is_far(&self) -> bool {
+        true
     }
 
     async fn nudged(&self) {
@@ -178,8 +217,37 @@ fn check_name(schema: &str) -> Result<(), LedgerError> {
     ))
 }
 
+/// Whether the tables are there in the layout of this version: asked without the lock, for which every process that
+/// opens the ledger would wait.
+async fn is_current(conn: &mut PgConnection) -> Result<bool, LedgerError> {
+    let known = "SELECT to_regclass('docjobs_schema') IS NOT NULL";
+    let is_there: bool = sqlx::query(known)
+        .fetch_one(&mut *conn)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(error::of)?;
+    if !is_there {
+        return Ok(false);
+    }
+    let version: Option<i64> = sqlx::query("SELECT max(version) FROM docjobs_schema")
+        .fetch_one(conn)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(error::of)?;
+    Ok(version == Some(SCHEMA))
+}
+
+/// What leads from each layout to the next.
+const LAYOUTS: &[&str] = &[
+    include_str!("schema/postgres-1.sql"),
+    include_str!("schema/postgres-2.sql"),
+];
+
 /// Brings the tables to the layout of this version; one process at a time.
 async fn migrate(conn: &mut PgConnection, schema: Option<&str>) -> Result<(), LedgerError> {
+    if is_current(conn).await? {
+        return Ok(());
+    }
     let mut tx = conn.begin().await.map_err(error::of)?;
     sqlx::query("SELECT pg_advisory_xact_lock($1)")
         .bind(MIGRATION_LOCK)
@@ -201,8 +269,8 @@ async fn migrate(conn: &mut PgConnection, schema: Option<&str>) -> Result<(), Le
         .await
         .and_then(|row| row.try_get(0))
         .map_err(error::of)?;
-    match version {
-        Some(SCHEMA) => {}
+    let version = match version {
+        Some(version @ 1..=SCHEMA) => version,
         Some(version) => return Err(newer(version)),
         None => {
             let taken: i64 = sqlx::query(
@@ -218,16 +286,18 @@ async fn migrate(conn: &mut PgConnection, schema: Option<&str>) -> Result<(), Le
                     "the database has tables of another program under our names: use a database or schema of its own",
                 ));
             }
-            raw_sql(include_str!("schema/postgres-1.sql"))
-                .execute(&mut *tx)
-                .await
-                .map_err(error::of)?;
-            sqlx::query("INSERT INTO docjobs_schema (version) VALUES ($1)")
-                .bind(SCHEMA)
-                .execute(&mut *tx)
-                .await
-                .map_err(error::of)?;
+            0
         }
+    };
+    if version < SCHEMA {
+        for step in steps_from(version, LAYOUTS) {
+            raw_sql(step).execute(&mut *tx).await.map_err(error::of)?;
+        }
+        sqlx::query("INSERT INTO docjobs_schema (version) VALUES ($1)")
+            .bind(SCHEMA)
+            .execute(&mut *tx)
+            .await
+            .map_err(error::of)?;
     }
     tx.commit().await.map_err(error::of)
 }

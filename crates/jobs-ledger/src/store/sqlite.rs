@@ -12,7 +12,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection, SqlitePool, raw_sql};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, error, newer, sqlite_args, stopped};
+use super::{
+    Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, error, newer, sqlite_args, steps_from, stopped,
+};
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::ledger::Settings;
 
@@ -21,6 +23,9 @@ const APPLICATION_ID: i64 = 0x444a_4c31;
 
 /// How many writes share one flush at most.
 const GROUP: usize = 64;
+
+/// How many rows of an answer are handed over before the reader has to keep up.
+const ROWS: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct Store {
@@ -51,6 +56,8 @@ impl Store {
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(false)
+            // A batch in one go: the driver's thread would stop for its reader every 50 rows.
+            .row_buffer_size(ROWS)
             .busy_timeout(settings.patience);
         let mut writer = SqliteConnection::connect_with(&options)
             .await
@@ -89,6 +96,16 @@ impl super::Store for Store {
             .await
             .map_err(error::of)?;
         Ok(rows.into_iter().map(Row::Sqlite).collect())
+    }
+
+    async fn alone(&self, sql: Sql, args: Vec<Value>) -> Result<u64, LedgerError> {
+        let (changed, work) = Work::new(move |tx| Box::pin(async move { tx.run(sql, args).await }));
+        self.write(Flush::Later, work).await?;
+        changed.take()
+    }
+
+    fn is_far(&self) -> bool {
+        false
     }
 
     async fn nudged(&self) {
@@ -202,9 +219,9 @@ async fn migrate(
 async fn try_migrate(conn: &mut SqliteConnection) -> Result<(), LedgerError> {
     // In one transaction: between two reads another process may make the tables, and half of an answer looks foreign.
     let mut tx = conn.begin().await.map_err(error::of)?;
-    let current = is_current(&mut tx).await;
+    let version = layout(&mut tx).await;
     tx.rollback().await.map_err(error::of)?;
-    if current? {
+    if version? == SCHEMA {
         return Ok(());
     }
     journal(conn).await?;
@@ -213,11 +230,11 @@ async fn try_migrate(conn: &mut SqliteConnection) -> Result<(), LedgerError> {
         .await
         .map_err(error::of)?;
     // Another process may have been quicker.
-    if !is_current(&mut tx).await? {
-        raw_sql(include_str!("schema/sqlite-1.sql"))
-            .execute(&mut *tx)
-            .await
-            .map_err(error::of)?;
+    let version = layout(&mut tx).await?;
+    if version < SCHEMA {
+        for step in steps_from(version, LAYOUTS) {
+            raw_sql(step).execute(&mut *tx).await.map_err(error::of)?;
+        }
         let mark =
             format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA}");
         raw_sql(AssertSqlSafe(mark))
@@ -236,15 +253,21 @@ async fn journal(conn: &mut SqliteConnection) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Whether the layout is the one that this version writes; false for an empty file.
-async fn is_current(conn: &mut SqliteConnection) -> Result<bool, LedgerError> {
+/// What leads from each layout to the next.
+const LAYOUTS: &[&str] = &[
+    include_str!("schema/sqlite-1.sql"),
+    include_str!("schema/sqlite-2.sql"),
+];
+
+/// The number of the layout, at most that which this version writes; zero for an empty file.
+async fn layout(conn: &mut SqliteConnection) -> Result<i64, LedgerError> {
     let application = pragma(conn, "PRAGMA application_id").await?;
     let version = pragma(conn, "PRAGMA user_version").await?;
     let objects = pragma(conn, "SELECT count(*) FROM sqlite_master").await?;
     match (application, version) {
-        (APPLICATION_ID, SCHEMA) => Ok(true),
+        (APPLICATION_ID, version @ 1..=SCHEMA) => Ok(version),
         (APPLICATION_ID, version) => Err(newer(version)),
-        (0, 0) if objects == 0 => Ok(false),
+        (0, 0) if objects == 0 => Ok(0),
         _ => Err(LedgerError::new(
             LedgerErrorKind::NotALedger,
             "the file is the SQLite database of another program: name another file",
@@ -269,7 +292,9 @@ async fn write_all(
     let mut tx = Tx {
         conn: Conn::Sqlite(conn),
         nudge: false,
+        unsaved: false,
     };
+    let mut set = None;
     let mut closed = None;
     while closed.is_none() {
         let Some(first) = messages.recv().await else {
@@ -287,7 +312,7 @@ async fn write_all(
                 .flatten();
         }
         if !group.is_empty() {
-            commit(&mut tx, group).await;
+            commit(&mut tx, &mut set, group).await;
             if std::mem::take(&mut tx.nudge) {
                 nudged.notify_waiters();
                 nudged.notify_one();
@@ -305,15 +330,16 @@ async fn write_all(
 }
 
 /// Commits a group in one transaction and tells each of its outcome.
-async fn commit(tx: &mut Tx, group: Vec<Write>) {
+async fn commit(tx: &mut Tx, set: &mut Option<Flush>, group: Vec<Write>) {
     let flush = group.iter().map(|write| write.flush).max();
     let (works, replies): (Vec<_>, Vec<_>) = group
         .into_iter()
         .map(|write| (write.work, write.reply))
         .unzip();
-    let outcomes = match run(tx, flush.unwrap_or(Flush::Now), works).await {
+    let outcomes = match run(tx, set, flush.unwrap_or(Flush::Now), works).await {
         Ok(outcomes) => outcomes,
         Err(problem) => {
+            tx.unsaved = false;
             // Fails where SQLite has rolled back by itself, as on a full disk.
             let _ = tx.run("ROLLBACK", Vec::new()).await;
             tx.nudge = false;
@@ -328,23 +354,29 @@ async fn commit(tx: &mut Tx, group: Vec<Write>) {
 
 async fn run(
     tx: &mut Tx,
+    set: &mut Option<Flush>,
     flush: Flush,
     works: Vec<Work>,
 ) -> Result<Vec<Result<(), LedgerError>>, LedgerError> {
-    let synchronous = match flush {
-        Flush::Now => "PRAGMA synchronous = FULL",
-        Flush::Later => "PRAGMA synchronous = NORMAL",
-    };
-    tx.run(synchronous, Vec::new()).await?;
+    if *set != Some(flush) {
+        let synchronous = match flush {
+            Flush::Now => "PRAGMA synchronous = FULL",
+            Flush::Later => "PRAGMA synchronous = NORMAL",
+        };
+        tx.run(synchronous, Vec::new()).await?;
+        *set = Some(flush);
+    }
     tx.run("BEGIN IMMEDIATE", Vec::new()).await?;
     let mut outcomes = Vec::with_capacity(works.len());
     for work in works {
-        tx.run("SAVEPOINT work", Vec::new()).await?;
+        tx.unsaved = true;
         let outcome = work.run(tx).await;
-        if outcome.is_err() {
-            tx.run("ROLLBACK TO work", Vec::new()).await?;
+        if !std::mem::take(&mut tx.unsaved) {
+            if outcome.is_err() {
+                tx.run("ROLLBACK TO work", Vec::new()).await?;
+            }
+            tx.run("RELEASE work", Vec::new()).await?;
         }
-        tx.run("RELEASE work", Vec::new()).await?;
         outcomes.push(outcome);
     }
     tx.run("COMMIT", Vec::new()).await?;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use jobs_core::{Account, Clock, JobId, Ticket, Window};
 use jobs_ledger::{
     Claim, Claimed, Due, Event, Filter, Hinted, Intended, Intent, Job, Ledger, LedgerErrorKind,
-    Look, Note, Settle, Stage, Taking, Turn, at, what,
+    Look, Note, Place, Settle, Stage, Taking, Turn, at, what,
 };
 use serde_json::{Value, json};
 
@@ -64,11 +64,17 @@ conformance! {
     due_jobs_are_claimed_oldest_first_and_by_one_worker_only
     a_batch_is_settled_each_on_its_own_terms
     stale_claims_of_a_batch_are_told
+    a_batch_can_go_on_with_its_claims
+    many_claims_are_renewed_at_once
+    many_claims_are_given_back_at_once
+    the_work_of_many_is_taken_over_at_once
     only_new_words_enter_the_history
     parked_jobs_wait_for_their_name
     a_push_wakes_a_known_job
     an_early_push_is_kept_for_a_minute
     workers_share_a_rate
+    places_of_a_dead_worker_are_free_again
+    workers_in_a_hurry_never_get_more_than_the_limit
     paid_looks_stop_at_their_budget
     a_done_job_can_be_reopened
     a_lapsed_link_leads_back_to_looking
@@ -87,6 +93,7 @@ conformance! {
     a_dropped_write_is_written_all_the_same
     the_check_counts
     a_worker_whose_clock_is_ahead_cannot_undo_the_answer
+    a_worker_whose_clock_is_behind_writes_nothing_stale
 }
 
 fn account() -> Account {
@@ -741,7 +748,7 @@ async fn an_illegal_move_is_an_error_and_writes_nothing(world: &World) {
             .not_sent(&claim, Due::Now, Note::none())
             .await
             .unwrap_err(),
-        ledger.reopen(claim.job()).await.unwrap_err(),
+        ledger.reopen(claim.job(), None).await.unwrap_err(),
     ] {
         assert_eq!(problem.kind(), LedgerErrorKind::IllegalMove, "{problem}");
     }
@@ -951,6 +958,156 @@ async fn stale_claims_of_a_batch_are_told(world: &World) {
     assert_eq!(settled.accepted, 1);
 }
 
+async fn a_batch_can_go_on_with_its_claims(world: &World) {
+    let (ledger, other) = (world.open().await, world.open().await);
+    let (first, second, lost) = (
+        held(&ledger, 1).await,
+        held(&ledger, 2).await,
+        held(&ledger, 3).await,
+    );
+    world.pass(LEASE);
+    let taken = taken_held(&other, lost.job()).await;
+    let looks = |note: &str| {
+        vec![
+            Settle::kept(&first, Look::new("running")),
+            Settle::kept(&second, Look::new("queued").with_note(Note::new(note))),
+            Settle::kept(&lost, Look::new("running")),
+        ]
+    };
+    for _ in 0..2 {
+        let settled = ledger.settle(looks("3 ahead")).await.unwrap();
+        assert_eq!((settled.accepted, settled.lost), (2, vec![lost.job()]));
+    }
+    for (claim, word, told) in [(&first, "running", 1), (&second, "queued", 2)] {
+        let job = get(&ledger, claim.job()).await;
+        assert_eq!(job.due, Some(world.clock.wall() + LEASE));
+        assert_eq!(
+            (job.claimed, job.looks, job.last_look, job.word.as_deref()),
+            (true, 2, Some(world.clock.wall()), Some(word))
+        );
+        let words = words(&ledger, claim.job()).await;
+        assert_eq!(
+            words.iter().filter(|word| *word == what::LOOKED).count(),
+            told
+        );
+    }
+    assert_eq!(get(&ledger, lost.job()).await.looks, 0);
+    // The claims are as good as before; one that was given back is not.
+    ledger
+        .ready(&first, &Value::Null, Note::none())
+        .await
+        .unwrap()
+        .key();
+    let given_back = second.key();
+    ledger.release(second, Due::Now).await.unwrap();
+    assert_eq!(
+        ledger.renew_all(&[given_back, first.key()]).await.unwrap(),
+        [given_back.job()]
+    );
+    assert_eq!(taken.fence(), 2);
+}
+
+async fn many_claims_are_renewed_at_once(world: &World) {
+    let (ledger, other) = (world.open().await, world.open().await);
+    let mut keys = vec![
+        wanted(&ledger, 0).await.0.key(),
+        sending(&ledger, 1).await.key(),
+    ];
+    for content in 2..40 {
+        keys.push(held(&ledger, content).await.key());
+    }
+    world.pass(LEASE);
+    let stale = [keys[7].job(), keys[20].job()];
+    for job in stale {
+        taken(&other, job).await.key();
+    }
+    let mut lost = ledger.renew_all(&keys).await.unwrap();
+    lost.sort_unstable();
+    let mut expected = stale.to_vec();
+    expected.sort_unstable();
+    assert_eq!(lost, expected);
+    world.pass(LEASE - Duration::from_micros(1));
+    assert!(other.claim_due(&[account()], 100).await.unwrap().is_empty());
+    world.pass(Duration::from_micros(1));
+    assert_eq!(other.claim_due(&[account()], 100).await.unwrap().len(), 40);
+    assert_eq!(ledger.renew_all(&[]).await.unwrap(), []);
+}
+
+async fn many_claims_are_given_back_at_once(world: &World) {
+    let (ledger, other) = (world.open().await, world.open().await);
+    let lost = held(&ledger, 1).await.key();
+    world.pass(LEASE);
+    taken(&other, lost.job()).await.key();
+    let (wanted_key, sending_key) = (
+        wanted(&ledger, 2).await.0.key(),
+        sending(&ledger, 3).await.key(),
+    );
+    let finished = done(&ledger, 4).await.id;
+    let unknown = sending(&ledger, 5).await;
+    let unknown = ledger.unknown(&unknown, Note::none()).await.unwrap().key();
+    let mut keys = vec![wanted_key, sending_key, lost, unknown];
+    for content in 10..40 {
+        keys.push(held(&ledger, content).await.key());
+    }
+    // A push came meanwhile.
+    let pushed = keys[10].job();
+    let id = get(&ledger, pushed).await.remote_id.unwrap();
+    assert_eq!(
+        ledger.push_hint("textin", &id).await.unwrap(),
+        Hinted::Known
+    );
+    let later = world.clock.wall() + LEASE * 6;
+    // Twice, as when the first answer was lost.
+    for _ in 0..2 {
+        let mut kept = ledger.release_all(&keys, Due::At(later)).await.unwrap();
+        kept.sort_unstable();
+        let mut expected = vec![sending_key.job(), lost.job()];
+        expected.sort_unstable();
+        assert_eq!(kept, expected);
+    }
+    for key in &keys {
+        let job = get(&ledger, key.job()).await;
+        let is_ours = ![sending_key, lost].contains(key);
+        assert_eq!(job.claimed, !is_ours);
+        if is_ours {
+            let now = world.clock.wall();
+            let due = if key.job() == pushed { now } else { later };
+            assert_eq!(job.due, Some(due));
+        }
+    }
+    assert_eq!(get(&ledger, sending_key.job()).await.stage, Stage::Sending);
+    assert_eq!(get(&ledger, finished).await.due, None);
+    let again = taken(&ledger, keys[5].job()).await.key();
+    let kept = ledger.release_all(&[again], Due::Parked).await.unwrap();
+    assert_eq!(kept, []);
+    assert_eq!(get(&ledger, again.job()).await.due, None);
+    let words = words(&ledger, again.job()).await;
+    assert_eq!(words.last().map(String::as_str), Some(what::PARKED));
+}
+
+async fn the_work_of_many_is_taken_over_at_once(world: &World) {
+    let (ledger, other) = (world.open().await, world.open().await);
+    let doubtful = sending(&ledger, 0).await.job();
+    for content in 1..40 {
+        held(&ledger, content).await.key();
+    }
+    world.pass(LEASE);
+    let rescued = other.claim_due(&[account()], 100).await.unwrap();
+    assert_eq!(rescued.len(), 40);
+    for claimed in rescued {
+        let job = claimed.job().id;
+        let events = other.events(job).await.unwrap();
+        let last = events.last().unwrap();
+        let word = if job == doubtful {
+            what::UNKNOWN
+        } else {
+            what::RESCUED
+        };
+        assert_eq!((last.what.as_str(), last.fence), (word, Some(2)));
+        assert_eq!(last.worker, other.worker());
+    }
+}
+
 async fn only_new_words_enter_the_history(world: &World) {
     let ledger = world.open().await;
     let mut claim = held(&ledger, 1).await;
@@ -1138,6 +1295,69 @@ async fn workers_share_a_rate(world: &World) {
     ));
 }
 
+fn three_a_second() -> [Window; 1] {
+    [Window {
+        limit: 3.try_into().unwrap(),
+        per: Duration::from_secs(1),
+    }]
+}
+
+async fn places_of_a_dead_worker_are_free_again(world: &World) {
+    let dead = world.open().await;
+    let windows = three_a_second();
+    let mut numbers = Vec::new();
+    for _ in 0..3 {
+        match dead.take(account(), "look", &windows).await.unwrap() {
+            Turn::Granted(place) => numbers.push(place.serial()),
+            Turn::Wait(wait) => panic!("{wait:?}"),
+        }
+    }
+    drop(dead);
+    let ledger = world.open().await;
+    world.pass(Duration::from_secs(2));
+    for _ in 0..3 {
+        let turn = ledger.take(account(), "look", &windows).await.unwrap();
+        assert!(matches!(turn, Turn::Granted(_)), "{turn:?}");
+    }
+    // Its answers, should they come after all, give nobody a place.
+    world.pass(Duration::from_millis(500));
+    for number in numbers {
+        let place = Place::new(account(), "look", number);
+        ledger.answered(place).await.unwrap();
+    }
+    world.pass(Duration::from_millis(1499));
+    assert_eq!(
+        ledger.take(account(), "look", &windows).await.unwrap(),
+        Turn::Wait(Duration::from_millis(1))
+    );
+}
+
+async fn workers_in_a_hurry_never_get_more_than_the_limit(world: &World) {
+    let mut asking = Vec::new();
+    for worker in 0..6 {
+        let ledger = world.open().await;
+        asking.push(tokio::spawn(async move {
+            let mut granted = Vec::new();
+            for _ in 0..4 {
+                let turn = ledger.take(account(), "look", &three_a_second()).await;
+                if let Turn::Granted(place) = turn.unwrap() {
+                    if worker % 2 == 0 {
+                        ledger.answered(place.clone()).await.unwrap();
+                    }
+                    granted.push(place.serial());
+                }
+            }
+            granted
+        }));
+    }
+    let mut granted = Vec::new();
+    for one in asking {
+        granted.extend(one.await.unwrap());
+    }
+    granted.sort_unstable();
+    assert_eq!(granted, [1, 2, 3]);
+}
+
 async fn paid_looks_stop_at_their_budget(world: &World) {
     let ledger = world.open().await;
     let claim = held(&ledger, 1).await;
@@ -1152,7 +1372,10 @@ async fn paid_looks_stop_at_their_budget(world: &World) {
 async fn a_done_job_can_be_reopened(world: &World) {
     let ledger = world.open().await;
     let job = done(&ledger, 1).await;
-    let claim = ledger.reopen(job.id).await.unwrap();
+    let elsewhere = Path::new("/elsewhere/result.md");
+    let claim = ledger.reopen(job.id, Some(elsewhere)).await.unwrap();
+    let reopened = ledger.get(job.id).await.unwrap().unwrap();
+    assert_eq!(reopened.output.as_deref(), Some(elsewhere));
     assert_eq!(claim.fence(), 2);
     assert!(matches!(
         ledger.claim(job.id).await.unwrap(),
@@ -1578,11 +1801,29 @@ async fn the_check_counts(world: &World) {
     } else {
         "postgres"
     };
-    assert_eq!((check.store, check.schema), (name, 1));
+    assert_eq!((check.store, check.schema), (name, 2));
     assert_eq!(check.clock_off.is_some(), !world.is_sqlite());
     ledger.close().await;
     let closed = ledger.intend(intent(3)).await.unwrap_err();
     assert_eq!(closed.kind(), LedgerErrorKind::Unavailable, "{closed}");
+}
+
+async fn a_worker_whose_clock_is_behind_writes_nothing_stale(world: &World) {
+    let behind = jobs_core::testing::ManualClock::new();
+    world.pass(Duration::from_secs(300));
+    let (other, slow) = (
+        world.open().await,
+        world.open().await.as_worker(Arc::new(behind)),
+    );
+    let waiting = held(&other, 1).await;
+    other.release(waiting, Due::Now).await.unwrap();
+    let mut stale = held(&slow, 2).await;
+    // What is due by its clock is due for nobody else yet, and its leases are over before they begin.
+    assert!(slow.claim_due(&[account()], 10).await.unwrap().is_empty());
+    assert_eq!(other.claim_due(&[account()], 10).await.unwrap().len(), 2);
+    let problem = slow.looked(&mut stale, Look::new("x")).await.unwrap_err();
+    assert!(problem.is_claim_lost());
+    assert_eq!(get(&other, stale.job()).await.looks, 0);
 }
 
 async fn a_worker_whose_clock_is_ahead_cannot_undo_the_answer(world: &World) {

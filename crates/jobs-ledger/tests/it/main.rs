@@ -11,6 +11,8 @@
 mod conformance;
 mod model;
 mod postgres;
+#[cfg(target_os = "linux")]
+mod restart;
 mod schedules;
 mod sqlite;
 mod world;

@@ -1,11 +1,16 @@
 //! What can befall a shared database.
 
+use std::str::FromStr as _;
 use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
 use jobs_core::{Account, SystemClock};
 use jobs_ledger::{Filter, Intended, Intent, Ledger, LedgerErrorKind, Note, Settings};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::world::World;
 
@@ -94,7 +99,10 @@ async fn layouts_of_others_are_named_and_left_alone() {
         return;
     };
     world.open().await.close().await;
-    run(&world, "UPDATE docjobs_schema SET version = 2").await;
+    run(&world, "ALTER TABLE job DROP COLUMN format").await;
+    run(&world, "UPDATE docjobs_schema SET version = 1").await;
+    world.open().await.close().await;
+    run(&world, "UPDATE docjobs_schema SET version = 3").await;
     let problem = Ledger::open_with(&world.url, world.clock.shared(), &world.settings)
         .await
         .unwrap_err();
@@ -202,5 +210,109 @@ async fn a_write_whose_connection_was_cut_can_be_repeated() {
         .unwrap();
     assert_eq!(ledger.list(&Filter::all()).await.unwrap().jobs.len(), 1);
     assert_eq!(ledger.events(job.id).await.unwrap().len(), 3);
+    world.end().await;
+}
+
+/// What lies between a worker and the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Open,
+    /// Nothing comes through and nobody is told.
+    Silent,
+    /// Connections end; new ones end too.
+    Down,
+}
+
+struct Network {
+    url: String,
+    line: watch::Sender<Line>,
+    task: JoinHandle<()>,
+}
+
+impl Network {
+    async fn before(world: &World) -> Self {
+        let server = PgConnectOptions::from_str(&world.url).unwrap();
+        let server = format!("{}:{}", server.get_host(), server.get_port());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let here = listener.local_addr().unwrap().to_string();
+        assert!(world.url.contains(&server), "{}", world.url);
+        let url = world.url.replace(&server, &here);
+        let (line, state) = watch::channel(Line::Open);
+        let task = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(pass(client, server.clone(), state.clone()));
+            }
+        });
+        Self { url, line, task }
+    }
+
+    fn set(&self, line: Line) {
+        self.line.send(line).unwrap();
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn pass(mut client: TcpStream, server: String, mut line: watch::Receiver<Line>) {
+    let mut server = TcpStream::connect(server).await.unwrap();
+    let is_open = |line: &Line| *line == Line::Open;
+    if is_open(&line.borrow()) {
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
+            _ = line.wait_for(|line| !is_open(line)) => {}
+        }
+    }
+    // Both ends stay as they are until the line is down.
+    let _ = line.wait_for(|line| *line == Line::Down).await;
+}
+
+#[tokio::test]
+async fn a_silent_server_is_given_up_and_a_restarted_one_is_used_again() {
+    let Some(world) = World::postgres() else {
+        return;
+    };
+    let network = Network::before(&world).await;
+    let open = Ledger::open_with(&network.url, world.clock.shared(), &world.settings);
+    let ledger = open.await.unwrap();
+    let Intended::New(claim, job) = ledger.intend(intent()).await.unwrap() else {
+        panic!("attached");
+    };
+    network.set(Line::Silent);
+    for write in [true, false] {
+        let asking = tokio::spawn({
+            let (ledger, key) = (ledger.clone(), claim.key());
+            async move {
+                match write {
+                    true => ledger.renew_all(&[key]).await.unwrap_err(),
+                    false => ledger.get(key.job()).await.unwrap_err(),
+                }
+            }
+        });
+        while world.clock.next_guard().is_none() {
+            tokio::task::yield_now().await;
+        }
+        world.pass(Duration::from_secs(40));
+        let problem = asking.await.unwrap();
+        assert_eq!(problem.kind(), LedgerErrorKind::Unavailable, "{problem}");
+        assert!(problem.is_transient());
+    }
+    network.set(Line::Down);
+    let problem = ledger.get(job.id).await.unwrap_err();
+    assert_eq!(problem.kind(), LedgerErrorKind::Unavailable, "{problem}");
+    network.set(Line::Open);
+    // Each connection of before may fail once.
+    let mut tries = 0;
+    while let Err(problem) = ledger.renew_all(&[claim.key()]).await {
+        assert_eq!(problem.kind(), LedgerErrorKind::Unavailable, "{problem}");
+        tries += 1;
+        assert!(tries < 8, "{problem}");
+    }
+    ledger.sending(claim).await.unwrap().key();
+    assert_eq!(ledger.events(job.id).await.unwrap().len(), 2);
+    ledger.close().await;
     world.end().await;
 }

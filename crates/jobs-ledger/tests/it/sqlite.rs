@@ -1,6 +1,8 @@
 //! What can befall a file.
 
 use std::fs;
+#[cfg(unix)]
+use std::path::Path;
 use std::time::Duration;
 
 use jobs_core::{Account, SystemClock};
@@ -64,7 +66,7 @@ async fn file_and_directory_are_for_their_owner_alone() {
         .await
         .unwrap();
     let _ = ledger.intend(intent()).await.unwrap();
-    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&dir), 0o700);
     assert_eq!(mode(dir.parent().unwrap()), 0o700);
     let files: Vec<_> = fs::read_dir(&dir)
@@ -90,15 +92,37 @@ async fn a_file_of_another_program_is_left_alone() {
 }
 
 #[tokio::test]
+async fn an_older_layout_is_brought_up_to_date_with_its_jobs() {
+    let world = World::sqlite();
+    let ledger = world.open().await;
+    let Intended::New(_, job) = ledger.intend(intent()).await.unwrap() else {
+        panic!("it is the first");
+    };
+    ledger.close().await;
+    let mut conn = raw(&world).await;
+    run(&mut conn, "ALTER TABLE job DROP COLUMN format").await;
+    run(&mut conn, "PRAGMA user_version = 1").await;
+    conn.close().await.unwrap();
+    let ledger = world.open().await;
+    let known = ledger.get(job.id).await.unwrap().unwrap();
+    assert_eq!((known.input, known.format), (job.input, None));
+    let wanted = intent().again().with_format("json");
+    let Intended::New(_, job) = ledger.intend(wanted).await.unwrap() else {
+        panic!("it is bought again");
+    };
+    assert_eq!(job.format.as_deref(), Some("json"));
+}
+
+#[tokio::test]
 async fn a_newer_layout_is_named_and_left_alone() {
     let world = World::sqlite();
     world.open().await.close().await;
     let mut conn = raw(&world).await;
-    run(&mut conn, "PRAGMA user_version = 2").await;
+    run(&mut conn, "PRAGMA user_version = 3").await;
     conn.close().await.unwrap();
     let problem = refusal(&world.url).await;
     assert_eq!(problem.kind(), LedgerErrorKind::Newer);
-    assert!(problem.to_string().contains("number 2"), "{problem}");
+    assert!(problem.to_string().contains("number 3"), "{problem}");
 }
 
 #[tokio::test]
@@ -172,6 +196,77 @@ async fn a_read_only_file_is_named() {
     let problem = refusal(&world.url).await;
     assert_eq!(problem.kind(), LedgerErrorKind::ReadOnly, "{problem}");
     assert!(problem.to_string().contains("ledger.db"), "{problem}");
+}
+
+/// Set in a process of its own that sees a disk of its own: where that is.
+#[cfg(target_os = "linux")]
+const SMALL_DISK: &str = "DOCJOBS_TEST_SMALL_DISK";
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_full_disk_is_named_and_nothing_is_half_written() {
+    use std::io::Write as _;
+    use std::process::Command;
+
+    if let Some(disk) = std::env::var_os(SMALL_DISK) {
+        return fill(Path::new(&disk)).await;
+    }
+    let disk = tempfile::tempdir().unwrap();
+    let mount = "mount -t tmpfs -o size=512k none \"$1\" && shift && exec \"$@\"";
+    let on_disk = |own_users: bool, program: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(own_users.then_some("--map-root-user"));
+        command.args(["--mount", "sh", "-c", mount, "sh"]);
+        command.arg(disk.path()).args(program);
+        command.env(SMALL_DISK, disk.path());
+        command.output()
+    };
+    let works = |own_users| on_disk(own_users, &["true"]).is_ok_and(|it| it.status.success());
+    let Some(own_users) = [false, true]
+        .into_iter()
+        .find(|own_users| works(*own_users))
+    else {
+        // Past the capture of the test runner, so that it is seen.
+        let line = b"SKIPPED: the test of a full disk, because no small disk can be mounted here\n";
+        let _ = std::io::stderr().write_all(line);
+        return;
+    };
+    let this = std::env::current_exe().unwrap();
+    let test = "sqlite::a_full_disk_is_named_and_nothing_is_half_written";
+    let program = [this.to_str().unwrap(), "--exact", test, "--nocapture"];
+    let ran = on_disk(own_users, &program).unwrap();
+    let told = String::from_utf8_lossy(&ran.stdout);
+    assert!(ran.status.success() && told.contains("1 passed"), "{ran:?}");
+}
+
+#[cfg(target_os = "linux")]
+async fn fill(disk: &Path) {
+    let ballast = disk.join("ballast");
+    fs::write(&ballast, vec![0; 128 * 1024]).unwrap();
+    let url = disk.join("ledger.db").display().to_string();
+    let ledger = Ledger::open(&url, SystemClock::shared()).await.unwrap();
+    let long = serde_json::json!({ "text": "x".repeat(10_000) });
+    let intent = |number: u8| {
+        Intent::new("textin", "parse", Account::of("textin", "a"), [number; 32])
+            .with_options(long.clone())
+    };
+    let mut count = 0;
+    let problem = loop {
+        match ledger.intend(intent(count)).await {
+            Ok(_) => count += 1,
+            Err(problem) => break problem,
+        }
+        assert!(count < 100, "the disk is not small");
+    };
+    assert_eq!(problem.kind(), LedgerErrorKind::Full, "{problem:?}");
+    assert!(problem.is_transient() && count > 0, "{count}");
+    assert_eq!(ledger.check().await.unwrap().jobs, i64::from(count));
+    fs::remove_file(ballast).unwrap();
+    assert!(matches!(
+        ledger.intend(intent(count)).await.unwrap(),
+        Intended::New(..)
+    ));
+    assert_eq!(ledger.check().await.unwrap().jobs, i64::from(count) + 1);
 }
 
 #[tokio::test]

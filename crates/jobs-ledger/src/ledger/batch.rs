@@ -1,0 +1,499 @@
+//! Many claims at once: a statement for each kind of verdict, however many jobs it is about.
+
+use std::collections::HashSet;
+
+use serde_json::{Value, json};
+
+use super::look::{Look, looked};
+use super::row::{Then, Writer};
+use super::submit::exit;
+use super::{Due, Ledger};
+use crate::claim::{Claim, ClaimKey, at};
+use crate::error::{LedgerError, LedgerErrorKind};
+use crate::event::{Note, what};
+use crate::id::LedgerId;
+use crate::stage::{Move, Stage};
+use crate::store::{Flush, Row, Sql, Tx, args};
+
+/// What becomes of one claim of a batch.
+#[derive(Debug)]
+#[must_use]
+pub struct Settle {
+    key: ClaimKey,
+    verdict: Verdict,
+}
+
+#[derive(Debug)]
+enum Verdict {
+    /// The claim goes on unless there is a due time.
+    Looked(Look, Option<Due>),
+    Unseen(Due),
+    Ready(Box<str>, Note),
+    Ended(Move, &'static str, Note),
+}
+
+impl Settle {
+    /// Still unfinished: look again when due.
+    pub fn looked(claim: Claim<at::Held>, look: Look, due: Due) -> Self {
+        Self::of(&claim, Verdict::Looked(look, Some(due)))
+    }
+
+    /// Still unfinished, and the claim goes on with a new lease, which [`Claim::lease_until`] does not know of.
+    ///
+    /// If the job is told as lost, drop the claim.
+    pub fn kept(claim: &Claim<at::Held>, look: Look) -> Self {
+        Self::of(claim, Verdict::Looked(look, None))
+    }
+
+    /// No look was made, or none that can be believed: look again when due. Does not count as a look.
+    pub fn unseen(claim: Claim<at::Held>, due: Due) -> Self {
+        Self::of(&claim, Verdict::Unseen(due))
+    }
+
+    /// Finished: whoever takes it up next, at once, fetches the result.
+    pub fn ready(claim: Claim<at::Held>, result: &Value, note: Note) -> Self {
+        Self::of(&claim, Verdict::Ready(result.to_string().into(), note))
+    }
+
+    /// The vendor gave up on it.
+    pub fn failed(claim: Claim<at::Held>, note: Note) -> Self {
+        Self::of(&claim, Verdict::Ended(Move::Fail, what::FAILED, note))
+    }
+
+    /// The vendor no longer has it.
+    pub fn gone(claim: Claim<at::Held>, note: Note) -> Self {
+        Self::of(&claim, Verdict::Ended(Move::Vanish, what::GONE, note))
+    }
+
+    fn of(claim: &Claim<at::Held>, verdict: Verdict) -> Self {
+        Self {
+            key: claim.key(),
+            verdict,
+        }
+    }
+}
+
+/// How a batch went.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Settled {
+    /// How many were written.
+    pub accepted: usize,
+    /// The jobs whose claims were stale; nothing was written for these.
+    pub lost: Vec<LedgerId>,
+}
+
+impl Ledger {
+    /// Ends many claims at once, or goes on with them, in one transaction. Stale ones are told and not written.
+    ///
+    /// Looks without a note and finished jobs share a few statements, however many they are.
+    ///
+    /// # Errors
+    /// The store's; then nothing was written.
+    pub async fn settle(&self, batch: Vec<Settle>) -> Result<Settled, LedgerError> {
+        let by = self.writer();
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move { settle(tx, &by, batch).await })
+        })
+        .await
+    }
+
+    /// Renews many claims at once, and gives the jobs whose claims are lost.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn renew_all(&self, claims: &[ClaimKey]) -> Result<Vec<LedgerId>, LedgerError> {
+        const RENEW: Sql = Sql::each(
+            "UPDATE wake SET due = $2 FROM json_each($1) s WHERE wake.id = s.value ->> 0 \
+             AND wake.fence = s.value ->> 1 AND wake.owner IS NOT NULL RETURNING id",
+            "WITH locked AS (SELECT w.id FROM wake w JOIN json_array_elements($1::json) s \
+             ON w.id = s ->> 0 AND w.fence = (s ->> 1)::bigint WHERE w.owner IS NOT NULL ORDER BY w.id FOR UPDATE OF w) \
+             UPDATE wake SET due = $2 FROM locked WHERE wake.id = locked.id RETURNING wake.id",
+        );
+        let by = self.writer();
+        let claims = claims.to_vec();
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move {
+                let rows = tx.rows(RENEW, args![pairs(&claims), by.lease_end]).await?;
+                Ok(split(claims, &rows)?.1)
+            })
+        })
+        .await
+    }
+
+    /// Gives many jobs back as they are, in whatever stages; others may take them up from `due` on. For a graceful stop.
+    ///
+    /// Gives the jobs that were not given back: those that another process has taken over, and those that are being
+    /// sent, of which it must be said first how the call ended.
+    ///
+    /// # Errors
+    /// The store's; then nothing was written.
+    pub async fn release_all(
+        &self,
+        claims: &[ClaimKey],
+        due: Due,
+    ) -> Result<Vec<LedgerId>, LedgerError> {
+        let by = self.writer();
+        let claims = claims.to_vec();
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                let due = due.at(by.now);
+                let claims = claims.into_iter().map(|key| (key, due)).collect();
+                Ok(release(tx, &by, claims).await?.1)
+            })
+        })
+        .await
+    }
+}
+
+async fn settle(tx: &mut Tx, by: &Writer, batch: Vec<Settle>) -> Result<Settled, LedgerError> {
+    let (mut looks, mut kept, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut finished, mut others) = (Vec::new(), Vec::new());
+    for Settle { key, verdict } in batch {
+        match verdict {
+            Verdict::Looked(look, due) if look.note == Note::none() => match due {
+                Some(due) => looks.push((key, look.word, due.at(by.now))),
+                None => kept.push((key, look.word, Some(by.lease_end))),
+            },
+            Verdict::Unseen(due) => unseen.push((key, due.at(by.now))),
+            Verdict::Ready(result, note) => finished.push((key, result, note)),
+            verdict => others.push((key, verdict)),
+        }
+    }
+    let mut settled = Settled::default();
+    for (written, lost) in [
+        look_all(tx, by, looks, true).await?,
+        look_all(tx, by, kept, false).await?,
+        release(tx, by, unseen).await?,
+        finish(tx, by, finished).await?,
+    ] {
+        settled.accepted += written.len();
+        settled.lost.extend(lost);
+    }
+    // In the order in which everybody locks rows, so that two batches never wait for each other.
+    others.sort_unstable_by_key(|(key, _)| key.job);
+    for (key, verdict) in others {
+        match one(tx, by, key, verdict).await {
+            Ok(()) => settled.accepted += 1,
+            Err(lost) if is_stale(&lost) => settled.lost.push(key.job),
+            Err(problem) => return Err(problem),
+        }
+    }
+    Ok(settled)
+}
+
+/// Nothing was written for that one, and the transaction can go on.
+fn is_stale(problem: &LedgerError) -> bool {
+    matches!(
+        problem.kind(),
+        LedgerErrorKind::ClaimLost | LedgerErrorKind::IllegalMove | LedgerErrorKind::NotFound
+    )
+}
+
+async fn one(tx: &mut Tx, by: &Writer, key: ClaimKey, verdict: Verdict) -> Result<(), LedgerError> {
+    match verdict {
+        Verdict::Looked(look, Some(due)) => {
+            looked(tx, by, key, &look, Then::End(due.at(by.now))).await
+        }
+        Verdict::Looked(look, None) => looked(tx, by, key, &look, Then::Keep).await,
+        Verdict::Ended(step, what, note) => {
+            exit(tx, by, key, step, Then::End(None), what, &note).await
+        }
+        // Settled by the batch.
+        Verdict::Unseen(_) | Verdict::Ready(..) => Ok(()),
+    }
+}
+
+/// Which of the claims are in the rows, whose first column is the job, and the jobs of the others.
+fn split(
+    claims: impl IntoIterator<Item = ClaimKey>,
+    rows: &[Row],
+) -> Result<(Vec<ClaimKey>, Vec<LedgerId>), LedgerError> {
+    let mut ids = Vec::with_capacity(rows.len());
+    for row in rows {
+        ids.push(row.text(0)?);
+    }
+    ids.sort_unstable();
+    let (written, lost): (Vec<_>, Vec<_>) = claims
+        .into_iter()
+        .partition(|key| ids.binary_search(&key.job.to_string()).is_ok());
+    Ok((written, lost.into_iter().map(ClaimKey::job).collect()))
+}
+
+fn pairs(claims: &[ClaimKey]) -> String {
+    let pairs = claims
+        .iter()
+        .map(|key| json!([key.job.to_string(), key.fence]));
+    pairs.collect::<Value>().to_string()
+}
+
+/// Adds the same word to the histories of many jobs.
+pub(super) async fn events(
+    tx: &mut Tx,
+    by: &Writer,
+    claims: &[ClaimKey],
+    what: &'static str,
+) -> Result<(), LedgerError> {
+    const SQL: Sql = Sql::each(
+        "INSERT INTO event (job, at, fence, worker, what, acked) \
+         SELECT s.value ->> 0, $2, s.value ->> 1, $3, $4, 0 FROM json_each($1) s",
+        "INSERT INTO event (job, at, fence, worker, what, acked) \
+         SELECT s ->> 0, $2, (s ->> 1)::bigint, $3, $4, 0 FROM json_array_elements($1::json) s",
+    );
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let args = args![pairs(claims), by.now, by.owner.worker(), what];
+    tx.run(SQL, args).await.map(drop)
+}
+
+type Looks = Vec<(ClaimKey, Box<str>, Option<i64>)>;
+
+/// Plain looks in one statement (two for SQLite, which writes to one table at a time).
+async fn look_all(
+    tx: &mut Tx,
+    by: &Writer,
+    looks: Looks,
+    ends: bool,
+) -> Result<(Vec<ClaimKey>, Vec<LedgerId>), LedgerError> {
+    if looks.is_empty() {
+        return Ok(Default::default());
+    }
+    let keys: Vec<ClaimKey> = looks.iter().map(|(key, ..)| *key).collect();
+    let rows = if tx.is_sqlite() {
+        look_in_sqlite(tx, by, looks, ends).await?
+    } else {
+        Some(look_in_postgres(tx, by, looks, ends).await?)
+    };
+    match rows {
+        Some(rows) => split(keys, &rows),
+        None => Ok((keys, Vec::new())),
+    }
+}
+
+/// The batch goes over as one JSON text: several, joined by their keys, would be compared each with each. Which rows
+/// were written is only asked for if not all were: nothing costs more here than handing rows over.
+async fn look_in_sqlite(
+    tx: &mut Tx,
+    by: &Writer,
+    looks: Looks,
+    ends: bool,
+) -> Result<Option<Vec<Row>>, LedgerError> {
+    const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, acked) \
+        SELECT w.id, $2, w.fence, $3, 'looked', s.value ->> 3, 0 \
+        FROM json_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
+        WHERE w.fence = s.value ->> 1 AND w.stage = $4 AND w.word IS NOT s.value ->> 3";
+    macro_rules! look {
+        ($then:literal, $if:literal) => {
+            concat!(
+                "UPDATE wake SET ",
+                $then,
+                ", looks = looks + 1, last_look = $2, word = s.value ->> 3, updated_at = $2 ",
+                "FROM json_each($1) s WHERE wake.id = s.value ->> 0 AND wake.fence = s.value ->> 1 ",
+                "AND wake.stage = $3",
+                $if
+            )
+        };
+    }
+    const END: &str = look!(
+        "due = CASE WHEN wake.nudge = 1 THEN $2 ELSE s.value ->> 2 END, owner = NULL, nudge = 0",
+        ""
+    );
+    const KEEP: &str = look!("due = s.value ->> 2", " AND wake.owner IS NOT NULL");
+    // What makes a claim a good one is not changed by the write.
+    const WRITTEN: &str = "SELECT w.id FROM json_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
+        WHERE w.fence = s.value ->> 1 AND w.stage = $2 AND ($3 = 1 OR w.owner IS NOT NULL)";
+    let count = looks.len();
+    let batch: Value = looks
+        .into_iter()
+        .map(|(key, word, due)| json!([key.job.to_string(), key.fence, due, word]))
+        .collect();
+    let batch = batch.to_string();
+    let held = Stage::Held.as_str();
+    tx.run(
+        EVENTS,
+        args![batch.clone(), by.now, by.owner.worker(), held],
+    )
+    .await?;
+    let sql = if ends { END } else { KEEP };
+    let changed = tx.run(sql, args![batch.clone(), by.now, held]).await?;
+    if usize::try_from(changed) == Ok(count) {
+        return Ok(None);
+    }
+    tx.rows(WRITTEN, args![batch, held, ends]).await.map(Some)
+}
+
+async fn look_in_postgres(
+    tx: &mut Tx,
+    by: &Writer,
+    looks: Looks,
+    ends: bool,
+) -> Result<Vec<Row>, LedgerError> {
+    /// Stands for "parked" in a list that has no nulls.
+    const NEVER: i64 = i64::MAX;
+    macro_rules! look {
+        ($then:literal, $if:literal) => {
+            concat!(
+                "WITH s AS (SELECT * FROM unnest($1, $2, $3, $4) AS s (id, fence, due, word)), ",
+                "locked AS (SELECT w.id, w.word AS before, s.fence, s.due, s.word FROM wake w JOIN s ON s.id = w.id ",
+                "WHERE w.fence = s.fence AND w.stage = $7",
+                $if,
+                " ORDER BY w.id FOR UPDATE OF w), ",
+                "told AS (INSERT INTO event (job, at, fence, worker, what, text, acked) ",
+                "SELECT id, $5, fence, $6, 'looked', word, 0 FROM locked WHERE before IS DISTINCT FROM word) ",
+                "UPDATE wake SET ",
+                $then,
+                ", looks = looks + 1, last_look = $5, word = locked.word, updated_at = $5 ",
+                "FROM locked WHERE wake.id = locked.id AND wake.fence = locked.fence RETURNING wake.id"
+            )
+        };
+    }
+    const END: &str = look!(
+        "due = CASE WHEN wake.nudge = 1 THEN $5 ELSE nullif(locked.due, 9223372036854775807) END, \
+         owner = NULL, nudge = 0",
+        ""
+    );
+    const KEEP: &str = look!("due = locked.due", " AND w.owner IS NOT NULL");
+    let (mut ids, mut fences, mut dues, mut words) = (vec![], vec![], vec![], vec![]);
+    for (key, word, due) in looks {
+        ids.push(key.job.to_string());
+        fences.push(key.fence);
+        dues.push(due.unwrap_or(NEVER));
+        words.push(word.into_string());
+    }
+    let held = Stage::Held.as_str();
+    let sql = if ends { END } else { KEEP };
+    tx.rows(
+        sql,
+        args![ids, fences, dues, words, by.now, by.owner.worker(), held],
+    )
+    .await
+}
+
+/// Ends claims without a word on their jobs. What the same claim has ended already stays as it is, and counts.
+async fn release(
+    tx: &mut Tx,
+    by: &Writer,
+    claims: Vec<(ClaimKey, Option<i64>)>,
+) -> Result<(Vec<ClaimKey>, Vec<LedgerId>), LedgerError> {
+    const SQL: Sql = Sql::each(
+        "UPDATE wake SET due = CASE WHEN wake.owner IS NULL THEN wake.due \
+         WHEN wake.nudge = 1 AND s.value ->> 2 IS NOT NULL THEN $2 ELSE s.value ->> 2 END, \
+         owner = NULL, nudge = 0, updated_at = $2 FROM json_each($1) s WHERE wake.id = s.value ->> 0 \
+         AND wake.fence = s.value ->> 1 AND wake.stage IN ('wanted', 'held', 'ready', 'fetching', 'unknown') \
+         RETURNING id",
+        "WITH locked AS (SELECT w.id, (s ->> 2)::bigint AS due FROM wake w JOIN json_array_elements($1::json) s \
+         ON w.id = s ->> 0 AND w.fence = (s ->> 1)::bigint \
+         WHERE w.stage IN ('wanted', 'held', 'ready', 'fetching', 'unknown') ORDER BY w.id FOR UPDATE OF w) \
+         UPDATE wake SET due = CASE WHEN wake.owner IS NULL THEN wake.due \
+         WHEN wake.nudge = 1 AND locked.due IS NOT NULL THEN $2 ELSE locked.due END, \
+         owner = NULL, nudge = 0, updated_at = $2 FROM locked WHERE wake.id = locked.id RETURNING wake.id",
+    );
+    if claims.is_empty() {
+        return Ok(Default::default());
+    }
+    let batch: Value = claims
+        .iter()
+        .map(|(key, due)| json!([key.job.to_string(), key.fence, due]))
+        .collect();
+    let rows = tx.rows(SQL, args![batch.to_string(), by.now]).await?;
+    if claims
+        .iter()
+        .any(|(_, due)| due.is_some_and(|due| due <= by.now))
+    {
+        tx.nudge();
+    }
+    let parked: HashSet<ClaimKey> = claims
+        .iter()
+        .filter_map(|(key, due)| due.is_none().then_some(*key))
+        .collect();
+    let (written, lost) = split(claims.into_iter().map(|(key, _)| key), &rows)?;
+    let told: Vec<ClaimKey> = written
+        .iter()
+        .filter(|key| parked.contains(key))
+        .copied()
+        .collect();
+    events(tx, by, &told, what::PARKED).await?;
+    Ok((written, lost))
+}
+
+/// Finished jobs, with what is needed to fetch their results.
+async fn finish(
+    tx: &mut Tx,
+    by: &Writer,
+    jobs: Vec<(ClaimKey, Box<str>, Note)>,
+) -> Result<(Vec<ClaimKey>, Vec<LedgerId>), LedgerError> {
+    if jobs.is_empty() {
+        return Ok(Default::default());
+    }
+    let batch: Value = jobs
+        .iter()
+        .map(|(key, result, note)| {
+            let Note {
+                text,
+                request_id,
+                credits,
+            } = note;
+            json!([
+                key.job.to_string(),
+                key.fence,
+                result,
+                text,
+                request_id,
+                credits
+            ])
+        })
+        .collect();
+    let batch = batch.to_string();
+    let rows = if tx.is_sqlite() {
+        finish_in_sqlite(tx, by, batch).await?
+    } else {
+        finish_in_postgres(tx, by, batch).await?
+    };
+    if !rows.is_empty() {
+        tx.nudge();
+    }
+    split(jobs.into_iter().map(|(key, ..)| key), &rows)
+}
+
+async fn finish_in_sqlite(
+    tx: &mut Tx,
+    by: &Writer,
+    batch: String,
+) -> Result<Vec<Row>, LedgerError> {
+    const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, acked) \
+        SELECT w.id, $2, w.fence, $3, $4, s.value ->> 3, s.value ->> 4, s.value ->> 5, 0 \
+        FROM json_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
+        WHERE w.fence = s.value ->> 1 AND w.stage = 'held'";
+    const JOBS: &str = "UPDATE job SET result = s.value ->> 2, credits = CASE WHEN s.value ->> 5 IS NULL \
+        THEN credits ELSE coalesce(credits, 0) + (s.value ->> 5) END \
+        FROM json_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
+        WHERE job.id = w.id AND w.fence = s.value ->> 1 AND w.stage = 'held'";
+    const WAKE: &str = "UPDATE wake SET stage = 'ready', due = $2, owner = NULL, nudge = 0, looks = looks + 1, \
+        last_look = $2, updated_at = $2 FROM json_each($1) s \
+        WHERE wake.id = s.value ->> 0 AND wake.fence = s.value ->> 1 AND wake.stage = 'held' RETURNING id";
+    let args = args![batch.clone(), by.now, by.owner.worker(), what::READY];
+    tx.run(EVENTS, args).await?;
+    tx.run(JOBS, args![batch.clone()]).await?;
+    tx.rows(WAKE, args![batch, by.now]).await
+}
+
+async fn finish_in_postgres(
+    tx: &mut Tx,
+    by: &Writer,
+    batch: String,
+) -> Result<Vec<Row>, LedgerError> {
+    const SQL: &str = "WITH s AS (SELECT e ->> 0 AS id, (e ->> 1)::bigint AS fence, e ->> 2 AS result, \
+        e ->> 3 AS text, e ->> 4 AS request_id, (e ->> 5)::bigint AS credits FROM json_array_elements($1::json) e), \
+        locked AS (SELECT s.* FROM wake w JOIN s ON s.id = w.id \
+                   WHERE w.fence = s.fence AND w.stage = 'held' ORDER BY w.id FOR UPDATE OF w), \
+        told AS (INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, acked) \
+                 SELECT id, $2, fence, $3, $4, text, request_id, credits, 0 FROM locked), \
+        kept AS (UPDATE job SET result = locked.result, credits = CASE WHEN locked.credits IS NULL \
+                 THEN job.credits ELSE coalesce(job.credits, 0) + locked.credits END \
+                 FROM locked WHERE job.id = locked.id) \
+        UPDATE wake SET stage = 'ready', due = $2, owner = NULL, nudge = 0, looks = looks + 1, \
+        last_look = $2, updated_at = $2 FROM locked WHERE wake.id = locked.id RETURNING wake.id";
+    let args = args![batch, by.now, by.owner.worker(), what::READY];
+    tx.rows(SQL, args).await
+}

@@ -1,0 +1,2 @@
+-- In which form the result is wanted, in the caller's word.
+ALTER TABLE job ADD COLUMN format TEXT;
