@@ -13,8 +13,8 @@ use jobs_core::http::{
     Verified,
 };
 use jobs_core::{
-    Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Quota, Secret, Sent, Status,
-    Submission, SystemClock, Window, retry,
+    Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Quota, Secret, Sent,
+    SharedRate, Status, Submission, SystemClock, Window, retry,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -72,6 +72,7 @@ pub struct ClientBuilder {
     facts: Facts,
     pdf_facts: Facts,
     rate: Option<Window>,
+    shared_rate: Option<Arc<dyn SharedRate>>,
     timeouts: Timeouts,
     upload_limit: u64,
     configure: Box<dyn FnOnce(TransportBuilder) -> TransportBuilder + Send>,
@@ -120,6 +121,13 @@ impl ClientBuilder {
             limit: requests,
             per: Duration::from_secs(1),
         });
+        self
+    }
+
+    /// Shares the rate with every process that draws on `rate`, such as a ledger, for the same account.
+    #[must_use]
+    pub fn with_shared_rate(mut self, rate: Arc<dyn SharedRate>) -> Self {
+        self.shared_rate = Some(rate);
         self
     }
 
@@ -176,7 +184,10 @@ impl ClientBuilder {
             )
             .with_advice("set MINDSHOW_BASE_URL to an https address")
         })?;
-        let quota = Quota::new(Arc::clone(&self.clock), self.rate.as_slice());
+        let mut quota = Quota::new(Arc::clone(&self.clock), self.rate.as_slice());
+        if let Some(rate) = self.shared_rate {
+            quota = quota.shared(rate, self.credentials.account(), "requests");
+        }
         let transport = TransportBuilder::new(VENDOR, origin)
             .with_clock(self.clock)
             .with_quota(quota)
@@ -205,6 +216,7 @@ impl Client {
             facts: job::facts(),
             pdf_facts: pdf::facts(),
             rate: None,
+            shared_rate: None,
             timeouts: Timeouts {
                 upload: Duration::from_secs(15 * 60),
                 create: Duration::from_secs(2 * 60),
@@ -408,7 +420,11 @@ impl Client {
     /// # Errors
     /// As [`account_info`](Self::account_info), and the vendor's refusal of an unknown id.
     pub async fn job_info(&self, id: &JobId) -> Result<JobInfo, Error> {
-        retry::harmless(&**self.clock(), async || self.look_at(id).await).await
+        retry::harmless(&**self.clock(), async || {
+            let answer = self.ask_for_job(id).await?;
+            job::described(id, &answer, self.codes())
+        })
+        .await
     }
 
     /// Deletes a job. Free and harmless to repeat. What becomes of its links is not documented.
@@ -470,11 +486,8 @@ impl Client {
         let answer = self.send(call.with_timeout(self.0.timeouts.create)).await?;
         let data: Value = envelope::open(&answer, self.codes())?;
         let job: JobInfo = envelope::part(&answer, &data, &["job", "item"], "id")?;
-        let id = JobId::new(job.id).map_err(|cause| {
-            answer
-                .garbled("accepted, but without a usable job id")
-                .with_source(cause)
-        })?;
+        let id = JobId::new(job.id)
+            .map_err(|cause| answer.garbled_by("accepted, but without a usable job id", cause))?;
         let log_url = data.get("create_log_url").and_then(Value::as_str);
         if let Some(url) = log_url.filter(|url| !url.is_empty()) {
             self.create_log_urls()
@@ -492,18 +505,13 @@ impl Client {
 
     /// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
     pub(crate) async fn look(&self, id: &JobId) -> Look<Ready> {
-        job::snapshot(id, self.look_at(id).await?)
+        let answer = self.ask_for_job(id).await?;
+        job::seen(id, &answer, self.codes())
     }
 
-    async fn look_at(&self, id: &JobId) -> Result<JobInfo, Error> {
+    async fn ask_for_job(&self, id: &JobId) -> Result<Answer, Error> {
         let body = JOB_GET.json(&IdRequest::new(id.to_string()))?;
-        let answer = self.send(JOB_GET.with_json(&body).for_job(id)).await?;
-        let data: Value = envelope::open(&answer, self.codes())?;
-        let job: JobInfo = envelope::part(&answer, &data, &["job", "item"], "id")?;
-        if job.id != id.as_str() {
-            return Err(answer.garbled("the answer is about another job"));
-        }
-        Ok(job)
+        self.send(JOB_GET.with_json(&body).for_job(id)).await
     }
 
     /// One page of the job list, entry by entry: one that cannot be read must not spoil the others.

@@ -27,11 +27,8 @@ pub(crate) fn open_if_any<T: DeserializeOwned>(
         data: Option<T>,
     }
     check(answer, codes)?;
-    let content: Content<T> = serde_json::from_slice(answer.body()).map_err(|cause| {
-        answer
-            .garbled("the content is not as documented")
-            .with_source(cause)
-    })?;
+    let content: Content<T> = serde_json::from_slice(answer.body())
+        .map_err(|cause| answer.garbled_by("the content is not as documented", cause))?;
     Ok(content.data)
 }
 
@@ -50,11 +47,8 @@ pub(crate) fn part<T: DeserializeOwned>(
         .filter(|value| !value.is_null());
     let part = named.or_else(|| Some(data).filter(|data| data.get(own_key).is_some()));
     let part = part.ok_or_else(|| answer.garbled("the answer does not hold what was asked for"))?;
-    T::deserialize(part).map_err(|cause| {
-        answer
-            .garbled("the content is not as documented")
-            .with_source(cause)
-    })
+    T::deserialize(part)
+        .map_err(|cause| answer.garbled_by("the content is not as documented", cause))
 }
 
 /// Whether the answer is a success.
@@ -72,9 +66,7 @@ pub(crate) fn check(answer: &Answer, codes: &Codes) -> Result<(), Error> {
             Some(advice) => failure.with_advice(advice),
             None => failure,
         }),
-        (Err(cause), None) => Err(answer
-            .garbled("this is not the vendor's envelope")
-            .with_source(cause)),
+        (Err(cause), None) => Err(answer.garbled_by("this is not the vendor's envelope", cause)),
         (Ok(_), None) => Ok(()),
     }
 }
@@ -112,8 +104,11 @@ fn rejection(
 }
 
 fn has_data(answer: &Answer) -> bool {
-    let body: Option<Value> = serde_json::from_slice(answer.body()).ok();
-    match body.as_ref().and_then(|body| body.get("data")) {
+    let Ok(body) = serde_json::from_slice::<Value>(answer.body()) else {
+        // Readable up to the code and not beyond it: there is something.
+        return true;
+    };
+    match body.get("data") {
         None | Some(Value::Null) => false,
         Some(Value::Object(data)) => !data.is_empty(),
         Some(_) => true,

@@ -7,13 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jobs_core::http::Answer;
 use jobs_core::{
     Account, Call, Clock, Cost, Error, ErrorKind, Fact, Facts, Failure, JobId, JobKind, Look,
     Looks, Pacing, Progress, Repeat, Sent, Snapshot, Source, Status,
 };
 use serde::Deserialize as _;
+use serde_json::Value;
 
 use crate::client::{Client, VENDOR};
+use crate::code::Codes;
+use crate::envelope;
 use crate::generated::types::{JobInfo, JobStatus, ListRequest};
 
 /// Generation of one deck, or of one template.
@@ -233,10 +237,26 @@ const CALLS: &[Call] = &[
     free("fetch_deck"),
 ];
 
+/// What the answer to a look says.
+pub(crate) fn seen(id: &JobId, answer: &Answer, codes: &Codes) -> Look<Ready> {
+    let snapshot = snapshot(id, described(id, answer, codes)?)?;
+    Ok(answer.clean_snapshot(snapshot))
+}
+
+/// The description of a job in an answer.
+pub(crate) fn described(id: &JobId, answer: &Answer, codes: &Codes) -> Result<JobInfo, Error> {
+    let data: Value = envelope::open(answer, codes)?;
+    let job: JobInfo = envelope::part(answer, &data, &["job", "item"], "id")?;
+    if job.id != id.as_str() {
+        return Err(answer.garbled("the answer is about another job"));
+    }
+    Ok(job)
+}
+
 /// What the vendor's description of a job means.
 ///
 /// Progress counts only while a job runs: the vendor's own sample shows a finished one with 0.
-pub(crate) fn snapshot(id: &JobId, job: JobInfo) -> Look<Ready> {
+fn snapshot(id: &JobId, job: JobInfo) -> Look<Ready> {
     if job.id != id.as_str() {
         return Err(Error::new(ErrorKind::Garbled, VENDOR, "job_get")
             .with_sent(Sent::Yes)

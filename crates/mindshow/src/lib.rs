@@ -6,6 +6,9 @@ mod client;
 mod code;
 mod envelope;
 mod generated;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod hostile;
 mod job;
 mod lost;
 mod model;

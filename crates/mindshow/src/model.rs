@@ -330,11 +330,7 @@ impl Call {
 
     /// The content of one event: inside an envelope, as far as is known, or bare.
     fn content<T: DeserializeOwned>(&self, answer: &Answer) -> Result<Option<T>, Error> {
-        let garbled = |cause| {
-            answer
-                .garbled("the content is not as documented")
-                .with_source(cause)
-        };
+        let garbled = |cause| answer.garbled_by("the content is not as documented", cause);
         let value: Value = serde_json::from_slice(answer.body()).map_err(garbled)?;
         if value.get("code").is_some() {
             return envelope::open_if_any(answer, self.client.codes());

@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jobs_core::http::Answer;
 use jobs_core::{
     Account, Call, Clock, Cost, Error, ErrorKind, Fact, Facts, Failure, JobId, JobKind, Look,
     Looks, Pacing, Repeat, Sent, Snapshot, Source, Status,
 };
 
 use crate::client::{Client, VENDOR};
+use crate::code::Codes;
 use crate::envelope;
 use crate::generated::types::{JobStatus, PdfData, PdfRequest};
 use crate::job;
@@ -264,12 +266,12 @@ impl Pdf {
             .begin(&self.budget)
             .map_err(|error| error.with_job(id.clone()))?;
         let answer = self.call(id).await;
-        let look = answer.and_then(|data| snapshot(id, data));
+        let look = answer.and_then(|answer| seen(id, &answer, self.client.codes()));
         export.state().end(&self.budget, look)
     }
 
     /// One call. The one place that may cost credits.
-    async fn call(&self, id: &JobId) -> Result<PdfData, Error> {
+    async fn call(&self, id: &JobId) -> Result<Answer, Error> {
         let body = GET_PDF.json(&PdfRequest::new(id.to_string(), !self.budget.blocking))?;
         let call = GET_PDF.with_json(&body).for_job(id).paid();
         let call = if self.budget.blocking {
@@ -277,7 +279,7 @@ impl Pdf {
         } else {
             call
         };
-        envelope::open(&self.client.send(call).await?, self.client.codes())
+        self.client.send(call).await
     }
 
     /// Reads the balance where the guard wants to know it.
@@ -424,6 +426,12 @@ fn unfinished(deck: Snapshot<job::Ready>) -> Option<Snapshot<PdfReady>> {
     } else {
         Some(Snapshot::unrecognised(deck.word))
     }
+}
+
+/// What the answer to a call says.
+pub(crate) fn seen(id: &JobId, answer: &Answer, codes: &Codes) -> Look<PdfReady> {
+    let data = envelope::open(answer, codes)?;
+    Ok(answer.clean_snapshot(snapshot(id, data)?))
 }
 
 fn snapshot(id: &JobId, data: PdfData) -> Look<PdfReady> {

@@ -15,8 +15,20 @@ pub(crate) struct Events {
     /// Bytes that are not a whole line yet, or the plain document.
     rest: Vec<u8>,
     /// The data of the event so far.
-    data: Option<Vec<u8>>,
+    data: Option<Data>,
     ready: VecDeque<Bytes>,
+}
+
+/// The lines of one event, and whether they are a whole JSON document. Asked once, where the outermost bracket closes:
+/// asking at every line would read a long event as often as it has lines.
+#[derive(Debug, Default)]
+struct Data {
+    text: Vec<u8>,
+    depth: usize,
+    is_quoted: bool,
+    is_escaped: bool,
+    is_closed: bool,
+    is_whole: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,7 +63,8 @@ impl Events {
             };
             return self.lines(0);
         }
-        self.lines(from);
+        // A "\r" at the end was left until it is known what follows it.
+        self.lines(from.saturating_sub(1));
     }
 
     /// No more bytes come.
@@ -65,7 +78,7 @@ impl Events {
             self.line(&rest);
         }
         // A stream may end without the empty line that closes an event, or have been cut inside it.
-        if self.data.as_deref().is_some_and(is_json) {
+        if self.data.as_ref().is_some_and(|data| is_json(&data.text)) {
             self.dispatch();
         }
     }
@@ -96,7 +109,8 @@ impl Events {
             }
             search = begin;
         }
-        self.rest = rest.get(begin..).unwrap_or_default().to_vec();
+        self.rest = rest;
+        self.rest.drain(..begin);
     }
 
     fn line(&mut self, line: &[u8]) {
@@ -111,26 +125,50 @@ impl Events {
             return;
         };
         let value = value.strip_prefix(b" ").unwrap_or(value);
-        if self.data.as_deref().is_some_and(is_json) {
+        if self.data.as_ref().is_some_and(|data| data.is_whole) {
             // Events that are not kept apart by empty lines.
             self.dispatch();
         }
         match &mut self.data {
-            None => self.data = Some(value.to_vec()),
+            None => self.data.insert(Data::default()).add(value),
             Some(data) => {
-                data.push(b'\n');
-                data.extend_from_slice(value);
+                data.text.push(b'\n');
+                data.add(value);
             }
         }
     }
 
     fn dispatch(&mut self) {
-        let data = self.data.take().unwrap_or_default();
+        let data = self.data.take().unwrap_or_default().text;
         let text = data.trim_ascii();
         // Some services close a stream with this word.
         if !text.is_empty() && text != b"[DONE]" {
             self.ready.push_back(data.into());
         }
+    }
+}
+
+impl Data {
+    fn add(&mut self, line: &[u8]) {
+        self.text.extend_from_slice(line);
+        if self.is_closed {
+            return;
+        }
+        for byte in line {
+            match byte {
+                _ if self.is_escaped => self.is_escaped = false,
+                b'\\' if self.is_quoted => self.is_escaped = true,
+                b'"' => self.is_quoted = !self.is_quoted,
+                _ if self.is_quoted => {}
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    self.is_closed |= self.depth == 0;
+                }
+                _ => {}
+            }
+        }
+        self.is_whole = self.is_closed && is_json(&self.text);
     }
 }
 
@@ -189,6 +227,35 @@ mod tests {
             let (head, tail) = stream.split_at(cut);
             assert_eq!(split(&[head, tail]), ["{\"a\":\n1}"], "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_line_that_ends_at_the_end_of_a_piece_ends() {
+        let whole = ["{\"a\":1}", "{\"b\":2}"];
+        let stream = b"data:{\"a\":1}\rdata:{\"b\":2}\r";
+        for cut in 0..stream.len() {
+            let (head, tail) = stream.split_at(cut);
+            assert_eq!(split(&[head, tail]), whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn brackets_in_text_close_nothing() {
+        let stream = br#"data: {"a":"}\"}",
+data: "b":"\\"}
+data: {"c":3}
+"#;
+        assert_eq!(
+            split(&[stream]),
+            ["{\"a\":\"}\\\"}\",\n\"b\":\"\\\\\"}", "{\"c\":3}"]
+        );
+    }
+
+    /// Read anew at every line, this would take hours.
+    #[test]
+    fn an_event_of_very_many_lines_is_read_once() {
+        let stream = format!("data:[{}\ndata:1]\n\n", "\ndata:1,".repeat(500_000));
+        assert_eq!(split(&[stream.as_bytes()]).len(), 1);
     }
 
     #[test]

@@ -75,14 +75,19 @@ const CHECKED: u64 = 64 << 30;
 pub(crate) fn verify(file: &mut File) -> Result<Bundle, String> {
     let mut zip = open(file)?;
     let mut bundle = Bundle { files: 0, size: 0 };
+    let mut room = CHECKED;
     for index in 0..zip.len() {
         let mut entry = zip
             .by_index(index)
             .map_err(|problem| format!("entry {index} of the bundle cannot be read: {problem}"))?;
-        let room = CHECKED.saturating_sub(bundle.size);
         let copied = copy(&mut entry, &mut io::sink(), room);
-        bundle.size += copied.map_err(|problem| problem.in_entry(index))?;
-        bundle.files += u64::from(entry.is_file());
+        let copied = copied.map_err(|problem| problem.in_entry(index))?;
+        room -= copied;
+        // What a folder is said to contain is checked, and never unpacked.
+        if entry.is_file() {
+            bundle.files += 1;
+            bundle.size += copied;
+        }
     }
     if bundle.files == 0 {
         return Err("the bundle holds no file".to_owned());
@@ -170,15 +175,16 @@ fn extract(file: &mut File, folder: &Path, limits: &Limits) -> Result<Bundle, Pr
             .ok_or_else(|| unsafe_entry("would leave the folder"))?;
         let path = folder.join(path);
         if entry.is_dir() {
-            fs::create_dir_all(&path).map_err(Problem::Disk)?;
+            fs::create_dir_all(&path).map_err(|cause| misplaced(index, cause))?;
             continue;
         }
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(Problem::Disk)?;
+            fs::create_dir_all(parent).map_err(|cause| misplaced(index, cause))?;
         }
         // A second entry of the same name ends here instead of replacing the first.
         let fresh = OpenOptions::new().write(true).create_new(true).open(&path);
-        let mut fresh = BufWriter::with_capacity(256 * 1024, fresh.map_err(Problem::Disk)?);
+        let fresh = fresh.map_err(|cause| misplaced(index, cause))?;
+        let mut fresh = BufWriter::with_capacity(256 * 1024, fresh);
         let room = limits.of_entry(
             entry.compressed_size(),
             limits.size.saturating_sub(bundle.size),
@@ -193,6 +199,20 @@ fn extract(file: &mut File, folder: &Path, limits: &Limits) -> Result<Bundle, Pr
         bundle.files += 1;
     }
     Ok(bundle)
+}
+
+/// An entry that cannot have its place in a fresh folder: two of one name, a file where a folder is needed, a name that no
+/// file can have. That is the bundle's trouble, not the disk's.
+fn misplaced(index: usize, cause: io::Error) -> Problem {
+    use io::ErrorKind::{
+        AlreadyExists, InvalidFilename, InvalidInput, IsADirectory, NotADirectory,
+    };
+    match cause.kind() {
+        AlreadyExists | InvalidFilename | InvalidInput | IsADirectory | NotADirectory => {
+            Problem::Damaged(format!("entry {index} cannot be placed: {cause}"))
+        }
+        _ => Problem::Disk(cause),
+    }
 }
 
 /// Whether the name begins at a root or a drive, by the rules of any system.
@@ -444,6 +464,22 @@ mod tests {
         }
         let (_folder, outcome) = unpacked(&crafted(b"good", 0o100_644), &Limits::default());
         assert_eq!(outcome.unwrap(), Bundle { files: 1, size: 1 });
+    }
+
+    #[test]
+    fn entries_without_a_place_are_the_bundles_fault() {
+        let long = "n".repeat(300);
+        let entries: [&[(&str, &[u8])]; 3] = [
+            &[("a", b"file"), ("a/b", b"below it")],
+            &[("a/b", b"file"), ("a/", b""), ("a/b/", b"")],
+            &[(&long, b"file")],
+        ];
+        for entries in entries {
+            let (folder, outcome) = unpacked(&zipped(entries), &Limits::default());
+            let error = outcome.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Garbled, "{error}");
+            assert_eq!(names(folder.path()), ["b.zip"].map(PathBuf::from));
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use jobs_core::http::{
 };
 use jobs_core::{
     Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Lost, Quota, Secret, Sent,
-    Submission, SystemClock, Window, retry,
+    SharedRate, Submission, SystemClock, Window, retry,
 };
 
 use crate::auth::{Credentials, Headers};
@@ -49,6 +49,7 @@ pub struct ClientBuilder {
     clock: Arc<dyn Clock>,
     facts: Facts,
     rate: Option<Window>,
+    shared_rate: Option<Arc<dyn SharedRate>>,
     upload_timeout: Duration,
     has_alias_paths: bool,
     signed_prefix: Option<String>,
@@ -86,6 +87,13 @@ impl ClientBuilder {
             limit: requests,
             per: Duration::from_secs(1),
         });
+        self
+    }
+
+    /// Shares the rate with every process that draws on `rate`, such as a ledger, for the same account.
+    #[must_use]
+    pub fn with_shared_rate(mut self, rate: Arc<dyn SharedRate>) -> Self {
+        self.shared_rate = Some(rate);
         self
     }
 
@@ -139,7 +147,10 @@ impl ClientBuilder {
         let signed_prefix = self
             .signed_prefix
             .unwrap_or_else(|| origin.prefix().to_owned());
-        let quota = Quota::new(Arc::clone(&self.clock), self.rate.as_slice());
+        let mut quota = Quota::new(Arc::clone(&self.clock), self.rate.as_slice());
+        if let Some(rate) = self.shared_rate {
+            quota = quota.shared(rate, self.credentials.account(), "requests");
+        }
         let transport = TransportBuilder::new(VENDOR, origin)
             .with_clock(self.clock)
             .with_quota(quota)
@@ -169,6 +180,7 @@ impl Client {
             clock: SystemClock::shared(),
             facts: job::facts(),
             rate: None,
+            shared_rate: None,
             upload_timeout: Duration::from_secs(15 * 60),
             has_alias_paths: false,
             signed_prefix: None,
@@ -229,11 +241,8 @@ impl Client {
             let headers = self.headers("POST", route, &signed);
             let answer = self.0.transport.send(headers.onto(call).paid()).await?;
             let made: types::Job = envelope::open(route.operation(), &answer)?;
-            JobId::new(made.token.unwrap_or_default()).map_err(|cause| {
-                answer
-                    .garbled("accepted, but without a usable token")
-                    .with_source(cause)
-            })
+            JobId::new(made.token.unwrap_or_default())
+                .map_err(|cause| answer.garbled_by("accepted, but without a usable token", cause))
         });
         Submission::new(&kind, &request.what(), sent_at, outcome.await)
     }
@@ -253,9 +262,8 @@ impl Client {
     /// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
     pub(crate) async fn look(&self, id: &JobId) -> Look<Ready> {
         let answer = self.get(Route::Look(id), &[]).await?;
-        let job = envelope::open(Route::Look(id).operation(), &answer)?;
         let life = self.0.facts.result_life.as_ref().map(|life| life.value);
-        job::snapshot(id, job, self.is_signed(), life).map_err(|problem| answer.garbled(problem))
+        job::seen(id, &answer, self.is_signed(), life)
     }
 
     /// Everything that the vendor says of a job; signed accounts are told its state alone. Free and harmless to repeat.

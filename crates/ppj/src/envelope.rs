@@ -12,11 +12,8 @@ pub(crate) fn open<T: DeserializeOwned>(operation: &str, answer: &Answer) -> Res
     if !(200..300).contains(&answer.status()) {
         return Err(rejection(operation, answer));
     }
-    serde_json::from_slice(answer.body()).map_err(|cause| {
-        answer
-            .garbled("the answer is not as documented")
-            .with_source(cause)
-    })
+    serde_json::from_slice(answer.body())
+        .map_err(|cause| answer.garbled_by("the answer is not as documented", cause))
 }
 
 /// The error for any other status. The body decides what is said, never its content type.

@@ -4,14 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use jobs_core::http::Answer;
 use jobs_core::{
-    Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Looks, Pacing, Repeat,
+    Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Look, Looks, Pacing, Repeat,
     Snapshot, Source, Status,
 };
 
 use crate::client::{Client, VENDOR};
 use crate::date;
+use crate::envelope;
 use crate::generated::types::{Job, JobState};
+use crate::route::Route;
 
 /// Conversion of one document into an H5 bundle.
 ///
@@ -124,11 +127,24 @@ const fn free(operation: &'static str) -> Call {
     }
 }
 
+/// What the answer to a look says.
+pub(crate) fn seen(
+    id: &JobId,
+    answer: &Answer,
+    is_signed: bool,
+    result_life: Option<Duration>,
+) -> Look<Ready> {
+    let job = envelope::open(Route::Look(id).operation(), answer)?;
+    let snapshot =
+        snapshot(id, job, is_signed, result_life).map_err(|problem| answer.garbled(problem))?;
+    Ok(answer.clean_snapshot(snapshot))
+}
+
 /// What a look means. `Err` names what is missing.
 ///
 /// The bundle is there while the vendor still tries to deliver its callback, which it does for up to twenty days: waiting for
 /// `completed` would be waiting for somebody else's web server.
-pub(crate) fn snapshot(
+fn snapshot(
     id: &JobId,
     job: Job,
     is_signed: bool,
@@ -254,6 +270,9 @@ mod tests {
         let facts = facts();
         assert!(facts.first_look.value <= Duration::from_secs(20));
         assert_eq!(facts.floor.value, Duration::from_secs(10));
-        assert!((1..50).all(|looks| facts.pacing.value.pause(looks) >= facts.floor.value));
+        assert!(
+            (1..50)
+                .all(|looks| facts.pacing.value.pause(looks, Duration::ZERO) >= facts.floor.value)
+        );
     }
 }

@@ -8,6 +8,9 @@ mod code;
 mod date;
 mod envelope;
 mod generated;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod hostile;
 mod job;
 mod lost;
 mod request;

@@ -99,7 +99,10 @@ impl Shared {
     }
 
     pub(crate) fn know(&self, secret: &Secret) {
-        lock(&self.secrets).push(secret.clone());
+        let mut secrets = lock(&self.secrets);
+        secrets.push(secret.clone());
+        // The cloud may quote an address with the credential in it.
+        secrets.extend(Secret::new(escaped(secret)).ok());
     }
 
     pub(crate) fn know_secret_no(&self, secret: &Secret) {
@@ -126,6 +129,22 @@ impl Shared {
             deleted.insert(id);
         }
     }
+}
+
+/// A credential as an address holds it.
+fn escaped(secret: &Secret) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for byte in secret.expose().bytes() {
+        match byte {
+            b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
+                text.push(char::from(byte));
+            }
+            // Writing to a text cannot fail.
+            _ => drop(write!(text, "%{byte:02X}")),
+        }
+    }
+    text
 }
 
 /// The right to be the one connection of a device in this process.

@@ -29,6 +29,15 @@ impl Doing<'_> {
         }
     }
 
+    /// The rate could not be drawn on, so nothing was sent.
+    pub(crate) fn no_turn(self, cause: Error) -> Error {
+        let error = cause.with_operation(VENDOR, self.operation);
+        match self.job.and_then(|id| JobId::new(id).ok()) {
+            Some(job) => error.with_job(job),
+            None => error,
+        }
+    }
+
     /// A message could not be built, sent or understood, or the cloud refused.
     pub(crate) fn protocol(self, error: ProtocolError) -> Error {
         let (kind, sent) = match &error {
@@ -38,7 +47,8 @@ impl Doing<'_> {
                 (ErrorKind::Local, Sent::No)
             }
             ProtocolError::TooLarge { .. } => (ErrorKind::TooLarge, Sent::Maybe),
-            _ => (ErrorKind::Garbled, Sent::Yes),
+            // What is not understood does not say whether the cloud acted.
+            _ => (ErrorKind::Garbled, Sent::Maybe),
         };
         self.error(kind)
             .with_sent(sent)

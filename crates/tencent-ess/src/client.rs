@@ -11,7 +11,7 @@ use jobs_core::http::{Answer, Body, Document, Origin, Request, Transport, Transp
 use jobs_core::retry;
 use jobs_core::{
     Account, Clock, Env, Error, ErrorKind, Facts, ForeignTicket, Job, JobId, Look, Quota, Refusal,
-    Secret, Sent, Submission, SystemClock, Ticket, Window, verdict,
+    Secret, Sent, SharedRate, Submission, SystemClock, Ticket, Window, verdict,
 };
 use serde::de::DeserializeOwned;
 
@@ -73,6 +73,7 @@ pub struct ClientBuilder {
     clock: Arc<dyn Clock>,
     facts: Facts,
     rate: Option<Window>,
+    shared_rate: Option<Arc<dyn SharedRate>>,
     upload_timeout: Duration,
     upload_service: Option<String>,
     region: Option<String>,
@@ -126,6 +127,13 @@ impl ClientBuilder {
             limit: requests,
             per: Duration::from_secs(1),
         });
+        self
+    }
+
+    /// Shares the rate with every process that draws on `rate`, such as a ledger, for the same account.
+    #[must_use]
+    pub fn with_shared_rate(mut self, rate: Arc<dyn SharedRate>) -> Self {
+        self.shared_rate = Some(rate);
         self
     }
 
@@ -192,8 +200,12 @@ impl ClientBuilder {
                 .with_secrets(self.credentials.secrets());
             (self.configure)(transport).build()
         };
-        let quota = |action| {
-            let quota = Quota::new(Arc::clone(&self.clock), self.rate.as_slice());
+        let quota = |action: Action| {
+            let mut quota = Quota::new(Arc::clone(&self.clock), self.rate.as_slice());
+            if let Some(rate) = &self.shared_rate {
+                let action = action.name(&self.product);
+                quota = quota.shared(Arc::clone(rate), self.product.account(), action);
+            }
             (action, quota)
         };
         Ok(Client(Arc::new(Inner {
@@ -233,6 +245,7 @@ impl Client {
                 limit,
                 per: Duration::from_secs(1),
             }),
+            shared_rate: None,
             upload_timeout: Duration::from_secs(15 * 60),
             upload_service: None,
             region: None,
@@ -334,11 +347,8 @@ impl Client {
         let mut urls = outcome.file_urls.unwrap_or_default().into_iter();
         let mut files = Vec::with_capacity(ids.len());
         for id in ids {
-            let id = ResourceId::new(id).map_err(|cause| {
-                answer
-                    .garbled("a file without usable id")
-                    .with_source(cause)
-            })?;
+            let id = ResourceId::new(id)
+                .map_err(|cause| answer.garbled_by("a file without usable id", cause))?;
             let url = urls.next().filter(|url| !url.is_empty());
             files.push(UploadedFile::new(id, url.map(Into::into)));
         }
@@ -384,11 +394,8 @@ impl Client {
                 .call::<CreateTaskAnswer>(&Call::new(Action::Create(kind.family), &payload))
                 .await?;
             let id = content.response.task_id.unwrap_or_default();
-            JobId::new(id).map_err(|cause| {
-                answer
-                    .garbled("accepted, but without a usable task id")
-                    .with_source(cause)
-            })
+            JobId::new(id)
+                .map_err(|cause| answer.garbled_by("accepted, but without a usable task id", cause))
         });
         Submission::new(&kind, what, sent_at, outcome.await)
     }
@@ -433,10 +440,7 @@ impl Client {
             ..Call::new(Action::Look(family), &payload)
         };
         let (content, answer) = self.call::<DescribeTaskAnswer>(&call).await?;
-        let outcome = content.response;
-        let request_id = outcome.request_id.clone();
-        job::snapshot(id, outcome, self.0.negative_runs_on)
-            .map_err(|problem| answer.garbled(problem).with_request_id(request_id))
+        job::seen(id, content.response, &answer, self.0.negative_runs_on)
     }
 
     /// Looks at a task that cannot exist, which tells whether the credentials are accepted. Free, as every look.

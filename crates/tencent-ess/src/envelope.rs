@@ -39,18 +39,15 @@ pub(crate) fn open<T: DeserializeOwned>(answer: &Answer) -> Result<T, Error> {
             None => Err(gateway(answer)),
         },
         Err(_) if !is_success => Err(gateway(answer)),
-        Err(cause) => Err(answer
-            .garbled("this is not the vendor's envelope")
-            .with_source(cause)),
+        Err(cause) => Err(answer.garbled_by("this is not the vendor's envelope", cause)),
     }
 }
 
 fn content<T: DeserializeOwned>(answer: &Answer, outcome: &Outcome) -> Result<T, Error> {
     serde_json::from_slice(answer.body()).map_err(|cause| {
         answer
-            .garbled("the content is not as documented")
-            .with_request_id(outcome.request_id.as_deref())
-            .with_source(cause)
+            .garbled_by("the content is not as documented", cause)
+            .with_request_id(outcome.request_id.as_deref().map(|id| answer.clean(id)))
     })
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jobs_core::http::Answer;
 use jobs_core::{
-    Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Looks, Pacing, Repeat,
+    Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Look, Looks, Pacing, Repeat,
     Snapshot, Source, Status,
 };
 
@@ -156,13 +157,26 @@ const CALLS: &[Call] = &[
     },
 ];
 
+/// What the answer to a look says, whose content is `outcome`.
+pub(crate) fn seen(
+    id: &JobId,
+    outcome: DescribeTaskOutcome,
+    answer: &Answer,
+    negative_runs_on: bool,
+) -> Look<Ready> {
+    let request_id = outcome.request_id.as_deref().map(|id| answer.clean(id));
+    let snapshot = snapshot(id, outcome, negative_runs_on)
+        .map_err(|problem| answer.garbled(problem).with_request_id(request_id))?;
+    Ok(answer.clean_snapshot(snapshot))
+}
+
 /// What the content of a look means. `Err` names what is missing.
 ///
 /// The number alone decides; the text comes in English or Chinese. The id in the answer may have another form than the
 /// one asked for, as it has in the documentation's own sample. Gaps in the numbering suggest states that nobody
 /// documents: the documented failures are the negative ones, so another negative number counts as a failure too, unless
 /// `negative_runs_on`.
-pub(crate) fn snapshot(
+fn snapshot(
     id: &JobId,
     seen: DescribeTaskOutcome,
     negative_runs_on: bool,

@@ -8,6 +8,9 @@ mod code;
 mod envelope;
 mod environment;
 mod generated;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod hostile;
 mod identity;
 mod job;
 mod request;

@@ -12,12 +12,12 @@ use jobs_core::http::{
 use jobs_core::retry::{self, NotTaken};
 use jobs_core::{
     Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Lost, Quota, Secret, Sent,
-    Status, Submission, SubmitError, SystemClock, Window,
+    SharedRate, Status, Submission, SubmitError, SystemClock, Window,
 };
 
 use crate::auth::Credentials;
 use crate::envelope;
-use crate::generated::types::{ParseAnswer, StatusAnswer, SubmitAnswer};
+use crate::generated::types::{ParseAnswer, SubmitAnswer};
 use crate::job::{self, Parse, Ready};
 use crate::request::ParseRequest;
 use crate::result::{self, Outline, Parsed};
@@ -45,6 +45,7 @@ pub struct ClientBuilder {
     clock: Arc<dyn Clock>,
     facts: Facts,
     rate: Option<Window>,
+    shared_rate: Option<Arc<dyn SharedRate>>,
     upload_timeout: Duration,
     configure: Box<dyn FnOnce(TransportBuilder) -> TransportBuilder + Send>,
 }
@@ -84,6 +85,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Shares the rate with every process that draws on `rate`, such as a ledger, for the same account.
+    #[must_use]
+    pub fn with_shared_rate(mut self, rate: Arc<dyn SharedRate>) -> Self {
+        self.shared_rate = Some(rate);
+        self
+    }
+
     /// Gives up an upload after this time, its outcome unknown; a quarter of an hour unless set.
     #[must_use]
     pub fn with_upload_timeout(mut self, timeout: Duration) -> Self {
@@ -114,7 +122,10 @@ impl ClientBuilder {
             )
             .with_advice("set TEXTIN_SERVER_URL to an https address")
         })?;
-        let quota = Quota::new(Arc::clone(&self.clock), self.rate.as_slice());
+        let mut quota = Quota::new(Arc::clone(&self.clock), self.rate.as_slice());
+        if let Some(rate) = self.shared_rate {
+            quota = quota.shared(rate, self.credentials.account(), "requests");
+        }
         let transport = TransportBuilder::new(VENDOR, origin)
             .with_clock(self.clock)
             .with_quota(quota)
@@ -140,6 +151,7 @@ impl Client {
                 limit,
                 per: Duration::from_secs(1),
             }),
+            shared_rate: None,
             upload_timeout: Duration::from_secs(15 * 60),
             configure: Box::new(|transport| transport),
         }
@@ -191,11 +203,8 @@ impl Client {
                 .data
                 .and_then(|data| data.job_id)
                 .unwrap_or_default();
-            JobId::new(id).map_err(|cause| {
-                answer
-                    .garbled("accepted, but without a usable job id")
-                    .with_source(cause)
-            })
+            JobId::new(id)
+                .map_err(|cause| answer.garbled_by("accepted, but without a usable job id", cause))
         });
         Submission::new(&kind, &request.what(), sent_at, outcome.await)
     }
@@ -249,12 +258,7 @@ impl Client {
             &["api", "v1", "xparse", "parse", "async", id.as_str()],
         )
         .for_job(id);
-        let answer = self.send(call).await?;
-        let content: StatusAnswer = envelope::open(&answer)?;
-        let data = content
-            .data
-            .ok_or_else(|| answer.garbled("the answer does not mention the job"))?;
-        job::snapshot(id, data).map_err(|problem| answer.garbled(problem))
+        job::seen(id, &self.send(call).await?)
     }
 
     /// Brings the result to disk as the vendor serves it: JSON, byte for byte. Free and harmless to repeat.

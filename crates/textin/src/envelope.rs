@@ -32,19 +32,14 @@ pub(crate) fn envelope(answer: &Answer) -> Result<Envelope, Error> {
         (Ok(envelope), None) => Ok(envelope),
         (Ok(envelope), Some(_)) if envelope.code != SUCCESS => Ok(envelope),
         (_, Some(failure)) => Err(failure),
-        (Err(cause), None) => Err(answer
-            .garbled("this is not the vendor's envelope")
-            .with_source(cause)),
+        (Err(cause), None) => Err(answer.garbled_by("this is not the vendor's envelope", cause)),
     }
 }
 
 /// The content of an answer whose code was looked at.
 pub(crate) fn content<T: DeserializeOwned>(answer: &Answer) -> Result<T, Error> {
-    serde_json::from_slice(answer.body()).map_err(|cause| {
-        answer
-            .garbled("the content is not as documented")
-            .with_source(cause)
-    })
+    serde_json::from_slice(answer.body())
+        .map_err(|cause| answer.garbled_by("the content is not as documented", cause))
 }
 
 /// The error for a code other than success.

@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jobs_core::http::Answer;
 use jobs_core::{
-    Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Looks, Pacing, Repeat,
+    Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Look, Looks, Pacing, Repeat,
     Snapshot, Source, Status,
 };
 
 use crate::client::{Client, VENDOR};
-use crate::generated::types::{JobStatus, StatusData};
+use crate::envelope;
+use crate::generated::types::{JobStatus, StatusAnswer, StatusData};
 
 /// Asynchronous parsing of one document.
 #[derive(Debug, Clone)]
@@ -126,11 +128,21 @@ const CALLS: &[Call] = &[
     },
 ];
 
+/// What the answer to a look says.
+pub(crate) fn seen(id: &JobId, answer: &Answer) -> Look<Ready> {
+    let content: StatusAnswer = envelope::open(answer)?;
+    let data = content
+        .data
+        .ok_or_else(|| answer.garbled("the answer does not mention the job"))?;
+    let snapshot = snapshot(id, data).map_err(|problem| answer.garbled(problem))?;
+    Ok(answer.clean_snapshot(snapshot))
+}
+
 /// What the content of a look means. `Err` names what is missing.
 ///
 /// A failed job comes under code 200 as well: only the state tells. The last three words are known to the vendor's Python
 /// client alone.
-pub(crate) fn snapshot(id: &JobId, data: StatusData) -> Result<Snapshot<Ready>, &'static str> {
+fn snapshot(id: &JobId, data: StatusData) -> Result<Snapshot<Ready>, &'static str> {
     if data.job_id != id.as_str() {
         return Err("the answer is about another job");
     }

@@ -71,7 +71,7 @@ pub(crate) fn extract_markdown(file: &mut File, out: &mut File) -> Result<Outlin
     Ok(outline)
 }
 
-fn walk(file: impl Read, markdown: &mut impl Write) -> Result<Outline, String> {
+pub(crate) fn walk(file: impl Read, markdown: &mut impl Write) -> Result<Outline, String> {
     let mut json = JsonStreamReader::new(BufReader::with_capacity(256 * 1024, file));
     let mut seen = Seen::default();
     let walked = seen

@@ -5,6 +5,9 @@ mod cipher;
 mod client;
 mod download;
 mod envelope;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod hostile;
 mod list;
 mod qr;
 mod request;

@@ -5,7 +5,9 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jobs_core::{Clock, Env, Error, ErrorKind, Facts, Quota, Secret, SystemClock, Window};
+use jobs_core::{
+    Account, Clock, Env, Error, ErrorKind, Facts, Quota, Secret, SharedRate, SystemClock, Window,
+};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 
@@ -34,6 +36,7 @@ pub struct DeviceBuilder {
     login: LoginOptions,
     correlation: CorrelatorOptions,
     list_rate: Option<Window>,
+    shared_rate: Option<Arc<dyn SharedRate>>,
     download_timeout: Duration,
     max_message: usize,
     max_file: u64,
@@ -89,6 +92,7 @@ impl DeviceBuilder {
                 limit: NonZeroU32::MIN,
                 per: Duration::from_secs(1),
             }),
+            shared_rate: None,
             download_timeout: Duration::from_secs(60),
             max_message: MAX_MESSAGE_BYTES,
             max_file: MAX_FILE,
@@ -152,6 +156,12 @@ impl DeviceBuilder {
     /// no limit.
     pub fn with_list_rate(mut self, rate: Option<Window>) -> Self {
         self.list_rate = rate;
+        self
+    }
+
+    /// Shares the rate of lists with every process that draws on `rate`, such as a ledger, for the same device.
+    pub fn with_shared_rate(mut self, rate: Arc<dyn SharedRate>) -> Self {
+        self.shared_rate = Some(rate);
         self
     }
 
@@ -258,6 +268,10 @@ impl DeviceBuilder {
         }
         let answer_timeout = self.login.times.answer;
         let login = Login::new(identity, self.login).map_err(|error| doing.protocol(error))?;
+        let mut list_quota = Quota::new(Arc::clone(&self.clock), self.list_rate.as_slice());
+        if let Some(rate) = self.shared_rate {
+            list_quota = list_quota.shared(rate, Account::of(VENDOR, &self.sn), "list");
+        }
         let (standing, seen) = watch::channel(Standing {
             phase: Phase::Stopped,
             unbound: false,
@@ -286,7 +300,7 @@ impl DeviceBuilder {
             orders,
             requests: Mutex::new(Requests::new()),
             turns: Semaphore::new(self.correlation.printer_in_flight.clamp(1, 1000)),
-            list_quota: Quota::new(Arc::clone(&self.clock), self.list_rate.as_slice()),
+            list_quota,
             answer_timeout,
             download_timeout: self.download_timeout,
             transfer: self.transfer,

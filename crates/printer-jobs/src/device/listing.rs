@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 
-use jobs_core::{Error, ErrorKind, JobId, Sent};
+use jobs_core::{Error, ErrorKind, JobId, Sent, Use};
 
 use super::{Device, doing};
 use crate::trouble::Doing;
@@ -89,8 +89,15 @@ impl Device {
     }
 
     async fn list_once(&self, doing: Doing<'_>, query: &ListQuery) -> Result<JobList, Error> {
-        let _permit = self.0.list_quota.acquire().await;
-        let answer = self.ask(doing, query).await?;
+        let permit = self.0.list_quota.acquire(Use::Look).await;
+        let permit = permit.map_err(|cause| doing.no_turn(cause))?;
+        let answer = self.ask(doing, query).await;
+        match &answer {
+            Ok(_) => permit.passed(),
+            Err(error) if error.kind() == ErrorKind::RateLimited => permit.refused(error.wait()),
+            Err(_) => {}
+        }
+        let answer = answer?;
         JobList::from_answer(&answer).map_err(|error| doing.protocol(error))
     }
 

@@ -10,6 +10,7 @@
 
 mod contract;
 mod download;
+mod fixtures;
 mod submit;
 
 use jobs_core::Secret;

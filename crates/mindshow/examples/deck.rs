@@ -1,0 +1,52 @@
+//! Makes a deck of Markdown, and a PDF of the deck. 10 credits, and for the PDF 10 or more, unless the variables name a
+//! simulator.
+//!
+//! `cargo run -p mindshow --example deck -- plan.md plan.pptx plan.pdf`, with `MINDSHOW_API_KEY` set.
+#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs_core::http::Target;
+use jobs_core::{Clock, Env, SubmitError, SystemClock};
+use mindshow::types::MarkdownDeck;
+use mindshow::{Client, PdfBudget};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let mut words = std::env::args().skip(1);
+    let (Some(from), Some(deck), Some(pdf)) = (words.next(), words.next(), words.next()) else {
+        return Err("say: deck PLAN.md DECK.pptx DECK.pdf".into());
+    };
+    let client = Client::builder_from(&Env::of_process("mindshow"))?
+        .with_clock(clock())
+        .build()?;
+    let (deck, pdf) = (Target::new(deck)?, Target::new(pdf)?); // checked before money is spent
+    let request = MarkdownDeck::from_markdown(std::fs::read_to_string(from)?);
+
+    let job = match client.submit_markdown(&request).await.into_result() {
+        Ok(job) => job,
+        Err(SubmitError::Refused(why)) => return Err(why.into()), // nothing was charged
+        Err(SubmitError::Unknown(lost)) => return Err(lost.to_string().into()), // see Client::find_lost
+    };
+    println!("ticket: {}", job.ticket()?); // with it any process can go on
+
+    let ready = job.wait(Duration::from_secs(600)).await?;
+    let (saved, outline) = client.download_deck(&ready, &deck).await?;
+    println!("{} slides in {}", outline.slides, saved.path.display());
+
+    // Every call for the PDF may cost 10 credits, so how many there may be is said here.
+    let export = client.pdf(ready.job_id.clone(), PdfBudget::calls(12));
+    let exported = export.wait(Duration::from_secs(120)).await?;
+    let saved = client.download_pdf(&exported, &pdf).await?;
+    println!("{} bytes in {}", saved.len, saved.path.display());
+    Ok(())
+}
+
+/// Simulators run faster than the vendor: `docjobs sim --speed 20` prints `DOCJOBS_TIME_SCALE=20`.
+fn clock() -> Arc<dyn Clock> {
+    let scale = std::env::var("DOCJOBS_TIME_SCALE")
+        .ok()
+        .and_then(|scale| scale.parse().ok());
+    Arc::new(SystemClock::with_speed(scale.unwrap_or(1)))
+}

@@ -1,0 +1,46 @@
+//! Converts a file to a PDF that can be signed, and prints the id with which a contract is started.
+//!
+//! `cargo run -p tencent-ess --example signable -- contract.docx`, with `TENCENTCLOUD_SECRET_ID`,
+//! `TENCENTCLOUD_SECRET_KEY` and the three `TENCENT_ESS_…` ids set.
+#![allow(clippy::print_stdout, reason = "an example talks to whoever runs it")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs_core::http::Document;
+use jobs_core::{Clock, Env, SubmitError, SystemClock};
+use tencent_ess::Client;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let Some(from) = std::env::args().nth(1) else {
+        return Err("say: signable DOCUMENT".into());
+    };
+    let client = Client::builder_from(&Env::of_process("tencent-ess"))?
+        .with_clock(clock())
+        .build()?;
+
+    // Upload, then create.
+    let job = match client
+        .submit_conversion(&Document::open(from)?)
+        .await
+        .into_result()
+    {
+        Ok(job) => job,
+        Err(SubmitError::Refused(why)) => return Err(why.into()), // there is no task
+        Err(SubmitError::Unknown(lost)) => return Err(lost.to_string().into()), // there may be one, and none can be listed
+    };
+    println!("ticket: {}", job.ticket()?); // with it any process can go on
+
+    let ready = job.wait(Duration::from_secs(180)).await?;
+    println!("resource id: {}", ready.resource_id);
+    Ok(())
+}
+
+/// Simulators run faster than the vendor: `docjobs sim --speed 20` prints `DOCJOBS_TIME_SCALE=20`.
+fn clock() -> Arc<dyn Clock> {
+    let scale = std::env::var("DOCJOBS_TIME_SCALE")
+        .ok()
+        .and_then(|scale| scale.parse().ok());
+    Arc::new(SystemClock::with_speed(scale.unwrap_or(1)))
+}
