@@ -1,16 +1,18 @@
 //! What every command has at hand: options, variables, the clock, the voice.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use etcetera::BaseStrategy;
 use jobs_core::http::Origin;
-use jobs_core::{Clock, Env, SystemClock};
+use jobs_core::{Clock, Env, Facts, SystemClock};
 use jobs_ledger::Ledger;
+use tokio::sync::OnceCell;
 
 use crate::args::Common;
 use crate::exit::Stop;
 use crate::report::Report;
+use crate::work::Paces;
 
 type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -20,6 +22,9 @@ pub(crate) struct App {
     pub(crate) options: Common,
     pub(crate) report: Report,
     lookup: Lookup,
+    clock: Arc<OnceLock<Arc<dyn Clock>>>,
+    ledger: Arc<OnceCell<Ledger>>,
+    paces: Option<Paces>,
 }
 
 /// Divides every vendor time, for simulators only.
@@ -31,6 +36,24 @@ impl App {
             options,
             report,
             lookup: Arc::new(|name| std::env::var(name).ok()),
+            clock: Arc::default(),
+            ledger: Arc::default(),
+            paces: None,
+        }
+    }
+
+    /// The same command, with clients that learn how long jobs take.
+    pub(crate) fn with_paces(&self, paces: &Paces) -> Self {
+        Self {
+            paces: Some(paces.clone()),
+            ..self.clone()
+        }
+    }
+
+    /// Has a client look when its jobs tend to end, if this command learns that.
+    pub(crate) fn pace(&self, vendor: &'static str, facts: &mut Facts) {
+        if let Some(paces) = &self.paces {
+            paces.learn(vendor, facts);
         }
     }
 
@@ -44,6 +67,7 @@ impl App {
         };
         Self {
             lookup: Arc::new(lookup),
+            clock: Arc::default(),
             ..self.clone()
         }
     }
@@ -56,6 +80,7 @@ impl App {
         };
         Self {
             options,
+            ledger: Arc::default(),
             ..self.clone()
         }
     }
@@ -64,21 +89,40 @@ impl App {
         Env::new(vendor, &*self.lookup)
     }
 
-    /// The clock by which jobs are waited for.
+    /// The one clock by which jobs are waited for.
     pub(crate) fn clock(&self) -> Result<Arc<dyn Clock>, Stop> {
-        let Some(scale) = (self.lookup)(TIME_SCALE).filter(|text| !text.is_empty()) else {
-            return Ok(SystemClock::shared());
-        };
-        match scale.parse() {
-            Ok(scale) if scale > 0 => Ok(Arc::new(SystemClock::with_speed(scale))),
-            _ => Err(Stop::bad_input(format!(
-                "{TIME_SCALE} is {scale:?}; it must be a whole number from 1"
-            ))),
-        }
+        let scale = self.scale()?;
+        let clock = self
+            .clock
+            .get_or_init(|| Arc::new(SystemClock::with_speed(scale)));
+        Ok(Arc::clone(clock))
     }
 
-    /// Opens the ledger, creating it where needed.
+    /// How many vendor seconds pass in a real one.
+    pub(crate) fn scale(&self) -> Result<u32, Stop> {
+        let Some(scale) = (self.lookup)(TIME_SCALE).filter(|text| !text.is_empty()) else {
+            return Ok(1);
+        };
+        scale
+            .parse()
+            .ok()
+            .filter(|scale| *scale > 0)
+            .ok_or_else(|| {
+                Stop::bad_input(format!(
+                    "{TIME_SCALE} is {scale:?}; it must be a whole number from 1"
+                ))
+            })
+    }
+
+    /// The ledger, created where needed and opened once.
     pub(crate) async fn ledger(&self) -> Result<Ledger, Stop> {
+        self.ledger
+            .get_or_try_init(|| self.open_ledger())
+            .await
+            .cloned()
+    }
+
+    async fn open_ledger(&self) -> Result<Ledger, Stop> {
         let url = match &self.options.ledger {
             Some(url) => url.clone(),
             None => {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::examples;
+
 /// Run document jobs that take minutes and cost money, without losing or repeating one.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
@@ -65,6 +67,7 @@ pub(crate) enum Command {
         out: Option<PathBuf>,
     },
     /// Run the simulators until Ctrl-C, and print the variables that point this command at them.
+    #[command(after_help = examples::SIM)]
     Sim(SimArgs),
     /// TextIn: parse documents to Markdown and elements.
     #[command(subcommand)]
@@ -89,13 +92,21 @@ pub(crate) enum Command {
         id: String,
     },
     /// Wait for a job and bring its result.
+    #[command(after_help = examples::WAIT)]
     Wait(WaitArgs),
     /// Carry on everything that is unfinished.
     Resume,
     /// Decide about a job whose outcome is unknown.
+    #[command(after_help = examples::RESOLVE)]
     Resolve(ResolveArgs),
-    /// Check variables, addresses and credentials, without any charged call.
+    /// Work on the jobs of a ledger until SIGTERM or Ctrl-C; run as many of these as you like, on as many machines.
+    Work(WorkArgs),
+    /// Check variables, addresses, clocks, credentials and the ledger, without any charged call.
+    #[command(after_help = examples::DOCTOR)]
     Doctor,
+    /// Print the man page, or completions for a shell, or write all of them into a folder.
+    #[command(hide = true)]
+    Manual(ManualArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -114,6 +125,7 @@ pub(crate) struct SimArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TextinCommand {
     /// Parse a document; billed for each page.
+    #[command(after_help = examples::PARSE)]
     Parse(ParseArgs),
 }
 
@@ -136,6 +148,7 @@ pub(crate) struct ParseArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PpjCommand {
     /// Convert a PowerPoint file; uses up one project of the quota.
+    #[command(after_help = examples::CONVERT)]
     Convert(ConvertArgs),
 }
 
@@ -151,8 +164,10 @@ pub(crate) struct ConvertArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum MindshowCommand {
     /// Make a deck; costs 10 to 12 credits.
+    #[command(after_help = examples::DECK)]
     Deck(DeckArgs),
     /// Export a deck to PDF; each call may cost 10 credits.
+    #[command(after_help = examples::PDF)]
     Pdf(PdfArgs),
 }
 
@@ -194,6 +209,7 @@ pub(crate) struct PdfArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum TencentEssCommand {
     /// Upload a file, convert it, and print the ResourceId of the PDF.
+    #[command(after_help = examples::SIGNABLE)]
     Convert {
         /// The file.
         file: PathBuf,
@@ -203,12 +219,14 @@ pub(crate) enum TencentEssCommand {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PrinterCommand {
     /// List the unprinted jobs.
+    #[command(after_help = examples::LIST)]
     List {
         /// Also those that were printed or have failed.
         #[arg(long)]
         all: bool,
     },
     /// Download every unprinted job, print it, and report how that ended; until Ctrl-C.
+    #[command(after_help = examples::RUN)]
     Run(RunArgs),
 }
 
@@ -238,9 +256,9 @@ pub(crate) struct WaitArgs {
     /// Where to put the result; stdout unless given. Never overwritten.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
-    /// What to bring home of a TextIn job.
-    #[arg(long, default_value = "markdown")]
-    pub(crate) format: Format,
+    /// What to bring home of a TextIn job; what was wanted at first unless given.
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
     /// How many calls to make at most for a MindShow PDF.
     #[arg(long, default_value_t = MAX_CALLS, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub(crate) max_calls: u32,
@@ -272,6 +290,29 @@ pub(crate) struct ResolveArgs {
     pub(crate) abandon: bool,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct WorkArgs {
+    /// Where results go that were given no place, as ID.md and so on; the current folder unless given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// How many jobs to hold at once.
+    #[arg(long, default_value_t = 10_000, value_parser = jobs, value_name = "N")]
+    pub(crate) jobs: usize,
+    /// End when no job of the accounts in use is unfinished, but for those that wait for a person.
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ManualArgs {
+    /// Write DIR/man1 and DIR/completions.
+    #[arg(long, value_name = "DIR", conflicts_with = "completions")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print the completions for this shell.
+    #[arg(long, value_name = "SHELL")]
+    pub(crate) completions: Option<clap_complete::Shell>,
+}
+
 /// How many calls a MindShow PDF may cost unless told otherwise: an export takes 10 to 20 s at a call each 5 s.
 pub(crate) const MAX_CALLS: u32 = 6;
 
@@ -282,6 +323,31 @@ pub(crate) enum Format {
     Markdown,
     /// The whole result as the vendor serves it.
     Json,
+}
+
+impl Format {
+    /// As the ledger remembers it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Markdown => "markdown",
+            Self::Json => "json",
+        }
+    }
+
+    /// What was wanted when the job was; Markdown where nobody said.
+    pub(crate) fn of(job: &jobs_ledger::Job) -> Self {
+        match job.format.as_deref() {
+            Some("json") => Self::Json,
+            _ => Self::Markdown,
+        }
+    }
+}
+
+fn jobs(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("a whole number from 1".to_owned()),
+    }
 }
 
 fn deadline(text: &str) -> Result<Duration, String> {

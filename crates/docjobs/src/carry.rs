@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use jobs_core::{
-    Cause, Clock, Job, JobId, JobKind, Lost, Moment, Submission, SubmitError, Update, Updates,
-};
+use jobs_core::{Cause, Clock, Job, JobId, JobKind, Lost, Moment, SubmitError, Update, Updates};
 use jobs_ledger::{
     Claim, Claimed, Due, Ledger, LedgerError, LedgerId, Look, Note, Stage, Taking, at,
 };
-use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::exit::{Exit, Stop};
 use crate::line::Line;
 use crate::place::{self, Delivered, Place, print_line};
+use crate::report::Named;
+use crate::steps::{self, Fetched, Searched, Steps, Submitted};
 
 /// One command's hold on the ledger and on a kind of job.
 pub(crate) struct Carrier<'a, L: Line> {
@@ -35,44 +34,20 @@ impl<'a, L: Line> Carrier<'a, L> {
         })
     }
 
-    /// Makes the paid call, with the ledger on the disk before and after.
+    /// Makes the paid call and goes on from there.
     pub(crate) async fn submit(
         &self,
         claim: Claim<at::Wanted>,
         order: &L::Order,
         place: &Place,
     ) -> Result<(), Stop> {
-        let ledger = &self.ledger;
-        let sending = ledger.sending(claim).await?;
-        let keeper = ledger.keep(&sending);
-        let submission = self.line.submit(&sending, order).await;
-        drop(keeper);
-        match submission {
-            Submission::Accepted(job) => {
-                let held = self
-                    .insist(async || {
-                        ledger
-                            .held(&sending, job.id(), self.wall(), Note::none())
-                            .await
-                    })
-                    .await;
-                let held = held.map_err(|error| self.unwritten(&error, &job))?;
-                self.accepted(held, &job, place).await
-            }
-            Submission::Refused(error) => {
-                let note = || Note::from(&error);
-                self.insist(async || ledger.refused(&sending, note()).await)
-                    .await?;
+        match self.steps().submit(claim, order).await? {
+            Submitted::Held(held, job) => self.accepted(held, &job, place).await,
+            Submitted::Refused(sending, error) => {
+                self.steps().refused(&sending, &error).await?;
                 Err(Stop::before_acceptance(&error))
             }
-            Submission::Unknown(lost) => {
-                let note = || Note::from(&lost.error);
-                let unknown = self
-                    .insist(async || ledger.unknown(&sending, note()).await)
-                    .await;
-                let unknown = unknown?;
-                self.find(unknown, order, &lost, place).await
-            }
+            Submitted::Lost(unknown, lost) => self.find(unknown, order, &lost, place).await,
         }
     }
 
@@ -127,6 +102,7 @@ impl<'a, L: Line> Carrier<'a, L> {
         place: &Place,
     ) -> Result<(), Stop> {
         let again;
+        let steps = self.steps();
         match claimed {
             Claimed::Wanted(claim, row) => {
                 let order = match order {
@@ -138,21 +114,17 @@ impl<'a, L: Line> Carrier<'a, L> {
                 };
                 self.submit(claim, order, place).await
             }
-            Claimed::Held(claim, row) => self.wait(claim, &self.job(&row)?, place).await,
-            Claimed::Ready(claim, row) => self.look_again(claim, &row, place).await,
-            Claimed::Fetching(claim, row) => self.look_again(claim, &row, place).await,
+            Claimed::Held(claim, row) => self.wait(claim, &steps.job(&row)?, place).await,
+            Claimed::Ready(claim, row) => {
+                let held = steps.back_to_looking(&claim).await?;
+                self.wait(held, &steps.job(&row)?, place).await
+            }
+            Claimed::Fetching(claim, row) => {
+                let held = steps.back_to_looking(&claim).await?;
+                self.wait(held, &steps.job(&row)?, place).await
+            }
             Claimed::Unknown(claim, row) => {
-                let lost = Lost {
-                    what: row.input.as_str().into(),
-                    sent_at: row.sent_at.unwrap_or(row.created_at),
-                    error: jobs_core::Error::new(
-                        jobs_core::ErrorKind::Unavailable,
-                        self.line.kind().vendor(),
-                        "submit",
-                    )
-                    .with_sent(jobs_core::Sent::Maybe)
-                    .with_message(row.error.clone().unwrap_or_default()),
-                };
+                let lost = steps.lost(&row);
                 let order = match order {
                     Some(order) => Ok(order),
                     None => match self.line.order_again(&row) {
@@ -175,17 +147,6 @@ impl<'a, L: Line> Carrier<'a, L> {
         }
     }
 
-    /// A crash lost what the last look saw. Looking again is free, unless the kind says otherwise.
-    async fn look_again<S: jobs_ledger::WithResult>(
-        &self,
-        claim: Claim<S>,
-        row: &jobs_ledger::Job,
-        place: &Place,
-    ) -> Result<(), Stop> {
-        let held = self.ledger.lapsed(&claim, Note::none()).await?;
-        self.wait(held, &self.job(row)?, place).await
-    }
-
     /// The result of a job that was done before is wanted once more.
     async fn once_more(&self, row: &jobs_ledger::Job, place: &Place) -> Result<(), Stop> {
         let id = row.remote_id.clone();
@@ -200,8 +161,8 @@ impl<'a, L: Line> Carrier<'a, L> {
             );
             return Err(Stop::bad_input(line));
         }
-        let held = self.ledger.reopen(row.id).await?;
-        self.wait(held, &self.job(row)?, place).await
+        let held = self.ledger.reopen(row.id, place.path()).await?;
+        self.wait(held, &self.steps().job(row)?, place).await
     }
 
     async fn accepted(
@@ -214,14 +175,7 @@ impl<'a, L: Line> Carrier<'a, L> {
         let ticket = job
             .ticket()
             .map_err(|problem| Stop::unexpected(format!("job {}: {problem}", job.id())))?;
-        let (vendor, kind) = (job.kind().vendor(), job.kind().name());
-        report.event(
-            "accepted",
-            json!({
-                "id": held.job().to_string(), "vendor": vendor, "kind": kind, "job": job.id().as_str(),
-                "ticket": ticket.to_string(),
-            }),
-        );
+        report.accepted(&named(held.job(), job), &ticket);
         if self.app.options.no_wait {
             self.ledger.release(held, Due::Now).await?;
             return if report.is_json() {
@@ -230,12 +184,15 @@ impl<'a, L: Line> Carrier<'a, L> {
                 print_line(&ticket.to_string())
             };
         }
-        report.say(&format!("{vendor} job {} accepted", job.id()));
+        report.say(&format!(
+            "{} job {} accepted",
+            job.kind().vendor(),
+            job.id()
+        ));
         self.wait(held, job, place).await
     }
 
-    /// Searches for the job of a submit whose answer was lost. Exactly one fitting candidate is taken to be it; otherwise a
-    /// person decides.
+    /// Searches for the job of a submit whose answer was lost; unless exactly one fits, a person decides.
     async fn find(
         &self,
         claim: Claim<at::Unknown>,
@@ -243,61 +200,25 @@ impl<'a, L: Line> Carrier<'a, L> {
         lost: &Lost,
         place: &Place,
     ) -> Result<(), Stop> {
-        /// The vendor may still be busy with the request when its answer is lost.
-        const PAUSES: [u64; 3] = [2, 5, 10];
-        if !self.line.can_search() {
-            return self.give_to_a_person(claim, lost, &[]).await;
-        }
-        let (kind, clock) = (self.line.kind(), self.clock());
-        let _keeper = self.ledger.keep(&claim);
-        for pause in PAUSES {
-            let at = clock.now() + Duration::from_secs(pause);
-            if at > self.deadline {
-                break;
+        let keeper = self.ledger.keep(&claim);
+        let searched = self
+            .steps()
+            .search(claim, order, lost, self.deadline)
+            .await?;
+        drop(keeper);
+        match searched {
+            Searched::Adopted(held, id) => {
+                let kind = self.line.kind();
+                self.app.report.say(&format!(
+                    "the answer was lost; {} job {id} is the one",
+                    kind.vendor()
+                ));
+                self.accepted(held, &Job::accepted(kind, id), place).await
             }
-            clock.sleep_until(at).await;
-            let found = match self.line.search(order, lost).await {
-                Ok(found) => self.unaccounted(found).await?,
-                Err(error) => {
-                    self.app.report.missed(&error);
-                    continue;
-                }
-            };
-            match found.as_slice() {
-                [id] => {
-                    let adopted = self
-                        .ledger
-                        .adopt(&claim, id, self.wall(), Note::new("the one fitting job"))
-                        .await;
-                    let held = adopted?;
-                    self.app.report.say(&format!(
-                        "the answer was lost; {} job {id} is the one",
-                        kind.vendor()
-                    ));
-                    let job = Job::accepted(kind, id.clone());
-                    return self.accepted(held, &job, place).await;
-                }
-                [] => {}
-                several => return self.give_to_a_person(claim, lost, several).await,
+            Searched::InDoubt(claim, candidates) => {
+                self.give_to_a_person(claim, lost, &candidates).await
             }
         }
-        self.give_to_a_person(claim, lost, &[]).await
-    }
-
-    /// Without the jobs that the ledger knows already: those are other submits.
-    async fn unaccounted(&self, found: Vec<JobId>) -> Result<Vec<JobId>, Stop> {
-        let kind = self.line.kind();
-        let mut unaccounted = Vec::new();
-        for id in found {
-            let known = self.ledger.find(id.as_str()).await?;
-            if known
-                .iter()
-                .all(|job| (job.vendor.as_str(), job.kind.as_str()) != (kind.vendor(), kind.name()))
-            {
-                unaccounted.push(id);
-            }
-        }
-        Ok(unaccounted)
     }
 
     async fn give_to_a_person(
@@ -309,14 +230,7 @@ impl<'a, L: Line> Carrier<'a, L> {
         let id = claim.job();
         self.ledger.release(claim, Due::Parked).await?;
         let mut stop = Stop::not_submitted(&SubmitError::Unknown(lost.clone()));
-        if !candidates.is_empty() {
-            let ids: Vec<&str> = candidates.iter().map(JobId::as_str).collect();
-            stop.line
-                .push_str(&format!("; candidates are {}", ids.join(", ")));
-        }
-        stop.line.push_str(&format!(
-            "; look into the vendor's console, then: docjobs resolve {id} --adopt JOB_ID, or --abandon"
-        ));
+        stop.line.push_str(&steps::in_doubt(id, candidates));
         Err(stop)
     }
 
@@ -428,26 +342,13 @@ impl<'a, L: Line> Carrier<'a, L> {
         output: <L::Kind as JobKind>::Output,
         place: &Place,
     ) -> Result<(), Stop> {
-        let ledger = &self.ledger;
-        let ready = ledger.ready(&claim, &Value::Null, Note::none()).await?;
-        let fetching = ledger.fetching(&ready).await?;
-        let keeper = ledger.keep(&fetching);
-        let delivered = self.line.deliver(output, place).await;
-        drop(keeper);
-        let delivered = match delivered {
-            Ok(delivered) => delivered,
-            Err(error) => {
-                let held = ledger.lapsed(&fetching, Note::from(&error)).await?;
-                ledger.release(held, Due::Now).await?;
-                return Err(Stop::after_acceptance(&error, job.ticket().ok()));
+        match self.steps().fetch(&claim, output, place).await? {
+            Fetched::Done(delivered) => self.hand_over(delivered, claim.job(), job),
+            Fetched::Failed(held, error) => {
+                self.ledger.release(held, Due::Now).await?;
+                Err(Stop::after_acceptance(&error, job.ticket().ok()))
             }
-        };
-        let (path, sha256) = match &delivered {
-            Delivered::Saved(saved) => (Some(saved.path.as_path()), saved.sha256),
-            Delivered::Bytes(_) | Delivered::Text(_) => (None, None),
-        };
-        ledger.done(&fetching, path, sha256, Note::none()).await?;
-        self.hand_over(delivered, fetching.job(), job)
+        }
     }
 
     fn hand_over(
@@ -458,27 +359,16 @@ impl<'a, L: Line> Carrier<'a, L> {
     ) -> Result<(), Stop> {
         let report = &self.app.report;
         report.quiet();
-        let done = |path: Option<&str>, result: Option<&str>| {
-            json!({
-                "id": id.to_string(), "vendor": job.kind().vendor(), "kind": job.kind().name(),
-                "job": job.id().as_str(), "output": path, "result": result,
-            })
-        };
+        let named = named(id, job);
         let unprintable =
             |problem| Stop::unexpected(format!("cannot print the result: {problem}; use -o"));
         match delivered {
-            Delivered::Saved(saved) => {
-                let path = saved.path.display().to_string();
-                report.event("done", done(Some(&path), None));
-                report.say(&format!(
-                    "{} job {} done: {path}",
-                    job.kind().vendor(),
-                    job.id()
-                ));
+            Delivered::Saved(saved, _) => {
+                report.done(&named, Some(&saved.path), None);
                 Ok(())
             }
             Delivered::Text(text) => {
-                report.event("done", done(None, Some(&text)));
+                report.done(&named, None, Some(&text));
                 if report.is_json() {
                     Ok(())
                 } else {
@@ -488,7 +378,7 @@ impl<'a, L: Line> Carrier<'a, L> {
             Delivered::Bytes(mut file) if report.is_json() => {
                 let mut text = String::new();
                 std::io::Read::read_to_string(&mut file, &mut text).map_err(unprintable)?;
-                report.event("done", done(None, Some(&text)));
+                report.done(&named, None, Some(&text));
                 Ok(())
             }
             Delivered::Bytes(file) => place::print(file).map_err(unprintable),
@@ -509,19 +399,6 @@ impl<'a, L: Line> Carrier<'a, L> {
         })
     }
 
-    /// The handle of a job as the ledger knows it, with the floor of its last look.
-    fn job(&self, row: &jobs_ledger::Job) -> Result<Job<L::Kind>, Stop> {
-        let ticket = row
-            .ticket()
-            .ok_or_else(|| Stop::unexpected(format!("job {} has no id at the vendor", row.id)))?;
-        let job = Job::resume(self.line.kind(), &ticket)
-            .map_err(|problem| Stop::bad_input(format!("job {}: {problem}", row.id)))?;
-        Ok(match row.last_look {
-            Some(at) => job.looked_at(at),
-            None => job,
-        })
-    }
-
     /// What the ledger could not take down about a look is no reason to stop, unless somebody else has the job.
     fn written(&self, outcome: Result<(), LedgerError>) -> Result<(), Stop> {
         match outcome {
@@ -534,50 +411,16 @@ impl<'a, L: Line> Carrier<'a, L> {
         }
     }
 
-    /// Writes what is worth money, however long the ledger is in trouble.
-    async fn insist<T, F: Future<Output = Result<T, LedgerError>>>(
-        &self,
-        write: impl Fn() -> F,
-    ) -> Result<T, LedgerError> {
-        const TRIES: u32 = 30;
-        let mut tries = 0;
-        loop {
-            match write().await {
-                Err(error) if error.is_transient() && tries < TRIES => {
-                    self.app
-                        .report
-                        .say(&format!("docjobs: {error}; trying again"));
-                    let clock = self.ledger.clock();
-                    clock
-                        .sleep_until(clock.now() + Duration::from_secs(1))
-                        .await;
-                    tries += 1;
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    /// The vendor has the job and the ledger could not say so: the ticket is all there is, so it is given out.
-    fn unwritten(&self, error: &LedgerError, job: &Job<L::Kind>) -> Stop {
-        let mut stop = Stop::ledger(error);
-        stop.line.push_str(&format!(
-            "; {} accepted job {}: keep its ticket",
-            job.kind().vendor(),
-            job.id()
-        ));
-        Stop {
-            ticket: job.ticket().ok(),
-            ..stop
-        }
-    }
-
     fn clock(&self) -> std::sync::Arc<dyn Clock> {
         std::sync::Arc::clone(self.line.kind().clock())
     }
 
-    fn wall(&self) -> std::time::SystemTime {
-        self.ledger.clock().wall()
+    fn steps(&self) -> Steps<'_, L> {
+        Steps {
+            report: &self.app.report,
+            ledger: &self.ledger,
+            line: self.line,
+        }
     }
 }
 
@@ -586,6 +429,16 @@ async fn next<K: JobKind + 'static>(updates: &mut Updates<K>) -> Update<K::Outpu
         Some(update) => update,
         // An end is always reported, and nobody asks again after it.
         None => std::future::pending().await,
+    }
+}
+
+/// A job as messages name it.
+pub(crate) fn named<K: JobKind>(id: LedgerId, job: &Job<K>) -> Named<'_> {
+    Named {
+        id,
+        vendor: job.kind().vendor(),
+        kind: job.kind().name(),
+        job: job.id(),
     }
 }
 

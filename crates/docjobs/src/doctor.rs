@@ -1,30 +1,56 @@
 //! `docjobs doctor`: is everything set up? Never makes a charged call.
 
+use std::time::{Duration, SystemTime};
+
+use chrono::DateTime;
+use jobs_core::http::{Origin, Request, TransportBuilder};
 use jobs_core::{Error, ErrorKind};
 use serde_json::json;
 
 use crate::app::App;
 use crate::exit::{Exit, Stop};
 use crate::place::print_line;
-use crate::{mindshow, ppj, tencent, textin};
+use crate::{mindshow, ppj, printer, tencent, textin};
+
+/// A clock that is further off than this breaks signatures, and links that expire. Answers tell the time in whole seconds.
+const CLOCK_TOLERANCE: u64 = 60;
+/// How long an address is tried for its clock alone.
+const CLOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How one thing was found.
 enum Checkup {
     /// Not set up; the first variable that is missing.
     Absent(&'static str),
     Good(String),
+    /// In use, but something will go wrong one day.
+    Odd(String),
     Bad(Stop),
 }
 
 pub(crate) async fn run(app: &App) -> Result<(), Stop> {
+    let about = format!(
+        "docjobs {} for {} on {}",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::OS,
+        std::env::consts::ARCH
+    );
+    print_line_of(app, "version", &Checkup::Good(about))?;
     let ledger = check_ledger(app).await;
-    let vendors = [
-        (textin::VENDOR, check_textin(app).await),
-        (ppj::VENDOR, check_ppj(app).await),
-        (mindshow::VENDOR, check_mindshow(app).await),
-        (tencent::VENDOR, check_tencent(app).await),
-    ];
     print_line_of(app, "ledger", &ledger)?;
+    let (textin, ppj, mindshow, tencent, printer) = tokio::join!(
+        check_textin(app),
+        check_ppj(app),
+        check_mindshow(app),
+        check_tencent(app),
+        check_printer(app)
+    );
+    let vendors = [
+        (textin::VENDOR, textin),
+        (ppj::VENDOR, ppj),
+        (mindshow::VENDOR, mindshow),
+        (tencent::VENDOR, tencent),
+        (printer::VENDOR, printer),
+    ];
     for (name, checkup) in &vendors {
         print_line_of(app, name, checkup)?;
     }
@@ -36,7 +62,7 @@ pub(crate) async fn run(app: &App) -> Result<(), Stop> {
         .chain(vendors.into_iter().map(|(_, checkup)| checkup))
         .find_map(|checkup| match checkup {
             Checkup::Bad(stop) => Some(stop.exit),
-            Checkup::Absent(_) | Checkup::Good(_) => None,
+            Checkup::Absent(_) | Checkup::Good(_) | Checkup::Odd(_) => None,
         });
     match bad {
         Some(exit) => Err(Stop::new(exit, "not everything is in order")),
@@ -52,6 +78,7 @@ fn print_line_of(app: &App, name: &str, checkup: &Checkup) -> Result<(), Stop> {
     let (state, line) = match checkup {
         Checkup::Absent(variable) => ("absent", format!("not set up: {variable} is not set")),
         Checkup::Good(line) => ("good", line.clone()),
+        Checkup::Odd(line) => ("odd", line.clone()),
         Checkup::Bad(stop) => ("bad", stop.line.clone()),
     };
     app.report.event(
@@ -70,12 +97,24 @@ async fn check_ledger(app: &App) -> Checkup {
         Ok(ledger) => ledger,
         Err(stop) => return Checkup::Bad(stop),
     };
-    match ledger.check().await {
-        Ok(check) => Checkup::Good(format!(
-            "ready: {} with {} jobs, {} of them unfinished",
-            check.store, check.jobs, check.unfinished
+    // To write without changing anything is what tells whether a job could be written down.
+    if let Err(error) = ledger.ack(&[]).await {
+        return Checkup::Bad(Stop::ledger(&error));
+    }
+    let check = match ledger.check().await {
+        Ok(check) => check,
+        Err(error) => return Checkup::Bad(Stop::ledger(&error)),
+    };
+    let line = format!(
+        "ready: {}, layout {}, can be written; {} jobs, {} of them unfinished",
+        check.store, check.schema, check.jobs, check.unfinished
+    );
+    match check.clock_off {
+        Some(off) if off.as_secs() > CLOCK_TOLERANCE => Checkup::Odd(format!(
+            "{line}; its server's clock and the one of this machine are {} s apart: set them",
+            off.as_secs()
         )),
-        Err(error) => Checkup::Bad(Stop::ledger(&error)),
+        _ => Checkup::Good(line),
     }
 }
 
@@ -85,10 +124,7 @@ async fn check_textin(app: &App) -> Checkup {
         return Checkup::Absent(FIRST);
     }
     match textin::client(app) {
-        Ok(client) => judge(
-            client.check_credentials().await,
-            &client.origin().to_string(),
-        ),
+        Ok(client) => judge(client.check_credentials().await, client.origin()).await,
         Err(stop) => Checkup::Bad(stop),
     }
 }
@@ -100,10 +136,7 @@ async fn check_ppj(app: &App) -> Checkup {
         return Checkup::Absent(FIRST);
     }
     match ppj::client(app) {
-        Ok(client) => judge(
-            client.check_credentials().await,
-            &client.origin().to_string(),
-        ),
+        Ok(client) => judge(client.check_credentials().await, client.origin()).await,
         Err(stop) => Checkup::Bad(stop),
     }
 }
@@ -114,10 +147,7 @@ async fn check_mindshow(app: &App) -> Checkup {
         return Checkup::Absent(FIRST);
     }
     match mindshow::client(app) {
-        Ok(client) => judge(
-            client.account_info().await.map(drop),
-            &client.origin().to_string(),
-        ),
+        Ok(client) => judge(client.account_info().await.map(drop), client.origin()).await,
         Err(stop) => Checkup::Bad(stop),
     }
 }
@@ -130,21 +160,96 @@ async fn check_tencent(app: &App) -> Checkup {
     match tencent::client(app) {
         Ok(client) => {
             let [general, _] = client.origins();
-            judge(client.check_credentials().await, &general.to_string())
+            judge(client.check_credentials().await, general).await
         }
         Err(stop) => Checkup::Bad(stop),
     }
 }
 
-fn judge(outcome: Result<(), Error>, origin: &str) -> Checkup {
+/// To come online is free, and ends with a good-bye; another process that is this printer would be in the way.
+async fn check_printer(app: &App) -> Checkup {
+    const FIRST: &str = "WECOM_PRINTER_SN";
+    if app.env(printer::VENDOR).optional(FIRST).is_none() {
+        return Checkup::Absent(FIRST);
+    }
+    match printer::check(app).await {
+        Ok(line) => Checkup::Good(line),
+        Err(stop) => Checkup::Bad(stop),
+    }
+}
+
+async fn judge(outcome: Result<(), Error>, origin: &Origin) -> Checkup {
     match outcome {
-        Ok(()) => Checkup::Good(format!("ready: {origin} accepts the credentials")),
+        Ok(()) => {
+            let line = format!("ready: {origin} accepts the credentials");
+            match clock_off(origin).await {
+                Some(off) if is_off(off) => Checkup::Odd(format!("{line}; {}", told(off))),
+                Some(_) => Checkup::Good(format!("{line}, and its clock agrees")),
+                None => Checkup::Good(line),
+            }
+        }
         Err(error) => {
             let mut stop = Stop::before_acceptance(&error);
             if error.kind() == ErrorKind::Unreachable {
                 stop.line.push_str("; a proxy is taken from HTTPS_PROXY");
+            } else if let Some(off) = clock_off(origin).await.filter(|off| is_off(*off)) {
+                stop.line.push_str(&format!("; {}", told(off)));
             }
             Checkup::Bad(stop)
         }
+    }
+}
+
+/// How many seconds the clock of this machine is ahead of the vendor's, by an answer to a request without credentials;
+/// nothing where there is no answer or it has no date.
+async fn clock_off(origin: &Origin) -> Option<i64> {
+    let transport = TransportBuilder::new("doctor", origin.clone())
+        .build()
+        .ok()?;
+    let request = Request::get("look at the clock", &[]).with_timeout(CLOCK_TIMEOUT);
+    let answer = transport.send(request).await.ok()?;
+    seconds_ahead(transport.clock().wall(), answer.header("date")?)
+}
+
+fn seconds_ahead(ours: SystemTime, date: &str) -> Option<i64> {
+    let theirs = DateTime::parse_from_rfc2822(date).ok()?;
+    Some((DateTime::<chrono::Utc>::from(ours) - theirs.to_utc()).num_seconds())
+}
+
+fn is_off(seconds: i64) -> bool {
+    seconds.unsigned_abs() > CLOCK_TOLERANCE
+}
+
+fn told(seconds: i64) -> String {
+    let word = if seconds > 0 { "ahead of" } else { "behind" };
+    let seconds = seconds.unsigned_abs();
+    format!(
+        "the clock of this machine is {seconds} s {word} the vendor's: set it, since signatures and links depend on it"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_compared_with_the_date_of_an_answer() {
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let at = |offset: i64| {
+            let seconds = 784_111_777 + offset;
+            SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
+        };
+        for offset in [0, 61, -3600] {
+            assert_eq!(seconds_ahead(at(offset), date), Some(offset));
+        }
+        assert_eq!(seconds_ahead(at(0), "yesterday"), None);
+    }
+
+    #[test]
+    fn a_minute_is_let_pass_and_more_is_told_with_its_direction() {
+        assert!(!is_off(60) && !is_off(-60));
+        assert!(is_off(61) && is_off(-61));
+        assert!(told(90).contains("90 s ahead of"));
+        assert!(told(-90).contains("90 s behind"));
     }
 }

@@ -117,12 +117,14 @@ impl Stop {
     /// Trouble with the ledger. What was written down stays.
     pub(crate) fn ledger(error: &LedgerError) -> Self {
         use LedgerErrorKind::{
-            Corrupt, Denied, Input, Locked, Newer, NotALedger, NotFound, ReadOnly,
+            ClaimLost, Corrupt, Denied, Input, Locked, Newer, NotALedger, NotFound, ReadOnly,
         };
         let exit = match error.kind() {
             Corrupt | Denied | Input | Locked | Newer | NotALedger | NotFound | ReadOnly => {
                 Exit::BadInput
             }
+            // Nothing is wrong here: another process goes on with it.
+            ClaimLost => Exit::Deadline,
             _ => Exit::Unexpected,
         };
         Self {

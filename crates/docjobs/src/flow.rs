@@ -12,6 +12,7 @@ use crate::exit::Stop;
 use crate::input::Input;
 use crate::line::Line;
 use crate::place::{Place, absolute};
+use crate::steps::settle_arrived;
 
 /// Writes the wish down, submits it, and unless told otherwise waits and delivers. The same input attaches to the job that
 /// was paid for already.
@@ -56,6 +57,9 @@ fn intent<K: JobKind + ?Sized>(
     let mut intent = Intent::new(kind.vendor(), kind.name(), kind.account(), input.digest)
         .with_options(input.options)
         .with_input(input.what);
+    if let Some(format) = input.format {
+        intent = intent.with_format(format);
+    }
     if let Some(path) = input.path {
         intent = intent.with_input_path(path);
     }
@@ -78,7 +82,7 @@ async fn done_before<L: Line>(
 ) -> Result<(), Stop> {
     let kind = carrier.line.kind();
     let mut filter = Filter::all()
-        .with_stages([Stage::Done])
+        .with_stages([Stage::Done, Stage::Ready, Stage::Fetching])
         .with_vendor(kind.vendor())
         .with_kind(kind.name())
         .with_account(kind.account());
@@ -89,7 +93,15 @@ async fn done_before<L: Line>(
                 && job.content == input.digest
                 && job.options == input.options
         };
-        if let Some(job) = page.jobs.iter().find(same) {
+        for job in page.jobs.iter().filter(same) {
+            let is_there = match (job.stage, output) {
+                (Stage::Done, _) => true,
+                (_, Some(path)) => settle_arrived(&carrier.ledger, job, path).await?,
+                (_, None) => false,
+            };
+            if !is_there {
+                continue;
+            }
             carrier.app.report.say(&format!(
                 "job {} was done before; its result is there",
                 job.id

@@ -20,28 +20,22 @@ pub(crate) struct Input {
     pub(crate) digest: [u8; 32],
     /// Whatever else decides what the vendor makes of it. Never a secret.
     pub(crate) options: Value,
+    /// In which form the result is wanted; the same job gives it in any.
+    pub(crate) format: Option<&'static str>,
 }
 
 impl Input {
     /// A document; reads it once.
     pub(crate) fn document(document: &Document, path: &Path, options: Value) -> Result<Self, Stop> {
-        let digest = || -> io::Result<[u8; 32]> {
-            let (mut reader, mut digest) = (document.reader()?, Sha256::new());
-            let mut piece = vec![0; 256 * 1024];
-            loop {
-                match reader.read(&mut piece)? {
-                    0 => return Ok(digest.finalize().into()),
-                    count => digest.update(piece.get(..count).unwrap_or_default()),
-                }
-            }
-        };
-        let digest = digest().map_err(|problem| unreadable(path, &problem))?;
+        let digest = document.reader().and_then(|mut reader| digest(&mut reader));
+        let digest = digest.map_err(|problem| unreadable(path, &problem))?;
         let path = std::path::absolute(path).map_err(|problem| unreadable(path, &problem))?;
         Ok(Self {
             what: document.name().to_owned(),
             path: Some(path),
             digest,
             options,
+            format: None,
         })
     }
 
@@ -72,6 +66,7 @@ impl Input {
             path: None,
             digest: Sha256::digest(text).into(),
             options,
+            format: None,
         }
     }
 }
@@ -97,7 +92,19 @@ pub(crate) fn text(path: &Path) -> Result<String, Stop> {
     std::fs::read_to_string(path).map_err(|problem| unreadable(path, &problem))
 }
 
-fn unreadable(path: &Path, problem: &io::Error) -> Stop {
+/// The SHA-256 of everything in `reader`.
+pub(crate) fn digest(reader: &mut impl Read) -> io::Result<[u8; 32]> {
+    let mut digest = Sha256::new();
+    let mut piece = vec![0; 256 * 1024];
+    loop {
+        match reader.read(&mut piece)? {
+            0 => return Ok(digest.finalize().into()),
+            count => digest.update(piece.get(..count).unwrap_or_default()),
+        }
+    }
+}
+
+pub(crate) fn unreadable(path: &Path, problem: &io::Error) -> Stop {
     Stop::bad_input(format!(
         "cannot read {}: {problem}; name another file",
         path.display()

@@ -7,11 +7,12 @@ use jobs_ledger::{Claimed, Due, Filter, Job, Ledger, Note, Stage, Taking};
 use serde_json::Value;
 
 use crate::app::App;
-use crate::args::{JobsArgs, ResolveArgs, WaitArgs};
+use crate::args::{Format, JobsArgs, ResolveArgs, WaitArgs};
 use crate::carry::Carrier;
 use crate::exit::{Exit, Stop};
 use crate::line::Line;
 use crate::place::{Place, absolute, print_line};
+use crate::steps::settle_arrived;
 use crate::textin::ParseLine;
 use crate::{mindshow, ppj, printer, tencent, textin};
 
@@ -250,14 +251,14 @@ async fn give_back(ledger: &Ledger, claimed: Claimed) -> Result<(), Stop> {
 
 /// What a person may say about a job beside its id.
 pub(crate) struct Wishes {
-    pub(crate) format: crate::args::Format,
+    pub(crate) format: Option<Format>,
     pub(crate) max_calls: u32,
 }
 
 impl Default for Wishes {
     fn default() -> Self {
         Self {
-            format: crate::args::Format::Markdown,
+            format: None,
             max_calls: crate::args::MAX_CALLS,
         }
     }
@@ -286,6 +287,13 @@ impl Subject {
         }
     }
 
+    fn format(&self) -> Format {
+        match self {
+            Self::Row(job) => Format::of(job),
+            Self::Ticket(_) => Format::Markdown,
+        }
+    }
+
     fn account(&self) -> Account {
         match self {
             Self::Row(job) => job.account,
@@ -305,7 +313,7 @@ async fn carry(
         (textin::VENDOR, _) => {
             let line = ParseLine {
                 client: textin::client(app)?,
-                format: wishes.format,
+                format: wishes.format.unwrap_or_else(|| job.format()),
             };
             go_on(app, &line, job, output).await
         }
@@ -373,8 +381,17 @@ async fn go_on<L: Line>(
              submitted it",
         ));
     }
-    let place = Place::new(output)?;
     let carrier = Carrier::new(app, line).await?;
+    let place = match (Place::new(output), &job, output) {
+        (Err(_), Subject::Row(row), Some(path))
+            if settle_arrived(&carrier.ledger, row, path).await? =>
+        {
+            let place = path.display();
+            app.report.say(&format!("job {} done: {place}", row.id));
+            return Ok(());
+        }
+        (place, _, _) => place?,
+    };
     let row = match job {
         Subject::Row(row) => *row,
         Subject::Ticket(ticket) => carrier.ledger.take_in(&ticket, output).await?,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jobs_core::http::{Target, Verified};
 use jobs_core::{Error, JobId, JobKind, Lost, Submission};
 use jobs_ledger::{Claim, at};
 
 use crate::exit::Stop;
-use crate::place::{Delivered, Place};
 
 /// A kind of job as the command line handles it.
 #[async_trait]
@@ -20,6 +20,12 @@ pub(crate) trait Line: Send + Sync {
 
     /// The order of a job that was written down and never sent, or whose submit was lost.
     fn order_again(&self, job: &jobs_ledger::Job) -> Result<Self::Order, Stop>;
+
+    /// Whether it brings the result of this job, which is of its kind, in the form that is wanted.
+    fn serves(&self, job: &jobs_ledger::Job) -> bool {
+        let _ = job;
+        true
+    }
 
     /// Hands it to the vendor. **Costs money**, so it asks for the proof that the ledger has it on the disk.
     async fn submit(
@@ -40,12 +46,15 @@ pub(crate) trait Line: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Brings what a finished job gives to its place.
-    async fn deliver(
+    /// Brings what a finished job gives to the folder of its target, verified.
+    async fn fetch(
         &self,
         output: <Self::Kind as JobKind>::Output,
-        place: &Place,
-    ) -> Result<Delivered, Error>;
+        target: &Target,
+    ) -> Result<Brought, Error>;
+
+    /// How the name of a result ends, for one that was given no name.
+    fn extension(&self) -> &'static str;
 
     /// Whether the result is text, which can be printed.
     fn is_text(&self) -> bool {
@@ -62,6 +71,14 @@ pub(crate) trait Line: Send + Sync {
     fn spent_elsewhere(&self, calls: u32) {
         let _ = calls;
     }
+}
+
+/// What a finished job gave.
+pub(crate) enum Brought {
+    /// A file beside its place, which still has to get its name.
+    File(Verified),
+    /// An id, which is all there is.
+    Text(String),
 }
 
 /// Looks that cost money.

@@ -5,19 +5,24 @@ mod args;
 mod carry;
 mod demo;
 mod doctor;
+mod examples;
 mod exit;
 mod flow;
 mod input;
 mod jobs;
 mod line;
+mod manual;
 mod mindshow;
 mod place;
 mod ppj;
 mod printer;
+mod rate;
 mod report;
 mod sim;
+mod steps;
 mod tencent;
 mod textin;
+mod work;
 
 use std::process::ExitCode;
 
@@ -67,6 +72,8 @@ async fn run(args: Args, report: &Report) -> Result<(), Stop> {
         Command::Wait(args) => jobs::wait(&app, args).await,
         Command::Resume => jobs::resume(&app).await,
         Command::Resolve(args) => jobs::resolve(&app, args).await,
+        Command::Work(args) => work::work(&app, args).await,
         Command::Doctor => doctor::run(&app).await,
+        Command::Manual(args) => manual::run(&args),
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use jobs_core::http::Target;
 use jobs_core::{Error, Job, JobId, Lost, Submission};
 use jobs_ledger::{Claim, at};
 use mindshow::types::{GptDeck, MarkdownDeck};
@@ -15,8 +16,8 @@ use crate::args::{DeckArgs, PdfArgs};
 use crate::exit::Stop;
 use crate::flow;
 use crate::input::{self, Input};
-use crate::line::{Budget, Line};
-use crate::place::{Delivered, Place};
+use crate::line::{Brought, Budget, Line};
+use crate::rate;
 
 pub(crate) const VENDOR: &str = "mindshow";
 
@@ -44,6 +45,8 @@ pub(crate) fn client(app: &App) -> Result<Client, Stop> {
         Client::builder_from(&app.env(VENDOR)).map_err(|error| Stop::before_acceptance(&error))?;
     let client = client
         .with_clock(app.clock()?)
+        .with_shared_rate(rate::shared(app)?)
+        .with_facts(|facts| app.pace(VENDOR, facts))
         .build()
         .map_err(|error| Stop::before_acceptance(&error))?;
     app.allow_scale(client.origin())?;
@@ -153,9 +156,13 @@ impl Line for DeckLine {
         Ok(candidates.into_iter().map(|found| found.id).collect())
     }
 
-    async fn deliver(&self, ready: Ready, place: &Place) -> Result<Delivered, Error> {
-        let (verified, _) = self.client.fetch_deck(&ready, place.target()).await?;
-        place.keep(verified).await
+    async fn fetch(&self, ready: Ready, target: &Target) -> Result<Brought, Error> {
+        let (verified, _) = self.client.fetch_deck(&ready, target).await?;
+        Ok(Brought::File(verified))
+    }
+
+    fn extension(&self) -> &'static str {
+        "pptx"
     }
 }
 
@@ -198,10 +205,15 @@ impl Line for PdfLine {
         Submission::Accepted(Job::accepted(self.kind(), deck.clone()))
     }
 
-    async fn deliver(&self, ready: PdfReady, place: &Place) -> Result<Delivered, Error> {
-        place
-            .keep(self.client.fetch_pdf(&ready, place.target()).await?)
+    async fn fetch(&self, ready: PdfReady, target: &Target) -> Result<Brought, Error> {
+        self.client
+            .fetch_pdf(&ready, target)
             .await
+            .map(Brought::File)
+    }
+
+    fn extension(&self) -> &'static str {
+        "pdf"
     }
 
     fn budget(&self, deck: &JobId) -> Option<Budget> {

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use jobs_core::Error;
-use jobs_core::http::{Saved, Target, Verified};
+use jobs_core::http::{Saved, Target};
 use tempfile::TempDir;
 
 use crate::exit::Stop;
@@ -22,8 +21,8 @@ pub(crate) enum Place {
 /// A result that has arrived.
 #[derive(Debug)]
 pub(crate) enum Delivered {
-    /// A file at its final name.
-    Saved(Saved),
+    /// A file at its final name, and its digest.
+    Saved(Saved, [u8; 32]),
     /// Verified bytes to be printed.
     Bytes(File),
     /// A line to be printed.
@@ -60,17 +59,17 @@ impl Place {
         }
     }
 
-    pub(crate) fn target(&self) -> &Target {
+    /// The file, if it is one that stays.
+    pub(crate) fn path(&self) -> Option<&Path> {
         match self {
-            Self::File(target) | Self::Stdout { target, .. } => target,
+            Self::File(target) => Some(target.path()),
+            Self::Stdout { .. } => None,
         }
     }
 
-    /// Gives verified bytes their final name, or makes them ready to print.
-    pub(crate) async fn keep(&self, verified: Verified) -> Result<Delivered, Error> {
+    pub(crate) fn target(&self) -> &Target {
         match self {
-            Self::File(_) => Ok(Delivered::Saved(verified.save().await?)),
-            Self::Stdout { .. } => Ok(Delivered::Bytes(verified.into_file()?)),
+            Self::File(target) | Self::Stdout { target, .. } => target,
         }
     }
 }

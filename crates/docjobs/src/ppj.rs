@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jobs_core::http::Target;
 use jobs_core::{Error, JobId, Lost, Submission};
 use jobs_ledger::{Claim, at};
 use ppj::{Client, Conversion, ConvertRequest, Fit, Ready};
@@ -14,8 +15,8 @@ use crate::args::ConvertArgs;
 use crate::exit::Stop;
 use crate::flow;
 use crate::input::{self, Input};
-use crate::line::Line;
-use crate::place::{Delivered, Place};
+use crate::line::{Brought, Line};
+use crate::rate;
 
 pub(crate) const VENDOR: &str = "ppj";
 
@@ -34,6 +35,8 @@ pub(crate) fn client(app: &App) -> Result<Client, Stop> {
         Client::builder_from(&app.env(VENDOR)).map_err(|error| Stop::before_acceptance(&error))?;
     let client = client
         .with_clock(app.clock()?)
+        .with_shared_rate(rate::shared(app)?)
+        .with_facts(|facts| app.pace(VENDOR, facts))
         .build()
         .map_err(|error| Stop::before_acceptance(&error))?;
     app.allow_scale(client.origin())?;
@@ -100,8 +103,12 @@ impl Line for ConvertLine {
             .collect())
     }
 
-    async fn deliver(&self, ready: Ready, place: &Place) -> Result<Delivered, Error> {
-        let (verified, _) = self.client.fetch_zip(&ready, place.target()).await?;
-        place.keep(verified).await
+    async fn fetch(&self, ready: Ready, target: &Target) -> Result<Brought, Error> {
+        let (verified, _) = self.client.fetch_zip(&ready, target).await?;
+        Ok(Brought::File(verified))
+    }
+
+    fn extension(&self) -> &'static str {
+        "zip"
     }
 }

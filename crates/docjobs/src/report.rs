@@ -1,16 +1,42 @@
 //! What is said: events for scripts on stdout, messages for people on stderr, a bar for a terminal.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use jobs_core::{Error, JobKind, Snapshot, Status};
+use jobs_core::{Error, JobId, JobKind, Snapshot, Status, Ticket};
+use jobs_ledger::LedgerId;
 use serde_json::{Map, Value, json};
 
 use crate::args::Common;
 use crate::exit::Stop;
+
+/// A job as messages name it.
+pub(crate) struct Named<'a> {
+    pub(crate) id: LedgerId,
+    pub(crate) vendor: &'a str,
+    pub(crate) kind: &'a str,
+    /// The vendor's id.
+    pub(crate) job: &'a JobId,
+}
+
+impl Named<'_> {
+    fn fields(&self) -> Map<String, Value> {
+        let fields = [
+            ("id", self.id.to_string()),
+            ("vendor", self.vendor.to_owned()),
+            ("kind", self.kind.to_owned()),
+            ("job", self.job.to_string()),
+        ];
+        fields
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect()
+    }
+}
 
 /// The voice of a command.
 #[derive(Clone)]
@@ -100,6 +126,25 @@ impl Report {
             snapshot.word
         );
         self.progress(line, snapshot.recognised);
+    }
+
+    /// The vendor has taken a job.
+    pub(crate) fn accepted(&self, job: &Named<'_>, ticket: &Ticket) {
+        let mut fields = job.fields();
+        fields.insert("ticket".to_owned(), ticket.to_string().into());
+        self.event("accepted", fields.into());
+    }
+
+    /// A job is done: its result is a file, a text, or printed.
+    pub(crate) fn done(&self, job: &Named<'_>, path: Option<&Path>, text: Option<&str>) {
+        let path = path.map(|path| path.display().to_string());
+        let mut fields = job.fields();
+        fields.insert("output".to_owned(), path.clone().into());
+        fields.insert("result".to_owned(), text.into());
+        self.event("done", fields.into());
+        if let Some(path) = path {
+            self.say(&format!("{} job {} done: {path}", job.vendor, job.job));
+        }
     }
 
     pub(crate) fn missed(&self, error: &Error) {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::http::Document;
+use jobs_core::http::{Document, Target};
 use jobs_core::{Error, JobKind as _, Submission};
 use jobs_ledger::{Claim, at};
 use serde_json::Value;
@@ -14,8 +14,8 @@ use crate::app::App;
 use crate::exit::Stop;
 use crate::flow;
 use crate::input::{self, Input};
-use crate::line::Line;
-use crate::place::{Delivered, Place};
+use crate::line::{Brought, Line};
+use crate::rate;
 
 pub(crate) const VENDOR: &str = "tencent-ess";
 
@@ -37,6 +37,8 @@ pub(crate) fn client(app: &App) -> Result<Client, Stop> {
         Client::builder_from(&app.env(VENDOR)).map_err(|error| Stop::before_acceptance(&error))?;
     let client = client
         .with_clock(app.clock()?)
+        .with_shared_rate(rate::shared(app)?)
+        .with_facts(|facts| app.pace(VENDOR, facts))
         .build()
         .map_err(|error| Stop::before_acceptance(&error))?;
     for origin in client.origins() {
@@ -87,7 +89,11 @@ impl Line for ConvertLine {
         true
     }
 
-    async fn deliver(&self, ready: Ready, _: &Place) -> Result<Delivered, Error> {
-        Ok(Delivered::Text(ready.resource_id.to_string()))
+    async fn fetch(&self, ready: Ready, _: &Target) -> Result<Brought, Error> {
+        Ok(Brought::Text(ready.resource_id.to_string()))
+    }
+
+    fn extension(&self) -> &'static str {
+        "txt"
     }
 }

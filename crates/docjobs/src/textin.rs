@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jobs_core::http::Target;
 use jobs_core::{Error, Submission};
 use jobs_ledger::{Claim, at};
 use serde_json::{Value, json};
@@ -14,8 +15,8 @@ use crate::args::{Format, ParseArgs};
 use crate::exit::Stop;
 use crate::flow;
 use crate::input::{self, Input};
-use crate::line::Line;
-use crate::place::{Delivered, Place};
+use crate::line::{Brought, Line};
+use crate::rate;
 
 pub(crate) const VENDOR: &str = "textin";
 
@@ -27,6 +28,10 @@ pub(crate) async fn parse(app: &App, args: ParseArgs) -> Result<(), Stop> {
     };
     let pages = args.pages.as_deref().map(pages).transpose()?;
     let (request, input) = order(&args.input, pages)?;
+    let input = Input {
+        format: Some(args.format.name()),
+        ..input
+    };
     flow::run(app, &line, &request, input, args.output.as_deref()).await
 }
 
@@ -36,6 +41,8 @@ pub(crate) fn client(app: &App) -> Result<Client, Stop> {
         Client::builder_from(&app.env(VENDOR)).map_err(|error| Stop::before_acceptance(&error))?;
     let client = client
         .with_clock(app.clock()?)
+        .with_shared_rate(rate::shared(app)?)
+        .with_facts(|facts| app.pace(VENDOR, facts))
         .build()
         .map_err(|error| Stop::before_acceptance(&error))?;
     app.allow_scale(client.origin())?;
@@ -98,15 +105,26 @@ impl Line for ParseLine {
         self.client.submit_parse(request).await
     }
 
+    fn serves(&self, job: &jobs_ledger::Job) -> bool {
+        Format::of(job) == self.format
+    }
+
     fn is_text(&self) -> bool {
         true
     }
 
-    async fn deliver(&self, ready: Ready, place: &Place) -> Result<Delivered, Error> {
+    async fn fetch(&self, ready: Ready, target: &Target) -> Result<Brought, Error> {
         let (verified, _) = match self.format {
-            Format::Markdown => self.client.fetch_markdown(&ready, place.target()).await?,
-            Format::Json => self.client.fetch_json(&ready, place.target()).await?,
+            Format::Markdown => self.client.fetch_markdown(&ready, target).await?,
+            Format::Json => self.client.fetch_json(&ready, target).await?,
         };
-        place.keep(verified).await
+        Ok(Brought::File(verified))
+    }
+
+    fn extension(&self) -> &'static str {
+        match self.format {
+            Format::Markdown => "md",
+            Format::Json => "json",
+        }
     }
 }

@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 use crate::app::App;
 use crate::args::PrinterCommand;
 use crate::exit::{Exit, Stop};
+use crate::rate;
 
 pub(crate) const VENDOR: &str = "printer-jobs";
 const KIND: &str = "print";
@@ -44,6 +45,20 @@ pub(crate) async fn run(app: &App, command: PrinterCommand) -> Result<(), Stop> 
     }
 }
 
+/// Whether the cloud takes this printer for what the variables say, which is free: it comes online and says good-bye.
+pub(crate) async fn check(app: &App) -> Result<String, Stop> {
+    let mut brief = app.clone();
+    brief.options.deadline = PATIENCE.min(app.options.deadline);
+    let clock = app.clock()?;
+    let device = connect(&brief, &clock).await?;
+    let line = format!(
+        "ready: printer {} comes online, and a company has bound it",
+        device.sn()
+    );
+    hang_up(&device, &*clock).await;
+    Ok(line)
+}
+
 /// A device of the environment, online.
 async fn connect(app: &App, clock: &Arc<dyn Clock>) -> Result<Device, Stop> {
     allow_scale(app)?;
@@ -51,7 +66,8 @@ async fn connect(app: &App, clock: &Arc<dyn Clock>) -> Result<Device, Stop> {
     let refuse = |error| Stop::before_acceptance(&error);
     let mut builder = Device::builder_from(&env)
         .map_err(refuse)?
-        .with_clock(Arc::clone(clock));
+        .with_clock(Arc::clone(clock))
+        .with_shared_rate(rate::shared(app)?);
     if env.optional("WECOM_PRINTER_STATE").is_none() {
         builder = builder.with_store(Arc::new(FileStore::new(state_folder()?)));
     }

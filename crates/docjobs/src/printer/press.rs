@@ -104,7 +104,7 @@ impl Press<'_> {
         if let Some(first) = names.first() {
             intent = intent.with_output(first);
         }
-        match self.ledger.intend(intent).await.map_err(ledger)? {
+        match self.ledger.intend(intent).await? {
             Intended::New(claim, row) => self.print(claim, &row, &id, job, false, deadline).await,
             Intended::Attached(row) => self.take_up(row.id, &id, Some(job), deadline).await,
         }
@@ -118,7 +118,7 @@ impl Press<'_> {
         listed: Option<&ListedJob>,
         deadline: Moment,
     ) -> Result<Fate, Stop> {
-        let claimed = match self.ledger.claim(row).await.map_err(ledger)? {
+        let claimed = match self.ledger.claim(row).await? {
             Taking::Claimed(claimed) => claimed,
             Taking::Busy { until, .. } => return Ok(Fate::Busy(until)),
             Taking::Settled(row) if listed.is_some() => {
@@ -127,12 +127,12 @@ impl Press<'_> {
             Taking::Settled(_) => return Ok(Fate::Gone),
             _ => return Err(Stop::unexpected(format!("job {row} cannot be taken up"))),
         };
-        let history = self.ledger.events(row).await.map_err(ledger)?;
+        let history = self.ledger.events(row).await?;
         let known = outcome::recorded(&history);
         let (claim, row) = match claimed {
             Claimed::Wanted(claim, row) => match (known, listed) {
                 (Some(PrintOutcome::Succeeded), _) => {
-                    let sending = self.ledger.sending(claim).await.map_err(ledger)?;
+                    let sending = self.ledger.sending(claim).await?;
                     let held = self.held(&sending, id).await?;
                     return self
                         .finish(held, &row, id, Some(PrintOutcome::Succeeded), deadline)
@@ -154,11 +154,8 @@ impl Press<'_> {
                 match self.ledger.adopt(&claim, id, now, note).await {
                     Ok(held) => (held, row),
                     Err(error) => {
-                        self.ledger
-                            .release(claim, Due::Parked)
-                            .await
-                            .map_err(ledger)?;
-                        return Err(ledger(error));
+                        self.ledger.release(claim, Due::Parked).await?;
+                        return Err(error.into());
                     }
                 }
             }
@@ -180,7 +177,7 @@ impl Press<'_> {
             .with_account(self.account);
         let mut rows = Vec::new();
         loop {
-            let page = self.ledger.list(&filter).await.map_err(ledger)?;
+            let page = self.ledger.list(&filter).await?;
             let ids = page.jobs.iter().filter_map(|row| {
                 let id = match (&row.remote_id, job_id_of(row)) {
                     (Some(id), _) => Some(id.clone()),
@@ -214,10 +211,7 @@ impl Press<'_> {
             Ok(files) => files,
             Err(Missing::Gone(error)) => {
                 self.say(id, "was deleted or has lapsed; nothing was printed");
-                self.ledger
-                    .refused(&claim, Note::from(&error))
-                    .await
-                    .map_err(ledger)?;
+                self.ledger.refused(&claim, Note::from(&error)).await?;
                 return Ok(Fate::Gone);
             }
             Err(Missing::Hopeless(error)) => {
@@ -225,8 +219,7 @@ impl Press<'_> {
                 let failed = failure(1, &format!("the file cannot be printed: {reason}"));
                 self.ledger
                     .note(&claim, Note::new(outcome::remark(&failed)))
-                    .await
-                    .map_err(ledger)?;
+                    .await?;
                 return self.hopeless(claim, id, &failed, deadline).await;
             }
             Err(Missing::InTheWay(path)) => {
@@ -236,35 +229,29 @@ impl Press<'_> {
                 );
                 self.say(id, &line);
                 // Not left as wanted, where whatever is at its name counts as ours.
-                self.ledger
-                    .refused(&claim, Note::new(line))
-                    .await
-                    .map_err(ledger)?;
+                self.ledger.refused(&claim, Note::new(line)).await?;
                 return Ok(Fate::Failed);
             }
             Err(Missing::Left) => {
-                self.ledger.release(claim, Due::Now).await.map_err(ledger)?;
+                self.ledger.release(claim, Due::Now).await?;
                 return Ok(Fate::Left);
             }
             Err(Missing::Stop(stop)) => {
-                self.ledger.release(claim, Due::Now).await.map_err(ledger)?;
+                self.ledger.release(claim, Due::Now).await?;
                 return Err(stop);
             }
         };
         let Some(exec) = &self.exec else {
             // Nothing can go wrong between here and *held*, so a crash there leaves no doubt.
             let remark = outcome::remark(&PrintOutcome::Succeeded);
-            self.ledger
-                .note(&claim, Note::new(remark))
-                .await
-                .map_err(ledger)?;
-            let sending = self.ledger.sending(claim).await.map_err(ledger)?;
+            self.ledger.note(&claim, Note::new(remark)).await?;
+            let sending = self.ledger.sending(claim).await?;
             let held = self.held(&sending, id).await?;
             return self
                 .finish(held, row, id, Some(PrintOutcome::Succeeded), deadline)
                 .await;
         };
-        let sending = self.ledger.sending(claim).await.map_err(ledger)?;
+        let sending = self.ledger.sending(claim).await?;
         self.press(sending, exec, row, id, job, &files, deadline)
             .await
     }
@@ -287,10 +274,7 @@ impl Press<'_> {
         // A process that was stopped in between must not print: others may have taken the job over.
         if sending.left(self.ledger.clock().wall()).is_zero() {
             let note = Note::new("the lease ended before the command was started");
-            self.ledger
-                .not_sent(&sending, Due::Now, note)
-                .await
-                .map_err(ledger)?;
+            self.ledger.not_sent(&sending, Due::Now, note).await?;
             return Ok(Fate::Busy(self.ledger.clock().wall()));
         }
         let keeper = self.ledger.keep(&sending);
@@ -304,10 +288,7 @@ impl Press<'_> {
             }
             Err(problem) => {
                 let note = Note::new(format!("the command could not be started: {problem}"));
-                self.ledger
-                    .not_sent(&sending, Due::Now, note)
-                    .await
-                    .map_err(ledger)?;
+                self.ledger.not_sent(&sending, Due::Now, note).await?;
                 return Err(Stop::bad_input(format!(
                     "cannot start {:?} for print job {id}: {problem}; nothing was printed, mend --exec",
                     exec.program()
@@ -328,11 +309,8 @@ impl Press<'_> {
             Ended::TooLong => failure(1, "the print command did not end in time and was ended"),
             Ended::Abandoned => {
                 let note = Note::new("the process was asked to end while it was printed");
-                let unknown = self.ledger.unknown(&sending, note).await.map_err(ledger)?;
-                self.ledger
-                    .release(unknown, Due::Parked)
-                    .await
-                    .map_err(ledger)?;
+                let unknown = self.ledger.unknown(&sending, note).await?;
+                self.ledger.release(unknown, Due::Parked).await?;
                 return Err(Stop::new(
                     Exit::Unknown,
                     format!(
@@ -402,10 +380,7 @@ impl Press<'_> {
         match reported {
             Ok(()) => {}
             Err(Unreported::Gone(error)) => {
-                self.ledger
-                    .gone(&claim, Note::from(&error))
-                    .await
-                    .map_err(ledger)?;
+                self.ledger.gone(&claim, Note::from(&error)).await?;
                 self.say(
                     id,
                     "is no longer in the cloud, so nobody was told how printing ended",
@@ -413,31 +388,24 @@ impl Press<'_> {
                 return Ok(if is_known { Fate::Gone } else { Fate::InDoubt });
             }
             Err(Unreported::Left) => {
-                self.ledger.release(claim, Due::Now).await.map_err(ledger)?;
+                self.ledger.release(claim, Due::Now).await?;
                 return Ok(Fate::Left);
             }
             Err(Unreported::Stop(stop)) => {
-                self.ledger.release(claim, Due::Now).await.map_err(ledger)?;
+                self.ledger.release(claim, Due::Now).await?;
                 return Err(stop);
             }
         }
         let fate = match &outcome {
             PrintOutcome::Succeeded => {
                 let note = Note::new("reported as printed");
-                let ready = self
-                    .ledger
-                    .ready(&claim, &Value::Null, note)
-                    .await
-                    .map_err(ledger)?;
-                self.ledger
-                    .done(&ready, None, None, Note::none())
-                    .await
-                    .map_err(ledger)?;
+                let ready = self.ledger.ready(&claim, &Value::Null, note).await?;
+                self.ledger.done(&ready, None, None, Note::none()).await?;
                 Fate::Printed
             }
             PrintOutcome::Failed { message, .. } => {
                 let note = Note::new(format!("reported as failed: {message}"));
-                self.ledger.failed(&claim, note).await.map_err(ledger)?;
+                self.ledger.failed(&claim, note).await?;
                 if is_known {
                     Fate::Failed
                 } else {
@@ -470,15 +438,15 @@ impl Press<'_> {
             Ok(()) => Note::new(format!("reported as {}", outcome::remark(failed))),
             Err(Unreported::Gone(error)) => Note::from(&error),
             Err(Unreported::Left) => {
-                self.ledger.release(claim, Due::Now).await.map_err(ledger)?;
+                self.ledger.release(claim, Due::Now).await?;
                 return Ok(Fate::Left);
             }
             Err(Unreported::Stop(stop)) => {
-                self.ledger.release(claim, Due::Now).await.map_err(ledger)?;
+                self.ledger.release(claim, Due::Now).await?;
                 return Err(stop);
             }
         };
-        self.ledger.refused(&claim, note).await.map_err(ledger)?;
+        self.ledger.refused(&claim, note).await?;
         if let PrintOutcome::Failed { message, .. } = failed {
             self.say(id, &format!("failed: {message}"));
             self.event("failed", id, None, Some(message));
@@ -498,7 +466,7 @@ impl Press<'_> {
             self.say(id, &format!("has files that cannot be removed: {problem}"));
         }
         let note = Note::new("the cloud no longer lists it as unprinted; nothing was printed");
-        self.ledger.refused(&claim, note).await.map_err(ledger)?;
+        self.ledger.refused(&claim, note).await?;
         self.say(id, "is no longer to be printed");
         Ok(Fate::Gone)
     }
@@ -513,7 +481,7 @@ impl Press<'_> {
 
     /// The newest row with this job's id, if it is settled and was printed as far as it goes.
     async fn settled(&self, id: &JobId) -> Result<Option<Job>, Stop> {
-        let rows = self.ledger.find(id.as_str()).await.map_err(ledger)?;
+        let rows = self.ledger.find(id.as_str()).await?;
         let newest = rows.into_iter().find(|row| {
             row.vendor == VENDOR
                 && row.kind == KIND
@@ -531,7 +499,7 @@ impl Press<'_> {
         let now = self.ledger.clock().wall();
         self.insist(async || self.ledger.held(sending, id, now, Note::none()).await)
             .await
-            .map_err(ledger)
+            .map_err(Stop::from)
     }
 
     async fn lapsed<S: jobs_ledger::WithResult>(
@@ -539,7 +507,7 @@ impl Press<'_> {
         claim: &Claim<S>,
     ) -> Result<Claim<at::Held>, Stop> {
         let note = Note::new("it is reported once more");
-        self.ledger.lapsed(claim, note).await.map_err(ledger)
+        self.ledger.lapsed(claim, note).await.map_err(Stop::from)
     }
 
     /// Writes what cannot be learnt again, however long the ledger is in trouble.
@@ -566,7 +534,7 @@ impl Press<'_> {
     }
 
     fn unwritten(&self, error: &LedgerError, id: &JobId, outcome: &PrintOutcome) -> Stop {
-        let mut stop = ledger(error.clone());
+        let mut stop = Stop::ledger(error);
         let what = outcome::remark(outcome);
         stop.line.push_str(&format!(
             "; print job {id} is {what}, which could not be written down"
@@ -592,13 +560,4 @@ impl Press<'_> {
     pub(super) fn say(&self, id: &JobId, line: &str) {
         self.app.report.say(&format!("print job {id} {line}"));
     }
-}
-
-pub(super) fn ledger(error: LedgerError) -> Stop {
-    let mut stop = Stop::ledger(&error);
-    if error.is_claim_lost() {
-        // Nothing is wrong here: the other process goes on with it.
-        stop.exit = Exit::Deadline;
-    }
-    stop
 }

@@ -5,7 +5,7 @@ use jobs_ledger::{Job, Stage};
 use printer_jobs::wire::PrintOutcome;
 
 use super::outcome::{self, in_doubt};
-use super::press::{Fate, PAUSE, Press, ledger};
+use super::press::{Fate, PAUSE, Press};
 use super::shape::one_line;
 use crate::exit::Stop;
 
@@ -26,7 +26,7 @@ impl Press<'_> {
         id: &JobId,
         deadline: Moment,
     ) -> Result<Fate, Stop> {
-        let history = self.ledger.events(row.id).await.map_err(ledger)?;
+        let history = self.ledger.events(row.id).await?;
         let known = match row.stage {
             Stage::Done => Some(PrintOutcome::Succeeded),
             _ => outcome::recorded(&history),

@@ -2,6 +2,8 @@
 
 use std::process::Stdio;
 
+use jobs_core::SystemClock;
+use jobs_ledger::{Claimed, Due, Filter, Ledger, Note, Taking};
 use serde_json::Value;
 use vendor_sim::fault::Fault;
 
@@ -151,6 +153,75 @@ async fn a_killed_command_is_resumed_with_one_charge() {
         (1, 1)
     );
     assert_eq!(jobs(&stage).await[0]["stage"], "done");
+}
+
+/// A job whose process was killed just before it could say *done*: `written` is the digest in its history, if any.
+async fn stopped_before_done(stage: &Stage, content: &str, written: Option<&str>) {
+    stage.input("notes.txt", TEXT);
+    let ran = stage
+        .run(&[
+            "textin",
+            "parse",
+            "notes.txt",
+            "-o",
+            "notes.md",
+            "--no-wait",
+        ])
+        .await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ledger = Ledger::open(&stage.ledger_path(), SystemClock::shared())
+        .await
+        .unwrap();
+    let id = ledger.list(&Filter::all()).await.unwrap().jobs[0].id;
+    let Taking::Claimed(Claimed::Held(held, _)) = ledger.claim(id).await.unwrap() else {
+        panic!("the job is not held");
+    };
+    let ready = ledger
+        .ready(&held, &Value::Null, Note::none())
+        .await
+        .unwrap();
+    let fetching = ledger.fetching(&ready).await.unwrap();
+    if let Some(digest) = written {
+        let note = Note::new(format!("verified, sha256 {digest}"));
+        ledger.note(&fetching, note).await.unwrap();
+    }
+    stage.input("notes.md", content);
+    ledger.release(fetching, Due::Now).await.unwrap();
+    ledger.close().await;
+}
+
+const DIGEST_OF_TEXT: &str = "a23e5fdcd7b276bdd81aa1a0b7b963101863dd3f61ff57935f8c5ba462681ea6";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_got_its_name_just_before_the_crash_is_done() {
+    for again in [
+        &["resume"][..],
+        &["textin", "parse", "notes.txt", "-o", "notes.md"],
+    ] {
+        let stage = Stage::new().await;
+        stopped_before_done(&stage, TEXT, Some(DIGEST_OF_TEXT)).await;
+        let before = stage.simulators.textin().requests().len();
+        let ran = stage.run(again).await;
+        assert_eq!(ran.exit, 0, "{again:?}: {}", ran.stderr);
+        assert_eq!(stage.simulators.textin().requests().len(), before);
+        assert_eq!(jobs(&stage).await[0]["stage"], "done");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_elses_file_is_never_taken_for_the_result() {
+    for (content, written) in [(TEXT, None), ("something else\n", Some(DIGEST_OF_TEXT))] {
+        let stage = Stage::new().await;
+        stopped_before_done(&stage, content, written).await;
+        let ran = stage.run(&["resume"]).await;
+        assert_ne!(ran.exit, 0);
+        assert_eq!(
+            std::fs::read_to_string(stage.path("notes.md")).unwrap(),
+            content
+        );
+        assert_ne!(jobs(&stage).await[0]["stage"], "done");
+        assert!(ran.stderr.contains("notes.md"), "{}", ran.stderr);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

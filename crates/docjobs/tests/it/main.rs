@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::large_futures,
     reason = "tests"
 )]
 
@@ -13,7 +14,9 @@ mod ledger;
 mod mindshow;
 mod ppj;
 mod printer;
+mod secrets;
 mod stage;
 mod tencent;
 mod textin;
 mod usage;
+mod work;

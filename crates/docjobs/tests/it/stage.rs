@@ -81,9 +81,13 @@ impl Stage {
 
     fn env(&self) -> Vec<(String, String)> {
         let mut env = self.simulators.env();
-        let ledger = self.ledger.path().join("ledger.db");
-        env.push(("DOCJOBS_LEDGER".to_owned(), ledger.display().to_string()));
+        env.push(("DOCJOBS_LEDGER".to_owned(), self.ledger_path()));
         env
+    }
+
+    /// Where the ledger is.
+    pub(crate) fn ledger_path(&self) -> String {
+        self.ledger.path().join("ledger.db").display().to_string()
     }
 
     /// What lies in the folder.

@@ -122,12 +122,38 @@ async fn doctor_tells_what_is_missing_and_never_charges() {
     let stage = Stage::new().await;
     let good = stage.run(&["doctor"]).await;
     assert_eq!(good.exit, 0, "{}{}", good.stdout, good.stderr);
-    assert!(good.stdout.contains("ready"), "{}", good.stdout);
+    for line in [
+        "version        docjobs ",
+        "ledger         ready: ",
+        "can be written; 0 jobs",
+        "textin         ready: http://127.0.0.1:",
+        "its clock agrees",
+        "ppj            ready: ",
+        "mindshow       ready: ",
+        "tencent-ess    ready: ",
+        "printer-jobs   ready: printer ",
+    ] {
+        assert!(good.stdout.contains(line), "{line}: {}", good.stdout);
+    }
     let bad = stage
         .run_with(&["doctor"], &[("TEXTIN_SECRET_CODE", "wrong")])
         .await;
     assert_eq!(bad.exit, 6, "{}", bad.stdout);
     assert!(bad.stdout.contains("40102"), "{}", bad.stdout);
+    let bad = stage
+        .run_with(&["doctor"], &[("WECOM_PRINTER_SECRET_NO", "wrong")])
+        .await;
+    assert_eq!(bad.exit, 6, "{}{}", bad.stdout, bad.stderr);
+    // Keys reach the API only: the question for the time has none.
+    let bare_looks = stage.simulators.textin().requests();
+    let bare_looks = bare_looks.iter().filter(|request| request.path == "/");
+    for request in bare_looks.clone() {
+        assert!(
+            !format!("{request:?}").contains("sim-secret"),
+            "{request:?}"
+        );
+    }
+    assert!(bare_looks.count() > 0);
     let bare = stage::run(stage.folder.path(), &["doctor"], &[]).await;
     assert_eq!(bare.exit, 2, "{}", bare.stdout);
     assert!(

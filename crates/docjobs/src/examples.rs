@@ -1,0 +1,63 @@
+//! What the help of each command shows to copy. A test types every line.
+
+pub(crate) const PARSE: &str = "\
+Examples:
+  docjobs textin parse report.pdf -o report.md
+  docjobs textin parse report.pdf --pages 1-5 --format json  the whole result of five pages, on stdout
+  docjobs textin parse https://example.com/report.pdf --no-wait  print a ticket and end
+  docjobs textin parse report.pdf --again -o twice.md  pay for the same document once more";
+
+pub(crate) const CONVERT: &str = "\
+Examples:
+  docjobs ppj convert slides.pptx -o slides.zip
+  docjobs ppj convert slides.pptx -o slides.zip --deadline 1h";
+
+pub(crate) const DECK: &str = "\
+Examples:
+  docjobs mindshow deck --markdown plan.md -o plan.pptx
+  docjobs mindshow deck --topic 'The history of tea' -o tea.pptx
+  docjobs mindshow deck --outline outline.md -o plan.pptx";
+
+pub(crate) const PDF: &str = "\
+Examples:
+  docjobs mindshow pdf JOB_ID -o plan.pdf
+  docjobs mindshow pdf JOB_ID -o plan.pdf --max-calls 12  an export that takes a minute";
+
+pub(crate) const SIGNABLE: &str = "\
+Examples:
+  docjobs tencent-ess convert contract.docx  print the ResourceId of the PDF
+  docjobs tencent-ess convert contract.docx --json";
+
+pub(crate) const LIST: &str = "\
+Examples:
+  docjobs printer list
+  docjobs printer list --all --json";
+
+pub(crate) const RUN: &str = "\
+Examples:
+  docjobs printer run --spool spool  keep every file, print nothing
+  docjobs printer run --spool spool --exec 'lp -d office' --remove
+  docjobs printer run --spool spool --exec 'lp -d office' --once  for a timer";
+
+pub(crate) const SIM: &str = "\
+Examples:
+  docjobs sim --speed 20 --env-file sim.env  and in another terminal:
+  set -a; . ./sim.env; set +a; docjobs textin parse report.pdf";
+
+pub(crate) const WAIT: &str = "\
+Examples:
+  docjobs wait JOB_ID -o report.md
+  docjobs wait TICKET -o report.md  on any machine that has the account's variables";
+
+pub(crate) const RESOLVE: &str = "\
+Examples:
+  docjobs show JOB_ID  what was sent, and when: then look into the vendor's console
+  docjobs resolve JOB_ID --adopt VENDOR_JOB_ID  it is this one
+  docjobs resolve JOB_ID --abandon  it never came to be, and may be submitted anew";
+
+pub(crate) const DOCTOR: &str = "\
+Examples:
+  docjobs doctor
+  docjobs doctor --json  one line for each thing looked at
+
+Exit codes: 0 in order, 2 nothing is set up or a variable is unusable, 6 credentials refused, 8 not reachable.";

@@ -1,0 +1,367 @@
+//! One step of a job at a time: the vendor's side, and the ledger's word before and after it.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use jobs_core::{Error, ErrorKind, Job, JobId, JobKind, Lost, Moment, Sent, Submission};
+use jobs_ledger::{
+    Claim, Claimed, Ledger, LedgerError, LedgerId, Note, Stage, Taking, WithResult, at,
+};
+use serde_json::Value;
+
+use crate::exit::Stop;
+use crate::input;
+use crate::line::{Brought, Line};
+use crate::place::{Delivered, Place};
+use crate::report::Report;
+
+/// The hands of a command or a worker on the jobs of one line.
+pub(crate) struct Steps<'a, L: Line> {
+    pub(crate) report: &'a Report,
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) line: &'a L,
+}
+
+/// How a paid call ended, as it is written down.
+pub(crate) enum Submitted<K: JobKind> {
+    Held(Claim<at::Held>, Job<K>),
+    /// Nothing was bought; the ledger has still to be told whether it is wanted again.
+    Refused(Claim<at::Sending>, Error),
+    Lost(Claim<at::Unknown>, Lost),
+}
+
+/// How a search for a lost submit ended.
+pub(crate) enum Searched {
+    /// Exactly one job fits, and is taken to be it.
+    Adopted(Claim<at::Held>, JobId),
+    /// None or several fit: a person decides.
+    InDoubt(Claim<at::Unknown>, Vec<JobId>),
+}
+
+/// How the fetching of a result ended.
+pub(crate) enum Fetched {
+    Done(Delivered),
+    /// The vendor still has it; the job can be looked at again.
+    Failed(Claim<at::Held>, Error),
+}
+
+impl<L: Line> Steps<'_, L> {
+    /// Makes the paid call, with the ledger on the disk before and after.
+    pub(crate) async fn submit(
+        &self,
+        claim: Claim<at::Wanted>,
+        order: &L::Order,
+    ) -> Result<Submitted<L::Kind>, Stop> {
+        let ledger = self.ledger;
+        let sending = ledger.sending(claim).await?;
+        let keeper = ledger.keep(&sending);
+        let submission = self.line.submit(&sending, order).await;
+        drop(keeper);
+        match submission {
+            Submission::Accepted(job) => {
+                let held = self
+                    .insist(async || {
+                        ledger
+                            .held(&sending, job.id(), self.wall(), Note::none())
+                            .await
+                    })
+                    .await;
+                let held = held.map_err(|error| unwritten(&error, &job))?;
+                Ok(Submitted::Held(held, job))
+            }
+            Submission::Refused(error) => Ok(Submitted::Refused(sending, error)),
+            Submission::Unknown(lost) => {
+                let note = || Note::from(&lost.error);
+                let unknown = self
+                    .insist(async || ledger.unknown(&sending, note()).await)
+                    .await?;
+                Ok(Submitted::Lost(unknown, lost))
+            }
+        }
+    }
+
+    /// Writes that nothing was bought and nothing will be.
+    pub(crate) async fn refused(
+        &self,
+        claim: &Claim<at::Sending>,
+        error: &Error,
+    ) -> Result<(), Stop> {
+        self.insist(async || self.ledger.refused(claim, Note::from(error)).await)
+            .await
+            .map_err(Stop::from)
+    }
+
+    /// Searches for the job of a submit whose answer was lost, a few times until `end`: the vendor may still be busy with
+    /// the request when its answer is lost.
+    pub(crate) async fn search(
+        &self,
+        claim: Claim<at::Unknown>,
+        order: &L::Order,
+        lost: &Lost,
+        end: Moment,
+    ) -> Result<Searched, Stop> {
+        const PAUSES: [u64; 3] = [2, 5, 10];
+        let kind = self.line.kind();
+        let clock = kind.clock();
+        for pause in PAUSES {
+            let at = clock.now() + Duration::from_secs(pause);
+            if !self.line.can_search() || at > end {
+                break;
+            }
+            clock.sleep_until(at).await;
+            let found = match self.line.search(order, lost).await {
+                Ok(found) => self.unaccounted(found).await?,
+                Err(error) => {
+                    self.report.missed(&error);
+                    continue;
+                }
+            };
+            match found.as_slice() {
+                [id] => {
+                    let note = Note::new("the one fitting job");
+                    let held = self.ledger.adopt(&claim, id, self.wall(), note).await?;
+                    return Ok(Searched::Adopted(held, id.clone()));
+                }
+                [] => {}
+                _ => return Ok(Searched::InDoubt(claim, found)),
+            }
+        }
+        Ok(Searched::InDoubt(claim, Vec::new()))
+    }
+
+    /// Without the jobs that the ledger knows already: those are other submits.
+    async fn unaccounted(&self, found: Vec<JobId>) -> Result<Vec<JobId>, Stop> {
+        let kind = self.line.kind();
+        let mut unaccounted = Vec::new();
+        for id in found {
+            let known = self.ledger.find(id.as_str()).await?;
+            if known
+                .iter()
+                .all(|job| (job.vendor.as_str(), job.kind.as_str()) != (kind.vendor(), kind.name()))
+            {
+                unaccounted.push(id);
+            }
+        }
+        Ok(unaccounted)
+    }
+
+    /// Brings the result of a finished job to its place. Its digest is written down before it gets its name, so that a
+    /// crash in between is not taken for somebody else's file.
+    pub(crate) async fn fetch(
+        &self,
+        claim: &Claim<at::Held>,
+        output: <L::Kind as JobKind>::Output,
+        place: &Place,
+    ) -> Result<Fetched, Stop> {
+        let ledger = self.ledger;
+        let ready = ledger.ready(claim, &Value::Null, Note::none()).await?;
+        let fetching = ledger.fetching(&ready).await?;
+        let keeper = ledger.keep(&fetching);
+        let brought = self.bring(&fetching, output, place).await;
+        drop(keeper);
+        let delivered = match brought {
+            Ok(delivered) => delivered,
+            Err(Trouble::Ledger(error)) => return Err(error.into()),
+            Err(Trouble::Result(error)) => {
+                let held = ledger.lapsed(&fetching, Note::from(&error)).await?;
+                return Ok(Fetched::Failed(held, error));
+            }
+        };
+        let (path, sha256, note) = match &delivered {
+            Delivered::Saved(saved, digest) => {
+                (Some(saved.path.as_path()), Some(*digest), Note::none())
+            }
+            Delivered::Text(text) => (None, None, Note::new(text)),
+            Delivered::Bytes(_) => (None, None, Note::none()),
+        };
+        ledger.done(&fetching, path, sha256, note).await?;
+        Ok(Fetched::Done(delivered))
+    }
+
+    async fn bring(
+        &self,
+        claim: &Claim<at::Fetching>,
+        output: <L::Kind as JobKind>::Output,
+        place: &Place,
+    ) -> Result<Delivered, Trouble> {
+        let verified = match self.line.fetch(output, place.target()).await {
+            Ok(Brought::File(verified)) => verified,
+            Ok(Brought::Text(text)) => return Ok(Delivered::Text(text)),
+            Err(error) => return Err(Trouble::Result(error)),
+        };
+        if !matches!(place, Place::File(_)) {
+            return verified
+                .into_file()
+                .map(Delivered::Bytes)
+                .map_err(Trouble::Result);
+        }
+        let digest = verified.digest().await.map_err(Trouble::Result)?;
+        let note = Note::new(verified_as(&digest));
+        self.ledger
+            .note(claim, note)
+            .await
+            .map_err(Trouble::Ledger)?;
+        let saved = verified.save().await.map_err(Trouble::Result)?;
+        Ok(Delivered::Saved(saved, digest))
+    }
+
+    /// Writes what is worth money, however long the ledger is in trouble.
+    async fn insist<T, F: Future<Output = Result<T, LedgerError>>>(
+        &self,
+        write: impl Fn() -> F,
+    ) -> Result<T, LedgerError> {
+        const TRIES: u32 = 30;
+        let mut tries = 0;
+        loop {
+            match write().await {
+                Err(error) if error.is_transient() && tries < TRIES => {
+                    self.report.say(&format!("docjobs: {error}; trying again"));
+                    let clock = self.ledger.clock();
+                    clock
+                        .sleep_until(clock.now() + Duration::from_secs(1))
+                        .await;
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    fn wall(&self) -> SystemTime {
+        self.ledger.clock().wall()
+    }
+
+    /// The handle of a job as the ledger knows it, with the floor of its last look.
+    pub(crate) fn job(&self, row: &jobs_ledger::Job) -> Result<Job<L::Kind>, Stop> {
+        let ticket = row
+            .ticket()
+            .ok_or_else(|| Stop::unexpected(format!("job {} has no id at the vendor", row.id)))?;
+        let job = Job::resume(self.line.kind(), &ticket)
+            .map_err(|problem| Stop::bad_input(format!("job {}: {problem}", row.id)))?;
+        Ok(match row.last_look {
+            Some(at) => job.looked_at(at),
+            None => job,
+        })
+    }
+
+    /// What is known of a submit that a crash, or another process, left in doubt.
+    pub(crate) fn lost(&self, row: &jobs_ledger::Job) -> Lost {
+        Lost {
+            what: row.input.as_str().into(),
+            sent_at: row.sent_at.unwrap_or(row.created_at),
+            error: Error::new(ErrorKind::Unavailable, self.line.kind().vendor(), "submit")
+                .with_sent(Sent::Maybe)
+                .with_message(row.error.clone().unwrap_or_default()),
+        }
+    }
+
+    /// A crash lost what the last look saw. Looking again is free, unless the kind says otherwise.
+    pub(crate) async fn back_to_looking<S: WithResult>(
+        &self,
+        claim: &Claim<S>,
+    ) -> Result<Claim<at::Held>, Stop> {
+        Ok(self.ledger.lapsed(claim, Note::none()).await?)
+    }
+}
+
+enum Trouble {
+    Result(Error),
+    Ledger(LedgerError),
+}
+
+/// The vendor has the job and the ledger could not say so: the ticket is all there is, so it is given out.
+fn unwritten<K: JobKind>(error: &LedgerError, job: &Job<K>) -> Stop {
+    let mut stop = Stop::ledger(error);
+    stop.line.push_str(&format!(
+        "; {} accepted job {}: keep its ticket",
+        job.kind().vendor(),
+        job.id()
+    ));
+    Stop {
+        ticket: job.ticket().ok(),
+        ..stop
+    }
+}
+
+/// What a person is told to do about a job in doubt.
+pub(crate) fn in_doubt(id: LedgerId, candidates: &[JobId]) -> String {
+    let ids: Vec<&str> = candidates.iter().map(JobId::as_str).collect();
+    let candidates = if ids.is_empty() {
+        String::new()
+    } else {
+        format!("; candidates are {}", ids.join(", "))
+    };
+    format!(
+        "{candidates}; look into the vendor's console, then: docjobs resolve {id} --adopt JOB_ID, or --abandon"
+    )
+}
+
+fn verified_as(digest: &[u8; 32]) -> String {
+    format!("verified, sha256 {}", hex::encode(digest))
+}
+
+/// The digest of the file at `path`, if it is this job's result: verified by a process that was stopped before it could
+/// say *done*, or brought home before the job was reopened.
+pub(crate) async fn arrived(
+    ledger: &Ledger,
+    row: &jobs_ledger::Job,
+    path: &Path,
+) -> Result<Option<[u8; 32]>, Stop> {
+    let can_be = matches!(row.stage, Stage::Held | Stage::Ready | Stage::Fetching);
+    if !can_be || !path.is_file() {
+        return Ok(None);
+    }
+    let digest = digest_of(path).map_err(|problem| input::unreadable(path, &problem))?;
+    if row.sha256 == Some(digest) && row.output.as_deref() == Some(path) {
+        return Ok(Some(digest));
+    }
+    let words = verified_as(&digest);
+    let written = ledger.events(row.id).await?;
+    let latest = written
+        .iter()
+        .filter_map(|event| event.text.as_deref())
+        .rfind(|text| text.starts_with("verified, "));
+    Ok((latest == Some(words.as_str())).then_some(digest))
+}
+
+/// Settles a job whose result has [arrived]. Says whether it was so.
+pub(crate) async fn settle_arrived(
+    ledger: &Ledger,
+    row: &jobs_ledger::Job,
+    path: &Path,
+) -> Result<bool, Stop> {
+    let Some(digest) = arrived(ledger, row, path).await? else {
+        return Ok(false);
+    };
+    match ledger.claim(row.id).await? {
+        Taking::Claimed(Claimed::Held(claim, _)) => {
+            let ready = ledger.ready(&claim, &Value::Null, Note::none()).await?;
+            is_here(ledger, &ready, path, digest).await?;
+        }
+        Taking::Claimed(Claimed::Ready(claim, _)) => is_here(ledger, &claim, path, digest).await?,
+        Taking::Claimed(Claimed::Fetching(claim, _)) => {
+            is_here(ledger, &claim, path, digest).await?;
+        }
+        // Somebody is at it.
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Writes that the result is at its place.
+pub(crate) async fn is_here<S: WithResult>(
+    ledger: &Ledger,
+    claim: &Claim<S>,
+    path: &Path,
+    digest: [u8; 32],
+) -> Result<(), Stop> {
+    Ok(ledger
+        .done(claim, Some(path), Some(digest), Note::none())
+        .await?)
+}
+
+fn digest_of(path: &Path) -> io::Result<[u8; 32]> {
+    input::digest(&mut File::open(path)?)
+}

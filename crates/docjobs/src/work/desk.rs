@@ -1,0 +1,198 @@
+//! One kind of job as the worker sees it, whatever the kind's own types are.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jobs_core::{Account, Error, Fleet, Job, JobId, JobKind as _, Lane, Patience, Unwatched};
+use jobs_ledger::{Claim, Ledger, at};
+
+use crate::carry::named;
+use crate::exit::Stop;
+use crate::line::Line;
+use crate::place::Place;
+use crate::report::Report;
+use crate::steps::{Fetched, Searched, Steps, Submitted};
+
+/// How long a lost submit is searched for.
+const SEARCH: Duration = Duration::from_secs(60);
+
+/// What a desk needs from the worker.
+#[derive(Clone)]
+pub(super) struct Hands {
+    pub(super) ledger: Ledger,
+    pub(super) report: Report,
+}
+
+/// The way a finished job's result is brought home.
+pub(super) type Bring = Box<dyn FnOnce(Hands, Claim<at::Held>, Place) -> Bringing + Send>;
+
+/// The result being brought home.
+pub(super) type Bringing = Pin<Box<dyn Future<Output = Result<Fetched, Stop>> + Send>>;
+
+/// How a paid call ended.
+pub(super) enum Sent {
+    Held(Claim<at::Held>, JobId),
+    /// Nothing was bought.
+    Refused(Claim<at::Sending>, Error),
+    Lost(Claim<at::Unknown>),
+    /// Nothing was tried: what was to be sent is not here.
+    Unready(Stop),
+}
+
+/// Everything the worker does with the jobs of one kind.
+#[async_trait]
+pub(super) trait Desk: Send + Sync {
+    fn vendor(&self) -> &'static str;
+
+    fn kind(&self) -> &'static str;
+
+    fn account(&self) -> Account;
+
+    /// Whether it serves the job.
+    fn serves(&self, row: &jobs_ledger::Job) -> bool;
+
+    fn extension(&self) -> &'static str;
+
+    /// Makes the paid call.
+    async fn submit(
+        &self,
+        hands: &Hands,
+        claim: Claim<at::Wanted>,
+        row: &jobs_ledger::Job,
+    ) -> Result<Sent, Stop>;
+
+    /// Searches for a job whose submit was lost.
+    async fn search(
+        &self,
+        hands: &Hands,
+        claim: Claim<at::Unknown>,
+        row: &jobs_ledger::Job,
+    ) -> Result<Searched, Stop>;
+
+    /// Has the scheduler look at a job of the ledger until it ends.
+    fn watch(&self, hands: &Hands, row: &jobs_ledger::Job, patience: Patience) -> Result<(), Stop>;
+
+    /// The same for a job that has just been accepted.
+    fn watch_accepted(&self, id: JobId, patience: Patience) -> Result<(), Stop>;
+
+    /// No longer looks at it.
+    fn forget(&self, id: &JobId);
+}
+
+/// A line of the command line, at work for many jobs at once.
+pub(super) struct LineDesk<L: Line> {
+    line: Arc<L>,
+    lane: Lane<L::Kind>,
+}
+
+impl<L: Line + 'static> LineDesk<L> {
+    pub(super) fn open(fleet: &Fleet<Bring>, line: L) -> Arc<dyn Desk> {
+        let line = Arc::new(line);
+        let at_desk = Arc::clone(&line);
+        let lane = fleet.lane(line.kind(), move |output| {
+            let line = Arc::clone(&at_desk);
+            Box::new(move |hands: Hands, claim, place| {
+                Box::pin(async move { hands.steps(&*line).fetch(&claim, output, &place).await })
+                    as Bringing
+            }) as Bring
+        });
+        let lane = lane.with_looks();
+        Arc::new(Self { line, lane })
+    }
+
+    fn add(&self, job: &Job<L::Kind>, patience: Patience) -> Result<(), Stop> {
+        self.lane
+            .watch(job, patience)
+            .map_err(|refused: Unwatched| {
+                Stop::unexpected(format!("job {} cannot be watched: {refused}", job.id()))
+            })
+    }
+}
+
+impl Hands {
+    fn steps<'a, L: Line>(&'a self, line: &'a L) -> Steps<'a, L> {
+        Steps {
+            report: &self.report,
+            ledger: &self.ledger,
+            line,
+        }
+    }
+}
+
+#[async_trait]
+impl<L: Line + 'static> Desk for LineDesk<L> {
+    fn vendor(&self) -> &'static str {
+        self.line.kind().vendor()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.line.kind().name()
+    }
+
+    fn account(&self) -> Account {
+        self.line.kind().account()
+    }
+
+    fn serves(&self, row: &jobs_ledger::Job) -> bool {
+        let ours = (self.vendor(), self.kind(), self.account());
+        ours == (row.vendor.as_str(), row.kind.as_str(), row.account) && self.line.serves(row)
+    }
+
+    fn extension(&self) -> &'static str {
+        self.line.extension()
+    }
+
+    async fn submit(
+        &self,
+        hands: &Hands,
+        claim: Claim<at::Wanted>,
+        row: &jobs_ledger::Job,
+    ) -> Result<Sent, Stop> {
+        let order = match self.line.order_again(row) {
+            Ok(order) => order,
+            Err(stop) => return Ok(Sent::Unready(stop)),
+        };
+        Ok(
+            match hands.steps(&*self.line).submit(claim, &order).await? {
+                Submitted::Held(held, job) => {
+                    if let Ok(ticket) = job.ticket() {
+                        hands.report.accepted(&named(held.job(), &job), &ticket);
+                    }
+                    Sent::Held(held, job.id().clone())
+                }
+                Submitted::Refused(sending, error) => Sent::Refused(sending, error),
+                Submitted::Lost(unknown, _) => Sent::Lost(unknown),
+            },
+        )
+    }
+
+    async fn search(
+        &self,
+        hands: &Hands,
+        claim: Claim<at::Unknown>,
+        row: &jobs_ledger::Job,
+    ) -> Result<Searched, Stop> {
+        let steps = hands.steps(&*self.line);
+        let end = self.line.kind().clock().now() + SEARCH;
+        match self.line.order_again(row) {
+            Ok(order) => steps.search(claim, &order, &steps.lost(row), end).await,
+            // What was to be sent is gone, so nothing can be compared with it.
+            Err(_) => Ok(Searched::InDoubt(claim, Vec::new())),
+        }
+    }
+
+    fn watch(&self, hands: &Hands, row: &jobs_ledger::Job, patience: Patience) -> Result<(), Stop> {
+        self.add(&hands.steps(&*self.line).job(row)?, patience)
+    }
+
+    fn watch_accepted(&self, id: JobId, patience: Patience) -> Result<(), Stop> {
+        self.add(&Job::accepted(self.line.kind(), id), patience)
+    }
+
+    fn forget(&self, id: &JobId) {
+        self.lane.forget(id);
+    }
+}

@@ -1,0 +1,79 @@
+//! How long jobs take, learnt by the workers of a ledger together and kept in it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jobs_core::{Account, Facts, Learned, Pacing};
+use jobs_ledger::Ledger;
+
+use crate::report::Report;
+
+/// The pacings of this process, by vendor.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Paces(Arc<Mutex<Vec<(&'static str, Learned)>>>);
+
+/// What one account's jobs taught.
+pub(super) struct Lesson {
+    account: Account,
+    learned: Learned,
+    kept: u64,
+}
+
+/// The name under which the ledger keeps it.
+const KEY: &str = "durations";
+
+impl Paces {
+    /// From now on these facts pace by what is learnt, and by what they said until enough is.
+    pub(crate) fn learn(&self, vendor: &'static str, facts: &mut Facts) {
+        let learned = Learned::new(facts.pacing.value.clone()).with_bounds(
+            facts.first_look.value,
+            facts.floor.value,
+            facts.cap.value,
+        );
+        facts.pacing.set(Pacing::Learned(learned.clone()));
+        self.lock().push((vendor, learned));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(&'static str, Learned)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The pacing of an account of `vendor`, as the ledger knows it from other days and other workers. Given out once.
+    pub(super) async fn recall(
+        &self,
+        ledger: &Ledger,
+        vendor: &str,
+        account: Account,
+    ) -> Option<Lesson> {
+        let learned = {
+            let mut paces = self.lock();
+            let at = paces.iter().position(|(name, _)| *name == vendor)?;
+            paces.swap_remove(at).1
+        };
+        let kept = ledger.recall(account, KEY).await.ok().flatten();
+        if let Some(durations) = kept.and_then(|text| text.parse().ok()) {
+            learned.relearn(durations);
+        }
+        Some(Lesson {
+            account,
+            kept: learned.durations().samples(),
+            learned,
+        })
+    }
+}
+
+impl Lesson {
+    /// Writes down what was learnt since the last time.
+    pub(super) async fn keep(&mut self, ledger: &Ledger, report: &Report) {
+        let durations = self.learned.durations();
+        if durations.samples() == self.kept {
+            return;
+        }
+        self.kept = durations.samples();
+        if let Err(problem) = ledger
+            .remember(self.account, KEY, &durations.to_text())
+            .await
+        {
+            report.say(&format!("docjobs: {problem}"));
+        }
+    }
+}

@@ -1,0 +1,666 @@
+//! The worker's loop: takes up what is due, has it looked at, brings results home, and writes each step down.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobs_core::{Account, Cause, Ends, Error, ErrorKind, Fleet, JobId, News, Patience, WaitError};
+use jobs_ledger::{Claim, ClaimKey, Claimed, Due, Job, LedgerId, Look, Note, Settle, at};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+
+use super::desk::{Bring, Desk, Hands, Sent};
+use super::learn::Lesson;
+use crate::exit::Stop;
+use crate::place::{Delivered, Place};
+use crate::report::Named;
+use crate::steps::{self, Fetched, Searched};
+
+/// How many submits, searches and downloads go on at once. Looks are the scheduler's.
+const TASKS: usize = 16;
+/// How many of them may be paid calls: so many jobs are in doubt if the worker is killed.
+const SUBMITS: usize = 4;
+/// How many jobs are taken up in one go.
+const BATCH: usize = 256;
+/// How long one worker waits for one job before it leaves it to a person.
+const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+/// For how long writes are gathered into one.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// One worker's jobs, and what it does with them.
+pub(super) struct Shift {
+    hands: Hands,
+    fleet: Fleet<Bring>,
+    desks: Vec<Arc<dyn Desk>>,
+    lessons: Vec<Lesson>,
+    /// Where results go that were given no place.
+    out: PathBuf,
+    /// How many jobs to hold at once.
+    room: usize,
+    /// After which time a job is tried again whose trouble may pass.
+    later: Duration,
+    /// Everything that is claimed, so that it is renewed and released together.
+    claims: HashMap<LedgerId, ClaimKey>,
+    watched: HashMap<Key, Watched>,
+    queue: VecDeque<Todo>,
+    running: JoinSet<(LedgerId, Result<Done, Stop>)>,
+    /// Which job each of them is at, and what for.
+    tasks: HashMap<LedgerId, (AbortHandle, Errand)>,
+    settles: Vec<Settle>,
+    /// Jobs that were looked at since it was written down last.
+    seen: HashSet<Key>,
+    stopping: bool,
+}
+
+/// A job at its vendor.
+type Key = (&'static str, &'static str, JobId);
+
+/// A job that the scheduler looks at.
+struct Watched {
+    claim: Claim<at::Held>,
+    desk: Arc<dyn Desk>,
+    output: Option<PathBuf>,
+    /// What the latest look saw.
+    word: Option<Box<str>>,
+}
+
+/// What waits for a free hand.
+enum Todo {
+    Submit(Arc<dyn Desk>, Claim<at::Wanted>, Box<Job>),
+    Search(Arc<dyn Desk>, Claim<at::Unknown>, Box<Job>),
+    /// A job whose process was stopped between its last look and *done*.
+    Recover(Arc<dyn Desk>, Box<Claimed>, PathBuf),
+    Fetch(Arc<dyn Desk>, Claim<at::Held>, JobId, Bring, PathBuf),
+}
+
+/// What a free hand is busy with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Errand {
+    /// Must not be broken off.
+    Pay,
+    /// Can be broken off and begun anew.
+    Fetch,
+    Other,
+}
+
+/// What a free hand has done.
+enum Done {
+    Submitted(Arc<dyn Desk>, Box<Job>, Sent),
+    Searched(Arc<dyn Desk>, Box<Job>, Searched),
+    Recovered(Arc<dyn Desk>, Box<Job>, Option<Claim<at::Held>>),
+    Fetched(Arc<dyn Desk>, JobId, Fetched),
+    /// There is no place for the result.
+    Unplaced(Stop),
+}
+
+impl Shift {
+    pub(super) fn new(
+        hands: Hands,
+        fleet: Fleet<Bring>,
+        desks: Vec<Arc<dyn Desk>>,
+        lessons: Vec<Lesson>,
+        out: PathBuf,
+        room: usize,
+        later: Duration,
+    ) -> Self {
+        Self {
+            hands,
+            fleet,
+            desks,
+            lessons,
+            out,
+            room,
+            later,
+            claims: HashMap::new(),
+            watched: HashMap::new(),
+            queue: VecDeque::new(),
+            running: JoinSet::new(),
+            tasks: HashMap::new(),
+            settles: Vec::new(),
+            seen: HashSet::new(),
+            stopping: false,
+        }
+    }
+
+    /// Works until `stop`, or with `once` until nothing is left to do; then gives everything back.
+    pub(super) async fn run(
+        mut self,
+        mut ends: Ends<Bring>,
+        stop: impl Future<Output = ()>,
+        once: bool,
+    ) -> Result<(), Stop> {
+        let accounts = self.accounts();
+        let ledger = self.hands.ledger.clone();
+        let clock = Arc::clone(ledger.clock());
+        let mut stop = pin!(stop);
+        let mut look_for_work = clock.now();
+        let mut renew = clock.now() + ledger.lease() / 3;
+        let mut flush = clock.now();
+        loop {
+            let free = self.room.saturating_sub(self.claims.len());
+            if self.queue.len() < TASKS && free > 0 && clock.now() >= look_for_work {
+                let taken = self.take_up(&accounts, free.min(BATCH)).await;
+                let pause = if taken == 0 { IDLE } else { Duration::ZERO };
+                look_for_work = clock.now() + pause;
+                if taken == 0 && once && self.is_idle() && self.nothing_left(&accounts).await {
+                    break;
+                }
+            }
+            self.start_tasks();
+            let may_take = self.queue.len() < TASKS && self.claims.len() < self.room;
+            tokio::select! {
+                () = &mut stop => break,
+                news = ends.next() => match news {
+                    Some(news) => self.hear(news),
+                    None => return Err(Stop::unexpected("the scheduler has ended")),
+                },
+                Some(done) = self.running.join_next() => self.landed(done).await,
+                () = clock.sleep_until(flush), if self.has_news() => {
+                    self.settle().await;
+                    flush = clock.now() + GATHER;
+                }
+                () = clock.sleep_until(renew) => {
+                    self.renew().await;
+                    self.keep_lessons().await;
+                    renew = clock.now() + ledger.lease() / 3;
+                }
+                () = ledger.wait_for_work(look_for_work), if may_take => look_for_work = clock.now(),
+            }
+        }
+        self.close(ends).await
+    }
+
+    fn accounts(&self) -> Vec<Account> {
+        let mut accounts: Vec<Account> = self.desks.iter().map(|desk| desk.account()).collect();
+        accounts.dedup();
+        accounts
+    }
+
+    fn has_news(&self) -> bool {
+        !self.settles.is_empty() || !self.seen.is_empty()
+    }
+
+    fn is_idle(&self) -> bool {
+        self.claims.is_empty() && self.running.is_empty() && !self.has_news()
+    }
+
+    async fn nothing_left(&self, accounts: &[Account]) -> bool {
+        matches!(self.hands.ledger.next_due(accounts).await, Ok(None))
+    }
+
+    /// Takes up what is due; says how many jobs that were.
+    async fn take_up(&mut self, accounts: &[Account], limit: usize) -> usize {
+        let claimed = match self.hands.ledger.claim_due(accounts, limit).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                self.hands.report.say(&format!("docjobs: {error}"));
+                return 0;
+            }
+        };
+        let count = claimed.len();
+        for claimed in claimed {
+            self.claims.insert(claimed.job().id, claimed.key());
+            let desk = self.desk_of(claimed.job());
+            match (desk, claimed) {
+                (Some(desk), Claimed::Wanted(claim, row)) => {
+                    self.queue
+                        .push_back(Todo::Submit(desk, claim, Box::new(row)));
+                }
+                (Some(desk), Claimed::Unknown(claim, row)) => {
+                    self.queue
+                        .push_front(Todo::Search(desk, claim, Box::new(row)));
+                }
+                (Some(desk), Claimed::Held(claim, row)) => self.watch(desk, claim, row).await,
+                (Some(desk), claimed) => {
+                    let row = claimed.job();
+                    let path = self.place_of(row.id, row.output.clone(), &*desk);
+                    self.queue
+                        .push_front(Todo::Recover(desk, Box::new(claimed), path));
+                }
+                (None, claimed) => {
+                    let row = claimed.job();
+                    self.hands.report.say(&format!(
+                        "job {}: {} {} jobs are left to a person, because each look may cost money: docjobs wait {}",
+                        row.id, row.vendor, row.kind, row.id
+                    ));
+                    self.give_back(row.id, Due::Parked).await;
+                }
+            }
+        }
+        count
+    }
+
+    fn desk_of(&self, row: &Job) -> Option<Arc<dyn Desk>> {
+        self.desks.iter().find(|desk| desk.serves(row)).cloned()
+    }
+
+    async fn watch(&mut self, desk: Arc<dyn Desk>, claim: Claim<at::Held>, row: Job) {
+        let patience = Patience::until(PATIENCE);
+        let watched = desk.watch(&self.hands, &row, patience);
+        let known = (row.output, row.word.map(Into::into));
+        self.watched(desk, claim, row.remote_id, known, watched)
+            .await;
+    }
+
+    /// Keeps in mind what the scheduler looks at, or gives it back when it does not.
+    async fn watched(
+        &mut self,
+        desk: Arc<dyn Desk>,
+        claim: Claim<at::Held>,
+        id: Option<JobId>,
+        (output, word): (Option<PathBuf>, Option<Box<str>>),
+        watched: Result<(), Stop>,
+    ) {
+        match (watched, id) {
+            (Ok(()), Some(id)) => {
+                self.claims.insert(claim.job(), claim.key());
+                let key = (desk.vendor(), desk.kind(), id);
+                let watched = Watched {
+                    claim,
+                    desk,
+                    output,
+                    word,
+                };
+                self.watched.insert(key, watched);
+            }
+            (Err(_), _) if self.stopping => self.give_back(claim.job(), Due::Now).await,
+            (Err(stop), _) => self.park(claim.job(), &stop).await,
+            (Ok(()), None) => {}
+        }
+    }
+
+    /// Where the result of a job goes.
+    fn place_of(&self, job: LedgerId, wanted: Option<PathBuf>, desk: &dyn Desk) -> PathBuf {
+        wanted.unwrap_or_else(|| self.out.join(format!("{job}.{}", desk.extension())))
+    }
+
+    fn start_tasks(&mut self) {
+        while self.running.len() < TASKS {
+            let paying = self
+                .tasks
+                .values()
+                .filter(|(_, errand)| *errand == Errand::Pay);
+            let may_pay = paying.count() < SUBMITS;
+            let next = self
+                .queue
+                .iter()
+                .position(|todo| may_pay || todo.errand() != Errand::Pay);
+            let Some(todo) = next.and_then(|at| self.queue.remove(at)) else {
+                return;
+            };
+            let (id, errand) = (todo.job(), todo.errand());
+            let hands = self.hands.clone();
+            let task = self
+                .running
+                .spawn(async move { (id, todo.run(&hands).await) });
+            self.tasks.insert(id, (task, errand));
+        }
+    }
+
+    /// What the scheduler has to say about a job.
+    fn hear(&mut self, news: News<Bring>) {
+        let (key, result) = match news {
+            News::Ended {
+                vendor,
+                kind,
+                id,
+                result,
+                ..
+            } => ((vendor, kind, id), result),
+            News::Seen {
+                vendor,
+                kind,
+                id,
+                snapshot,
+            } => {
+                let key = (vendor, kind, id);
+                if let Some(watched) = self.watched.get_mut(&key) {
+                    watched.word = Some(snapshot.word);
+                    self.seen.insert(key);
+                }
+                return;
+            }
+            _ => return,
+        };
+        let Some((
+            key,
+            Watched {
+                claim,
+                desk,
+                output,
+                ..
+            },
+        )) = self.watched.remove_entry(&key)
+        else {
+            return;
+        };
+        match result {
+            Ok(bring) => {
+                let path = self.place_of(claim.job(), output, &*desk);
+                let fetch = Todo::Fetch(desk, claim, key.2, bring, path);
+                self.queue.push_front(fetch);
+            }
+            Err(end) => {
+                self.hands
+                    .report
+                    .say(&format!("job {}: {end}", claim.job()));
+                self.claims.remove(&claim.job());
+                let settle = settled(claim, &end, self.later());
+                self.settles.push(settle);
+            }
+        }
+    }
+
+    async fn landed(&mut self, done: Result<(LedgerId, Result<Done, Stop>), JoinError>) {
+        let ended = match done {
+            Ok((job, done)) => return self.go_on(job, done).await,
+            Err(ended) => ended,
+        };
+        let of_this = |(job, (task, _)): (&LedgerId, &(AbortHandle, Errand))| {
+            (task.id() == ended.id()).then_some(*job)
+        };
+        let Some(job) = self.tasks.iter().find_map(of_this) else {
+            return;
+        };
+        self.tasks.remove(&job);
+        // A defect of ours, or of a library. The claim runs out, and whoever takes the job up finds it as it was left.
+        self.claims.remove(&job);
+        self.hands
+            .report
+            .say(&format!("docjobs: job {job}: {ended}"));
+    }
+
+    /// Goes on from where a free hand left a job.
+    async fn go_on(&mut self, job: LedgerId, done: Result<Done, Stop>) {
+        self.tasks.remove(&job);
+        let report = self.hands.report.clone();
+        match done {
+            Ok(Done::Submitted(desk, row, Sent::Held(claim, id))) => {
+                let watched = desk.watch_accepted(id.clone(), Patience::until(PATIENCE));
+                self.watched(desk, claim, Some(id), (row.output, None), watched)
+                    .await;
+            }
+            Ok(Done::Submitted(_, row, Sent::Refused(claim, error))) => {
+                self.refused(&claim, &row, &error).await;
+            }
+            Ok(Done::Submitted(desk, row, Sent::Lost(claim))) => {
+                self.claims.insert(job, claim.key());
+                self.queue.push_front(Todo::Search(desk, claim, row));
+            }
+            Ok(Done::Submitted(_, _, Sent::Unready(stop))) => {
+                report.say(&format!("docjobs: {}", stop.line));
+                self.give_back(job, self.later()).await;
+            }
+            Ok(Done::Searched(desk, row, Searched::Adopted(claim, id))) => {
+                let watched = desk.watch_accepted(id.clone(), Patience::until(PATIENCE));
+                report.say(&format!(
+                    "job {job}: the answer was lost; {} job {id} is the one",
+                    desk.vendor()
+                ));
+                self.watched(desk, claim, Some(id), (row.output, None), watched)
+                    .await;
+            }
+            Ok(Done::Searched(_, _, Searched::InDoubt(_, candidates))) => {
+                let line = steps::in_doubt(job, &candidates);
+                report.say(&format!("job {job} may have been charged{line}"));
+                self.give_back(job, Due::Parked).await;
+            }
+            Ok(Done::Recovered(desk, row, Some(claim))) => self.watch(desk, claim, *row).await,
+            Ok(Done::Recovered(_, _, None)) => drop(self.claims.remove(&job)),
+            Ok(Done::Fetched(desk, id, Fetched::Done(delivered))) => {
+                self.claims.remove(&job);
+                let named = Named {
+                    id: job,
+                    vendor: desk.vendor(),
+                    kind: desk.kind(),
+                    job: &id,
+                };
+                match &delivered {
+                    Delivered::Saved(saved, _) => report.done(&named, Some(&saved.path), None),
+                    Delivered::Text(text) => report.done(&named, None, Some(text)),
+                    Delivered::Bytes(_) => report.done(&named, None, None),
+                }
+            }
+            Ok(Done::Fetched(_, _, Fetched::Failed(_, error))) if is_passing(&error) => {
+                report.say(&format!("job {job}: {error}"));
+                self.give_back(job, self.later()).await;
+            }
+            Ok(Done::Fetched(_, _, Fetched::Failed(_, error))) => {
+                self.park(job, &Stop::before_acceptance(&error)).await;
+            }
+            Ok(Done::Unplaced(stop)) => self.park(job, &stop).await,
+            // The claim is lost, or the ledger in trouble: whoever takes the job up after its lease goes on with it.
+            Err(stop) => {
+                report.say(&format!("docjobs: job {job}: {}", stop.line));
+                self.claims.remove(&job);
+            }
+        }
+    }
+
+    /// Nothing was bought. What can pass is tried again, the rest is over.
+    async fn refused(&mut self, claim: &Claim<at::Sending>, row: &Job, error: &Error) {
+        self.hands.report.say(&format!("job {}: {error}", row.id));
+        self.claims.remove(&row.id);
+        let ledger = &self.hands.ledger;
+        let written = match error.kind() {
+            ErrorKind::Input | ErrorKind::Refused | ErrorKind::NotFound | ErrorKind::TooLarge => {
+                ledger.refused(claim, Note::from(error)).await
+            }
+            _ => {
+                ledger
+                    .not_sent(claim, self.later(), Note::from(error))
+                    .await
+            }
+        };
+        if let Err(problem) = written {
+            self.hands.report.say(&format!("docjobs: {problem}"));
+        }
+    }
+
+    fn later(&self) -> Due {
+        Due::At(self.hands.ledger.clock().wall() + self.later)
+    }
+
+    async fn park(&mut self, job: LedgerId, stop: &Stop) {
+        self.hands.report.say(&format!(
+            "job {job} is left to a person: {}; then: docjobs wait {job} -o PATH",
+            stop.line
+        ));
+        self.give_back(job, Due::Parked).await;
+    }
+
+    async fn give_back(&mut self, job: LedgerId, due: Due) {
+        if let Some(key) = self.claims.remove(&job) {
+            self.release(vec![key], due).await;
+        }
+    }
+
+    async fn release(&self, keys: Vec<ClaimKey>, due: Due) {
+        if let Err(problem) = self.hands.ledger.release_all(&keys, due).await {
+            self.hands.report.say(&format!("docjobs: {problem}"));
+        }
+    }
+
+    async fn settle(&mut self) {
+        let mut batch = std::mem::take(&mut self.settles);
+        for key in self.seen.drain() {
+            // The next process, wherever it is, keeps the floor from this look on. A job that is no longer watched has
+            // moved on.
+            if let Some(Watched {
+                claim,
+                word: Some(word),
+                ..
+            }) = self.watched.get(&key)
+            {
+                batch.push(Settle::kept(claim, Look::new(word)));
+            }
+        }
+        if batch.is_empty() {
+            return;
+        }
+        match self.hands.ledger.settle(batch).await {
+            Ok(settled) => self.lose(&settled.lost),
+            Err(problem) => self.hands.report.say(&format!("docjobs: {problem}")),
+        }
+    }
+
+    /// Gives every claim a whole lease, and lets go of those that others have taken over.
+    async fn renew(&mut self) {
+        let keys: Vec<ClaimKey> = self.claims.values().copied().collect();
+        match self.hands.ledger.renew_all(&keys).await {
+            Ok(lost) => self.lose(&lost),
+            Err(problem) => self.hands.report.say(&format!("docjobs: {problem}")),
+        }
+    }
+
+    /// Lets go of jobs that others have taken over.
+    fn lose(&mut self, lost: &[LedgerId]) {
+        if lost.is_empty() {
+            return;
+        }
+        for job in lost {
+            self.claims.remove(job);
+            if let Some((task, Errand::Fetch)) = self.tasks.get(job) {
+                task.abort();
+            }
+        }
+        self.queue.retain(|todo| !lost.contains(&todo.job()));
+        self.watched.retain(|(_, _, id), watched| {
+            let is_lost = lost.contains(&watched.claim.job());
+            if is_lost {
+                watched.desk.forget(id);
+            }
+            !is_lost
+        });
+    }
+
+    async fn keep_lessons(&mut self) {
+        for lesson in &mut self.lessons {
+            lesson.keep(&self.hands.ledger, &self.hands.report).await;
+        }
+    }
+
+    /// Gives everything back within the lease. Paid calls are waited for: cutting one off would leave its outcome unknown.
+    async fn close(mut self, mut ends: Ends<Bring>) -> Result<(), Stop> {
+        self.stopping = true;
+        self.fleet.stop();
+        while let Some(news) = ends.next().await {
+            self.hear(news);
+        }
+        for (task, errand) in self.tasks.values() {
+            if *errand == Errand::Fetch {
+                task.abort();
+            }
+        }
+        self.queue.clear();
+        self.renew().await;
+        let clock = Arc::clone(self.hands.ledger.clock());
+        let limit = clock.now() + self.hands.ledger.lease() * 2 / 3;
+        while let Some(Some(done)) =
+            jobs_core::clock::bounded(&*clock, limit, self.running.join_next()).await
+        {
+            self.landed(done).await;
+        }
+        // A look that was in the air has reached the vendor, so each job counts as looked at just now.
+        for (_, watched) in self.watched.drain() {
+            if let Watched {
+                claim,
+                word: Some(word),
+                ..
+            } = watched
+            {
+                self.claims.remove(&claim.job());
+                self.settles
+                    .push(Settle::looked(claim, Look::new(word), Due::Now));
+            }
+        }
+        self.settle().await;
+        self.keep_lessons().await;
+        let keys: Vec<ClaimKey> = self.claims.drain().map(|(_, key)| key).collect();
+        self.release(keys, Due::Now).await;
+        self.hands.ledger.close().await;
+        Ok(())
+    }
+}
+
+/// How often work is looked for when nobody says that there is some.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// What the end of a wait without a result means for the ledger.
+fn settled(claim: Claim<at::Held>, end: &WaitError, later: Due) -> Settle {
+    let note = Note::new(end.to_string());
+    match end.cause() {
+        Cause::Failed(_) => Settle::failed(claim, note),
+        Cause::Expired | Cause::Gone => Settle::gone(claim, note),
+        _ => Settle::unseen(claim, later),
+    }
+}
+
+fn is_passing(error: &Error) -> bool {
+    error.is_transient() || error.kind() == ErrorKind::Credentials
+}
+
+impl Todo {
+    fn errand(&self) -> Errand {
+        match self {
+            Self::Submit(..) => Errand::Pay,
+            Self::Fetch(..) => Errand::Fetch,
+            Self::Search(..) | Self::Recover(..) => Errand::Other,
+        }
+    }
+
+    fn job(&self) -> LedgerId {
+        match self {
+            Self::Submit(_, claim, _) => claim.job(),
+            Self::Search(_, claim, _) => claim.job(),
+            Self::Recover(_, claimed, _) => claimed.job().id,
+            Self::Fetch(_, claim, ..) => claim.job(),
+        }
+    }
+
+    async fn run(self, hands: &Hands) -> Result<Done, Stop> {
+        match self {
+            Self::Submit(desk, claim, row) => {
+                let sent = desk.submit(hands, claim, &row).await?;
+                Ok(Done::Submitted(desk, row, sent))
+            }
+            Self::Search(desk, claim, row) => {
+                let searched = desk.search(hands, claim, &row).await?;
+                Ok(Done::Searched(desk, row, searched))
+            }
+            Self::Recover(desk, claimed, path) => match *claimed {
+                Claimed::Ready(claim, row) => recover(hands, desk, claim, row, &path).await,
+                Claimed::Fetching(claim, row) => recover(hands, desk, claim, row, &path).await,
+                other => Err(Stop::unexpected(format!(
+                    "job {} cannot be carried on",
+                    other.job().id
+                ))),
+            },
+            Self::Fetch(desk, claim, id, bring, path) => match Place::new(Some(&path)) {
+                Ok(place) => {
+                    let fetched = bring(hands.clone(), claim, place).await?;
+                    Ok(Done::Fetched(desk, id, fetched))
+                }
+                Err(stop) => Ok(Done::Unplaced(stop)),
+            },
+        }
+    }
+}
+
+/// The result may have got its name just before the process was stopped; else the job is looked at again.
+async fn recover<S: jobs_ledger::WithResult>(
+    hands: &Hands,
+    desk: Arc<dyn Desk>,
+    claim: Claim<S>,
+    row: Job,
+    path: &Path,
+) -> Result<Done, Stop> {
+    let ledger = &hands.ledger;
+    if let Some(digest) = steps::arrived(ledger, &row, path).await? {
+        steps::is_here(ledger, &claim, path, digest).await?;
+        return Ok(Done::Recovered(desk, Box::new(row), None));
+    }
+    let held = ledger.lapsed(&claim, Note::none()).await?;
+    Ok(Done::Recovered(desk, Box::new(row), Some(held)))
+}

@@ -1,0 +1,205 @@
+//! Workers: any number on one ledger, each job once, nothing left behind when they stop.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use jobs_core::clock::bounded;
+use jobs_core::{Clock as _, SystemClock};
+use jobs_ledger::{Filter, Ledger, Stage as At};
+use serde_json::Value;
+use tokio::process::Child;
+use vendor_sim::textin::Outcome;
+
+use crate::stage::Stage;
+
+async fn jobs(stage: &Stage) -> Vec<Value> {
+    let ran = stage.run(&["jobs", "--json"]).await;
+    ran.stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Submits documents without waiting for them.
+async fn submit(stage: &Stage, count: usize) {
+    for number in 0..count {
+        let (name, output) = (format!("{number}.txt"), format!("{number}.md"));
+        stage.input(&name, &format!("text number {number}\n"));
+        let ran = stage
+            .run(&["textin", "parse", &name, "-o", &output, "--no-wait"])
+            .await;
+        assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    }
+}
+
+/// A worker that has begun the second look at each of two jobs, and so knows what the first one saw.
+async fn at_work(stage: &Stage) -> Child {
+    let worker = stage
+        .command(&["work"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let looks = || stage.simulators.textin().requests().len();
+    let before = looks();
+    while looks() < before + 4 {
+        tokio::task::yield_now().await;
+    }
+    worker
+}
+
+fn terminate(child: &Child) {
+    let pid = child.id().expect("it is running").to_string();
+    let sent = std::process::Command::new("kill")
+        .arg(pid)
+        .status()
+        .unwrap();
+    assert!(sent.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_others_submitted_is_brought_home_once() {
+    let stage = Stage::new().await;
+    submit(&stage, 3).await;
+    let (a, b) = tokio::join!(
+        stage.run(&["work", "--once", "--json"]),
+        stage.run(&["work", "--once", "--json"])
+    );
+    assert_eq!((a.exit, b.exit), (0, 0), "{}\n{}", a.stderr, b.stderr);
+    for number in 0..3 {
+        let result = std::fs::read_to_string(stage.path(&format!("{number}.md"))).unwrap();
+        assert_eq!(result, format!("text number {number}\n"));
+    }
+    let done = [a.stdout, b.stdout].concat();
+    assert_eq!(done.matches(r#""event":"done""#).count(), 3, "{done}");
+    assert_eq!(stage.simulators.textin().charges().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_result_has_the_form_and_the_place_that_were_wanted() {
+    let stage = Stage::new().await;
+    stage.input("a.txt", "some text\n");
+    stage.input("b.txt", "other text\n");
+    for args in [
+        &[
+            "textin",
+            "parse",
+            "a.txt",
+            "--format",
+            "json",
+            "-o",
+            "a.json",
+            "--no-wait",
+        ][..],
+        &["textin", "parse", "b.txt", "--no-wait"],
+    ] {
+        assert_eq!(stage.run(args).await.exit, 0);
+    }
+    let ran = stage.run(&["work", "--once", "--out", "."]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let json: Value =
+        serde_json::from_slice(&std::fs::read(stage.path("a.json")).unwrap()).unwrap();
+    assert!(json.is_object());
+    let id = jobs(&stage).await[0]["id"].as_str().unwrap().to_owned();
+    let result = std::fs::read_to_string(stage.path(&format!("{id}.md"))).unwrap();
+    assert_eq!(result, "other text\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_stop_gives_its_jobs_back_at_once() {
+    let stage = Stage::new().await;
+    stage
+        .simulators
+        .textin()
+        .change_options(|options| options.in_progress_seconds = 40_000.0);
+    submit(&stage, 2).await;
+    let mut worker = at_work(&stage).await;
+    terminate(&worker);
+    let clock = SystemClock::new();
+    let lease = clock.now() + Duration::from_secs(10);
+    let ended = bounded(&clock, lease, worker.wait()).await;
+    assert!(ended.expect("within the lease").unwrap().success());
+    let ledger = Ledger::open(&stage.ledger_path(), SystemClock::shared())
+        .await
+        .unwrap();
+    let jobs = ledger.list(&Filter::unfinished()).await.unwrap().jobs;
+    assert_eq!(jobs.len(), 2);
+    for job in jobs {
+        assert_eq!((job.stage, job.claimed), (At::Held, false));
+        assert!(job.last_look.is_some(), "the next process keeps the floor");
+    }
+    ledger.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_worker_leaves_its_jobs_to_the_next_at_once() {
+    let stage = Stage::new().await;
+    stage
+        .simulators
+        .textin()
+        .change_options(|options| options.in_progress_seconds = 600.0);
+    submit(&stage, 2).await;
+    let mut worker = at_work(&stage).await;
+    worker.kill().await.unwrap();
+    let ran = stage.run(&["work", "--once"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(stage.files(), ["0.md", "0.txt", "1.md", "1.txt"]);
+    assert_eq!(stage.simulators.textin().charges().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_looks_may_cost_money_is_left_to_a_person() {
+    let stage = Stage::new().await;
+    let ran = stage
+        .run(&["mindshow", "pdf", "deck1", "-o", "deck.pdf", "--no-wait"])
+        .await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ran = stage.run(&["work", "--once"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("docjobs wait"), "{}", ran.stderr);
+    assert_eq!(jobs(&stage).await[0]["stage"], "held");
+    assert!(stage.simulators.mindshow().charges().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_failed_at_the_vendor_is_settled_with_its_words() {
+    let stage = Stage::new().await;
+    submit(&stage, 1).await;
+    stage.input("bad.txt", "some text\n");
+    stage.simulators.textin().change_options(|options| {
+        let failed = Outcome::Failed {
+            message: "cannot be read".to_owned(),
+        };
+        options.outcomes.insert("bad.txt".to_owned(), failed);
+    });
+    let args = ["textin", "parse", "bad.txt", "-o", "bad.md", "--no-wait"];
+    assert_eq!(stage.run(&args).await.exit, 0);
+    let ran = stage.run(&["work", "--once"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let jobs = jobs(&stage).await;
+    assert_eq!(
+        (&jobs[0]["stage"], &jobs[1]["stage"]),
+        (&"failed".into(), &"done".into())
+    );
+    assert!(
+        jobs[0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("cannot be read"),
+        "{jobs:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_vendor_there_is_nothing_to_work_on() {
+    let stage = Stage::new().await;
+    let nothing = [
+        "TEXTIN_APP_ID",
+        "PPJ_ACCESS_KEY",
+        "PPJ_APP_ID",
+        "MINDSHOW_API_KEY",
+        "TENCENTCLOUD_SECRET_ID",
+    ]
+    .map(|name| (name, ""));
+    let ran = stage.run_with(&["work"], &nothing).await;
+    assert_eq!(ran.exit, 2, "{}", ran.stderr);
+}
