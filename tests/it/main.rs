@@ -5,10 +5,16 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::large_futures,
+    clippy::print_stdout,
     reason = "tests"
 )]
 
+#[cfg(unix)]
+mod crash;
 mod downloads;
+mod examples;
+mod faults;
 mod submits;
 
 use std::sync::Arc;

@@ -1,0 +1,23 @@
+//! Answers to looks: nothing but a documented success is one, and no error or word repeats a credential.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| {
+    let [vendor, status, body @ ..] = input else {
+        return;
+    };
+    // Mostly the status under which most bodies are read.
+    let status = if *status < 128 {
+        200
+    } else {
+        u16::from(*status) * 4
+    };
+    match vendor % 6 {
+        0 => textin::hostile::look(status, body),
+        1 => mindshow::hostile::look(status, body),
+        2 => ppj::hostile::look(status, false, body),
+        3 => ppj::hostile::look(status, true, body),
+        other => tencent_ess::hostile::look(status, other == 4, body),
+    }
+});

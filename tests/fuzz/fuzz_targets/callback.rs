@@ -1,0 +1,134 @@
+//! Callbacks: forged ones are refused, right ones are opened, and no refusal repeats a key.
+#![no_main]
+
+use jobs_core::testing::said_by;
+use jobs_core::{Error, JobId, Secret};
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use printer_jobs::cloud::{self, Framing};
+use serde_json::Value;
+
+const KEY: &str = "0123456789abcdef0123456789ABCDEF";
+const AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
+const TOKEN: &str = "s3cr3t-t0ken";
+
+#[derive(Debug, Arbitrary)]
+struct Input<'a> {
+    signature: &'a str,
+    timestamp: &'a str,
+    nonce: &'a str,
+    target: &'a str,
+    body: &'a [u8],
+    encrypted: &'a str,
+}
+
+fuzz_target!(|input: Input<'_>| {
+    webhook(input.body);
+    query(&input);
+    signed(&input);
+    encrypted(&input);
+    read(input.body);
+});
+
+/// The one without a signature names a job and nothing else.
+fn webhook(body: &[u8]) {
+    match textin::nudge(body) {
+        Ok(job) => {
+            let plain: Result<Value, _> = serde_json::from_slice(body);
+            if let Ok(plain) = plain {
+                assert_eq!(plain["job_id"].as_str(), Some(job.as_str()));
+            }
+        }
+        Err(error) => refused(&error),
+    }
+}
+
+fn query(input: &Input<'_>) {
+    let key = ppj::CallbackKey::new(Secret::new(TOKEN).unwrap()).with_older_rule();
+    for callback in [
+        ppj::Callback::get(input.target),
+        ppj::Callback::post(input.target, input.body),
+    ] {
+        match callback.notice() {
+            Ok(ppj::Notice::Verify { nonce }) => {
+                let answer = callback.notice().unwrap().answer();
+                let answer: Value = serde_json::from_str(&answer).unwrap();
+                assert_eq!(answer["nonce"].as_str(), Some(&*nonce));
+            }
+            Ok(ppj::Notice::Nudge(job)) => assert!(JobId::new(job.as_str()).is_ok()),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => refused(&error),
+        }
+        // Nobody but the vendor can sign.
+        let signed = callback.with_signature(input.timestamp, input.signature);
+        if let Ok(notice) = signed.verified(&key) {
+            assert!(matches!(notice, ppj::Notice::Verify { .. }), "{notice:?}");
+        }
+    }
+}
+
+fn signed(input: &Input<'_>) {
+    let plain = tencent_ess::Callback::new();
+    if let Err(error) = plain.open(input.body, Some(input.signature)) {
+        refused(&error);
+    }
+    let keyed = plain.clone().with_key(Secret::new(KEY).unwrap()).unwrap();
+    let body = serde_json::json!({ "encrypt": input.encrypted }).to_string();
+    for body in [input.body, body.as_bytes()] {
+        if let Err(error) = keyed.open(body, None) {
+            refused(&error);
+        }
+        let guarded = keyed.clone().with_token(Secret::new(TOKEN).unwrap());
+        refused(&guarded.open(body, Some(input.signature)).unwrap_err());
+        refused(&guarded.open(body, None).unwrap_err());
+    }
+}
+
+fn encrypted(input: &Input<'_>) {
+    let (token, aes_key) = (Secret::new(TOKEN).unwrap(), Secret::new(AES_KEY).unwrap());
+    let bare = cloud::CallbackKey::new(token, &aes_key)
+        .unwrap()
+        .with_framing(Framing::Bare)
+        .with_receiver("corp");
+    let framed = bare.clone().with_framing(Framing::Prefixed);
+    let Input {
+        signature,
+        timestamp,
+        nonce,
+        encrypted,
+        ..
+    } = *input;
+    let forged = cloud::Callback::new(signature, timestamp, nonce, encrypted);
+    refused(&framed.open(&forged).unwrap_err());
+    if let Err(error) = cloud::Callback::from_body(signature, timestamp, nonce, input.body) {
+        refused(&error);
+    }
+    // Behind a signature that is right whatever it covers, the decryption is reached.
+    let (bare, framed) = (
+        bare.with_signature(|_| "x".into()),
+        framed.with_signature(|_| "x".into()),
+    );
+    let callback = cloud::Callback::new("x", timestamp, nonce, encrypted);
+    for key in [bare, framed] {
+        match key.open(&callback) {
+            Ok(text) => assert!(text.len() <= encrypted.len()),
+            Err(error) => refused(&error),
+        }
+    }
+}
+
+/// What was decrypted is from the vendor, and may still be anything.
+fn read(text: &[u8]) {
+    let text = String::from_utf8_lossy(text);
+    match cloud::Notice::read(&text) {
+        Ok(notice) => assert!(notice.req_id.is_none_or(|id| !id.is_empty())),
+        Err(error) => refused(&error),
+    }
+}
+
+fn refused(error: &Error) {
+    let said = said_by(error);
+    for secret in [KEY, AES_KEY, TOKEN] {
+        assert!(!said.contains(secret), "{said}");
+    }
+}

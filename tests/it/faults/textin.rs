@@ -1,0 +1,195 @@
+//! TextIn: a submit and a synchronous parse are billed by the page, looks and results are free.
+
+use jobs_core::Secret;
+use jobs_core::http::{Document, Target};
+use textin::{Client, ParseRequest};
+use vendor_sim::{TextIn, TextInHandle, TextInOptions};
+
+use super::{Case, Column, hold, plain, submitted, waited};
+
+const NO_TIME: &str = "- no time of day is sent";
+const NO_LINK: &str = "- no link is followed";
+
+pub(super) const COLUMNS: &[Column] = &[
+    (
+        "submit",
+        [
+            "refused:unreachable/no 0x 0$",
+            "unknown:unavailable/maybe 1x 0$",
+            "unknown:unavailable/maybe 1x 1$",
+            "unknown:timed-out/maybe 1x 1$",
+            // Not documented, so not listed as made before work, and not repeated; but an answer to be believed.
+            "refused:rate-limited/yes 1x 0$",
+            "unknown:unavailable/maybe 1x 1$",
+            "unknown:garbled/maybe 1x 1$",
+            "unknown:garbled/maybe 1x 1$",
+            "ok 1x 1$",
+            "unknown:unavailable/maybe 1x 1$",
+            // A redirect may lead to where the result of work can be seen.
+            "unknown:unavailable/maybe 1x 0$",
+            NO_LINK,
+            "unknown:too-large/maybe 1x 1$",
+            NO_TIME,
+        ],
+    ),
+    (
+        "parse now",
+        [
+            "refused:unreachable/no 0x 0$",
+            "unknown:unavailable/maybe 1x 0$",
+            "unknown:unavailable/maybe 1x 1$",
+            "unknown:timed-out/maybe 1x 1$",
+            "refused:rate-limited/yes 1x 0$",
+            "unknown:unavailable/maybe 1x 1$",
+            "unknown:garbled/maybe 1x 1$",
+            "unknown:garbled/maybe 1x 1$",
+            "ok 1x 1$",
+            "unknown:unavailable/maybe 1x 1$",
+            "unknown:unavailable/maybe 1x 0$",
+            NO_LINK,
+            "unknown:too-large/maybe 1x 1$",
+            NO_TIME,
+        ],
+    ),
+    (
+        "look",
+        [
+            "blind:unreachable/no 0x 0$",
+            "ok 2x 0$ | blind:unavailable/maybe manyx 0$",
+            "ok 2x 0$ | blind:unavailable/maybe manyx 0$",
+            "ok 2x 0$ | blind:timed-out/maybe manyx 0$",
+            "ok 2x 0$ | blind:rate-limited/yes manyx 0$",
+            "ok 2x 0$ | blind:unavailable/maybe manyx 0$",
+            "ok 2x 0$ | blind:garbled/maybe manyx 0$",
+            "ok 2x 0$ | blind:garbled/maybe manyx 0$",
+            "ok 1x 0$",
+            "ok 2x 0$ | blind:unavailable/maybe manyx 0$",
+            "ok 2x 0$ | blind:unavailable/maybe manyx 0$",
+            NO_LINK,
+            // Asking again brings the same: the caller must raise the cap, and has the ticket.
+            "stopped:too-large/maybe 1x 0$",
+            NO_TIME,
+        ],
+    ),
+    (
+        "result",
+        [
+            "unreachable/no 0x 0$ nothing",
+            "ok 2x 0$ whole | unavailable/maybe 7x 0$ nothing",
+            "ok 2x 0$ whole | unavailable/maybe 7x 0$ nothing",
+            "ok 2x 0$ whole | timed-out/maybe 7x 0$ nothing",
+            "ok 2x 0$ whole | rate-limited/yes 7x 0$ nothing",
+            "ok 2x 0$ whole | unavailable/yes 7x 0$ nothing",
+            // Complete by HTTP, so there is nothing to resume; the check finds it.
+            "garbled/yes 1x 0$ nothing",
+            // The result is passed on as it came, and its shape is the reader's affair; but it is no result without elements.
+            "- the bytes are passed on, their types are the reader's affair",
+            "ok 1x 0$ whole",
+            "ok 2x 0$ whole | unavailable/maybe 7x 0$ nothing",
+            // Followed without credentials; what comes from there is no result.
+            "garbled/yes 1x 0$ nothing",
+            // A new link is asked for, once.
+            "ok 2x 0$ whole | not-found/yes 2x 0$ nothing",
+            "too-large/yes 1x 0$ nothing",
+            NO_TIME,
+        ],
+    ),
+];
+
+fn client(sim: &TextInHandle, case: &Case, is_try: bool) -> Client {
+    Client::builder(
+        Secret::new(sim.app_id()).unwrap(),
+        Secret::new(sim.secret_code()).unwrap(),
+    )
+    .with_server_url(sim.api_url())
+    .with_clock(case.clock.shared())
+    .with_transport(case.transport(is_try))
+    .build()
+    .unwrap()
+}
+
+/// The requests of an operation, and the pages charged.
+fn counted(sim: &TextInHandle, operation: &str) -> (usize, i64) {
+    let requests = sim.requests().into_iter().filter(|request| {
+        let path = request.path.as_str();
+        match operation {
+            "submit" => request.method == "POST" && path.ends_with("/async"),
+            "parse now" => path.ends_with("/sync"),
+            "look" => request.method == "GET" && path.contains("/async/"),
+            _ => path.contains("/xparse_result/"),
+        }
+    });
+    let pages: u64 = sim.charges().iter().map(|charge| charge.pages).sum();
+    (requests.count(), pages.try_into().unwrap())
+}
+
+pub(super) async fn run(operation: &str, case: &Case) -> String {
+    let options = TextInOptions {
+        qps: None,
+        pending_seconds: 0.0,
+        in_progress_seconds: 0.0,
+        ..TextInOptions::default()
+    };
+    let sim = TextIn::start_at(&Case::site(), options).await.unwrap();
+    let (calm, client) = (client(&sim, case, false), client(&sim, case, true));
+    let request = ParseRequest::document(Document::from_bytes("a.txt", "some text"));
+    let folder = tempfile::tempdir().unwrap();
+    let target = Target::new(folder.path().join("a.json")).unwrap();
+    let (mut job, mut ready, mut whole) = (None, None, Vec::new());
+    if matches!(operation, "look" | "result") {
+        let accepted = calm.submit_parse(&request).await.into_result().unwrap();
+        if operation == "result" {
+            ready = Some(
+                case.tried(accepted.wait(std::time::Duration::from_secs(3600)))
+                    .await
+                    .unwrap(),
+            );
+            let (ready, path) = (ready.as_ref().unwrap(), folder.path().join("first"));
+            calm.download_json(ready, &Target::new(&path).unwrap())
+                .await
+                .unwrap();
+            whole = std::fs::read(&path).unwrap();
+            std::fs::remove_file(path).unwrap();
+        }
+        job = Some(client.parse(accepted.id().clone()));
+    }
+    let before = counted(&sim, operation);
+    let name = match operation {
+        "parse now" => "sync",
+        name => name,
+    };
+    let (sim, _held) = if case.is("refused") {
+        let hosts = [sim.api_url(), sim.result_url_base()];
+        sim.stop().await;
+        (None, hold(&hosts.each_ref().map(String::as_str)).await)
+    } else {
+        if let Some(fault) = case.plan() {
+            sim.set_fault_times(name, fault, case.times);
+        }
+        (Some(sim), Vec::new())
+    };
+    let outcome = case
+        .tried(async {
+            match operation {
+                "submit" => submitted(&client.submit_parse(&request).await),
+                "parse now" => match client.parse_now(&request).await {
+                    Ok(_) => "ok".to_owned(),
+                    Err(jobs_core::SubmitError::Refused(error)) => {
+                        format!("refused:{}", super::told(&error))
+                    }
+                    Err(jobs_core::SubmitError::Unknown(lost)) => {
+                        format!("unknown:{}", super::told(&lost.error))
+                    }
+                },
+                "look" => waited(&case.wait(&job.unwrap()).await),
+                _ => plain(&client.download_json(&ready.unwrap(), &target).await),
+            }
+        })
+        .await;
+    let after = sim.as_ref().map_or(before, |sim| counted(sim, operation));
+    let counted = (after.0 - before.0, after.1 - before.1);
+    match operation {
+        "result" => case.seen_on_disk(outcome, counted, folder.path(), &whole),
+        _ => case.seen(outcome, counted),
+    }
+}

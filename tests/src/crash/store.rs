@@ -1,0 +1,131 @@
+//! Where a run keeps its ledger, and how it is read without disturbing what a crash left in it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use jobs_core::SystemClock;
+use jobs_ledger::{Filter, Job, Ledger, Settings};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+/// What kind of ledger runs use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Store {
+    /// A file for each run.
+    File,
+    /// A schema for each run, in the database at this address.
+    Postgres(String),
+}
+
+/// The ledger of one run.
+#[derive(Debug)]
+pub(super) enum Shelf {
+    /// This file; copies of it are made in the folder.
+    File {
+        /// The ledger.
+        file: PathBuf,
+        /// For copies.
+        scratch: PathBuf,
+    },
+    /// This schema.
+    Postgres {
+        /// The server and database.
+        url: String,
+        /// The schema.
+        schema: String,
+    },
+}
+
+impl Shelf {
+    /// A fresh one for a seed.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub(super) async fn new(store: &Store, seed: u64, folder: &Path) -> Result<Self> {
+        match store {
+            Store::File => Ok(Self::File {
+                file: folder.join("ledger.db"),
+                scratch: folder.to_owned(),
+            }),
+            Store::Postgres(url) => {
+                // Two harnesses may run the same seed at the same time.
+                let schema = format!("docjobs_crash_{seed}_{:08x}", fastrand::u32(..));
+                let shelf = Self::Postgres {
+                    url: url.clone(),
+                    schema,
+                };
+                shelf.open().await?.close().await;
+                Ok(shelf)
+            }
+        }
+    }
+
+    /// What `--ledger` takes.
+    pub(super) fn url(&self) -> String {
+        match self {
+            Self::File { file, .. } => file.display().to_string(),
+            Self::Postgres { url, schema } => {
+                let mark = if url.contains('?') { '&' } else { '?' };
+                format!("{url}{mark}options[search_path]={schema}")
+            }
+        }
+    }
+
+    /// Everything that is written down, the oldest first. No process may be writing to a file meanwhile.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub(super) async fn rows(&self) -> Result<Vec<Job>> {
+        if let Self::File { file, .. } = self
+            && !file.exists()
+        {
+            return Ok(Vec::new());
+        }
+        let ledger = self.open().await?;
+        let page = ledger.list(&Filter::all().with_limit(100_000)).await;
+        ledger.close().await;
+        let mut rows = page?.jobs;
+        rows.reverse();
+        Ok(rows)
+    }
+
+    /// A file is copied first, so that its recovery after a crash stays the business of the command.
+    pub(super) async fn open(&self) -> Result<Ledger> {
+        let clock = SystemClock::shared();
+        match self {
+            Self::File { file, scratch } => {
+                let copy = scratch.join("copy.db");
+                for end in ["", "-wal", "-shm"] {
+                    let name = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
+                    let _ = std::fs::remove_file(name(&copy));
+                    // The last is an index of the one before, made anew when it is missing.
+                    if end != "-shm" && name(file).exists() {
+                        std::fs::copy(name(file), name(&copy)).context("cannot copy the ledger")?;
+                    }
+                }
+                Ok(Ledger::open(&copy.display().to_string(), clock).await?)
+            }
+            Self::Postgres { url, schema } => {
+                let mut settings = Settings::default();
+                settings.schema = Some(schema.clone());
+                Ok(Ledger::open_with(url, clock, &settings).await?)
+            }
+        }
+    }
+
+    /// Takes a schema away again; a file goes with its folder.
+    ///
+    /// # Errors
+    /// The database does not answer.
+    pub(super) async fn remove(&self) -> Result<()> {
+        let Self::Postgres { url, schema } = self else {
+            return Ok(());
+        };
+        let mut connection = PgConnection::connect(url).await?;
+        let sql = format!("DROP SCHEMA IF EXISTS \"{schema}\" CASCADE");
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut connection)
+            .await?;
+        connection.close().await?;
+        Ok(())
+    }
+}

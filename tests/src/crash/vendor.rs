@@ -1,0 +1,347 @@
+//! One vendor's simulator, as a crash run sees it: what it sold, what it serves, how it goes wrong.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use vendor_sim::fault::{Fault, FaultPlan, Script};
+use vendor_sim::mindshow::PdfCharge;
+use vendor_sim::wecom::NewJob;
+use vendor_sim::{
+    Clock, MindShow, MindShowHandle, MindShowOptions, Ppj, PpjHandle, PpjOptions, Site, Tencent,
+    TencentHandle, TencentOptions, TextIn, TextInHandle, TextInOptions, Times, WeCom, WeComHandle,
+    WeComOptions,
+};
+
+use super::compare::Bought;
+use super::input::Input;
+use super::plan::{Ill, Step, Trouble, Work};
+
+/// How long an answer is held back so that its asker can be killed, in virtual seconds.
+const HELD_BACK: f64 = 1000.0;
+
+/// A running simulator of the vendor of one work.
+#[derive(Debug)]
+pub(super) struct Vendor {
+    work: Work,
+    speed: u32,
+    handle: Handle,
+}
+
+#[derive(Debug)]
+enum Handle {
+    TextIn(TextInHandle),
+    Ppj(PpjHandle),
+    MindShow(MindShowHandle),
+    Tencent(TencentHandle),
+    WeCom(WeComHandle),
+}
+
+/// A print job as the cloud knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Printed {
+    /// Its id.
+    pub(super) id: String,
+    /// 0 not printed, 1 printed, 2 failed.
+    pub(super) status: u32,
+}
+
+impl Vendor {
+    /// Starts it on loopback.
+    ///
+    /// # Errors
+    /// The system refuses a socket.
+    pub(super) async fn start(work: Work) -> io::Result<Self> {
+        // The printer's shortest time-outs must still be longer than a busy machine's pauses.
+        let speed = if work == Work::Print { 20 } else { 50 };
+        let site = Site::with_clock(Clock::real(f64::from(speed)));
+        let handle = match work {
+            Work::Parse => Handle::TextIn(TextIn::start_at(&site, TextInOptions::default()).await?),
+            Work::Convert => {
+                let options = PpjOptions {
+                    conversion_seconds: 15.0,
+                    ..PpjOptions::default()
+                };
+                Handle::Ppj(Ppj::start_at(&site, options).await?)
+            }
+            Work::Deck | Work::Pdf => {
+                let options = MindShowOptions {
+                    pdf_charge: PdfCharge::EveryCall,
+                    pdf_needs_finished_job: false,
+                    ..MindShowOptions::default()
+                };
+                Handle::MindShow(MindShow::start_at(&site, options).await?)
+            }
+            Work::Sign => {
+                Handle::Tencent(Tencent::start_at(&site, TencentOptions::default()).await?)
+            }
+            Work::Print => Handle::WeCom(WeCom::start_at(&site, WeComOptions::default()).await?),
+        };
+        Ok(Self {
+            work,
+            speed,
+            handle,
+        })
+    }
+
+    /// TextIn for workers: slow enough that jobs outlive a lease, and not so fast that the network's jitter passes for
+    /// haste.
+    ///
+    /// # Errors
+    /// The system refuses a socket.
+    pub(super) async fn for_workers() -> io::Result<Self> {
+        let speed = 10;
+        let site = Site::with_clock(Clock::real(f64::from(speed)));
+        let options = TextInOptions {
+            in_progress_seconds: 200.0,
+            ..TextInOptions::default()
+        };
+        Ok(Self {
+            work: Work::Parse,
+            speed,
+            handle: Handle::TextIn(TextIn::start_at(&site, options).await?),
+        })
+    }
+
+    /// How often requests came faster than the vendor allows: by its own count, and by the times of arrival, of which
+    /// the network may have squeezed two together by 10 ms.
+    pub(super) fn too_fast(&self) -> u64 {
+        const RATE_REFUSED: i64 = 40306;
+        const LIMIT: usize = 2;
+        const SQUEEZED: f64 = 0.010;
+        let Handle::TextIn(sim) = &self.handle else {
+            return 0;
+        };
+        let refused = sim.counters().refusals.get(&RATE_REFUSED).copied();
+        let window = 1.0 / f64::from(self.speed) - SQUEEZED;
+        let requests = sim.requests().into_iter();
+        let arrivals: Vec<f64> = requests
+            .filter(|request| request.origin == "textin-api")
+            .map(|request| request.arrived_real)
+            .collect();
+        let crowded = arrivals.windows(LIMIT + 1).filter(|few| match few {
+            [first, .., last] => last - first < window,
+            _ => false,
+        });
+        refused.unwrap_or_default() + crowded.count() as u64
+    }
+
+    /// The variables that point the command here.
+    pub(super) fn env(&self) -> Vec<(String, String)> {
+        let mut env = match &self.handle {
+            Handle::TextIn(sim) => sim.env(),
+            Handle::Ppj(sim) => sim.env(),
+            Handle::MindShow(sim) => sim.env(),
+            Handle::Tencent(sim) => sim.env(),
+            Handle::WeCom(sim) => sim.env(),
+        };
+        env.push(("DOCJOBS_TIME_SCALE".to_owned(), self.speed.to_string()));
+        env
+    }
+
+    /// Somebody sends a document to the printer.
+    pub(super) fn add_print_job(&self, input: &Input) -> Option<String> {
+        match &self.handle {
+            Handle::WeCom(sim) => Some(sim.add_job(NewJob::pdf(&input.name, input.bytes.clone()))),
+            _ => None,
+        }
+    }
+
+    /// Forgets faults that have not struck, and scripts these. With `hold` the next paid answer is held back after the
+    /// work is done.
+    pub(super) fn script(&self, troubles: &[Trouble], hold: bool) {
+        let faults = self.faults();
+        faults.clear();
+        if hold {
+            faults.add(Script {
+                operation: self.operation(Step::Submit).to_owned(),
+                skip: 0,
+                times: Times::Once,
+                fault: Fault::Delay { seconds: HELD_BACK },
+            });
+        }
+        for trouble in troubles {
+            faults.add(Script {
+                operation: self.operation(trouble.step).to_owned(),
+                skip: trouble.skip,
+                times: Times::Once,
+                fault: fault(trouble.ill),
+            });
+        }
+    }
+
+    /// How much paid work was begun.
+    pub(super) fn begun(&self) -> u64 {
+        let len = |count: usize| count as u64;
+        match &self.handle {
+            Handle::TextIn(sim) => len(sim.jobs().len()),
+            Handle::Ppj(sim) => len(sim.jobs().len()),
+            Handle::MindShow(sim) if self.work == Work::Pdf => sim.counters().pdf_calls,
+            Handle::MindShow(sim) => len(sim.jobs().len()),
+            Handle::Tencent(sim) => len(sim.tasks().len()),
+            Handle::WeCom(sim) => len(sim.reports().len()),
+        }
+    }
+
+    /// Every job that was sold, and its charges. A deck that is only exported is not sold here.
+    pub(super) fn bought(&self) -> Vec<Bought> {
+        let mut charges: BTreeMap<String, usize> = BTreeMap::new();
+        let mut charge = |remote: String| *charges.entry(remote).or_default() += 1;
+        let jobs: Vec<(String, String)> = match &self.handle {
+            Handle::TextIn(sim) => {
+                sim.charges().into_iter().for_each(|one| charge(one.job_id));
+                let jobs = sim.jobs().into_iter();
+                jobs.map(|job| (job.job_id, job.sha256)).collect()
+            }
+            Handle::Ppj(sim) => {
+                sim.charges().into_iter().for_each(|one| charge(one.token));
+                let jobs = sim.jobs().into_iter();
+                jobs.map(|job| (job.token, job.sha256)).collect()
+            }
+            Handle::MindShow(sim) if self.work == Work::Pdf => {
+                let jobs = sim.jobs().into_iter().filter(|job| job.pdf_calls > 0);
+                let mut bought = Vec::new();
+                for job in jobs {
+                    // Each call costs in these runs, the making of the deck not counted.
+                    (0..job.pdf_calls).for_each(|_| charge(job.id.clone()));
+                    bought.push((job.id.clone(), job.id));
+                }
+                bought
+            }
+            Handle::MindShow(sim) => {
+                for one in sim.charges() {
+                    charge(one.job_id.unwrap_or_default());
+                }
+                let jobs = sim.jobs().into_iter();
+                jobs.map(|job| (job.id, job.title)).collect()
+            }
+            Handle::Tencent(sim) => {
+                sim.charges()
+                    .into_iter()
+                    .for_each(|one| charge(one.task_id));
+                let tasks = sim.tasks().into_iter();
+                tasks.map(|task| (task.task_id, task.sha256)).collect()
+            }
+            Handle::WeCom(_) => Vec::new(),
+        };
+        let sold = jobs.into_iter().map(|(remote, input)| Bought {
+            charges: charges.get(&remote).copied().unwrap_or_default(),
+            remote,
+            input,
+        });
+        sold.collect()
+    }
+
+    /// How many charges one job may show.
+    pub(super) fn allowed(&self, calls: usize) -> usize {
+        if self.work == Work::Pdf { calls } else { 1 }
+    }
+
+    /// The file that a job brings; none before its end, or if it brings a line of text.
+    pub(super) fn result(&self, remote: &str, input: &Input) -> Option<Vec<u8>> {
+        match &self.handle {
+            // A text file comes back as it was.
+            Handle::TextIn(_) => Some(input.bytes.clone()),
+            Handle::Ppj(sim) => sim.bundle(remote).map(Vec::from),
+            Handle::MindShow(sim) if self.work == Work::Pdf => sim.pdf(remote).map(Vec::from),
+            Handle::MindShow(sim) => sim.deck(remote).map(Vec::from),
+            Handle::Tencent(_) | Handle::WeCom(_) => None,
+        }
+    }
+
+    /// The line of text that a job brings.
+    pub(super) fn line(&self, remote: &str) -> Option<String> {
+        match &self.handle {
+            Handle::Tencent(sim) => {
+                let mut tasks = sim.tasks().into_iter();
+                tasks.find(|task| task.task_id == remote)?.resource_id
+            }
+            _ => None,
+        }
+    }
+
+    /// The decks there are, the oldest first.
+    pub(super) fn decks(&self) -> Vec<String> {
+        match &self.handle {
+            Handle::MindShow(sim) => sim.jobs().into_iter().map(|job| job.id).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The print jobs there are.
+    pub(super) fn print_jobs(&self) -> Vec<Printed> {
+        match &self.handle {
+            Handle::WeCom(sim) => {
+                let jobs = sim.jobs().into_iter();
+                jobs.map(|job| Printed {
+                    id: job.jobid,
+                    status: job.status,
+                })
+                .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Stops it.
+    pub(super) async fn stop(self) {
+        match self.handle {
+            Handle::TextIn(sim) => sim.stop().await,
+            Handle::Ppj(sim) => sim.stop().await,
+            Handle::MindShow(sim) => sim.stop().await,
+            Handle::Tencent(sim) => sim.stop().await,
+            Handle::WeCom(sim) => sim.stop().await,
+        }
+    }
+
+    fn faults(&self) -> &FaultPlan {
+        match &self.handle {
+            Handle::TextIn(sim) => sim.faults(),
+            Handle::Ppj(sim) => sim.faults(),
+            Handle::MindShow(sim) => sim.faults(),
+            Handle::Tencent(sim) => sim.faults(),
+            Handle::WeCom(sim) => sim.faults(),
+        }
+    }
+
+    fn operation(&self, step: Step) -> &'static str {
+        match (self.work, step) {
+            (Work::Parse, Step::Submit) => "submit",
+            (Work::Parse, Step::Look) => "look",
+            (Work::Parse, Step::Fetch) => "result",
+            (Work::Convert, Step::Submit) => "create",
+            (Work::Convert, Step::Look) => "show",
+            (Work::Convert, Step::Fetch) => "download",
+            (Work::Deck, Step::Submit) => "ppt_create_by_markdown",
+            (Work::Deck, Step::Look) => "job_get",
+            (Work::Deck, Step::Fetch) => "deck_file",
+            (Work::Pdf, Step::Submit | Step::Look) => "get_pdf",
+            (Work::Pdf, Step::Fetch) => "pdf_file",
+            (Work::Sign, Step::Submit) => "create",
+            (Work::Sign, Step::Look) => "query",
+            (Work::Sign, Step::Fetch) => "upload",
+            (Work::Print, Step::Submit) => "printer/report_job_status",
+            (Work::Print, Step::Look) => "printer/get_job_list",
+            (Work::Print, Step::Fetch) => "printer/download_file",
+        }
+    }
+}
+
+fn fault(ill: Ill) -> Fault {
+    let status = |status, after_commit| Fault::Status {
+        status,
+        body: "<html>bad gateway</html>".to_owned(),
+        headers: Vec::new(),
+        after_commit,
+    };
+    match ill {
+        Ill::DroppedBefore => Fault::DropBeforeCommit {
+            after_bytes: None,
+            reset: true,
+        },
+        Ill::DroppedAfter => Fault::DropAfterCommit { reset: false },
+        Ill::StatusBefore => status(503, false),
+        Ill::StatusAfter => status(502, true),
+        Ill::Cut => Fault::CutBody { at: 5 },
+        Ill::NoJson => Fault::NonJson { body: None },
+    }
+}
