@@ -15,6 +15,10 @@ use step::{Action, Step};
 /// The tests as the README tells everybody to run them. Same flags, same environment: nothing is built twice.
 pub(crate) const TEST: &[&str] = &["test", "--workspace"];
 
+/// What takes longer, needs more tools, or looks at what seldom changes.
+const ON_DEMAND: &str =
+    "deny [--advisories], package (builds every archive), record --check, fuzz NAME";
+
 /// Runs the named steps, or all of them.
 pub(crate) fn run(root: &Path, names: &[&str]) -> Result<()> {
     let steps = steps(&metadata::read(root)?);
@@ -24,7 +28,9 @@ pub(crate) fn run(root: &Path, names: &[&str]) -> Result<()> {
         }
         return Ok(());
     }
-    run_steps(&choose(&steps, names)?, |action| action.run(root))
+    run_steps(&choose(&steps, names)?, |action| action.run(root))?;
+    println!("==> left to be run by hand with cargo xtask: {ON_DEMAND}");
+    Ok(())
 }
 
 /// Up to the first failure.
@@ -122,9 +128,14 @@ fn steps(metadata: &Metadata) -> Vec<Step> {
             }],
         ),
         step(
+            "api",
+            "the public API is the one of the snapshots",
+            vec![Action::Api],
+        ),
+        step(
             "package",
-            "every published package can be packed",
-            packaging(&published).into_iter().collect(),
+            "every published package can be packed under its publish name, and used alone",
+            vec![Action::Package],
         ),
     ]
 }
@@ -142,24 +153,6 @@ fn feature_checks(package: &Package) -> Vec<Action> {
             Action::cargo(head.into_iter().chain(combination).chain(tail))
         })
         .collect()
-}
-
-/// All in one go, so that siblings find each other without a registry. What they would be called there is another
-/// matter: packages with a publish name in their metadata are packed under the name they have here.
-fn packaging(published: &[&Package]) -> Option<Action> {
-    if published.is_empty() {
-        return None;
-    }
-    // The steps before have built every package, so the archives are not built once more.
-    let mut arguments = vec![
-        "package".to_owned(),
-        "--no-verify".to_owned(),
-        "--allow-dirty".to_owned(),
-    ];
-    for package in published {
-        arguments.extend(["--package".to_owned(), package.name.clone()]);
-    }
-    Some(Action::cargo(arguments))
 }
 
 fn seconds(time: Duration) -> String {
@@ -185,6 +178,7 @@ mod tests {
         private.publish = Some(Vec::new());
         Metadata {
             packages: vec![core, library("vendor"), private],
+            target_directory: "target".into(),
         }
     }
 
@@ -210,7 +204,7 @@ mod tests {
         assert_eq!(
             names(&[]),
             [
-                "fmt", "codegen", "tidy", "clippy", "test", "features", "doc", "package"
+                "fmt", "codegen", "tidy", "clippy", "test", "features", "doc", "api", "package"
             ]
         );
         assert_eq!(names(&["test", "fmt"]), ["fmt", "test"]);
@@ -228,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn features_and_packaging_cover_every_published_package_and_no_other() {
+    fn features_cover_every_published_package_and_no_other() {
         assert_eq!(
             lines("features"),
             [
@@ -237,10 +231,7 @@ mod tests {
                 "cargo clippy --package vendor --lib --no-default-features -- -D warnings",
             ]
         );
-        assert_eq!(
-            lines("package"),
-            ["cargo package --no-verify --allow-dirty --package core --package vendor"]
-        );
+        assert_eq!(lines("package"), ["cargo xtask package --quick"]);
     }
 
     #[test]

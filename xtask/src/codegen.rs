@@ -11,8 +11,6 @@ mod operations;
 mod reader;
 mod recursion;
 mod scalar;
-#[cfg(test)]
-mod textin;
 
 use std::fs;
 use std::io::Write as _;

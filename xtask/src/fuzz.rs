@@ -119,13 +119,16 @@ fn fuzz(root: &Path, name: &str, seconds: u32) -> Result<()> {
     let corpus = folder.join("corpus").join(name);
     fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
     let status = Command::new(metadata::cargo())
-        .args(["fuzz", "run", "--fuzz-dir"])
+        // Our crates forbid unsafe code, so that a sanitizer would watch over little and cost half of the tries.
+        .args(["fuzz", "run", "--sanitizer", "none", "--fuzz-dir"])
         .arg(&folder)
         .arg(name)
         .arg(&corpus)
         .args(seeds(&folder, name))
-        .args(["--", &format!("-max_total_time={seconds}")])
-        // Sanitizers and coverage are switches of a nightly compiler; this one has them all the same.
+        .arg("--")
+        .args(limits(seconds))
+        .args(dictionary(&folder, name))
+        // Coverage is a switch of a nightly compiler; this one has it all the same.
         .env("RUSTC_BOOTSTRAP", "1")
         .current_dir(root)
         .status()
@@ -134,6 +137,24 @@ fn fuzz(root: &Path, name: &str, seconds: u32) -> Result<()> {
         bail!("`{name}` found something, or did not build ({status}): see {FOLDER}/README.md");
     }
     Ok(())
+}
+
+/// How long to go on, and what one input may cost: whoever sends it must not stop a worker or fill its memory.
+fn limits(seconds: u32) -> [String; 4] {
+    [
+        format!("-max_total_time={seconds}"),
+        "-timeout=10".to_owned(),
+        "-rss_limit_mb=1024".to_owned(),
+        "-print_final_stats=1".to_owned(),
+    ]
+}
+
+/// Words that a target's inputs are made of, where there is a list of them.
+fn dictionary(folder: &Path, name: &str) -> Option<String> {
+    let words = folder.join("seeds").join(format!("{name}.dict"));
+    words
+        .is_file()
+        .then(|| format!("-dict={}", words.display()))
 }
 
 /// Committed inputs to start from, where there are some.
@@ -218,11 +239,18 @@ mod tests {
     }
 
     #[test]
-    fn only_seeds_that_are_there_are_read() {
+    fn only_seeds_and_words_that_are_there_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let frame = folder.path().join("seeds").join("frame");
         fs::create_dir_all(&frame).unwrap();
         assert_eq!(seeds(folder.path(), "frame"), Some(frame));
         assert_eq!(seeds(folder.path(), "ticket"), None);
+        assert_eq!(dictionary(folder.path(), "frame"), None);
+        fs::write(folder.path().join("seeds").join("frame.dict"), "\"a\"\n").unwrap();
+        let words = dictionary(folder.path(), "frame").unwrap();
+        assert!(
+            words.starts_with("-dict=") && words.ends_with("frame.dict"),
+            "{words}"
+        );
     }
 }

@@ -5,11 +5,19 @@
     reason = "what a command says is its output"
 )]
 
+mod api;
+mod bench;
 mod ci;
 mod clock;
 mod codegen;
+mod crash;
+mod deny;
+mod faults;
 mod fuzz;
 mod metadata;
+mod mutants;
+mod package;
+mod record;
 mod tidy;
 
 use std::path::{Path, PathBuf};
@@ -21,10 +29,23 @@ const USAGE: &str = "\
 cargo xtask codegen [--check] [--verbose]   types from crates/*/spec/openapi.json
 cargo xtask tidy                            the rules of the tree
 cargo xtask ci [--list | STEP...]           everything, in order, up to the first failure
+cargo xtask package [--quick]               what would be published, packed, and used by a stranger
+cargo xtask api --check | --bless           the public API of what is published, against its snapshots
+cargo xtask record [--check]                the picture of the demo
+cargo xtask deny [--advisories]             licences, sources, second versions, oldest Rust; needs cargo-deny
+cargo xtask faults                          every vendor's operations under every fault, as a table
+cargo xtask bench NAME                      figures beside what people use: limits, pacing
+cargo xtask bench NAME                      figures beside what people use: memory, scheduler, year
 cargo xtask fuzz --list | NAME [--seconds N] made-up input for one target of tests/fuzz
+cargo xtask crash [--runs N] [--seed S] [--store postgres://…] [--workers N] [--width N] [--profile NAME]
+                                            the command killed at N points, and both ledgers compared
+cargo xtask mutants [FILE...]               whether tests notice when a decision is broken
 ";
 
 fn main() -> ExitCode {
+    if let Some(code) = api::as_rustdoc() {
+        return code;
+    }
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,7 +75,18 @@ fn run(arguments: &[String]) -> Result<()> {
             tidy::run(&root)
         }
         Some("ci") => ci::run(&root, &rest),
+        Some("package") => package::run(&root, &rest),
+        Some("api") => api::run(&root, &rest),
+        Some("record") => record::run(&root, &rest),
+        Some("deny") => deny::run(&root, &rest),
+        Some("faults") => {
+            only(&rest, &[])?;
+            faults::run(&root)
+        }
+        Some("bench") => bench::run(&root, &rest),
         Some("fuzz") => fuzz::run(&root, &rest),
+        Some("crash") => crash::run(&root, &rest),
+        Some("mutants") => mutants::run(&root, &rest),
         None | Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             Ok(())

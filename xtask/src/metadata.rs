@@ -11,17 +11,25 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
+    /// Where builds go.
+    #[serde(default)]
+    pub(crate) target_directory: PathBuf,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
     pub(crate) manifest_path: PathBuf,
+    /// `[package.metadata]`.
+    #[serde(default)]
+    pub(crate) metadata: serde_json::Value,
     /// Absent: may be published. Empty: may not.
     pub(crate) publish: Option<Vec<String>>,
     pub(crate) description: Option<String>,
     pub(crate) license: Option<String>,
     pub(crate) readme: Option<String>,
+    pub(crate) documentation: Option<String>,
     pub(crate) keywords: Vec<String>,
     pub(crate) categories: Vec<String>,
     pub(crate) features: BTreeMap<String, Vec<String>>,
@@ -50,6 +58,19 @@ impl Package {
         self.publish
             .as_ref()
             .is_none_or(|registries| !registries.is_empty())
+    }
+
+    /// What it is called on the public registry.
+    pub(crate) fn publish_name(&self) -> &str {
+        self.metadata
+            .pointer("/docjobs/publish-name")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or(&self.name)
+    }
+
+    /// The folder it lies in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.manifest_path.parent().unwrap_or(Path::new("."))
     }
 
     pub(crate) fn has_library(&self) -> bool {

@@ -5,6 +5,7 @@ mod layout;
 mod manifests;
 mod sources;
 mod tree;
+mod twins;
 mod words;
 
 use std::path::Path;
@@ -59,6 +60,7 @@ fn check(root: &Path) -> Result<Vec<Violation>> {
 
 fn check_all(tree: &Tree, metadata: &Metadata, root: &Path) -> Vec<Violation> {
     let mut violations = layout::check(tree);
+    violations.extend(twins::check(tree));
     for file in &tree.files {
         violations.extend(sources::check(&file.path, &file.text));
         if file.path.ends_with("Cargo.toml") && file.path != "Cargo.toml" {

@@ -370,12 +370,17 @@ fn plain(status: u16, body: &str, headers: &[(String, String)]) -> Response<Body
     response
 }
 
+/// The length of the body, from itself or from its header.
+fn size(response: &Response<Body>) -> Option<u64> {
+    let declared = || {
+        let value = response.headers().get(CONTENT_LENGTH)?;
+        value.to_str().ok()?.parse().ok()
+    };
+    response.body().size_hint().exact().or_else(declared)
+}
+
 fn truncated(mut response: Response<Body>) -> Response<Body> {
-    let declared = response
-        .headers()
-        .get(CONTENT_LENGTH)
-        .and_then(|value| value.to_str().ok()?.parse().ok());
-    let Some(length) = response.body().size_hint().exact().or(declared) else {
+    let Some(length) = size(&response) else {
         return response;
     };
     let half = length / 2;
@@ -419,12 +424,7 @@ pub(crate) fn not_utf8(bytes: &[u8]) -> Vec<u8> {
 }
 
 async fn rewritten(response: Response<Body>, change: impl FnOnce(&mut Value)) -> Response<Body> {
-    if response
-        .body()
-        .size_hint()
-        .exact()
-        .is_none_or(|size| size > REWRITE_LIMIT as u64)
-    {
+    if size(&response).is_none_or(|size| size > REWRITE_LIMIT as u64) {
         return response;
     }
     let (mut parts, body) = response.into_parts();

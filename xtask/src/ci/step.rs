@@ -25,6 +25,9 @@ pub(crate) enum Action {
     /// One of our own tasks, in this process.
     Codegen,
     Tidy,
+    Api,
+    /// Quickly: the steps before have built every package.
+    Package,
 }
 
 impl Action {
@@ -43,6 +46,8 @@ impl Action {
         match self {
             Action::Codegen => "cargo xtask codegen --check".to_owned(),
             Action::Tidy => "cargo xtask tidy".to_owned(),
+            Action::Api => "cargo xtask api --check".to_owned(),
+            Action::Package => "cargo xtask package --quick".to_owned(),
             Action::Cargo {
                 arguments,
                 environment,
@@ -59,6 +64,8 @@ impl Action {
         match self {
             Action::Codegen => crate::codegen::run(root, true, false),
             Action::Tidy => crate::tidy::run(root),
+            Action::Api => crate::api::run(root, &["--check"]),
+            Action::Package => crate::package::run(root, &["--quick"]),
             Action::Cargo {
                 arguments,
                 environment,

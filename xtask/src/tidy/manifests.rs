@@ -1,5 +1,7 @@
 //! Rules about manifests: declared once and inherited; complete where a package is published.
 
+use serde_json::Value;
+
 use super::Violation;
 use super::tree::Tree;
 use crate::metadata::Package;
@@ -77,6 +79,16 @@ pub(crate) fn check_package(path: &str, package: &Package, tree: &Tree) -> Vec<V
     }
     if package.categories.is_empty() {
         missing("a published package has `categories`");
+    }
+    let all_features = "/docs/rs/all-features";
+    if package.metadata.pointer(all_features) != Some(&Value::Bool(true)) {
+        missing("a published package has `all-features = true` in `[package.metadata.docs.rs]`");
+    }
+    let documentation = format!("https://docs.rs/{}", package.publish_name());
+    if package.documentation.as_deref() != Some(documentation.as_str()) {
+        missing(
+            "a published package has its docs.rs address, by its publish name, in `documentation`",
+        );
     }
     if package.license.is_none() {
         missing("a published package has a `license`");
@@ -200,6 +212,11 @@ workspace = true
             description: Some("A.".to_owned()),
             license: Some("MIT".to_owned()),
             readme: Some("README.md".to_owned()),
+            documentation: Some("https://docs.rs/our-a".to_owned()),
+            metadata: serde_json::json!({
+                "docs": { "rs": { "all-features": true } },
+                "docjobs": { "publish-name": "our-a" },
+            }),
             keywords: vec!["k".to_owned()],
             categories: vec!["c".to_owned()],
             dependencies: vec![Dependency {
@@ -247,6 +264,8 @@ workspace = true
             |package| package.categories.clear(),
             |package| package.license = None,
             |package| package.readme = None,
+            |package| package.documentation = Some("https://docs.rs/a".to_owned()),
+            |package| package.metadata["docs"]["rs"]["all-features"] = false.into(),
             |package| package.dependencies[0].req = "*".to_owned(),
         ];
         for (index, spoil) in spoil.iter().enumerate() {

@@ -1,0 +1,188 @@
+//! The fleet: processor time for each look, bytes for each job, a year of jobs.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::chart::{self, Group};
+use super::rounds::{Program, machine, median};
+
+const ROUNDS: usize = 5;
+const JOBS: &str = "100000";
+
+#[derive(Debug, Deserialize)]
+struct Round {
+    nanos_per_look: f64,
+    looks: u64,
+    requests: u64,
+}
+
+/// One way to wait, over all rounds.
+#[derive(Debug, Serialize)]
+struct Contestant {
+    name: &'static str,
+    nanos_per_look: Vec<f64>,
+    median: f64,
+    looks: u64,
+    requests: u64,
+}
+
+/// A hundred thousand jobs of ten looks each in virtual time.
+pub(super) fn scheduler(root: &Path) -> Result<()> {
+    let ours = Program::ours(root, "jobs-core", "bench_fleet", Some("testing"))?;
+    let peers = Program::peers(root)?;
+    let ways: [(&'static str, &Program, &[&str]); 3] = [
+        ("fleet, one id a look", &ours, &["scheduler", JOBS, "1"]),
+        ("fleet, 100 ids a look", &ours, &["scheduler", JOBS, "100"]),
+        ("a task with a sleep for each job", &peers, &["plain", JOBS]),
+    ];
+    let mut figures: Vec<Contestant> = Vec::new();
+    for _ in 0..ROUNDS {
+        for (at, (name, program, words)) in ways.iter().enumerate() {
+            let round: Round = program.run(words)?;
+            if figures.len() == at {
+                figures.push(Contestant {
+                    name,
+                    nanos_per_look: Vec::new(),
+                    median: 0.0,
+                    looks: round.looks,
+                    requests: round.requests,
+                });
+            }
+            if let Some(figure) = figures.get_mut(at) {
+                figure.nanos_per_look.push(round.nanos_per_look);
+            }
+        }
+    }
+    for figure in &mut figures {
+        figure.median = median(figure.nanos_per_look.clone());
+    }
+    let plain = figures.last().map_or(f64::NAN, |figure| figure.median);
+    println!(
+        "{}; {JOBS} jobs, {ROUNDS} rounds in turn, processor time\n",
+        machine()
+    );
+    let rows: Vec<Vec<String>> = figures
+        .iter()
+        .map(|figure| {
+            vec![
+                figure.name.to_owned(),
+                figure.looks.to_string(),
+                figure.requests.to_string(),
+                format!("{:.0} ns", figure.median),
+                format!("{:.2}", figure.median / plain),
+            ]
+        })
+        .collect();
+    let head = ["way to wait", "looks", "requests", "for each look", "ratio"];
+    println!("{}", super::table(&head, &rows));
+    for figure in figures.iter().take(2) {
+        let told = |goal: &str| format!("{}: {goal}", figure.name);
+        println!(
+            "{}",
+            super::verdict(&told("at most 0.3 µs a look"), figure.median, 300.0)
+        );
+        println!(
+            "{}",
+            super::verdict(&told("not above the plain loop"), figure.median, plain)
+        );
+    }
+    let bars = figures
+        .iter()
+        .map(|figure| (figure.name.to_owned(), figure.median));
+    let group = Group {
+        name: format!("{JOBS} jobs"),
+        bars: bars.collect(),
+    };
+    let plot = chart::bars("Processor time for each look", "ns", &[group]);
+    super::keep(root, "scheduler", &figures, &plot)
+}
+
+/// What a million waiting jobs take.
+#[derive(Debug, Serialize, Deserialize)]
+struct Memory {
+    bytes_watched: f64,
+    bytes_looked: f64,
+    bytes_counted: f64,
+    looks: u64,
+}
+
+pub(super) fn memory(root: &Path) -> Result<()> {
+    let ours = Program::ours(root, "jobs-core", "bench_fleet", Some("testing"))?;
+    let figure: Memory = ours.run(&["memory", "1000000"])?;
+    println!("{}; 1000000 jobs with ids of 36 bytes\n", machine());
+    let rows = [
+        ("growth of the process, all watched", figure.bytes_watched),
+        ("growth of the process, all looked at", figure.bytes_looked),
+        ("the fleet's own count", figure.bytes_counted),
+    ];
+    let cells: Vec<Vec<String>> = rows
+        .iter()
+        .map(|(name, bytes)| vec![(*name).to_owned(), format!("{bytes:.1}")])
+        .collect();
+    println!(
+        "{}",
+        super::table(&["measured as", "bytes for each job"], &cells)
+    );
+    println!(
+        "{}",
+        super::verdict("at most 128 bytes", figure.bytes_looked, 128.0)
+    );
+    let group = Group {
+        name: "1000000 jobs".to_owned(),
+        bars: rows.map(|(name, bytes)| (name.to_owned(), bytes)).into(),
+    };
+    let plot = chart::bars("Memory for each waiting job", "bytes", &[group]);
+    super::keep(root, "memory", &figure, &plot)
+}
+
+/// A year in virtual time.
+#[derive(Debug, Serialize, Deserialize)]
+struct Year {
+    seconds: f64,
+    looks: u64,
+    requests: u64,
+    virtual_days: f64,
+}
+
+pub(super) fn year(root: &Path) -> Result<()> {
+    let ours = Program::ours(root, "jobs-core", "bench_fleet", Some("testing"))?;
+    println!(
+        "{}; 1000000 jobs over a year of virtual time, processor time\n",
+        machine()
+    );
+    let mut figures: Vec<Year> = Vec::new();
+    for batch in ["1", "50"] {
+        figures.push(ours.run(&["year", "1000000", batch])?);
+    }
+    let names = ["one id a look", "50 ids a look"];
+    let rows: Vec<Vec<String>> = names
+        .iter()
+        .zip(&figures)
+        .map(|(name, year)| {
+            vec![
+                (*name).to_owned(),
+                format!("{:.1}", year.virtual_days),
+                year.looks.to_string(),
+                year.requests.to_string(),
+                format!("{:.1} s", year.seconds),
+            ]
+        })
+        .collect();
+    let head = ["kind", "days", "looks", "requests", "took"];
+    println!("{}", super::table(&head, &rows));
+    for (name, year) in names.iter().zip(&figures) {
+        let goal = format!("{name}: at most 30 s");
+        println!("{}", super::verdict(&goal, year.seconds, 30.0));
+    }
+    let bars = names.iter().zip(&figures);
+    let group = Group {
+        name: "1000000 jobs".to_owned(),
+        bars: bars
+            .map(|(name, year)| ((*name).to_owned(), year.seconds))
+            .collect(),
+    };
+    let plot = chart::bars("A year in virtual time", "s", &[group]);
+    super::keep(root, "year", &figures, &plot)
+}
