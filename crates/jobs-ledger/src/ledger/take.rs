@@ -245,20 +245,14 @@ async fn take_due(
 ) -> Result<Vec<Claimed>, LedgerError> {
     // Of one account the index gives the longest due first. Of several, all that is due has to be sorted; SQLite chooses
     // before it reads the wide rows, PostgreSQL must give the rows as it locked them, not as they were before.
-    const PICK_OF_ONE: Sql = Sql::each(
-        select_jobs!("WHERE w.account = $1 AND w.due <= $2 ORDER BY w.due LIMIT $3"),
-        select_jobs!(
-            "WHERE w.account = $1 AND w.due <= $2 ORDER BY w.due LIMIT $3 FOR UPDATE OF w SKIP LOCKED"
-        ),
+    const PICK_OF_ONE: Sql = select_jobs!(
+        "WHERE w.account = $1 AND w.due <= $2 ORDER BY w.due LIMIT $3",
+        "WHERE w.account = $1 AND w.due <= $2 ORDER BY w.due LIMIT $3 FOR UPDATE OF w SKIP LOCKED"
     );
-    const PICK: Sql = Sql::each(
-        select_jobs!(
-            "WHERE w.id IN (SELECT id FROM wake WHERE account IN (SELECT value FROM json_each($1)) \
-             AND due <= $2 ORDER BY due LIMIT $3) ORDER BY w.due"
-        ),
-        select_jobs!(
-            "WHERE w.account = ANY ($1) AND w.due <= $2 ORDER BY w.due LIMIT $3 FOR UPDATE OF w SKIP LOCKED"
-        ),
+    const PICK: Sql = select_jobs!(
+        "WHERE w.id IN (SELECT id FROM wake WHERE account IN (SELECT value FROM json_each($1)) \
+         AND due <= $2 ORDER BY due LIMIT $3) ORDER BY w.due",
+        "WHERE w.account = ANY ($1) AND w.due <= $2 ORDER BY w.due LIMIT $3 FOR UPDATE OF w SKIP LOCKED"
     );
     const TAKE: Sql = Sql::each(
         take!("WHERE id IN (SELECT value FROM json_each($1))"),
@@ -273,7 +267,8 @@ async fn take_due(
     };
     let mut picked = Vec::with_capacity(rows.len());
     for row in &rows {
-        picked.push((row::job(row)?, row::fence(row)? + 1));
+        let (job, fence) = row::fenced(row)?;
+        picked.push((job, fence + 1));
     }
     if picked.is_empty() {
         return Ok(Vec::new());
