@@ -3,7 +3,8 @@
 use std::fs;
 use std::time::Duration;
 
-use jobs_core::http::{Document, Target};
+use jobs_core::disk::Target;
+use jobs_core::http::Document;
 use textin::{ParseRequest, Ready};
 use vendor_sim::Simulators;
 use vendor_sim::fault::{Fault, Times};

@@ -11,8 +11,8 @@ use tokio::sync::OnceCell;
 
 use crate::args::Common;
 use crate::exit::Stop;
+use crate::learn::Paces;
 use crate::report::Report;
-use crate::work::Paces;
 
 type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 

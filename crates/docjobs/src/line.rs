@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::http::{Target, Verified};
+use jobs_core::disk::Target;
+use jobs_core::http::Verified;
 use jobs_core::{Error, JobId, JobKind, Lost, Submission};
 use jobs_ledger::{Claim, at};
 

@@ -10,6 +10,7 @@ mod exit;
 mod flow;
 mod input;
 mod jobs;
+mod learn;
 mod line;
 mod manual;
 mod mindshow;

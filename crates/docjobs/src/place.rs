@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use jobs_core::http::{Saved, Target};
+use jobs_core::disk::Target;
+use jobs_core::http::Saved;
 use tempfile::TempDir;
 
 use crate::exit::Stop;

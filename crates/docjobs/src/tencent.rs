@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::http::{Document, Target};
+use jobs_core::disk::Target;
+use jobs_core::http::Document;
 use jobs_core::{Error, JobKind as _, Submission};
 use jobs_ledger::{Claim, at};
 use serde_json::Value;

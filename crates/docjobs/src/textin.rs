@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::http::Target;
+use jobs_core::disk::Target;
 use jobs_core::{Error, Submission};
 use jobs_ledger::{Claim, at};
 use serde_json::{Value, json};

@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 pub mod clock;
+#[cfg(feature = "disk")]
+pub mod disk;
 mod end;
 pub mod env;
 mod error;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::http::Target;
+use jobs_core::disk::Target;
 use jobs_core::{Clock, Env, SubmitError, SystemClock};
 use mindshow::types::MarkdownDeck;
 use mindshow::{Client, PdfBudget};

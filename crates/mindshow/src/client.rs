@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use jobs_core::disk::Target;
 use jobs_core::http::{
-    Answer, Fetch, Fetched, Incoming, Origin, Request, Saved, Target, Transport, TransportBuilder,
-    Verified,
+    Answer, Fetch, Fetched, Incoming, Origin, Request, Saved, Transport, TransportBuilder, Verified,
 };
 use jobs_core::{
     Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Quota, Secret, Sent,

@@ -8,7 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::http::{Document, Target};
+use jobs_core::disk::Target;
+use jobs_core::http::Document;
 use jobs_core::{Clock, Env, SubmitError, SystemClock};
 use ppj::{Client, ConvertRequest, Limits};
 

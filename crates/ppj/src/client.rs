@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobs_core::disk::Target;
 use jobs_core::http::{
-    Answer, Body, Fetch, Origin, Request, Saved, Target, Transport, TransportBuilder, Verified,
+    Answer, Body, Fetch, Origin, Request, Saved, Transport, TransportBuilder, Verified,
 };
 use jobs_core::{
     Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Lost, Quota, Secret, Sent,

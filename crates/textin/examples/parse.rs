@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::http::{Document, Target};
+use jobs_core::disk::Target;
+use jobs_core::http::Document;
 use jobs_core::{Clock, Env, SubmitError, SystemClock};
 use textin::{Client, ParseRequest};
 

@@ -3,7 +3,8 @@
 
 use std::cell::RefCell;
 
-use jobs_core::http::{Fetch, Origin, Target, Transport, TransportBuilder};
+use jobs_core::disk::Target;
+use jobs_core::http::{Fetch, Origin, Transport, TransportBuilder};
 use jobs_core::testing::ManualClock;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;

@@ -1,7 +1,7 @@
 //! MindShow: creates cost credits; an export costs them each time, or perhaps only the first.
 
 use jobs_core::Secret;
-use jobs_core::http::Target;
+use jobs_core::disk::Target;
 use mindshow::types::{ListRequest, MarkdownDeck};
 use mindshow::{Client, PdfBudget, PdfCharge};
 use vendor_sim::mindshow::PdfCharge as Charged;

@@ -1,7 +1,8 @@
 //! PPJ: a create takes a project of the quota; looks, lists and downloads are free and come from the API itself.
 
 use jobs_core::Secret;
-use jobs_core::http::{Document, Target};
+use jobs_core::disk::Target;
+use jobs_core::http::Document;
 use ppj::{Client, ConvertRequest, Credentials, JobFilter};
 use vendor_sim::{Fault, Ppj, PpjHandle, PpjOptions};
 

@@ -1,7 +1,8 @@
 //! TextIn: a submit and a synchronous parse are billed by the page, looks and results are free.
 
 use jobs_core::Secret;
-use jobs_core::http::{Document, Target};
+use jobs_core::disk::Target;
+use jobs_core::http::Document;
 use textin::{Client, ParseRequest};
 use vendor_sim::{TextIn, TextInHandle, TextInOptions};
 

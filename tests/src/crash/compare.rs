@@ -62,6 +62,8 @@ pub enum Violation {
         /// The length of the result.
         wanted: usize,
     },
+    /// A file that a process was still writing when it was killed.
+    HalfFile(PathBuf),
     /// Everything was done to settle it, and it is not settled.
     Wedged(String),
     /// A submit in doubt of which nobody was told by exit code 5.
@@ -114,6 +116,7 @@ impl fmt::Display for Violation {
                 "WRONG FILE: {} has {len} bytes, the result has {wanted}",
                 path.display()
             ),
+            Self::HalfFile(path) => write!(f, "HALF FILE left behind: {}", path.display()),
             Self::Wedged(what) => write!(f, "WEDGED: {what}"),
             Self::Unreported(kept) => write!(f, "in doubt, and nobody was told: {kept:?}"),
             Self::Exit {

@@ -297,6 +297,7 @@ impl World {
     /// What must hold between two processes.
     async fn compare(&self, calls: usize) -> Result<()> {
         self.bench.pause(SETTLING).await;
+        self.compare_folders()?;
         if self.work == Work::Print {
             return self.compare_paper();
         }
@@ -313,6 +314,28 @@ impl World {
             let result = bought.iter().find(|job| job.input == input.key);
             let result = result.and_then(|job| self.vendor.result(&job.remote, input));
             self.compare_file(&self.path(&name), result.as_deref());
+        }
+        Ok(())
+    }
+
+    /// Whether nothing half done lies about. Only Linux lets a killed process leave nothing.
+    fn compare_folders(&self) -> Result<()> {
+        if !cfg!(target_os = "linux") {
+            return Ok(());
+        }
+        for folder in [self.folder.path().to_owned(), self.path("spool")] {
+            if !folder.exists() {
+                continue;
+            }
+            for entry in std::fs::read_dir(folder)? {
+                let path = entry?.path();
+                if path
+                    .extension()
+                    .is_some_and(|extension| extension == "part")
+                {
+                    self.violated(Violation::HalfFile(path));
+                }
+            }
         }
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! `docjobs work`: a worker on a ledger that machines share. Run as many as you like.
 
 mod desk;
-mod learn;
 mod shift;
 
 use std::future::Future;
@@ -14,11 +13,11 @@ use tencent_ess::Family;
 use tokio::signal;
 
 use self::desk::{Bring, Desk, Hands, LineDesk};
-pub(crate) use self::learn::Paces;
 use self::shift::Shift;
 use crate::app::App;
 use crate::args::{Format, WorkArgs};
 use crate::exit::Stop;
+use crate::learn::Paces;
 use crate::place::absolute;
 use crate::{mindshow, ppj, tencent, textin};
 

@@ -11,8 +11,8 @@ use jobs_ledger::{Claim, ClaimKey, Claimed, Due, Job, LedgerId, Look, Note, Sett
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::desk::{Bring, Desk, Hands, Sent};
-use super::learn::Lesson;
 use crate::exit::Stop;
+use crate::learn::Lesson;
 use crate::place::{Delivered, Place};
 use crate::report::Named;
 use crate::steps::{self, Fetched, Searched};

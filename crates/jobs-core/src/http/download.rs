@@ -10,13 +10,12 @@ use bytes::BytesMut;
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE};
 use reqwest::{Response, StatusCode};
 use sha2::{Digest, Sha256};
-use tempfile::NamedTempFile;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt, BufWriter};
 use url::Url;
 
+use crate::disk::{Draft, Target};
 use crate::error::{Error, ErrorKind, Sent};
 use crate::http::origin::InvalidAddress;
-use crate::http::target::Target;
 use crate::http::transport::{Answer, Context, Transport, retry_after};
 use crate::id::JobId;
 use crate::quota::{Permit, Said, Use};
@@ -132,7 +131,7 @@ pub struct Fetched {
 /// Bytes that passed the vendor's own check, and may get their final name.
 #[derive(Debug)]
 pub struct Verified {
-    file: NamedTempFile,
+    file: Draft,
     target: Target,
     len: u64,
     sha256: Option<[u8; 32]>,
@@ -473,7 +472,7 @@ fn local(context: &Context, path: &Path, cause: io::Error) -> Error {
 #[derive(Debug)]
 struct Partial {
     target: Target,
-    name: NamedTempFile,
+    draft: Draft,
     file: BufWriter<tokio::fs::File>,
     digest: Sha256,
     len: u64,
@@ -483,11 +482,11 @@ struct Partial {
 
 impl Partial {
     fn new(target: &Target) -> io::Result<Self> {
-        let name = target.temporary()?;
-        let file = tokio::fs::File::from_std(name.as_file().try_clone()?);
+        let draft = target.draft()?;
+        let file = tokio::fs::File::from_std(draft.file().try_clone()?);
         Ok(Self {
             target: target.clone(),
-            name,
+            draft,
             file: BufWriter::with_capacity(256 * 1024, file),
             digest: Sha256::new(),
             len: 0,
@@ -546,7 +545,7 @@ impl Fetched {
     ) -> Result<(Verified, T), Error> {
         let Partial {
             target,
-            mut name,
+            mut draft,
             file,
             digest,
             len,
@@ -554,9 +553,9 @@ impl Fetched {
         } = self.partial;
         drop(file);
         let checked = on_disk(&self.context, target.path(), move || {
-            name.rewind()?;
-            let verdict = check(name.as_file_mut());
-            Ok((name, verdict))
+            draft.file_mut().rewind()?;
+            let verdict = check(draft.file_mut());
+            Ok((draft, verdict))
         });
         let (file, verdict) = checked.await?;
         let context = self.context;
@@ -586,15 +585,15 @@ impl Fetched {
         let target = self.partial.target.clone();
         let context = self.context.clone();
         let fresh = target
-            .temporary()
+            .draft()
             .map_err(|cause| local(&context, target.path(), cause))?;
         let mut writer = fresh
-            .as_file()
+            .file()
             .try_clone()
             .map_err(|cause| local(&context, target.path(), cause))?;
         let (_, value) = self.verify(move |file| convert(file, &mut writer)).await?;
         let len = fresh
-            .as_file()
+            .file()
             .metadata()
             .map_err(|cause| local(&context, target.path(), cause))?
             .len();
@@ -624,9 +623,10 @@ impl Verified {
         if let Some(known) = self.sha256 {
             return Ok(known);
         }
-        let again = self.file.reopen();
+        let again = self.file.file().try_clone();
         on_disk(&self.context, self.target.path(), move || {
             let (mut file, mut digest) = (again?, Sha256::new());
+            file.rewind()?;
             let mut piece = vec![0; 64 * 1024];
             loop {
                 match file.read(&mut piece)? {
@@ -652,10 +652,7 @@ impl Verified {
         } = self;
         let path = target.path().to_owned();
         on_disk(&context, &path.clone(), move || {
-            file.as_file().sync_all()?;
-            file.persist_noclobber(target.path())
-                .map_err(|refused| refused.error)?;
-            target.sync_folder()?;
+            target.keep(file)?;
             Ok(Saved { path, len, sha256 })
         })
         .await
@@ -665,12 +662,11 @@ impl Verified {
     ///
     /// # Errors
     /// [`ErrorKind::Local`] when the file cannot be read again.
-    pub fn into_file(mut self) -> Result<File, Error> {
-        let rewound = self
-            .file
-            .rewind()
-            .and_then(|()| self.file.as_file().try_clone());
-        rewound.map_err(|cause| local(&self.context, self.target.path(), cause))
+    pub fn into_file(self) -> Result<File, Error> {
+        let mut file = self.file.into_file();
+        file.rewind()
+            .map_err(|cause| local(&self.context, self.target.path(), cause))?;
+        Ok(file)
     }
 }
 

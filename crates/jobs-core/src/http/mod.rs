@@ -12,7 +12,6 @@ mod origin;
 pub(crate) mod reach;
 mod redact;
 mod streamed;
-mod target;
 mod transport;
 
 pub use self::body::{Body, Document, Form};
@@ -20,7 +19,6 @@ pub use self::download::{Fetch, Fetched, Saved, Verified};
 pub use self::incoming::Incoming;
 pub use self::origin::{InvalidAddress, Origin};
 pub use self::streamed::Streamed;
-pub use self::target::Target;
 pub use self::transport::{Answer, Request, Transport, TransportBuilder};
 #[cfg(feature = "testing")]
 pub(crate) use self::{redact::Redactor, transport::Context};

@@ -623,6 +623,23 @@ fn a_runtime_that_goes_away_takes_no_job_with_it() {
     floor_is_kept(&yard);
 }
 
+#[tokio::test]
+async fn whatever_its_end_was_a_job_watched_again_keeps_the_floor() {
+    let clock = ManualClock::new();
+    for fate in [Fate::Done(0.0), Fate::Fails(0.0), Fate::Never] {
+        let yard = Arc::new(Yard::new(&clock, 1));
+        let (fleet, mut ends) = fleet(Settings::default());
+        let lane = fleet.lane(Arc::clone(&yard), |output| output);
+        for _ in 0..3 {
+            lane.watch(&yard.job(1, fate), secs(0.5)).unwrap();
+            let end = clock.run(ended(&mut ends)).await;
+            assert!(end.is_some());
+        }
+        assert!(yard.requests() >= 1, "{fate:?}");
+        floor_is_kept(&yard);
+    }
+}
+
 /// What happens to a job besides its looks.
 #[derive(Debug, Clone)]
 enum Event {

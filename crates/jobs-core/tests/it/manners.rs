@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jobs_core::http::{Fetch, Origin, Request, Target, Transport, TransportBuilder};
+use jobs_core::disk::Target;
+use jobs_core::http::{Fetch, Origin, Request, Transport, TransportBuilder};
 use jobs_core::testing::{Asked, Beat, ManualClock, Reply, ScriptedServer};
 use jobs_core::{Error, ErrorKind, Sent};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};

@@ -5,7 +5,7 @@ use std::io::{Cursor, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jobs_core::http::Target;
+use jobs_core::disk::Target;
 use jobs_core::testing::ManualClock;
 use jobs_core::{ErrorKind, Job};
 use mindshow::{Client, Deck, PdfBudget, Ready};

@@ -1,6 +1,7 @@
 //! Every future can be spawned.
 
-use jobs_core::http::{Document, Target};
+use jobs_core::disk::Target;
+use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
 use jobs_core::{ErrorKind, Lost};
 use mindshow::types::{

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use httpmock::MockServer;
-use jobs_core::http::Target;
+use jobs_core::disk::Target;
 use jobs_core::testing::ManualClock;
 use jobs_core::{ErrorKind, JobId, Sent};
 use ppj::{Client, ClientBuilder, Limits, Ready, unpack};

@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 
-use jobs_core::http::{Fetch, Fetched, Saved, Target};
+use jobs_core::disk::Target;
+use jobs_core::http::{Fetch, Fetched, Saved};
 use jobs_core::{Error, ErrorKind, JobId, Secret, Sent};
 use serde_json::json;
 

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 
+use jobs_core::disk::Draft;
 use jobs_core::{Error, ErrorKind};
-use tempfile::NamedTempFile;
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Bytes;
 
@@ -63,7 +63,7 @@ impl Device {
         let finals = names.clone();
         blocking(doing, move || {
             if let (true, [joined]) = (pages.len() > files.len(), &mut *files) {
-                files = place.split(joined.as_file_mut(), &pages)?;
+                files = place.split(joined.file_mut(), &pages)?;
             }
             place.publish(files, &finals)
         })
@@ -103,10 +103,10 @@ impl Device {
         doing: Doing<'_>,
         piece: Piece<'_>,
         destination: &Destination,
-    ) -> Result<(NamedTempFile, u64), Error> {
+    ) -> Result<(Draft, u64), Error> {
         let place = destination.clone();
-        let name = blocking(doing, move || place.temporary()).await?;
-        let handle = name.as_file().try_clone();
+        let draft = blocking(doing, move || place.draft()).await?;
+        let handle = draft.file().try_clone();
         let disk = |cause| local(doing, cause);
         let mut file = tokio::fs::File::from_std(handle.map_err(disk)?);
         let length = match self.0.transfer {
@@ -123,7 +123,7 @@ impl Device {
             .expected
             .check_end(length)
             .map_err(|problem| doing.file(problem))?;
-        Ok((name, length))
+        Ok((draft, length))
     }
 
     async fn chunks(

@@ -1,11 +1,11 @@
 //! Where a job's files appear: complete and under their final names, or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Seek};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use jobs_core::disk::Draft;
 
 use crate::store::file_name;
 use crate::wire::{Format, ListedJob};
@@ -95,30 +95,24 @@ impl Destination {
                 ),
             ));
         }
-        self.temporary()?.close()
+        self.draft()?;
+        Ok(())
     }
 
-    /// An empty file beside the final names, removed when dropped.
-    pub(super) fn temporary(&self) -> io::Result<NamedTempFile> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".docjobs-").suffix(".part");
-        builder.tempfile_in(&self.folder)
+    /// An empty file that can get one of the names.
+    pub(super) fn draft(&self) -> io::Result<Draft> {
+        Draft::new_in(&self.folder)
     }
 
     /// Cuts the pages of one joined file apart.
-    pub(super) fn split(
-        &self,
-        joined: &mut File,
-        pages: &[Range<u64>],
-    ) -> io::Result<Vec<NamedTempFile>> {
+    pub(super) fn split(&self, joined: &mut File, pages: &[Range<u64>]) -> io::Result<Vec<Draft>> {
         joined.rewind()?;
         pages
             .iter()
             .map(|page| {
-                let mut piece = self.temporary()?;
+                let mut piece = self.draft()?;
                 let length = page.end.saturating_sub(page.start);
-                let copied = io::copy(&mut joined.take(length), &mut piece)?;
-                piece.flush()?;
+                let copied = io::copy(&mut joined.take(length), piece.file_mut())?;
                 if copied == length {
                     Ok(piece)
                 } else {
@@ -129,25 +123,22 @@ impl Destination {
     }
 
     /// Gives complete files their names. The last name comes first, so that the first page is there only when all are.
-    pub(super) fn publish(&self, files: Vec<NamedTempFile>, names: &[PathBuf]) -> io::Result<()> {
+    pub(super) fn publish(&self, files: Vec<Draft>, names: &[PathBuf]) -> io::Result<()> {
+        // All bytes reach the disk before the first name does.
         for file in &files {
-            file.as_file().sync_all()?;
+            file.file().sync_all()?;
         }
         let mut published = Vec::new();
         for (file, name) in files.into_iter().zip(names).rev() {
-            match file.persist_noclobber(name) {
-                Ok(_) => published.push(name),
-                Err(error) => {
-                    for name in published {
-                        drop(fs::remove_file(name));
-                    }
-                    return Err(error.error);
+            if let Err(error) = file.keep(name) {
+                for name in published {
+                    drop(fs::remove_file(name));
                 }
+                return Err(error);
             }
+            published.push(name);
         }
-        if cfg!(unix) {
-            File::open(&self.folder)?.sync_all()?;
-        }
+        Draft::sync_folder(&self.folder)?;
         Ok(())
     }
 }
@@ -171,7 +162,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let place = Destination::new(folder.path(), "j").unwrap();
         let names: Vec<_> = (0..3).map(|index| place.page(index)).collect();
-        let files = (0..3).map(|_| place.temporary().unwrap()).collect();
+        let files = (0..3).map(|_| place.draft().unwrap()).collect();
         fs::write(&names[1], "precious").unwrap();
         let error = place.publish(files, &names).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use httpmock::{HttpMockRequest, HttpMockResponse, Mock, MockServer};
-use jobs_core::http::Target;
+use jobs_core::disk::Target;
 use jobs_core::testing::ManualClock;
 use jobs_core::{Error, ErrorKind, JobId, Secret, Sent};
 use printer_jobs::cloud::{

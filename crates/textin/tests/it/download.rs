@@ -3,7 +3,7 @@
 use std::fs;
 
 use httpmock::MockServer;
-use jobs_core::http::Target;
+use jobs_core::disk::Target;
 use jobs_core::testing::ManualClock;
 use jobs_core::{ErrorKind, JobId};
 use textin::{Client, Ready};

@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jobs_core::http::{Document, Target};
+use jobs_core::disk::Target;
+use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
 use jobs_core::{Env, JobId, JobKind, Patience, Submission, SystemClock, WaitError};
 use tracing_subscriber::fmt::MakeWriter;

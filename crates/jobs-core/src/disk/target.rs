@@ -1,10 +1,10 @@
 //! The place of a result on disk, checked before anything is sent.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use crate::disk::Draft;
 
 /// A file name at which a result can appear: nothing is there, and its folder can be written to.
 ///
@@ -39,7 +39,7 @@ impl Target {
             ));
         }
         let target = Self { path, folder };
-        target.temporary()?.close()?;
+        target.draft()?;
         Ok(target)
     }
 
@@ -48,26 +48,15 @@ impl Target {
         &self.path
     }
 
-    /// An empty file beside the final name, removed when dropped.
-    pub(crate) fn temporary(&self) -> io::Result<NamedTempFile> {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(".docjobs-").suffix(".part");
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // What a shell's redirection would give; the process's mask applies.
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
-        builder.tempfile_in(&self.folder)
+    /// An empty file that can get the final name.
+    pub(crate) fn draft(&self) -> io::Result<Draft> {
+        Draft::new_in(&self.folder)
     }
 
-    /// Makes the folder's entry for a new file survive a power cut.
-    pub(crate) fn sync_folder(&self) -> io::Result<()> {
-        if cfg!(unix) {
-            File::open(&self.folder)?.sync_all()
-        } else {
-            Ok(())
-        }
+    /// Gives a draft the final name, for good.
+    pub(crate) fn keep(&self, draft: Draft) -> io::Result<()> {
+        draft.keep(&self.path)?;
+        Draft::sync_folder(&self.folder)
     }
 }
 

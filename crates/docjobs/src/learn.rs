@@ -12,7 +12,7 @@ use crate::report::Report;
 pub(crate) struct Paces(Arc<Mutex<Vec<(&'static str, Learned)>>>);
 
 /// What one account's jobs taught.
-pub(super) struct Lesson {
+pub(crate) struct Lesson {
     account: Account,
     learned: Learned,
     kept: u64,
@@ -38,7 +38,7 @@ impl Paces {
     }
 
     /// The pacing of an account of `vendor`, as the ledger knows it from other days and other workers. Given out once.
-    pub(super) async fn recall(
+    pub(crate) async fn recall(
         &self,
         ledger: &Ledger,
         vendor: &str,
@@ -63,7 +63,7 @@ impl Paces {
 
 impl Lesson {
     /// Writes down what was learnt since the last time.
-    pub(super) async fn keep(&mut self, ledger: &Ledger, report: &Report) {
+    pub(crate) async fn keep(&mut self, ledger: &Ledger, report: &Report) {
         let durations = self.learned.durations();
         if durations.samples() == self.kept {
             return;
