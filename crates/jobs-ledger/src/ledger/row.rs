@@ -15,29 +15,49 @@ use crate::owner::Owner;
 use crate::stage::{Move, Stage, apply};
 use crate::store::{Row, Sql, Tx, args};
 
-/// `SELECT` of whole jobs for [`job`]. All but the digests comes as one JSON array in the order of [`Fields`]: handing a
-/// value over costs as much as finding it.
+/// A whole job as one JSON array in the order of [`Fields`]: handing a value over costs as much as finding it.
+macro_rules! job_line {
+    (sqlite) => {
+        $crate::ledger::row::job_line!("json_array", "hex(j.content), hex(j.sha256))")
+    };
+    (postgres) => {
+        $crate::ledger::row::job_line!(
+            "json_build_array",
+            "encode(j.content, 'hex'), encode(j.sha256, 'hex'))::text"
+        )
+    };
+    ($array:literal, $digests:literal) => {
+        concat!(
+            $array,
+            "(w.id, j.vendor, j.kind, j.account, w.stage, j.remote_id, j.accepted_at, j.input, j.input_path, ",
+            "j.options, j.output, j.result, j.again, j.attempts, j.sent_at, j.calls, w.word, w.last_look, w.looks, ",
+            "w.due, CASE WHEN w.owner IS NULL THEN 0 ELSE 1 END, j.created_at, w.updated_at, j.credits, j.error, ",
+            "j.format, w.fence, ",
+            $digests
+        )
+    };
+}
+pub(super) use job_line;
+
+/// `SELECT` of whole jobs, a row each, for [`job`].
 macro_rules! select_jobs {
     ($rest:literal) => {
         select_jobs!($rest, $rest)
     };
     ($sqlite:literal, $postgres:literal) => {
         $crate::store::Sql::each(
-            select_jobs!("json_array", "", $sqlite),
-            select_jobs!("json_build_array", "::text", $postgres),
-        )
-    };
-    ($array:literal, $as:literal, $rest:literal) => {
-        concat!(
-            "SELECT ",
-            $array,
-            "(w.id, j.vendor, j.kind, j.account, w.stage, j.remote_id, j.accepted_at, j.input, j.input_path, ",
-            "j.options, j.output, j.result, j.again, j.attempts, j.sent_at, j.calls, w.word, w.last_look, w.looks, ",
-            "w.due, CASE WHEN w.owner IS NULL THEN 0 ELSE 1 END, j.created_at, w.updated_at, j.credits, j.error, ",
-            "j.format, w.fence)",
-            $as,
-            ", j.content, j.sha256 FROM wake w JOIN job j ON j.id = w.id ",
-            $rest
+            concat!(
+                "SELECT ",
+                $crate::ledger::row::job_line!(sqlite),
+                " FROM wake w JOIN job j ON j.id = w.id ",
+                $sqlite
+            ),
+            concat!(
+                "SELECT ",
+                $crate::ledger::row::job_line!(postgres),
+                " FROM wake w JOIN job j ON j.id = w.id ",
+                $postgres
+            ),
         )
     };
 }
@@ -73,16 +93,33 @@ struct Fields<'r> {
     error: Option<String>,
     format: Option<String>,
     fence: i64,
+    content: &'r str,
+    sha256: Option<&'r str>,
 }
 
 /// A job as [`select_jobs`] asked for it.
 pub(super) fn job(row: &Row) -> Result<Job, LedgerError> {
-    fenced(row).map(|(job, _)| job)
+    let it: Fields<'_> = known(serde_json::from_str(row.str(0)?).ok())?;
+    fenced(it).map(|(job, _)| job)
 }
 
-/// Such a job and its fence.
-pub(super) fn fenced(row: &Row) -> Result<(Job, i64), LedgerError> {
-    let it: Fields<'_> = known(serde_json::from_str(row.str(0)?).ok())?;
+/// The jobs and fences of such rows, each of which may hold several lines with commas between them, or none.
+pub(super) fn jobs(rows: &[Row]) -> Result<Vec<(Job, i64)>, LedgerError> {
+    let mut text = String::from("[");
+    for row in rows {
+        if let Some(lines) = row.opt_str(0)? {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(lines);
+        }
+    }
+    text.push(']');
+    let lines: Vec<Fields<'_>> = known(serde_json::from_str(&text).ok())?;
+    lines.into_iter().map(fenced).collect()
+}
+
+fn fenced(it: Fields<'_>) -> Result<(Job, i64), LedgerError> {
     let json = |text: &str| known(serde_json::from_str(text).ok());
     let job = Job {
         id: known(it.id.parse().ok())?,
@@ -97,12 +134,14 @@ pub(super) fn fenced(row: &Row) -> Result<(Job, i64), LedgerError> {
         accepted_at: it.accepted_at.map(from_micros),
         input: it.input,
         input_path: it.input_path,
-        content: known(row.bytes(1)?.try_into().ok())?,
+        content: known(digest(it.content))?,
         options: json(&it.options)?,
         output: it.output,
-        sha256: row
-            .opt_bytes(2)?
-            .map(|sum| known(sum.try_into().ok()))
+        // SQLite's text of no bytes is empty.
+        sha256: it
+            .sha256
+            .filter(|text| !text.is_empty())
+            .map(|text| known(digest(text)))
             .transpose()?,
         result: it.result.as_deref().map(json).transpose()?,
         again: it.again != 0,
@@ -121,6 +160,17 @@ pub(super) fn fenced(row: &Row) -> Result<(Job, i64), LedgerError> {
         format: it.format,
     };
     Ok((job, it.fence))
+}
+
+fn digest(hex: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    if hex.len() != 2 * digest.len() {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
 }
 
 fn known<T>(value: Option<T>) -> Result<T, LedgerError> {

@@ -167,12 +167,11 @@ macro_rules! columns {
 
 columns! {
     str: &str;
+    opt_str: Option<&str>;
     int: i64;
     opt_int: Option<i64>;
     text: String;
     opt_text: Option<String>;
-    bytes: Vec<u8>;
-    opt_bytes: Option<Vec<u8>>;
 }
 
 /// A transaction in progress.
