@@ -38,7 +38,8 @@ cargo xtask bench NAME                      figures beside what people use: limi
 cargo xtask bench NAME                      figures beside what people use: memory, scheduler, year
 cargo xtask fuzz --list | NAME [--seconds N] made-up input for one target of tests/fuzz
 cargo xtask crash [--runs N] [--seed S] [--store postgres://…] [--workers N [--jobs N]] [--width N] [--profile NAME]
-                                            the command killed at N points, and both ledgers compared
+                                            the command killed at N points, and both ledgers compared; with --jobs, N
+                                            workers that finish so many, none disturbed
 cargo xtask mutants [FILE...]               whether tests notice when a decision is broken
 ";
 

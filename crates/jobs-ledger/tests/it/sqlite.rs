@@ -281,6 +281,43 @@ async fn paths_and_addresses_that_cannot_be_are_named() {
 }
 
 #[tokio::test]
+async fn a_write_that_fails_half_way_leaves_nothing_alone_or_among_others() {
+    let world = World::sqlite();
+    let ledger = world.open().await;
+    run(
+        &mut raw(&world).await,
+        "CREATE TRIGGER refuse BEFORE INSERT ON event \
+         WHEN (SELECT input FROM job WHERE id = new.job) = 'bad' BEGIN SELECT raise(ABORT, 'no'); END",
+    )
+    .await;
+    let intent = |number: u8| {
+        let input = if number.is_multiple_of(3) {
+            "bad"
+        } else {
+            "good"
+        };
+        Intent::new("textin", "parse", Account::of("textin", "a"), [number; 32]).with_input(input)
+    };
+    ledger.intend(intent(0)).await.unwrap_err();
+    assert_eq!(ledger.check().await.unwrap().jobs, 0);
+    // While the first is committed the others gather, and share a transaction.
+    let mut writing = Vec::new();
+    for number in 1..=12 {
+        let ledger = ledger.clone();
+        writing.push(tokio::spawn(
+            async move { ledger.intend(intent(number)).await },
+        ));
+    }
+    let mut kept = 0;
+    for one in writing {
+        kept += i64::from(one.await.unwrap().is_ok());
+    }
+    assert_eq!((kept, ledger.check().await.unwrap().jobs), (8, 8));
+    let jobs = ledger.list(&Filter::all()).await.unwrap().jobs;
+    assert!(jobs.iter().all(|job| job.input == "good"), "{jobs:?}");
+}
+
+#[tokio::test]
 async fn a_locked_file_is_named_and_works_again_when_free() {
     let world = World::sqlite();
     let mut settings = Settings::default();
