@@ -36,7 +36,7 @@ pub use self::end::{Cause, WaitError};
 pub use self::env::Env;
 pub use self::error::{Error, ErrorKind, Refusal, Sent};
 pub use self::facts::{Call, Cost, Fact, Facts, Repeat, Source};
-pub use self::fleet::{Ends, Fleet, Lane, News, Settings, Unfinished, Unwatched};
+pub use self::fleet::{Ends, Fleet, FleetSettings, Lane, News, Unfinished, Unwatched};
 pub use self::id::{Account, InvalidJobId, JobId};
 pub use self::job::{ForeignTicket, Job, Update, UpdateStream, Updates};
 pub use self::kind::{JobKind, Look, Looks};
