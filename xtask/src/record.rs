@@ -47,6 +47,9 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
     let before = fs::read_to_string(&path).with_context(|| format!("cannot read {PICTURE}"))?;
     let (before, now) = (texts(&before), texts(&now));
     if before != now {
+        for line in before.iter().filter(|line| !now.contains(line)) {
+            println!("gone: {line}");
+        }
         for line in now.iter().filter(|line| !before.contains(line)) {
             println!("new: {line}");
         }
