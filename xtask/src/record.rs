@@ -170,7 +170,7 @@ fn texts(svg: &str) -> Vec<String> {
     let mut texts: Vec<String> = svg
         .lines()
         .filter(|line| line.starts_with("<text "))
-        .filter_map(|line| line.split_once('>'))
+        .filter_map(|line| line.strip_suffix("</text>")?.split_once('>'))
         .map(|(_, text)| {
             each_run(text, |run, next| {
                 let is_odd = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();
