@@ -18,6 +18,6 @@ pub use self::download::{Fetch, Fetched, Saved, Verified};
 pub use self::incoming::Incoming;
 pub use self::origin::{InvalidAddress, Origin};
 pub use self::streamed::Streamed;
-pub use self::transport::{Answer, Request, Transport, TransportBuilder};
 #[cfg(feature = "testing")]
 pub(crate) use self::transport::Context;
+pub use self::transport::{Answer, Request, Transport, TransportBuilder};

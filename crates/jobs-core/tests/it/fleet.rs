@@ -628,7 +628,7 @@ async fn whatever_its_end_was_a_job_watched_again_keeps_the_floor() {
     let clock = ManualClock::new();
     for fate in [Fate::Done(0.0), Fate::Fails(0.0), Fate::Never] {
         let yard = Arc::new(Yard::new(&clock, 1));
-        let (fleet, mut ends) = fleet(Settings::default());
+        let (fleet, mut ends) = fleet(FleetSettings::default());
         let lane = fleet.lane(Arc::clone(&yard), |output| output);
         for _ in 0..3 {
             lane.watch(&yard.job(1, fate), secs(0.5)).unwrap();
