@@ -1,9 +1,9 @@
 //! Claim and fenced settle in batches, beside bare SQLite loops that do the same by hand, job by job and in batches.
 //!
-//! The goal is half of a bare loop. Beside the loop that works job by job it is reached well; beside the one with a
-//! statement a batch the machine decides, because both are then bound by the same driver and the same B-trees, and ours
-//! reads the wide row of each job, checks and raises its fence, keeps the worker and the lease, and writes every second
-//! look into the history, for which the bare loop has no tables.
+//! The goal is half of a bare loop. Beside the loop that works job by job it is reached; beside the one with a statement a
+//! batch it is not yet. Both are then bound by the same driver and the same B-trees, and ours reads the wide row of each
+//! job, checks and raises its fence, keeps the worker and the lease, and writes every second look into the history, for
+//! which the bare loop has no tables.
 //!
 //! `cargo run --release -p jobs-ledger --example bench [-- --postgres postgres://…] [--json]`
 
