@@ -1,5 +1,7 @@
 //! Keeps credentials out of what a vendor echoes back.
 
+use std::sync::Arc;
+
 use url::form_urlencoded;
 
 use crate::secret::Secret;
@@ -7,24 +9,29 @@ use crate::secret::Secret;
 /// The credentials that no message may repeat, in every spelling that an echo may have. The longest first, because one
 /// may be part of another.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Redactor(Vec<Secret>);
+pub(crate) struct Redactor(Arc<[Secret]>);
 
 impl Redactor {
     pub(crate) fn new(secrets: Vec<Secret>) -> Self {
         let mut spellings: Vec<Secret> = secrets.iter().flat_map(spellings).collect();
         spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.expose().len()));
-        Self(spellings)
+        Self(spellings.into())
     }
 
     /// `text` with every credential in it replaced.
     pub(crate) fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for secret in &self.0 {
+        for secret in &*self.0 {
             if text.contains(secret.expose()) {
                 text = text.replace(secret.expose(), "***");
             }
         }
         text
+    }
+
+    /// Whether there is a credential in `text`.
+    pub(crate) fn finds(&self, text: &str) -> bool {
+        self.0.iter().any(|secret| text.contains(secret.expose()))
     }
 
     /// The beginning of a body, cleaned, for errors about answers that were not understood.

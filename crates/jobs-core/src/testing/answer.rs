@@ -36,7 +36,7 @@ pub fn answer(
         status,
         headers,
         body.to_vec().into(),
-        &context,
+        context,
         &ManualClock::new(),
         None,
     )
