@@ -40,6 +40,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
         fs::remove_dir_all(&stage).with_context(|| format!("cannot empty {STAGE}"))?;
     }
     stage_all(root, &stage, &plan)?;
+    fetch(root)?;
     pack(root, &stage, quick)?;
     let archives = unpack(root, &stage, &plan)?;
     user::all(root, &stage, &plan, &archives, quick)
@@ -66,6 +67,18 @@ fn stage_all(root: &Path, stage: &Path, plan: &Plan) -> Result<()> {
     }
     // The versions that everything was tested with. Ours have other names now, which cargo corrects by itself.
     copy(&root.join("Cargo.lock"), &stage.join("Cargo.lock"))
+}
+
+/// Brings what the archives and their users are built from to this machine; from then on nobody is asked for anything.
+fn fetch(root: &Path) -> Result<()> {
+    let output = Command::new("rustc").arg("-vV").output();
+    let output = output.context("cannot start rustc")?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    let host = told.lines().find_map(|line| line.strip_prefix("host: "));
+    let host = host.context("rustc does not say for which system it builds")?;
+    let mut command = Command::new(cargo());
+    command.args(["fetch", "--locked", "--target", host]);
+    succeed(command.current_dir(root))
 }
 
 /// All in one go and in the order of their needs, which is how siblings find each other without a registry.

@@ -47,6 +47,9 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
     let before = fs::read_to_string(&path).with_context(|| format!("cannot read {PICTURE}"))?;
     let (before, now) = (texts(&before), texts(&now));
     if before != now {
+        for line in before.iter().filter(|line| !now.contains(line)) {
+            println!("gone: {line}");
+        }
         for line in now.iter().filter(|line| !before.contains(line)) {
             println!("new: {line}");
         }
@@ -167,7 +170,7 @@ fn texts(svg: &str) -> Vec<String> {
     let mut texts: Vec<String> = svg
         .lines()
         .filter(|line| line.starts_with("<text "))
-        .filter_map(|line| line.split_once('>'))
+        .filter_map(|line| line.strip_suffix("</text>")?.split_once('>'))
         .map(|(_, text)| {
             each_run(text, |run, next| {
                 let is_odd = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_uppercase();

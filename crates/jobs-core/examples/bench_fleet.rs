@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
 use jobs_core::{
-    Account, Clock, Ends, Fact, Facts, Fleet, Job, JobId, JobKind, Looks, Moment, News, Pacing,
-    Settings, Snapshot, Status, SystemClock, async_trait,
+    Account, Clock, Ends, Fact, Facts, Fleet, FleetSettings, Job, JobId, JobKind, Looks, Moment,
+    News, Pacing, Snapshot, Status, SystemClock, async_trait,
 };
 
 const PAUSE: Duration = Duration::from_secs(5);
@@ -137,7 +137,7 @@ async fn scheduler(jobs: usize, batch: usize) -> String {
     let real = SystemClock::new();
     let clock = ManualClock::new();
     let kind = Arc::new(Instant::new(clock.shared(), batch));
-    let (fleet, mut ends) = Fleet::new(Settings::default());
+    let (fleet, mut ends) = Fleet::new(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&kind), |()| ());
     let step = u64::try_from(PAUSE.as_millis()).unwrap();
     let before = cpu(&real);
@@ -188,7 +188,7 @@ async fn looks(jobs: usize, batch: usize) -> String {
 async fn memory(jobs: usize) -> String {
     let clock = ManualClock::new();
     let kind = Arc::new(Instant::new(clock.shared(), 100));
-    let (fleet, _ends) = Fleet::new(Settings::default().with_capacity(jobs));
+    let (fleet, _ends) = Fleet::new(FleetSettings::default().with_capacity(jobs));
     let lane = fleet.lane(Arc::clone(&kind), |()| ());
     let before = resident();
     let begin = async {
@@ -226,7 +226,7 @@ async fn year(jobs: usize, batch: usize) -> String {
     let clock = ManualClock::new();
     let kind = Instant::new(clock.shared(), batch);
     let kind = Arc::new(kind);
-    let (fleet, mut ends) = Fleet::new(Settings::default());
+    let (fleet, mut ends) = Fleet::new(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&kind), |()| ());
     let before = cpu(&real);
     let mut longest = 0u64;

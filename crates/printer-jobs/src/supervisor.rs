@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use jobs_core::{Clock, Error, ErrorKind, Moment, Secret};
+use jobs_core::{Clock, Error, ErrorKind, Moment, Redactor, Secret};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::{Bytes, Message};
@@ -75,7 +75,7 @@ pub(crate) struct Shared {
     pub(crate) readers: Readers,
     /// Ids of jobs that members deleted, as far as pushes told. A hint, no proof.
     deleted: Mutex<Option<Recent>>,
-    secrets: Mutex<Vec<Secret>>,
+    redactor: Mutex<Redactor>,
     secret_no: Mutex<Option<Secret>>,
     clock_offset: AtomicI64,
 }
@@ -99,10 +99,7 @@ impl Shared {
     }
 
     pub(crate) fn know(&self, secret: &Secret) {
-        let mut secrets = lock(&self.secrets);
-        secrets.push(secret.clone());
-        // The cloud may quote an address with the credential in it.
-        secrets.extend(Secret::new(escaped(secret)).ok());
+        lock(&self.redactor).know(secret);
     }
 
     pub(crate) fn know_secret_no(&self, secret: &Secret) {
@@ -112,10 +109,7 @@ impl Shared {
 
     /// The text without any credential that the cloud may have quoted.
     fn hide(&self, text: &str) -> String {
-        let secrets = lock(&self.secrets);
-        secrets.iter().fold(text.to_owned(), |text, secret| {
-            text.replace(secret.expose(), "***")
-        })
+        lock(&self.redactor).clean(text)
     }
 
     fn forget_binding(&self) {
@@ -129,22 +123,6 @@ impl Shared {
             deleted.insert(id);
         }
     }
-}
-
-/// A credential as an address holds it.
-fn escaped(secret: &Secret) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::new();
-    for byte in secret.expose().bytes() {
-        match byte {
-            b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-                text.push(char::from(byte));
-            }
-            // Writing to a text cannot fail.
-            _ => drop(write!(text, "%{byte:02X}")),
-        }
-    }
-    text
 }
 
 /// The right to be the one connection of a device in this process.

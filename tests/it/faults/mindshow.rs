@@ -7,7 +7,7 @@ use mindshow::{Client, PdfBudget, PdfCharge};
 use vendor_sim::mindshow::PdfCharge as Charged;
 use vendor_sim::{MindShow, MindShowHandle, MindShowOptions};
 
-use super::{Case, Column, hold, plain, submitted, waited};
+use super::{Case, Column, plain, submitted, waited};
 
 const NO_TIME: &str = "- no time of day is sent";
 const NO_LINK: &str = "- no link is followed";
@@ -221,16 +221,10 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
         "pdf file" => "pdf_file",
         _ => "get_pdf",
     };
-    let (sim, _held) = if case.is("refused") {
-        let hosts = [sim.api_url(), sim.file_url_base()];
-        sim.stop().await;
-        (None, hold(&hosts.each_ref().map(String::as_str)).await)
-    } else {
-        if let Some(fault) = case.plan() {
-            sim.set_fault_times(name, fault, case.times);
-        }
-        (Some(sim), Vec::new())
-    };
+    let hosts = [sim.api_url(), sim.file_url_base()];
+    let (stop, faults) = (MindShowHandle::stop, MindShowHandle::faults);
+    let begun = case.begin(sim, stop, &hosts, faults, name, case.plan());
+    let (sim, _held) = begun.await;
     let export = |budget: PdfBudget| {
         let id = job.as_ref().unwrap().id().clone();
         client.pdf(id, budget)

@@ -30,6 +30,7 @@ use jobs_core::{Cause, Clock, Error, ErrorKind, JobKind, Patience, Sent, Submiss
 use tokio::net::TcpSocket;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use vendor_sim::fault::FaultPlan;
 use vendor_sim::{Fault, Site, Times};
 
 use self::foreign::Foreign;
@@ -139,6 +140,27 @@ impl Case {
         Site::with_clock(vendor_sim::Clock::real(SPEED))
     }
 
+    /// Lets the fault begin: the simulator plays it at `operation`, or it ends and its hosts refuse connections for as long as
+    /// the sockets live.
+    async fn begin<S>(
+        &self,
+        sim: S,
+        stop: impl AsyncFnOnce(S),
+        hosts: &[String],
+        faults: impl Fn(&S) -> &FaultPlan,
+        operation: &str,
+        fault: Option<Fault>,
+    ) -> (Option<S>, Vec<TcpSocket>) {
+        if self.is("refused") {
+            stop(sim).await;
+            return (None, hold(hosts).await);
+        }
+        if let Some(fault) = fault {
+            faults(&sim).times(operation, fault, self.times);
+        }
+        (Some(sim), Vec::new())
+    }
+
     /// Seconds by which the clock that is moved by hand is ahead of a simulator's time of day.
     fn skew(&self, sim: &vendor_sim::Clock) -> i64 {
         let here = self.clock.wall().duration_since(SystemTime::UNIX_EPOCH);
@@ -201,7 +223,7 @@ impl Case {
 }
 
 /// Keeps ports from being given to anybody else, and refuses connections to them.
-async fn hold(addresses: &[&str]) -> Vec<TcpSocket> {
+async fn hold(addresses: &[String]) -> Vec<TcpSocket> {
     let mut held = Vec::new();
     for address in addresses {
         let address = address.split("//").last().unwrap();

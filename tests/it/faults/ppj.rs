@@ -6,7 +6,7 @@ use jobs_core::http::Document;
 use ppj::{Client, ConvertRequest, Credentials, JobFilter};
 use vendor_sim::{Fault, Ppj, PpjHandle, PpjOptions};
 
-use super::{Case, Column, hold, plain, submitted, waited};
+use super::{Case, Column, plain, submitted, waited};
 
 const NO_LINK: &str = "- no link is followed";
 
@@ -174,21 +174,14 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
         headers: vec![],
         after_commit: false,
     };
-    let (sim, _held) = if case.is("refused") {
-        let host = sim.origin_url();
-        sim.stop().await;
-        (None, hold(&[&host]).await)
+    let fault = if case.is("expired link") {
+        Some(purged)
     } else {
-        let fault = if case.is("expired link") {
-            Some(purged)
-        } else {
-            case.plan()
-        };
-        if let Some(fault) = fault {
-            sim.set_fault_times(name, fault, case.times);
-        }
-        (Some(sim), Vec::new())
+        case.plan()
     };
+    let hosts = [sim.origin_url()];
+    let begun = case.begin(sim, PpjHandle::stop, &hosts, PpjHandle::faults, name, fault);
+    let (sim, _held) = begun.await;
     let outcome = case
         .tried(async {
             match operation {

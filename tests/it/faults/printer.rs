@@ -9,7 +9,7 @@ use printer_jobs::{Destination, Device, DeviceBuilder};
 use vendor_sim::wecom::{JobFile, NewJob};
 use vendor_sim::{Fault, Site, Times, WeCom, WeComHandle, WeComOptions, pdf};
 
-use super::{Case, Column, MANY, hold, plain};
+use super::{Case, Column, MANY, plain};
 
 /// Slower than the others: a whole login must fit into one answer time-out.
 const SPEED: u32 = 10;
@@ -161,25 +161,19 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
         sim.change_options(|options| options.clock_skew_seconds = 3600);
     }
     let builder = builder(&sim);
-    let (sim, _held) = if case.is("refused") {
-        let host = sim.url();
-        sim.stop().await;
-        (None, hold(&[&host]).await)
+    let fault = if case.is("expired link") {
+        Some(Fault::Code {
+            code: 600_040.into(),
+            message: None,
+            after_commit: false,
+        })
     } else {
-        let fault = if case.is("expired link") {
-            Some(Fault::Code {
-                code: 600_040.into(),
-                message: None,
-                after_commit: false,
-            })
-        } else {
-            case.plan()
-        };
-        if let Some(fault) = fault {
-            sim.set_fault_times(command, fault, case.times);
-        }
-        (Some(sim), Vec::new())
+        case.plan()
     };
+    let hosts = [sim.url()];
+    let (stop, faults) = (WeComHandle::stop, WeComHandle::faults);
+    let begun = case.begin(sim, stop, &hosts, faults, command, fault);
+    let (sim, _held) = begun.await;
     let device = online.unwrap_or_else(|| builder.connect().unwrap());
     let outcome = match operation {
         "go online" => {

@@ -6,7 +6,7 @@ use tencent_ess::types::ResourceType;
 use tencent_ess::{Agent, Client, Environment, ResourceId, UploadRequest};
 use vendor_sim::{Tencent, TencentHandle, TencentOptions};
 
-use super::{Case, Column, hold, plain, submitted, waited};
+use super::{Case, Column, plain, submitted, waited};
 
 const NO_LINK: &str = "- no link is followed";
 
@@ -136,16 +136,11 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     if case.is("clock off 1 h") {
         sim.change_options(|options| options.clock_skew_seconds += 3600);
     }
-    let (sim, _held) = if case.is("refused") {
-        let hosts = [sim.general_url(), sim.upload_url()];
-        sim.stop().await;
-        (None, hold(&hosts.each_ref().map(String::as_str)).await)
-    } else {
-        if let Some(fault) = case.plan().filter(|_| !case.is("expired link")) {
-            sim.set_fault_times(name, fault, case.times);
-        }
-        (Some(sim), Vec::new())
-    };
+    let hosts = [sim.general_url(), sim.upload_url()];
+    let (stop, faults) = (TencentHandle::stop, TencentHandle::faults);
+    let fault = case.plan().filter(|_| !case.is("expired link"));
+    let begun = case.begin(sim, stop, &hosts, faults, name, fault);
+    let (sim, _held) = begun.await;
     let outcome = case
         .tried(async {
             match operation {

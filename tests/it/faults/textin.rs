@@ -6,7 +6,7 @@ use jobs_core::http::Document;
 use textin::{Client, ParseRequest};
 use vendor_sim::{TextIn, TextInHandle, TextInOptions};
 
-use super::{Case, Column, hold, plain, submitted, waited};
+use super::{Case, Column, plain, submitted, waited};
 
 const NO_TIME: &str = "- no time of day is sent";
 const NO_LINK: &str = "- no link is followed";
@@ -159,16 +159,10 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
         "parse now" => "sync",
         name => name,
     };
-    let (sim, _held) = if case.is("refused") {
-        let hosts = [sim.api_url(), sim.result_url_base()];
-        sim.stop().await;
-        (None, hold(&hosts.each_ref().map(String::as_str)).await)
-    } else {
-        if let Some(fault) = case.plan() {
-            sim.set_fault_times(name, fault, case.times);
-        }
-        (Some(sim), Vec::new())
-    };
+    let hosts = [sim.api_url(), sim.result_url_base()];
+    let (stop, faults) = (TextInHandle::stop, TextInHandle::faults);
+    let begun = case.begin(sim, stop, &hosts, faults, name, case.plan());
+    let (sim, _held) = begun.await;
     let outcome = case
         .tried(async {
             match operation {

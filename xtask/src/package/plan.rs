@@ -9,7 +9,9 @@ use crate::metadata::{Metadata, Package};
 const RULES: &str = "\
 rules: crates version on their own; the first heading of a changelog is the version to come; a crate asks for exactly the
   version of its sibling that stands here (^); what is breaking in docjobs-core is breaking wherever its types show, which is
-  in every other crate; a name that was published keeps its meaning";
+  in every other crate; a name that was published keeps its meaning
+compatibility: `cargo xtask api --check` holds each public API to its snapshot, and no more is checked, since no release is
+  there to compare with; before the second one, `cargo semver-checks --workspace` in target/package-stage compares with it";
 
 /// What is published, each after everything that it needs.
 #[derive(Debug, PartialEq)]

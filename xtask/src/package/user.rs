@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde::Deserialize;
 
 use super::plan::{Crate, Plan};
 use super::{read, succeed, write};
@@ -112,27 +111,18 @@ fn manifest(one: &Crate, plan: &Plan, archives: &[(&Crate, PathBuf)]) -> String 
 
 /// Of ours, the user has the crate and the core, and nothing else.
 fn alone(user: &Path, one: &Crate, plan: &Plan) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Tree {
-        packages: Vec<Name>,
-    }
-    #[derive(Deserialize)]
-    struct Name {
-        name: String,
-    }
     let output = Command::new(cargo())
-        .args(["metadata", "--offline", "--format-version", "1"])
+        // For this machine only, unlike `cargo metadata`: what other systems need may not be here.
+        .args(["tree", "--offline", "--prefix", "none", "--format", "{p}"])
         .current_dir(user)
         .output()
         .context("cannot start cargo")?;
     let why = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cargo metadata: {}", why.trim());
-    let tree: Tree =
-        serde_json::from_slice(&output.stdout).context("cargo metadata answered something else")?;
+    ensure!(output.status.success(), "cargo tree: {}", why.trim());
+    let tree = String::from_utf8_lossy(&output.stdout);
     let names: Vec<&str> = tree
-        .packages
-        .iter()
-        .map(|package| package.name.as_str())
+        .lines()
+        .filter_map(|line| line.split(' ').next())
         .collect();
     strangers(&names, one, plan)
 }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::{Fleet, Settings};
+use jobs_core::{Fleet, FleetSettings};
 use tencent_ess::Family;
 use tokio::signal;
 
@@ -31,7 +31,7 @@ pub(crate) async fn work(app: &App, args: WorkArgs) -> Result<(), Stop> {
         Some(folder) => absolute(folder)?,
         None => absolute(&PathBuf::from("."))?,
     };
-    let settings = Settings::default().with_capacity(args.jobs);
+    let settings = FleetSettings::default().with_capacity(args.jobs);
     let (fleet, ends) = Fleet::new(settings);
     let paces = Paces::default();
     let desks = desks(&app.with_paces(&paces), &fleet)?;

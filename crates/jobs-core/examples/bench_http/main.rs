@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use jobs_core::{Fleet, Job, JobId, Settings};
+use jobs_core::{Fleet, FleetSettings, Job, JobId};
 use serde::Serialize;
 
 use kind::Loopback;
@@ -71,7 +71,7 @@ async fn bare(client: &reqwest::Client, vendor: &Vendor) {
 
 /// So many jobs that somebody is always due.
 async fn fleet(kind: &Arc<Loopback>, jobs: usize) {
-    let (fleet, mut ends) = Fleet::new(Settings::default().with_window(AT_ONCE));
+    let (fleet, mut ends) = Fleet::new(FleetSettings::default().with_window(AT_ONCE));
     let lane = fleet.lane(Arc::clone(kind), |()| ());
     for number in 0..jobs {
         let job = Job::attach(Arc::clone(kind), id(number));

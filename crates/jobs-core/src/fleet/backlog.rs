@@ -237,7 +237,7 @@ impl<O> fmt::Debug for Backlog<O> {
 
 /// The ends of a fleet's jobs, in the order in which they came. Also a [`Stream`].
 ///
-/// Whoever does not take them for long holds the looks up, and nothing more: see [`Settings::backlog`](crate::Settings).
+/// Whoever does not take them for long holds the looks up, and nothing more: see [`FleetSettings::backlog`](crate::FleetSettings).
 /// Dropping it stops the fleet; the jobs go on at the vendor.
 #[derive(Debug)]
 pub struct Ends<O> {

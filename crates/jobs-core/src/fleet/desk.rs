@@ -20,7 +20,7 @@ use crate::fleet::book::{Book, Entry, Names, Stage, Terms};
 use crate::fleet::flights::{Flight, Flights, Panicked};
 use crate::fleet::gate::{Gate, Leave, Outcome};
 use crate::fleet::wheel::{LOOSE, Linked as _, Wheel};
-use crate::fleet::{Settings, meter, order};
+use crate::fleet::{FleetSettings, meter, order};
 use crate::id::JobId;
 use crate::kind::{JobKind, Look};
 use crate::poller::{Due, Past, Patience, Rules, State, Turn};
@@ -79,7 +79,7 @@ where
 pub(super) struct Desk<O> {
     clock: Arc<dyn Clock>,
     backlog: Arc<Backlog<O>>,
-    settings: Settings,
+    settings: FleetSettings,
     bell: Arc<Bell>,
     plan: Mutex<Plan<O>>,
 }
@@ -181,7 +181,11 @@ impl Wake for Bell {
 }
 
 impl<O: Send + 'static> Desk<O> {
-    pub(super) fn new(clock: Arc<dyn Clock>, backlog: Arc<Backlog<O>>, settings: Settings) -> Self {
+    pub(super) fn new(
+        clock: Arc<dyn Clock>,
+        backlog: Arc<Backlog<O>>,
+        settings: FleetSettings,
+    ) -> Self {
         Self {
             clock,
             backlog,

@@ -31,7 +31,7 @@ use crate::ticket::Ticket;
 /// The bounds of a fleet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Settings {
+pub struct FleetSettings {
     /// How many jobs may be watched at once; a million takes about 120 MB. A million unless set.
     pub capacity: usize,
     /// With so many news not yet taken, no further look begins. Looks in flight still end, so that it is exceeded by
@@ -43,7 +43,7 @@ pub struct Settings {
     pub seed: u64,
 }
 
-impl Default for Settings {
+impl Default for FleetSettings {
     fn default() -> Self {
         Self {
             capacity: 1_000_000,
@@ -54,7 +54,7 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl FleetSettings {
     /// Sets how many jobs may be watched at once.
     #[must_use]
     pub fn with_capacity(mut self, jobs: usize) -> Self {
@@ -98,7 +98,7 @@ pub struct Fleet<O> {
 }
 
 struct Shared<O> {
-    settings: Settings,
+    settings: FleetSettings,
     backlog: Arc<Backlog<O>>,
     desks: Mutex<Desks<O>>,
 }
@@ -131,7 +131,7 @@ impl<O> fmt::Debug for Fleet<O> {
 
 impl<O: Send + 'static> Fleet<O> {
     /// A fleet without jobs, and where their ends come out.
-    pub fn new(settings: Settings) -> (Self, Ends<O>) {
+    pub fn new(settings: FleetSettings) -> (Self, Ends<O>) {
         let settings = settings.with_window(settings.window);
         let backlog = Arc::new(Backlog::new(settings.backlog, settings.capacity));
         let ends = Ends {

@@ -10,7 +10,6 @@ mod download;
 mod incoming;
 mod origin;
 pub(crate) mod reach;
-mod redact;
 mod streamed;
 mod transport;
 
@@ -19,6 +18,6 @@ pub use self::download::{Fetch, Fetched, Saved, Verified};
 pub use self::incoming::Incoming;
 pub use self::origin::{InvalidAddress, Origin};
 pub use self::streamed::Streamed;
-pub use self::transport::{Answer, Request, Transport, TransportBuilder};
 #[cfg(feature = "testing")]
-pub(crate) use self::{redact::Redactor, transport::Context};
+pub(crate) use self::transport::Context;
+pub use self::transport::{Answer, Request, Transport, TransportBuilder};

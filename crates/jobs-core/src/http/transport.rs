@@ -14,9 +14,9 @@ use crate::http::body::Body;
 use crate::http::incoming::Incoming;
 use crate::http::origin::Origin;
 use crate::http::reach::{self, Reach};
-use crate::http::redact::Redactor;
 use crate::id::JobId;
 use crate::quota::{Quota, Said, Use};
+use crate::redact::Redactor;
 use crate::secret::Secret;
 use crate::status::{Snapshot, Status};
 
@@ -51,7 +51,7 @@ pub struct TransportBuilder {
     origin: Origin,
     clock: Arc<dyn Clock>,
     quota: Option<Quota>,
-    secrets: Vec<Secret>,
+    redactor: Redactor,
     body_cap: u64,
     result_cap: u64,
     resolver: Option<Arc<dyn Resolve>>,
@@ -69,7 +69,7 @@ impl TransportBuilder {
             origin,
             clock: SystemClock::shared(),
             quota: None,
-            secrets: Vec::new(),
+            redactor: Redactor::default(),
             body_cap: 16 << 20,
             result_cap: 4 << 30,
             resolver: None,
@@ -94,7 +94,9 @@ impl TransportBuilder {
     /// Keeps these out of every error.
     #[must_use]
     pub fn with_secrets(mut self, secrets: impl IntoIterator<Item = Secret>) -> Self {
-        self.secrets.extend(secrets);
+        for secret in secrets {
+            self.redactor.know(&secret);
+        }
         self
     }
 
@@ -184,7 +186,7 @@ impl TransportBuilder {
                     .quota
                     .unwrap_or_else(|| Quota::new(Arc::clone(&self.clock), &[])),
                 vendor: self.vendor,
-                redactor: Redactor::new(self.secrets),
+                redactor: self.redactor,
                 origin: self.origin,
                 clock: self.clock,
                 body_cap: self.body_cap,

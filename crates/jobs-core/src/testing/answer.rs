@@ -5,7 +5,8 @@ use std::error::Error as _;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::Error;
-use crate::http::{Answer, Context, Redactor};
+use crate::http::{Answer, Context};
+use crate::redact::Redactor;
 use crate::secret::Secret;
 use crate::testing::ManualClock;
 
@@ -26,11 +27,15 @@ pub fn answer(
             Some((name, HeaderValue::from_bytes(value).ok()?))
         })
         .collect();
+    let mut redactor = Redactor::default();
+    for secret in secrets {
+        redactor.know(secret);
+    }
     let context = Context {
         vendor: "v",
         operation,
         job: None,
-        redactor: Redactor::new(secrets.to_vec()),
+        redactor,
     };
     Answer::new(
         status,

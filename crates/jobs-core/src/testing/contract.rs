@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Moment};
 use crate::end::Cause;
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind, Sent};
 use crate::facts::Facts;
 use crate::job::{Job, Update};
 use crate::kind::JobKind as _;
 use crate::pacing::Pacing;
 use crate::poller::Patience;
-use crate::testing::{Asked, Beat, ManualClock, Odd, Play, Stage, Subject};
+use crate::testing::{Asked, Beat, ManualClock, Odd, Play, SharedPlaces, Stage, Subject};
 use crate::ticket::Ticket;
 
 /// How a promise was broken.
@@ -65,6 +65,7 @@ pub async fn all<S: Subject>(subject: &S) {
         nothing_is_asked_after_the_end,
         every_id_gets_an_answer,
         nothing_secret_is_printed,
+        a_shared_rate_is_asked_first,
     );
     assert!(broken.is_empty(), "promises broken:{broken}");
 }
@@ -85,6 +86,7 @@ fn usual(facts: &mut Facts) {
 /// A job whose vendor plays, on a clock of its own.
 struct Scene<S: Subject> {
     clock: ManualClock,
+    places: SharedPlaces,
     stage: Stage<S::Kind>,
     job: Job<S::Kind>,
 }
@@ -106,9 +108,16 @@ impl<S: Subject> Scene<S> {
             return None;
         }
         let clock = ManualClock::new();
-        let stage = subject.stage(&clock, Play { beats, tune }).await;
+        let places = SharedPlaces::new(clock.shared());
+        let rate = places.shared();
+        let stage = subject.stage(&clock, Play { beats, tune, rate }).await;
         let job = Job::attach(stage.kind.clone(), stage.id.clone());
-        Some(Self { clock, stage, job })
+        Some(Self {
+            clock,
+            places,
+            stage,
+            job,
+        })
     }
 
     /// Every update of a wait, driven to its end.
@@ -510,6 +519,40 @@ pub async fn every_id_gets_an_answer<S: Subject>(subject: &S) -> Kept {
     .into_vec();
     ensure(looks.len() == batch, || {
         format!("{} answers for {batch} ids", looks.len())
+    })
+}
+
+/// A look takes a place of the account's rate, under the name by which all processes know it; while no place can be had, nothing
+/// is sent, and the error says so and names the job.
+pub async fn a_shared_rate_is_asked_first<S: Subject>(subject: &S) -> Kept {
+    let Some(scene) = Scene::new(subject, &[Beat::Running]).await else {
+        return Ok(());
+    };
+    let (kind, asked) = (&scene.stage.kind, &scene.stage.asked);
+    let ids = [scene.stage.id.clone()];
+    scene.places.fail(true);
+    let look = drive(&scene.clock, asked, kind.observe(&ids)).await;
+    let is_told = |error: &Error| {
+        (error.kind(), error.sent(), error.job()) == (ErrorKind::Local, Sent::No, ids.first())
+    };
+    match look.into_vec().as_slice() {
+        [Err(error)] if is_told(error) => {}
+        [Err(error)] => return broken(format!("without a place it ended with {error:?}")),
+        _ => return broken("a look without a place was answered"),
+    }
+    ensure(asked.count() == 0, || "sent without a place".to_owned())?;
+    scene.places.fail(false);
+    drive(&scene.clock, asked, kind.observe(&ids)).await;
+    ensure(asked.count() == 1, || {
+        format!("with a place it asked {} times", asked.count())
+    })?;
+    let (granted, place) = (
+        scene.places.granted(),
+        (kind.account(), subject.counted_as().to_owned()),
+    );
+    let is_named = !granted.is_empty() && granted.iter().all(|taken| *taken == place);
+    ensure(is_named, || {
+        format!("took {granted:?} instead of {place:?}")
     })
 }
 

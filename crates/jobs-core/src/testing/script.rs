@@ -12,6 +12,7 @@ use crate::clock::Moment;
 use crate::facts::Facts;
 use crate::id::JobId;
 use crate::kind::JobKind;
+use crate::quota::SharedRate;
 use crate::testing::ManualClock;
 
 /// One answer of a vendor to one look.
@@ -73,6 +74,8 @@ pub struct Play<'a> {
     pub beats: &'a [Beat],
     /// Changes to the kind's facts.
     pub tune: &'a (dyn Fn(&mut Facts) + Sync),
+    /// Where the places of the account's rate are kept. Each look must take one; give the kind a rate without an end.
+    pub rate: Arc<dyn SharedRate>,
 }
 
 impl fmt::Debug for Play<'_> {
@@ -96,6 +99,11 @@ pub trait Subject: Sync {
     fn can_say(&self, beat: &Beat) -> bool {
         let _ = beat;
         true
+    }
+
+    /// What the vendor counts a look as, by which the places of its rate are named.
+    fn counted_as(&self) -> &str {
+        "requests"
     }
 
     /// The credentials in use, which must not be printed.

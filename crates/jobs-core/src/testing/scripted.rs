@@ -1,6 +1,7 @@
 //! A kind without a vendor: it answers from a script.
 
 use std::future::pending;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::facts::{Fact, Facts};
 use crate::id::{Account, JobId};
 use crate::kind::{JobKind, Look, Looks};
 use crate::pacing::Pacing;
+use crate::quota::{Quota, SharedRate, Use, Window};
 use crate::status::{Failure, Snapshot, Status};
 use crate::testing::{Asked, Beat, ManualClock, Play, Stage, Subject};
 
@@ -22,6 +24,7 @@ pub struct Scripted {
     facts: Facts,
     beats: Vec<Beat>,
     asked: Asked,
+    quota: Option<Quota>,
 }
 
 impl Scripted {
@@ -39,6 +42,7 @@ impl Scripted {
             facts,
             beats: beats.to_vec(),
             asked: Asked::default(),
+            quota: None,
         }
     }
 
@@ -49,6 +53,18 @@ impl Scripted {
         self
     }
 
+    /// Takes a place there for each look.
+    #[must_use]
+    pub fn with_shared_rate(mut self, rate: Arc<dyn SharedRate>) -> Self {
+        let endless = Window {
+            limit: NonZeroU32::MAX,
+            per: Duration::from_secs(1),
+        };
+        let quota = Quota::new(self.clock.clone(), &[endless]);
+        self.quota = Some(quota.shared(rate, self.account(), "requests"));
+        self
+    }
+
     /// The looks so far.
     pub fn asked(&self) -> &Asked {
         &self.asked
@@ -56,6 +72,10 @@ impl Scripted {
 
     /// One look, which counts.
     pub async fn look(&self) -> Look<&'static str> {
+        let _permit = match &self.quota {
+            Some(quota) => Some(quota.acquire(Use::Look).await?),
+            None => None,
+        };
         let error = |kind, sent| Err(Error::new(kind, "scripted", "look").with_sent(sent));
         match self.asked.next(self.clock.now(), &self.beats) {
             Beat::Queued => Ok(Snapshot::new(Status::Queued, "queued")),
@@ -102,8 +122,9 @@ impl JobKind for Scripted {
 
     async fn observe(&self, ids: &[JobId]) -> Looks<&'static str> {
         let mut looks = Looks::of("scripted", ids);
-        for place in 0..ids.len() {
-            looks.set(place, self.look().await);
+        for (place, id) in ids.iter().enumerate() {
+            let look = self.look().await;
+            looks.set(place, look.map_err(|error| error.with_job(id.clone())));
         }
         looks
     }
@@ -118,7 +139,9 @@ impl Subject for ScriptedSubject {
     type Kind = Scripted;
 
     async fn stage(&self, clock: &ManualClock, play: Play<'_>) -> Stage<Scripted> {
-        let kind = Scripted::new(clock.shared(), play.beats).with_facts(play.tune);
+        let kind = Scripted::new(clock.shared(), play.beats)
+            .with_facts(play.tune)
+            .with_shared_rate(play.rate);
         let asked = kind.asked().clone();
         #[allow(clippy::expect_used, reason = "the text is fixed")]
         let id = JobId::new("job-1").expect("a valid id");

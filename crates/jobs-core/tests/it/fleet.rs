@@ -13,8 +13,8 @@ use proptest::prelude::*;
 
 use jobs_core::testing::ManualClock;
 use jobs_core::{
-    Cause, Clock, Ends, Error, ErrorKind, Fleet, Job, JobId, Moment, News, Patience, Quota,
-    Settings, Unwatched, WaitError, Window,
+    Cause, Clock, Ends, Error, ErrorKind, Fleet, FleetSettings, Job, JobId, Moment, News, Patience,
+    Quota, Unwatched, WaitError, Window,
 };
 
 use crate::yard::{FLOOR, Fate, PAUSE, Yard, id, secs, trouble};
@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(3600);
 
 type End = (JobId, Result<JobId, WaitError>);
 
-fn fleet(settings: Settings) -> (Fleet<JobId>, Ends<JobId>) {
+fn fleet(settings: FleetSettings) -> (Fleet<JobId>, Ends<JobId>) {
     Fleet::new(settings)
 }
 
@@ -69,7 +69,7 @@ async fn each_job_ends_once_as_it_would_alone() {
     ];
     for batch in [1, 3] {
         let yard = Arc::new(Yard::new(&clock, batch));
-        let (fleet, ends) = fleet(Settings::default());
+        let (fleet, ends) = fleet(FleetSettings::default());
         let lane = fleet.lane(Arc::clone(&yard), |output| output);
         let mut alone = BTreeMap::new();
         for (number, fate) in fates.into_iter().enumerate() {
@@ -115,7 +115,7 @@ async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
     let yard = Arc::new(Yard::new(&clock, 50).with_facts(|facts| {
         facts.floor.set(Duration::from_secs(1));
     }));
-    let (fleet, ends) = fleet(Settings::default().with_backlog(20_000));
+    let (fleet, ends) = fleet(FleetSettings::default().with_backlog(20_000));
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     // They come one by one over the length of a pause, so that no two are due together by themselves.
     for number in 0..10_000 {
@@ -155,7 +155,7 @@ async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
 async fn the_last_look_is_at_the_deadline_to_the_nanosecond() {
     let clock = ManualClock::new();
     let yard = Arc::new(Yard::new(&clock, 10));
-    let (fleet, ends) = fleet(Settings::default());
+    let (fleet, ends) = fleet(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     let deadlines = [23_370_000_001u64, 23_370_000_002, 23_370_999_999].map(Duration::from_nanos);
     for (number, deadline) in deadlines.into_iter().enumerate() {
@@ -180,7 +180,7 @@ async fn a_job_is_watched_once_and_only_by_its_own_lane() {
     let clock = ManualClock::new();
     let yard = Arc::new(Yard::new(&clock, 1));
     let other = Arc::new(Yard::new(&clock, 1).named("other"));
-    let (fleet, ends) = fleet(Settings::default().with_capacity(2));
+    let (fleet, ends) = fleet(FleetSettings::default().with_capacity(2));
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     let again = fleet.lane(Arc::clone(&yard), |output| output);
     let foreign = fleet.lane(Arc::clone(&other), |output| output);
@@ -204,7 +204,7 @@ async fn a_job_is_watched_once_and_only_by_its_own_lane() {
 async fn the_floor_outlives_forgetting_and_ends() {
     let clock = ManualClock::new();
     let yard = Arc::new(Yard::new(&clock, 1));
-    let (fleet, mut ends) = fleet(Settings::default());
+    let (fleet, mut ends) = fleet(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     let job = yard.job(1, Fate::Never);
     // A handle of its own each time, which knows of no look.
@@ -232,7 +232,7 @@ async fn a_nudge_is_a_look_as_soon_as_the_floor_allows_and_is_not_believed() {
             .pacing
             .set(jobs_core::Pacing::every(Duration::from_secs(50)));
     }));
-    let (fleet, mut ends) = fleet(Settings::default());
+    let (fleet, mut ends) = fleet(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     lane.watch(&yard.job(1, Fate::Done(30.0)), LONG).unwrap();
     pass(&clock, Duration::from_secs(1)).await;
@@ -265,7 +265,7 @@ async fn a_nudge_during_a_look_brings_the_next_one_forward() {
                     .set(jobs_core::Pacing::every(Duration::from_secs(50)));
             }),
     );
-    let (fleet, ends) = fleet(Settings::default());
+    let (fleet, ends) = fleet(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     lane.watch(&yard.job(1, Fate::Done(1.0)), LONG).unwrap();
     pass(&clock, Duration::from_secs(2)).await;
@@ -279,7 +279,7 @@ async fn a_nudge_during_a_look_brings_the_next_one_forward() {
 async fn who_does_not_take_the_ends_holds_up_the_looks_and_loses_nothing() {
     let clock = ManualClock::new();
     let yard = Arc::new(Yard::new(&clock, 10));
-    let (fleet, ends) = fleet(Settings::default().with_backlog(100).with_window(4));
+    let (fleet, ends) = fleet(FleetSettings::default().with_backlog(100).with_window(4));
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     for number in 0..1000 {
         lane.watch(&yard.job(number, Fate::Done(1.0)), LONG)
@@ -305,7 +305,7 @@ async fn who_does_not_take_the_ends_holds_up_the_looks_and_loses_nothing() {
 async fn stopping_delivers_what_ended_and_hands_back_the_rest() {
     let clock = ManualClock::new();
     let yard = Arc::new(Yard::new(&clock, 5).taking(Duration::from_secs(1)));
-    let (fleet, ends) = fleet(Settings::default());
+    let (fleet, ends) = fleet(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     for number in 0..20 {
         let fate = if number < 7 {
@@ -338,7 +338,7 @@ async fn stopping_delivers_what_ended_and_hands_back_the_rest() {
 async fn a_forgotten_job_has_no_end_although_its_look_was_in_flight() {
     let clock = ManualClock::new();
     let yard = Arc::new(Yard::new(&clock, 5).taking(Duration::from_secs(3)));
-    let (fleet, ends) = fleet(Settings::default());
+    let (fleet, ends) = fleet(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     for number in 0..5 {
         lane.watch(&yard.job(number, Fate::Done(0.0)), LONG)
@@ -365,7 +365,7 @@ async fn a_forgotten_job_has_no_end_although_its_look_was_in_flight() {
 async fn a_panic_is_a_failed_look_of_those_it_was_asked_for() {
     let clock = ManualClock::new();
     let yard = Arc::new(Yard::new(&clock, 1));
-    let (fleet, ends) = fleet(Settings::default());
+    let (fleet, ends) = fleet(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     lane.watch(&yard.job(0, Fate::Panics), Duration::from_secs(30))
         .unwrap();
@@ -396,7 +396,7 @@ async fn an_outage_costs_few_looks_and_no_job_and_the_return_is_paced() {
         .taking(Duration::from_millis(100))
         .in_weather(move |now, _| (from..to).contains(&now.since_start()).then(trouble));
     let yard = Arc::new(yard);
-    let (fleet, ends) = fleet(Settings::default().with_window(16).with_backlog(5000));
+    let (fleet, ends) = fleet(FleetSettings::default().with_window(16).with_backlog(5000));
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     for number in 0..200 {
         lane.watch(&yard.job(number, Fate::Done(400.0)), LONG)
@@ -436,7 +436,7 @@ async fn in_an_outage_without_end_every_wait_ends_blind_or_at_its_deadline() {
     let clock = ManualClock::new();
     let yard = Yard::new(&clock, 1).in_weather(|_, _| Some(trouble()));
     let yard = Arc::new(yard);
-    let (fleet, mut ends) = fleet(Settings::default());
+    let (fleet, mut ends) = fleet(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     for number in 0..100 {
         let patience = Patience {
@@ -476,7 +476,7 @@ async fn too_many_requests_narrow_the_window_and_the_hint_is_kept() {
             })
         });
     let yard = Arc::new(yard);
-    let (fleet, ends) = fleet(Settings::default().with_window(16));
+    let (fleet, ends) = fleet(FleetSettings::default().with_window(16));
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     for number in 0..50 {
         lane.watch(&yard.job(number, Fate::Done(0.0)), LONG)
@@ -518,7 +518,7 @@ async fn looks_a_second(refused: Range<usize>) -> Vec<usize> {
             refused.contains(&before).then(error)
         });
     let yard = Arc::new(yard);
-    let (fleet, _ends) = fleet(Settings::default());
+    let (fleet, _ends) = fleet(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     for number in 0..400 {
         lane.watch(&yard.job(number, Fate::Never), LONG).unwrap();
@@ -558,7 +558,7 @@ async fn the_window_and_the_quota_slow_down_once_for_a_refusal_and_recover_with_
 async fn a_look_that_hangs_over_a_deadline_gives_way_to_the_last_one() {
     let clock = ManualClock::new();
     let yard = Arc::new(Yard::new(&clock, 5).taking(Duration::from_secs(20)));
-    let (fleet, mut ends) = fleet(Settings::default());
+    let (fleet, mut ends) = fleet(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     lane.watch(&yard.job(1, Fate::Never), Duration::from_secs(12))
         .unwrap();
@@ -578,7 +578,7 @@ async fn when_not_everybody_can_be_looked_at_all_wait_about_as_long() {
     // 400 jobs every 5 s is 80 looks a second; four at a time of 100 ms each make 40.
     let yard = Yard::new(&clock, 1).taking(Duration::from_millis(100));
     let yard = Arc::new(yard);
-    let (fleet, _ends) = fleet(Settings::default().with_window(4));
+    let (fleet, _ends) = fleet(FleetSettings::default().with_window(4));
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     for number in 0..400 {
         lane.watch(&yard.job(number, Fate::Never), LONG).unwrap();
@@ -610,7 +610,7 @@ async fn when_not_everybody_can_be_looked_at_all_wait_about_as_long() {
 async fn a_waiting_job_takes_less_than_128_bytes() {
     let clock = ManualClock::new();
     let yard = Arc::new(Yard::new(&clock, 100));
-    let (fleet, _ends) = fleet(Settings::default());
+    let (fleet, _ends) = fleet(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     // Just past the point at which the table of ids has doubled, where it costs most.
     for number in 0..100_000 {
@@ -630,7 +630,7 @@ async fn looks_are_reported_to_lanes_that_asked() {
     let clock = ManualClock::new();
     let yard = Yard::new(&clock, 1).in_weather(|_, before| (before == 1).then(trouble));
     let yard = Arc::new(yard);
-    let (fleet, mut ends) = fleet(Settings::default());
+    let (fleet, mut ends) = fleet(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&yard), |output| output).with_looks();
     lane.watch(&yard.job(1, Fate::Done(8.0)), LONG).unwrap();
     drop((fleet, lane));
@@ -654,7 +654,7 @@ async fn looks_are_reported_to_lanes_that_asked() {
 fn a_runtime_that_goes_away_takes_no_job_with_it() {
     let clock = ManualClock::new();
     let yard = Arc::new(Yard::new(&clock, 1).taking(Duration::from_secs(1)));
-    let (fleet, ends) = fleet(Settings::default());
+    let (fleet, ends) = fleet(FleetSettings::default());
     let lane = fleet.lane(Arc::clone(&yard), |output| output);
     let job = yard.job(1, Fate::Done(0.0));
     assert_eq!(lane.watch(&job, LONG), Err(Unwatched::NoRuntime));
@@ -681,7 +681,7 @@ async fn whatever_its_end_was_a_job_watched_again_keeps_the_floor() {
     let clock = ManualClock::new();
     for fate in [Fate::Done(0.0), Fate::Fails(0.0), Fate::Never] {
         let yard = Arc::new(Yard::new(&clock, 1));
-        let (fleet, mut ends) = fleet(Settings::default());
+        let (fleet, mut ends) = fleet(FleetSettings::default());
         let lane = fleet.lane(Arc::clone(&yard), |output| output);
         for _ in 0..3 {
             lane.watch(&yard.job(1, fate), secs(0.5)).unwrap();
@@ -737,7 +737,7 @@ proptest! {
                     _ => None,
                 });
             let yard = Arc::new(yard);
-            let (fleet, mut ends) = fleet(Settings::default().with_backlog(backlog));
+            let (fleet, mut ends) = fleet(FleetSettings::default().with_backlog(backlog));
             let lane = fleet.lane(Arc::clone(&yard), |output| output);
             let (mut waits, mut seen) = (vec![0i32; 12], vec![0i32; 12]);
             let number = |id: &JobId| id.as_str().rsplit('-').next().unwrap().parse::<usize>().unwrap();

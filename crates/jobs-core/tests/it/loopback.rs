@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jobs_core::{Fleet, Job, JobId, News, Settings};
+use jobs_core::{Fleet, FleetSettings, Job, JobId, News};
 
 use kind::Loopback;
 use vendor::Vendor;
@@ -21,7 +21,7 @@ async fn counted(batch: usize, jobs: usize, looks: u64) -> (u64, u64, u64) {
     let vendor = Vendor::start().unwrap();
     vendor.asked.begin(looks);
     let kind = Arc::new(Loopback::new(vendor.address, batch));
-    let (fleet, mut ends) = Fleet::new(Settings::default().with_window(AT_ONCE));
+    let (fleet, mut ends) = Fleet::new(FleetSettings::default().with_window(AT_ONCE));
     let lane = fleet.lane(Arc::clone(&kind), |()| ());
     for number in 0..jobs {
         let id = JobId::new(format!("job-{number}")).unwrap();

@@ -37,6 +37,7 @@ enum Trap {
     NeverCut,
     AnswersForTooMany,
     PrintsItsKey,
+    IgnoresTheRate,
 }
 
 #[derive(Debug)]
@@ -162,7 +163,10 @@ impl Subject for BrokenSubject {
     type Kind = Broken;
 
     async fn stage(&self, clock: &ManualClock, play: Play<'_>) -> Stage<Broken> {
-        let inner = Scripted::new(clock.shared(), play.beats).with_facts(play.tune);
+        let mut inner = Scripted::new(clock.shared(), play.beats).with_facts(play.tune);
+        if self.0 != Trap::IgnoresTheRate {
+            inner = inner.with_shared_rate(play.rate);
+        }
         let mut facts = inner.facts().clone();
         if self.0 == Trap::RoundsToSeconds {
             let pause = facts.pacing.value.pause(1, Duration::ZERO).as_secs();
@@ -225,6 +229,7 @@ caught! {
     NeverCut => a_silent_vendor_is_cut,
     AnswersForTooMany => every_id_gets_an_answer,
     PrintsItsKey => nothing_secret_is_printed,
+    IgnoresTheRate => a_shared_rate_is_asked_first,
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! The kinds keep every promise about waiting.
 
+use std::num::NonZeroU32;
+
 use jobs_core::testing::{
     Asked, Beat, ManualClock, Odd, Play, Reply, ScriptedServer, Stage, Subject, contract,
 };
@@ -22,6 +24,8 @@ impl Subject for Decks {
             .unwrap();
         let client = crate::client(&server.url(), clock)
             .with_facts(play.tune)
+            .with_rate(NonZeroU32::MAX)
+            .with_shared_rate(play.rate)
             .build()
             .unwrap();
         Stage {
@@ -111,6 +115,8 @@ impl Subject for Pdfs {
         .await;
         let client = crate::client(&vendor.url(), clock)
             .with_pdf_facts(play.tune)
+            .with_rate(NonZeroU32::MAX)
+            .with_shared_rate(play.rate)
             .build()
             .unwrap();
         Stage {

@@ -1,10 +1,9 @@
 //! Lists: page by page, as the answer to many looks at once, and in search of a lost job.
 
-use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
-use jobs_core::testing::{ManualClock, SharedPlaces};
-use jobs_core::{Clock as _, ErrorKind, JobId, JobKind as _, Lost, Sent, Status, Submission};
+use jobs_core::testing::ManualClock;
+use jobs_core::{Clock as _, ErrorKind, JobId, JobKind as _, Lost, Status, Submission};
 use mindshow::types::{GptDeck, ListRequest};
 use mindshow::{Client, Clues};
 use serde_json::{Value, json};
@@ -307,33 +306,4 @@ async fn a_list_that_breaks_off_gives_no_candidates() {
             .await
             .is_err()
     );
-}
-
-#[tokio::test]
-async fn without_a_place_in_the_shared_rate_nothing_is_sent() {
-    let vendor = Vendor::start(|_| Say::Hangup).await;
-    let clock = ManualClock::new();
-    let places = SharedPlaces::new(clock.shared());
-    let client = crate::client(&vendor.url(), &clock)
-        .with_rate(NonZeroU32::MIN)
-        .with_shared_rate(places.shared())
-        .build()
-        .unwrap();
-    let (kind, ids) = (client.kind(), [id("job-1")]);
-    places.fail(true);
-    let look = clock
-        .run(kind.observe(&ids))
-        .await
-        .into_vec()
-        .pop()
-        .unwrap();
-    let error = look.unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (ErrorKind::Local, Sent::No));
-    assert_eq!((error.operation(), error.job()), ("job_get", Some(&ids[0])));
-    assert_eq!(vendor.seen().len(), 0);
-    places.fail(false);
-    clock.run(kind.observe(&ids)).await;
-    assert_eq!(vendor.seen().len(), 1);
-    let granted = (kind.account(), "requests".to_owned());
-    assert_eq!(places.granted(), [granted]);
 }

@@ -1,5 +1,7 @@
 //! The kind keeps every promise about waiting, for either API.
 
+use std::num::NonZeroU32;
+
 use jobs_core::testing::{
     Asked, Beat, ManualClock, Odd, Play, Reply, ScriptedServer, Stage, Subject, contract,
 };
@@ -19,6 +21,8 @@ impl Subject for AccessKey {
             .unwrap();
         let client = crate::client(&server.url(), clock)
             .with_facts(play.tune)
+            .with_rate(NonZeroU32::MAX)
+            .with_shared_rate(play.rate)
             .build()
             .unwrap();
         Stage {
@@ -76,6 +80,8 @@ impl Subject for Signed {
             .unwrap();
         let client = crate::signed_client(&server.url(), clock)
             .with_facts(play.tune)
+            .with_rate(NonZeroU32::MAX)
+            .with_shared_rate(play.rate)
             .build()
             .unwrap();
         Stage {

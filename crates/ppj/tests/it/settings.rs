@@ -1,10 +1,7 @@
 //! Settings: from variables, and refused where they cannot work.
 
-use std::num::NonZeroU32;
-
-use httpmock::MockServer;
-use jobs_core::testing::{ManualClock, SharedPlaces};
-use jobs_core::{Env, Error, ErrorKind, JobId, JobKind, Sent};
+use jobs_core::testing::ManualClock;
+use jobs_core::{Env, Error, ErrorKind, JobKind as _};
 use ppj::{Client, ClientBuilder};
 
 fn from(variables: &[(&str, &str)]) -> Result<ClientBuilder, Error> {
@@ -95,38 +92,4 @@ fn nothing_secret_is_printed_by_settings_or_client() {
             assert!(!printed.contains(secret), "{printed}");
         }
     }
-}
-
-#[tokio::test]
-async fn without_a_place_in_the_shared_rate_nothing_is_sent() {
-    let server = MockServer::start_async().await;
-    let mock = server
-        .mock_async(|_, then| {
-            then.status(500);
-        })
-        .await;
-    let clock = ManualClock::new();
-    let places = SharedPlaces::new(clock.shared());
-    let client = crate::client(&server.base_url(), &clock)
-        .with_rate(NonZeroU32::MIN)
-        .with_shared_rate(places.shared())
-        .build()
-        .unwrap();
-    let (kind, ids) = (client.kind(), [JobId::new("token").unwrap()]);
-    places.fail(true);
-    let look = clock
-        .run(kind.observe(&ids))
-        .await
-        .into_vec()
-        .pop()
-        .unwrap();
-    let error = look.unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (ErrorKind::Local, Sent::No));
-    assert_eq!((error.operation(), error.job()), ("look", Some(&ids[0])));
-    assert_eq!(mock.calls_async().await, 0);
-    places.fail(false);
-    clock.run(kind.observe(&ids)).await;
-    assert_eq!(mock.calls_async().await, 1);
-    let granted = (kind.account(), "requests".to_owned());
-    assert_eq!(places.granted(), [granted]);
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jobs_core::testing::{ManualClock, SharedPlaces};
-use jobs_core::{Clock, Env, ErrorKind, JobId, JobKind as _, Secret, Sent};
+use jobs_core::testing::ManualClock;
+use jobs_core::{Clock, Env, ErrorKind, JobId, Secret, Sent};
 use printer_jobs::login::Phase;
 use printer_jobs::wire::{
     Event, ListQuery, PrintOutcome, PrintStatus, ReportNumbering, ScanArgs, StatusFilter,
@@ -816,29 +816,4 @@ async fn no_runtime_is_an_error_and_not_a_panic() {
             .map_err(|error| error.kind())
     });
     assert_eq!(outcome.join().unwrap(), Err(ErrorKind::Local));
-}
-
-#[tokio::test]
-async fn without_a_place_in_the_shared_rate_nothing_is_sent() {
-    let clock = ManualClock::new();
-    let cloud = plain().await;
-    let places = SharedPlaces::new(clock.shared());
-    let client = online(cloud.device(&clock).with_shared_rate(places.shared())).await;
-    let (kind, ids) = (client.kind(), [job("a")]);
-    places.fail(true);
-    let look = clock
-        .run(kind.observe(&ids))
-        .await
-        .into_vec()
-        .pop()
-        .unwrap();
-    let error = look.unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (ErrorKind::Local, Sent::No));
-    assert_eq!((error.operation(), error.job()), ("look", Some(&ids[0])));
-    assert_eq!(cloud.asked("printer/get_job_list").len(), 0);
-    places.fail(false);
-    clock.run(kind.observe(&ids)).await;
-    assert_eq!(cloud.asked("printer/get_job_list").len(), 1);
-    let granted = (kind.account(), "list".to_owned());
-    assert_eq!(places.granted(), [granted]);
 }

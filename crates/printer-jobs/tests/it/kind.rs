@@ -2,9 +2,10 @@
 
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jobs_core::testing::{Asked, Beat, ManualClock, Odd, Play, Stage, Subject, contract};
-use jobs_core::{Error, ErrorKind, JobId, JobKind, Snapshot, Status, async_trait};
+use jobs_core::{Error, ErrorKind, JobId, JobKind, Snapshot, Status, Window, async_trait};
 use printer_jobs::{Device, PrintJob, Printed};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -33,13 +34,16 @@ impl Subject for Printer {
         })
         .await;
         cloud.state().headerless = self.headerless;
-        let device = online(
-            cloud
-                .device(clock)
-                .with_list_rate(None)
-                .with_facts(play.tune),
-        )
-        .await;
+        let endless = Window {
+            limit: NonZeroU32::MAX,
+            per: Duration::from_secs(1),
+        };
+        let builder = cloud
+            .device(clock)
+            .with_list_rate(Some(endless))
+            .with_shared_rate(play.rate)
+            .with_facts(play.tune);
+        let device = online(builder).await;
         Stage {
             kind: device.kind(),
             id: JobId::new(JOB).unwrap(),
@@ -56,6 +60,10 @@ impl Subject for Printer {
             Beat::Silent => !self.headerless,
             _ => true,
         }
+    }
+
+    fn counted_as(&self) -> &str {
+        "list"
     }
 
     fn secrets(&self) -> Vec<String> {

@@ -30,6 +30,7 @@ impl Subject for Tencent {
             .with_session_token(secret("one-session-token"))
             .with_facts(play.tune)
             .with_rate(NonZeroU32::MAX)
+            .with_shared_rate(play.rate)
             .build()
             .unwrap();
         Stage {
@@ -37,6 +38,14 @@ impl Subject for Tencent {
             id: JobId::new("yDRS4UUgygqdcj56UuO4zjExBQcOiB68").unwrap(),
             asked,
             vendor: Box::new(server),
+        }
+    }
+
+    fn counted_as(&self) -> &str {
+        match (self.family, &self.product) {
+            (Family::Current, _) => "DescribeFileConvertTask",
+            (_, Product::Ess { .. }) => "GetTaskResultApi",
+            _ => "ChannelGetTaskResultApi",
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use httpmock::{Method, MockServer};
 use jobs_core::http::Document;
-use jobs_core::testing::{ManualClock, SharedPlaces};
-use jobs_core::{ErrorKind, ForeignTicket, JobId, JobKind as _, Sent, Status, Submission, Ticket};
+use jobs_core::testing::ManualClock;
+use jobs_core::{ErrorKind, ForeignTicket, JobId, Sent, Status, Submission, Ticket};
 use serde_json::{Value, json};
 use tencent_ess::types::ResourceType;
 use tencent_ess::{
@@ -526,37 +526,4 @@ fn every_future_is_send() {
     send(client.check_credentials());
     let job = client.conversion(JobId::new("j").unwrap());
     send(job.wait(Duration::from_secs(1)));
-}
-
-#[tokio::test]
-async fn without_a_place_in_the_shared_rate_nothing_is_sent() {
-    let server = MockServer::start_async().await;
-    let mock = server
-        .mock_async(|_, then| {
-            then.status(500);
-        })
-        .await;
-    let clock = ManualClock::new();
-    let places = SharedPlaces::new(clock.shared());
-    let client = crate::client(&server.base_url(), &server.base_url(), &clock)
-        .with_shared_rate(places.shared())
-        .build()
-        .unwrap();
-    let (kind, ids) = (client.kind(), [JobId::new("t1").unwrap()]);
-    places.fail(true);
-    let look = clock
-        .run(kind.observe(&ids))
-        .await
-        .into_vec()
-        .pop()
-        .unwrap();
-    let error = look.unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (ErrorKind::Local, Sent::No));
-    assert_eq!((error.operation(), error.job()), ("look", Some(&ids[0])));
-    assert_eq!(mock.calls_async().await, 0);
-    places.fail(false);
-    clock.run(kind.observe(&ids)).await;
-    assert_eq!(mock.calls_async().await, 1);
-    let granted = (kind.account(), "DescribeFileConvertTask".to_owned());
-    assert_eq!(places.granted(), [granted]);
 }

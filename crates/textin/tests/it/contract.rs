@@ -22,6 +22,7 @@ impl Subject for TextIn {
         let client = crate::client(&server.url(), clock)
             .with_facts(play.tune)
             .with_rate(NonZeroU32::MAX)
+            .with_shared_rate(play.rate)
             .build()
             .unwrap();
         Stage {

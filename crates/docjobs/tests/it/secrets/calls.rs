@@ -1,96 +1,22 @@
 //! The same for the vendors' crates alone: logs at the lowest level, errors with their causes, tickets, and everything else
 //! that can be printed.
 
-use std::error::Error as StdError;
-use std::fmt::Debug;
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use jobs_core::disk::Target;
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Env, JobId, JobKind, Patience, Submission, SystemClock, WaitError};
-use tracing_subscriber::fmt::MakeWriter;
+use jobs_core::{Env, Error, ErrorKind, JobId, Lost, Patience, SystemClock};
+use printer_jobs::wire::{ListQuery, ListedJob, PrintOutcome, ScanArgs};
+use printer_jobs::{CredentialStore, Destination, Device, MemoryStore};
 use vendor_sim::Simulators;
 use vendor_sim::fault::{Fault, Times};
 
 use super::marks::{Search, marks, simulators};
-use super::{echo, page};
+use super::witness::{Log, Stranger, Witness};
+use super::{echo, page, told_to_nobody_else};
 use crate::mindshow::MARKDOWN;
-
-/// What was logged.
-#[derive(Debug, Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
-/// Prints whatever comes of calls in every way in which somebody might.
-#[derive(Default)]
-struct Witness {
-    printed: Vec<(String, String)>,
-    errors: usize,
-}
-
-impl Witness {
-    fn prints(&mut self, what: &str, value: &impl Debug) {
-        let text = format!("{value:?}\n{value:#?}");
-        self.printed.push((what.to_owned(), text));
-    }
-
-    fn sees<T: Debug, E: StdError + Debug + 'static>(
-        &mut self,
-        what: &str,
-        outcome: &Result<T, E>,
-    ) {
-        self.prints(what, outcome);
-        let Err(error) = outcome else { return };
-        self.errors += 1;
-        let mut cause: Option<&(dyn StdError + 'static)> = Some(error);
-        while let Some(error) = cause {
-            let text = format!("{error}\n{error:?}\n{error:#?}");
-            self.printed.push((format!("a cause in {what}"), text));
-            cause = error.source();
-        }
-    }
-
-    /// The job's id, if it was taken.
-    fn submits<K: JobKind>(&mut self, what: &str, submission: Submission<K>) -> Option<JobId> {
-        self.prints(what, &submission);
-        let outcome = submission.into_result();
-        self.sees(what, &outcome);
-        let job = outcome.ok()?;
-        self.printed
-            .push(("a ticket".to_owned(), job.ticket().unwrap().to_string()));
-        Some(job.id().clone())
-    }
-
-    fn waits<T: Debug>(&mut self, what: &str, outcome: Result<T, WaitError>) -> Option<T> {
-        self.sees(what, &outcome);
-        if let Err(error) = &outcome {
-            let ticket = error.ticket().to_string();
-            self.printed.push((format!("the ticket of {what}"), ticket));
-        }
-        outcome.ok()
-    }
-}
 
 /// Long enough for a few looks.
 fn patience() -> Patience {
@@ -100,8 +26,8 @@ fn patience() -> Patience {
     }
 }
 
-/// What the vendors answer with: the truth, and several ways to repeat a credential.
-fn faults(code: serde_json::Value, mark: &str) -> Vec<Option<Fault>> {
+/// What the vendors answer with: the truth, several ways to repeat a credential, and the way to a stranger.
+fn faults(code: serde_json::Value, mark: &str, stranger: &Stranger) -> Vec<Option<Fault>> {
     vec![
         None,
         Some(Fault::Code {
@@ -111,7 +37,10 @@ fn faults(code: serde_json::Value, mark: &str) -> Vec<Option<Fault>> {
         }),
         Some(page(403, mark)),
         Some(page(502, mark)),
-        Some(page(302, mark)),
+        Some(Fault::Redirect {
+            location: format!("http://{}/elsewhere", stranger.address),
+            status: Some(307),
+        }),
         Some(Fault::NonJson {
             body: Some(echo(mark)),
         }),
@@ -134,54 +63,81 @@ async fn no_call_lets_a_credential_out() {
         found.map(|(_, value)| value.clone())
     };
     let mut witness = Witness::default();
+    let stranger = Stranger::listen("200 OK").await;
     // Time is moved by hand, so that pauses between repetitions cost nothing; the vendors are as quick.
     let clock = ManualClock::new();
-    let calls = textin(&clock, &simulators, &lookup, &mut witness);
-    clock.run(Box::pin(calls)).await;
-    let calls = ppj(&clock, &simulators, &lookup, &mut witness);
-    clock.run(Box::pin(calls)).await;
-    let calls = mindshow(&clock, &simulators, &lookup, &mut witness);
-    clock.run(Box::pin(calls)).await;
-    let calls = tencent(&clock, &simulators, &lookup, &mut witness);
-    clock.run(Box::pin(calls)).await;
-    let own = printer(&simulators, &lookup, &mut witness).await;
+    let mut scene = Scene {
+        clock: &clock,
+        simulators: &simulators,
+        lookup: &lookup,
+        stranger: &stranger,
+        witness: &mut witness,
+    };
+    clock.run(Box::pin(textin(&mut scene))).await;
+    clock.run(Box::pin(ppj(&mut scene))).await;
+    clock.run(Box::pin(mindshow(&mut scene))).await;
+    clock.run(Box::pin(tencent(&mut scene))).await;
+    let own = printer(&mut scene).await;
 
-    assert!(witness.errors >= 60, "only {} errors", witness.errors);
+    assert!(witness.errors >= 300, "only {} errors", witness.errors);
+    told_to_nobody_else(&simulators, &own);
     let all = marks().into_iter().map(|mark| mark.text);
     let all = all.chain([PASSWORD.to_owned()]).chain(own);
     let mut search = Search::for_marks(all);
     for (what, text) in &witness.printed {
         search.through(what, text.as_bytes());
     }
-    let logged = log.0.lock().unwrap().clone();
+    let logged = log.text();
     assert!(!logged.is_empty());
     search.through("the log", &logged);
-    search.end(100_000);
+    for head in stranger.told() {
+        assert!(head.starts_with("GET /elsewhere "), "{head}");
+        search.through("a stranger", head.as_bytes());
+    }
+    assert!(!stranger.told().is_empty());
+    search.end(1 << 20);
+}
+
+/// What every vendor's calls need.
+struct Scene<'a> {
+    clock: &'a ManualClock,
+    simulators: &'a Simulators,
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    stranger: &'a Stranger,
+    witness: &'a mut Witness,
+}
+
+/// A submit of which nobody knows what became, so long ago that every job may be its.
+fn lost(vendor: &'static str) -> Lost {
+    Lost {
+        what: "a document".into(),
+        sent_at: SystemTime::UNIX_EPOCH,
+        error: Error::new(ErrorKind::TimedOut, vendor, "create"),
+    }
 }
 
 /// Of a document, which goes to the vendor and nowhere else.
 const PASSWORD: &str = "mk-password+A1/bb=2%31";
 
-type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
-
-async fn textin(
-    clock: &ManualClock,
-    simulators: &Simulators,
-    lookup: Lookup<'_>,
-    witness: &mut Witness,
-) {
-    let sim = simulators.textin();
+async fn textin(scene: &mut Scene<'_>) {
+    let sim = scene.simulators.textin();
+    let witness = &mut *scene.witness;
     sim.change_options(|options| {
         options.qps = None;
         (options.pending_seconds, options.in_progress_seconds) = (0.0, 0.0);
     });
-    let builder = textin::Client::builder_from(&Env::new("textin", lookup)).unwrap();
+    let builder = textin::Client::builder_from(&Env::new("textin", scene.lookup)).unwrap();
     witness.prints("a builder", &builder);
-    let client = builder.with_clock(clock.shared()).build().unwrap();
+    let client = builder.with_clock(scene.clock.shared()).build().unwrap();
     witness.prints("a client", &(&client, client.kind()));
     let folder = tempfile::tempdir().unwrap();
     let document = || Document::from_bytes("a.txt", "some text");
-    let request = textin::ParseRequest::document(document()).with_password(PASSWORD);
+    let mut config = textin::types::ParseConfig::default();
+    let export = textin::types::ExportRequest::new(textin::types::ExportFormat::Docx);
+    config.exports = Some(vec![export]);
+    let request = textin::ParseRequest::document(document())
+        .with_config(config)
+        .with_password(PASSWORD);
     witness.prints("a request", &request);
     let id = witness.submits("textin", client.submit_parse(&request).await);
     let job = client.parse(id.unwrap());
@@ -189,8 +145,11 @@ async fn textin(
     let ready = witness
         .waits("textin wait", job.wait(patience()).await)
         .unwrap();
+    let parsed = client.result(&ready).await.unwrap().result;
+    let file = parsed.exports.unwrap().remove(0).file.unwrap();
+    let file = file.file_id.unwrap();
     for n in [0, 1] {
-        for (turn, fault) in faults(40102.into(), &marks()[n].text)
+        for (turn, fault) in faults(40102.into(), &marks()[n].text, scene.stranger)
             .into_iter()
             .enumerate()
         {
@@ -203,23 +162,28 @@ async fn textin(
             witness.sees("textin parse", &client.parse_now(&request).await);
             witness.sees("textin result", &client.result(&ready).await);
             witness.sees("textin check", &client.check_credentials().await);
-            let target = Target::new(folder.path().join(format!("{n}-{turn}"))).unwrap();
+            let target =
+                |name: &str| Target::new(folder.path().join(format!("{n}-{turn}.{name}"))).unwrap();
             witness.sees(
                 "textin download",
-                &client.download_json(&ready, &target).await,
+                &client.download_json(&ready, &target("json")).await,
+            );
+            witness.sees(
+                "textin Markdown",
+                &client.download_markdown(&ready, &target("md")).await,
+            );
+            witness.sees(
+                "textin export",
+                &client.download_export(&file, &target("docx")).await,
             );
         }
     }
     sim.faults().clear();
 }
 
-async fn ppj(
-    clock: &ManualClock,
-    simulators: &Simulators,
-    lookup: Lookup<'_>,
-    witness: &mut Witness,
-) {
-    let sim = simulators.ppj();
+async fn ppj(scene: &mut Scene<'_>) {
+    let sim = scene.simulators.ppj();
+    let witness = &mut *scene.witness;
     sim.change_options(|options| {
         options.halt_on_bad_pptx = false;
         (options.conversion_seconds, options.notifying_seconds) = (0.0, 0.0);
@@ -230,11 +194,11 @@ async fn ppj(
         found.map(|(_, value)| value.clone())
     };
     let request = ppj::ConvertRequest::new(Document::from_bytes("a.pptx", "PK")).with_any_content();
-    for (lookup, mark) in [(lookup, 2), (&signed as Lookup<'_>, 4)] {
+    for (lookup, mark) in [(scene.lookup, 2), (&signed as &dyn Fn(&str) -> _, 4)] {
         let mark = &marks()[mark].text;
         let builder = ppj::Client::builder_from(&Env::new("ppj", lookup)).unwrap();
         witness.prints("a builder", &builder);
-        let client = builder.with_clock(clock.shared()).build().unwrap();
+        let client = builder.with_clock(scene.clock.shared()).build().unwrap();
         witness.prints("a client", &(&client, client.kind()));
         let id = witness.submits("ppj", client.submit_convert(&request).await);
         let id = id.unwrap();
@@ -243,7 +207,7 @@ async fn ppj(
             .waits("ppj wait", job.wait(patience()).await)
             .unwrap();
         let folder = tempfile::tempdir().unwrap();
-        for (turn, fault) in faults("PermissionError".into(), mark)
+        for (turn, fault) in faults("PermissionError".into(), mark, scene.stranger)
             .into_iter()
             .enumerate()
         {
@@ -256,6 +220,9 @@ async fn ppj(
             witness.sees("ppj show", &client.show(&id).await);
             witness.sees("ppj list", &client.list(&ppj::JobFilter::new()).await);
             witness.sees("ppj quotas", &client.quotas().await);
+            witness.sees("ppj check", &client.check_credentials().await);
+            let found = client.find_lost(&lost("ppj"), "a.pptx", 2).await;
+            witness.sees("ppj search", &found);
             let target = Target::new(folder.path().join(turn.to_string())).unwrap();
             witness.sees("ppj download", &client.download_zip(&ready, &target).await);
         }
@@ -263,20 +230,19 @@ async fn ppj(
     }
 }
 
-async fn mindshow(
-    clock: &ManualClock,
-    simulators: &Simulators,
-    lookup: Lookup<'_>,
-    witness: &mut Witness,
-) {
-    let sim = simulators.mindshow();
+async fn mindshow(scene: &mut Scene<'_>) {
+    let sim = scene.simulators.mindshow();
+    let witness = &mut *scene.witness;
     sim.change_options(|options| {
         (options.queued_seconds, options.plain_seconds) = (0.0, 0.0);
-        options.pdf_seconds = 0.0;
+        (options.gpt_seconds, options.template_seconds) = (0.0, 0.0);
+        (options.pdf_seconds, options.model_seconds) = (0.0, 0.0);
+        options.stream.step_seconds = 0.0;
+        options.score = 1_000_000;
     });
-    let builder = mindshow::Client::builder_from(&Env::new("mindshow", lookup)).unwrap();
+    let builder = mindshow::Client::builder_from(&Env::new("mindshow", scene.lookup)).unwrap();
     witness.prints("a builder", &builder);
-    let client = builder.with_clock(clock.shared()).build().unwrap();
+    let client = builder.with_clock(scene.clock.shared()).build().unwrap();
     let budget = mindshow::PdfBudget::calls(5);
     witness.prints(
         "a client",
@@ -293,7 +259,7 @@ async fn mindshow(
     let exported = witness.waits("mindshow pdf", export).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let theme = || mindshow::types::Theme::Light;
-    for (turn, fault) in faults(1001.into(), &marks()[5].text)
+    for (turn, fault) in faults(1001.into(), &marks()[5].text, scene.stranger)
         .into_iter()
         .enumerate()
     {
@@ -307,6 +273,8 @@ async fn mindshow(
         drop(witness.waits("mindshow get_pdf", export));
         witness.sees("mindshow account", &client.account_info().await);
         witness.sees("mindshow job", &client.job_info(&id).await);
+        mindshow_lists(&client, &id, witness).await;
+        mindshow_works(&client, witness).await;
         witness.sees(
             "mindshow link",
             &client.jump_link(&id, theme(), false).await,
@@ -325,33 +293,120 @@ async fn mindshow(
     sim.faults().clear();
 }
 
-async fn tencent(
-    clock: &ManualClock,
-    simulators: &Simulators,
-    lookup: Lookup<'_>,
-    witness: &mut Witness,
-) {
-    let sim = simulators.tencent();
+/// What is free, and an export of a page as a template.
+async fn mindshow_lists(client: &mindshow::Client, id: &JobId, witness: &mut Witness) {
+    use mindshow::types::{AdvanceTemplateAddRequest, ListRequest, TemplateListRequest};
+    let (all, templates) = (ListRequest::default(), TemplateListRequest::default());
+    witness.sees("mindshow jobs", &client.list_jobs(&all).await);
+    witness.sees("mindshow charges", &client.list_score_log(&all).await);
+    let since = client.charges_since(SystemTime::UNIX_EPOCH).await;
+    witness.sees("mindshow charges since", &since);
+    let found = client
+        .find_lost(&lost("mindshow"), &mindshow::Clues::default())
+        .await;
+    witness.sees("mindshow search", &found);
+    witness.sees("mindshow quality", &client.quality_data(id).await);
+    witness.sees(
+        "mindshow templates",
+        &client.list_templates(&templates).await,
+    );
+    let mut pages = client.template_pages(&templates);
+    witness.sees("mindshow template page", &pages.next().await.unwrap());
+    witness.prints("mindshow template pages", &pages);
+    witness.sees("mindshow template", &client.template("t").await);
+    witness.sees("mindshow tags", &client.tag_cfg().await);
+    let page = AdvanceTemplateAddRequest::new("p".to_owned(), "A page".to_owned());
+    witness.sees(
+        "mindshow add page",
+        &client.add_advance_template(&page).await,
+    );
+    witness.sees("mindshow pages", &client.list_advance_templates(&all).await);
+    witness.sees("mindshow page", &client.advance_template("adv-1").await);
+    let renamed = client.rename_advance_template("adv-1", "Another").await;
+    witness.sees("mindshow rename page", &renamed);
+    let deleted = client.delete_advance_template("adv-1").await;
+    witness.sees("mindshow delete page", &deleted);
+    let nobody = JobId::new("nobody").unwrap();
+    witness.sees("mindshow delete", &client.delete_job(&nobody).await);
+}
+
+/// What costs credits, and the upload that it begins with.
+async fn mindshow_works(client: &mindshow::Client, witness: &mut Witness) {
+    use mindshow::types::{
+        ContentRequest, DeckPage, GptDeck, JsonDeck, OutlineRequest, PageType, PptDeck,
+        TemplateFromPpt,
+    };
+    let document = Document::from_bytes("a.pptx", "PK");
+    let uploaded = client.upload(&document).await;
+    witness.sees("mindshow upload", &uploaded);
+    let resource = uploaded.unwrap_or_else(|_| mindshow::ResourceId::new("res-none"));
+    let deck = PptDeck::from_upload(resource.clone(), true);
+    drop(witness.submits("mindshow from deck", client.submit_ppt(&deck).await));
+    let deck = TemplateFromPpt::from_upload(resource);
+    drop(witness.submits("mindshow as template", client.submit_template(&deck).await));
+    let deck = GptDeck::from_topic("Tea");
+    drop(witness.submits("mindshow about", client.submit_gpt(&deck).await));
+    let deck = JsonDeck::with_pptx(vec![DeckPage::new(PageType::Cover)]);
+    drop(witness.submits("mindshow of pages", client.submit_json(&deck).await));
+
+    let topic = OutlineRequest::about("Tea");
+    witness.sees("mindshow outline", &client.outline(&topic).await);
+    let stream = client.stream_outline(&topic).await;
+    witness.sees("mindshow outline begun", &stream);
+    if let Ok(mut stream) = stream {
+        witness.sees("mindshow outline piece", &stream.next().await);
+        witness.sees("mindshow outline written", &stream.finish().await);
+    }
+    let outline = ContentRequest::new("# Tea\n\n## Leaves\n\n### Green\n".to_owned());
+    witness.sees("mindshow content", &client.content(&outline).await);
+    let stream = client.stream_content(&outline).await;
+    witness.sees("mindshow content begun", &stream);
+    if let Ok(mut stream) = stream {
+        witness.sees("mindshow content so far", &stream.next().await);
+        witness.sees("mindshow content written", &stream.finish().await);
+    }
+}
+
+async fn tencent(scene: &mut Scene<'_>) {
+    let sim = scene.simulators.tencent();
+    let witness = &mut *scene.witness;
     sim.change_options(|options| {
         options.qps = None;
         options.check_content = false;
         (options.pending_seconds, options.processing_seconds) = (0.0, 0.0);
     });
-    let builder = tencent_ess::Client::builder_from(&Env::new("tencent-ess", lookup)).unwrap();
+    let builder =
+        tencent_ess::Client::builder_from(&Env::new("tencent-ess", scene.lookup)).unwrap();
     witness.prints("a builder", &builder);
-    let client = builder.with_clock(clock.shared()).build().unwrap();
+    let client = builder.with_clock(scene.clock.shared()).build().unwrap();
     witness.prints("a client", &(&client, client.kind()));
     let document = Document::from_bytes("a.docx", "PK");
     let id = witness.submits("tencent", client.submit_conversion(&document).await);
     let job = client.conversion(id.unwrap());
+    let upload = tencent_ess::UploadRequest::new([&document]);
+    let file = client
+        .upload_files(&upload)
+        .await
+        .unwrap()
+        .files
+        .remove(0)
+        .id;
     for n in [6, 7, 8] {
-        for fault in faults("AuthFailure.SignatureFailure".into(), &marks()[n].text) {
+        for fault in faults(
+            "AuthFailure.SignatureFailure".into(),
+            &marks()[n].text,
+            scene.stranger,
+        ) {
             sim.faults().clear();
             if let Some(fault) = fault {
                 sim.set_fault_times("*", fault, Times::Always);
             }
             drop(witness.submits("tencent", client.submit_conversion(&document).await));
             drop(witness.waits("tencent look", job.wait(patience()).await));
+            witness.sees("tencent upload", &client.upload_files(&upload).await);
+            let docx = tencent_ess::types::ResourceType::Docx;
+            let submission = client.submit_uploaded(&file, docx, "a.docx").await;
+            drop(witness.submits("tencent create", submission));
             witness.sees("tencent check", &client.check_credentials().await);
         }
     }
@@ -359,19 +414,13 @@ async fn tencent(
 }
 
 /// Also gives back what the cloud gave the printer, which must not be found either.
-async fn printer(
-    simulators: &Simulators,
-    lookup: Lookup<'_>,
-    witness: &mut Witness,
-) -> Vec<String> {
-    use printer_jobs::wire::{ListQuery, PrintOutcome};
-    use printer_jobs::{CredentialStore, Destination, Device, MemoryStore};
-
+async fn printer(scene: &mut Scene<'_>) -> Vec<String> {
     const HOUR: Duration = Duration::from_secs(3600);
-    let sim = simulators.wecom();
-    let id = sim.add_job(super::job("a.pdf"));
+    let sim = scene.simulators.wecom();
+    let witness = &mut *scene.witness;
+    sim.add_job(super::job("a.pdf"));
     let builder = || {
-        let builder = Device::builder_from(&Env::new("printer-jobs", lookup)).unwrap();
+        let builder = Device::builder_from(&Env::new("printer-jobs", scene.lookup)).unwrap();
         builder.with_clock(Arc::new(SystemClock::with_speed(super::marks::SPEED)))
     };
     witness.prints("a builder", &builder());
@@ -379,14 +428,14 @@ async fn printer(
     let device = builder().with_store(store.clone()).connect().unwrap();
     witness.sees("going online", &device.online(HOUR).await);
     witness.prints("a device", &(&device, device.kind(), device.bind_url()));
-    let jobs = device.jobs(ListQuery::all()).await;
-    witness.sees("printer list", &jobs);
+    witness.sees("printer login address", &device.login_url("desk"));
+    let mut news = device.events();
+    drop(sim.scan("u1", "desk"));
+    witness.prints("printer news", &news.next().await);
     let folder = tempfile::tempdir().unwrap();
+    let job = device.jobs(ListQuery::all()).await.unwrap().remove(0);
     let to = Destination::new(folder.path(), "a").unwrap();
-    witness.sees(
-        "printer download",
-        &device.download(&jobs.unwrap()[0], &to).await,
-    );
+    printer_calls(&device, &job, &to, witness).await;
     let stored = store.load(device.sn()).unwrap();
     witness.prints("what is stored", &(&store, &stored));
     let own: Vec<String> = [&stored.secret, &stored.active_code]
@@ -395,11 +444,16 @@ async fn printer(
         .map(|secret| secret.expose().to_owned())
         .collect();
     assert!(!own.is_empty());
-    let id = JobId::new(id).unwrap();
-    for mark in own.iter().chain([&marks()[9].text]) {
+    for (turn, mark) in own.iter().chain([&marks()[9].text]).enumerate() {
         for command in [
             "printer/get_job_list",
+            "printer/download_file",
             "printer/report_job_status",
+            "printer/gen_qrcode",
+            "printer/upload_scan_file",
+            "gen_login_qrcode",
+            "report_device_feature",
+            "error_report",
             "get_corp_info",
         ] {
             let fault = Fault::Code {
@@ -409,12 +463,10 @@ async fn printer(
             };
             sim.set_fault(command, fault);
         }
-        witness.sees("printer list", &device.jobs(ListQuery::all()).await);
-        witness.sees(
-            "printer report",
-            &device.report(&id, &PrintOutcome::Succeeded).await,
-        );
-        witness.sees("printer company", &device.corp_info().await);
+        let errors = witness.errors;
+        let to = Destination::new(folder.path(), turn.to_string()).unwrap();
+        printer_calls(&device, &job, &to, witness).await;
+        assert_eq!(witness.errors - errors, 9);
     }
     device.close().await;
     // A login that is refused with the credential in the refusal.
@@ -427,4 +479,21 @@ async fn printer(
     let device = builder().with_store(store).connect().unwrap();
     witness.sees("a refused login", &device.online(HOUR).await);
     own
+}
+
+/// Every command after the login.
+async fn printer_calls(device: &Device, job: &ListedJob, to: &Destination, witness: &mut Witness) {
+    let id = JobId::new(&*job.id).unwrap();
+    witness.sees("printer list", &device.jobs(ListQuery::all()).await);
+    witness.sees("printer download", &device.download(job, to).await);
+    let reported = device.report(&id, &PrintOutcome::Succeeded).await;
+    witness.sees("printer report", &reported);
+    witness.sees("printer QR code", &device.printer_qr("desk").await);
+    witness.sees("printer login QR code", &device.login_qr("desk").await);
+    let scan = ScanArgs::new("u1", "scan.pdf").unwrap();
+    witness.sees("printer scan", &device.upload_scan(&scan, b"%PDF").await);
+    let feature = serde_json::json!({ "color": 1 });
+    witness.sees("printer feature", &device.report_feature(&feature).await);
+    witness.sees("printer trouble", &device.report_error(7, "no paper").await);
+    witness.sees("printer company", &device.corp_info().await);
 }

@@ -3,20 +3,19 @@
 
 mod calls;
 pub(crate) mod marks;
+mod witness;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use jobs_core::SystemClock;
 use jobs_ledger::Ledger;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 use vendor_sim::{Fault, RecordedRequest, Simulators, Times};
 
 use self::marks::{Mark, Search, marks, percent, simulators};
+use self::witness::Stranger;
 use crate::mindshow::MARKDOWN;
 use crate::stage::{Ran, run};
 
@@ -253,23 +252,9 @@ async fn every_refusal(desk: &mut Desk) {
 
 /// A proxy of the environment is told the name of the API and its own password, and nobody is told that.
 async fn through_a_proxy(desk: &mut Desk) {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let told: Arc<Mutex<Vec<String>>> = Arc::default();
-    let kept = Arc::clone(&told);
-    let listening = tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = Vec::new();
-            stream.read_buf(&mut head).await.unwrap_or_default();
-            kept.lock()
-                .unwrap()
-                .push(String::from_utf8_lossy(&head).into_owned());
-            let answer = "HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n";
-            drop(stream.write_all(answer.as_bytes()).await);
-        }
-    });
+    let stranger = Stranger::listen("502 No").await;
     let password = percent(&marks()[4].text);
-    let proxy = format!("http://me:{password}@{address}");
+    let proxy = format!("http://me:{password}@{}", stranger.address);
     let variables = [
         ("TEXTIN_SERVER_URL", "https://api.example.invalid"),
         ("DOCJOBS_TIME_SCALE", ""),
@@ -282,8 +267,7 @@ async fn through_a_proxy(desk: &mut Desk) {
     ];
     let ran = desk.run_with("doctor", &variables).await;
     assert_ne!(ran.exit, 0);
-    listening.abort();
-    let told = told.lock().unwrap();
+    let told = stranger.told();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("CONNECT api.example.invalid:443 "));
     let credentials = marks().into_iter().filter(|mark| mark.vendor == "textin");

@@ -2,24 +2,40 @@
 
 use std::sync::Arc;
 
-use url::form_urlencoded;
-
 use crate::secret::Secret;
 
-/// The credentials that no message may repeat, in every spelling that an echo may have. The longest first, because one
-/// may be part of another.
+/// The credentials that no message may repeat, in every spelling that an echo may have.
+///
+/// Clients of this crate's request layer have one already. It is for whoever passes a vendor's words on in another way.
+///
+/// ```
+/// use jobs_core::{Redactor, Secret};
+///
+/// let mut redactor = Redactor::default();
+/// redactor.know(&Secret::new("k/3+y")?);
+/// assert_eq!(redactor.clean("no key k/3+y, see ?key=k%2f3%2by"), "no key ***, see ?key=***");
+/// # Ok::<(), jobs_core::InvalidSecret>(())
+/// ```
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Redactor(Arc<[Secret]>);
+pub struct Redactor(Arc<Vec<Secret>>);
 
 impl Redactor {
-    pub(crate) fn new(secrets: Vec<Secret>) -> Self {
-        let mut spellings: Vec<Secret> = secrets.iter().flat_map(spellings).collect();
-        spellings.sort_by_key(|spelling| std::cmp::Reverse(spelling.expose().len()));
-        Self(spellings.into())
+    /// Takes one more credential.
+    pub fn know(&mut self, secret: &Secret) {
+        // Every request has a clone of it.
+        let all = Arc::make_mut(&mut self.0);
+        for spelling in spellings(secret) {
+            let known = |other: &Secret| other.expose() == spelling.expose();
+            if !all.iter().any(known) {
+                all.push(spelling);
+            }
+        }
+        // The longest first, because one may be part of another.
+        all.sort_by_key(|spelling| std::cmp::Reverse(spelling.expose().len()));
     }
 
-    /// `text` with every credential in it replaced.
-    pub(crate) fn clean(&self, text: &str) -> String {
+    /// `text` with every known credential in it replaced by `***`.
+    pub fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &*self.0 {
             if text.contains(secret.expose()) {
@@ -30,11 +46,13 @@ impl Redactor {
     }
 
     /// Whether there is a credential in `text`.
+    #[cfg(feature = "http")]
     pub(crate) fn finds(&self, text: &str) -> bool {
         self.0.iter().any(|secret| text.contains(secret.expose()))
     }
 
     /// The beginning of a body, cleaned, for errors about answers that were not understood.
+    #[cfg(feature = "http")]
     pub(crate) fn excerpt(&self, body: &[u8]) -> String {
         const LONGEST: usize = 200;
         let beginning = body.get(..4 * LONGEST).unwrap_or(body);
@@ -52,8 +70,8 @@ impl Redactor {
 fn spellings(secret: &Secret) -> Vec<Secret> {
     let plain = secret.expose();
     let quoted = plain.replace('\\', "\\\\").replace('"', "\\\"");
-    let in_form: String = form_urlencoded::byte_serialize(plain.as_bytes()).collect();
-    let in_path = in_path(plain);
+    let in_form = escaped(plain, b"-._*").replace("%20", "+");
+    let in_path = escaped(plain, b"-._~");
     let mut others = vec![
         quoted.replace('/', "\\/"),
         quoted,
@@ -72,14 +90,13 @@ fn spellings(secret: &Secret) -> Vec<Secret> {
     others.chain([secret.clone()]).collect()
 }
 
-/// Escaped as RFC 3986 has it, which differs from forms in a few characters.
-fn in_path(plain: &str) -> String {
+/// As addresses write it, apart from letters, digits and what is `kept`: RFC 3986 and forms differ in that.
+fn escaped(plain: &str, kept: &[u8]) -> String {
     plain.bytes().fold(String::new(), |mut text, byte| {
-        match byte {
-            b'-' | b'.' | b'_' | b'~' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => {
-                text.push(char::from(byte));
-            }
-            _ => text.push_str(&format!("%{byte:02X}")),
+        if byte.is_ascii_alphanumeric() || kept.contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
         }
         text
     })
@@ -99,6 +116,7 @@ fn in_small_digits(escaped: &str) -> String {
 }
 
 /// How many bytes at the end of `text` are the beginning of `secret`.
+#[cfg(feature = "http")]
 fn overlap(text: &str, secret: &str) -> usize {
     let mut lengths = (1..secret.len()).rev();
     lengths
@@ -110,44 +128,60 @@ fn overlap(text: &str, secret: &str) -> usize {
 mod tests {
     use super::*;
 
-    #[test]
-    fn echoed_credentials_are_replaced() {
-        let redactor = Redactor::new(vec![Secret::new("k3y").unwrap()]);
-        assert_eq!(redactor.clean("bad key k3y, k3y!"), "bad key ***, ***!");
+    fn redactor(secrets: &[&str]) -> Redactor {
+        let mut redactor = Redactor::default();
+        for secret in secrets {
+            redactor.know(&Secret::new(*secret).unwrap());
+        }
+        redactor
     }
 
+    #[test]
+    fn echoed_credentials_are_replaced() {
+        assert_eq!(
+            redactor(&["k3y"]).clean("bad key k3y, k3y!"),
+            "bad key ***, ***!"
+        );
+    }
+
+    #[test]
+    fn credentials_are_found_as_json_and_addresses_write_them() {
+        assert_eq!(
+            redactor(&["k/3+y", "a\"b"])
+                .clean(r#"{"key":"k\/3+y","q":"k%2F3%2By","r":"k%2f3%2by","w":"a\"b"}"#),
+            r#"{"key":"***","q":"***","r":"***","w":"***"}"#
+        );
+        assert_eq!(
+            redactor(&["a ~*b"]).clean("a ~*b a+%7E*b a+%7e*b a%20~%2Ab a%20~%2ab"),
+            "*** *** *** *** ***"
+        );
+    }
+
+    #[test]
+    fn a_credential_within_another_leaves_nothing_of_it() {
+        for secrets in [["key", "key-2"], ["key-2", "key"]] {
+            assert_eq!(redactor(&secrets).clean("key-2 key"), "*** ***");
+        }
+    }
+
+    #[test]
+    fn a_credential_known_twice_is_kept_once() {
+        let (once, twice) = (redactor(&["k/y"]), redactor(&["k/y", "k/y"]));
+        assert_eq!(once.0.len(), twice.0.len());
+    }
+
+    #[cfg(feature = "http")]
     #[test]
     fn an_excerpt_is_short_whatever_the_body() {
         let excerpt = Redactor::default().excerpt(&[0xff; 100_000]);
         assert_eq!(excerpt.chars().count(), 200);
     }
 
-    #[test]
-    fn credentials_are_found_as_json_and_addresses_write_them() {
-        let redactor = Redactor::new(vec![
-            Secret::new("k/3+y").unwrap(),
-            Secret::new("a\"b").unwrap(),
-        ]);
-        assert_eq!(
-            redactor.clean(r#"{"key":"k\/3+y","q":"k%2F3%2By","r":"k%2f3%2by","w":"a\"b"}"#),
-            r#"{"key":"***","q":"***","r":"***","w":"***"}"#
-        );
-    }
-
-    #[test]
-    fn a_credential_within_another_leaves_nothing_of_it() {
-        let secrets = ["key", "key-2"].map(|text| Secret::new(text).unwrap());
-        assert_eq!(
-            Redactor::new(secrets.to_vec()).clean("key-2 key"),
-            "*** ***"
-        );
-    }
-
+    #[cfg(feature = "http")]
     #[test]
     fn no_half_credential_is_left_at_the_end_of_an_excerpt() {
         let secret = "0123456789".repeat(11);
-        let redactor = Redactor::new(vec![Secret::new(secret.clone()).unwrap()]);
-        let excerpt = redactor.excerpt(secret.repeat(20).as_bytes());
+        let excerpt = redactor(&[&secret]).excerpt(secret.repeat(20).as_bytes());
         assert_eq!(excerpt, "***".repeat(7));
     }
 }
