@@ -54,7 +54,10 @@ impl fmt::Display for Never {
 impl std::error::Error for Never {}
 
 impl CreateUnhandledError for Never {
-    fn create_unhandled_error(_: Box<dyn std::error::Error + Send + Sync>, _: Option<ErrorMetadata>) -> Self {
+    fn create_unhandled_error(
+        _: Box<dyn std::error::Error + Send + Sync>,
+        _: Option<ErrorMetadata>,
+    ) -> Self {
         Self
     }
 }

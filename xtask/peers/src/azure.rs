@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use azure_core::http::headers::Headers;
 use azure_core::http::poller::{
-    Poller, PollerContinuation, PollerOptions, PollerResult, PollerState, PollerStatus, StatusMonitor,
+    Poller, PollerContinuation, PollerOptions, PollerResult, PollerResultFuture, PollerState,
+    PollerStatus, StatusMonitor,
 };
-use azure_core::http::{AsyncRawResponse, JsonFormat, Response, StatusCode, Url};
+use azure_core::http::{JsonFormat, RawResponse, Response, StatusCode, Url};
 use azure_core::time::Duration;
 
 use crate::{Job, PAUSE};
@@ -27,7 +28,7 @@ pub async fn wait(job: Arc<Job>) {
                 final_link: None,
             },
         };
-        let result: azure_core::http::poller::PollerResultFuture<Operation> = Box::pin(async move {
+        let result: PollerResultFuture<Operation, JsonFormat> = Box::pin(async move {
             Ok(if job.look().await.done {
                 PollerResult::Succeeded {
                     response: answer(),
@@ -47,7 +48,7 @@ pub async fn wait(job: Arc<Job>) {
 }
 
 fn answer<T>() -> Response<T, JsonFormat> {
-    AsyncRawResponse::from_bytes(StatusCode::Ok, Headers::new(), Vec::new()).into()
+    RawResponse::from_bytes(StatusCode::Ok, Headers::new(), Vec::new()).into()
 }
 
 struct Operation;

@@ -29,7 +29,12 @@ pub async fn wait(job: Arc<Job>) {
             async move { operation(&job, Some(name)).await }
         },
     );
-    assert!(poller.until_done().await.is_ok_and(|operation| operation.seen.done));
+    assert!(
+        poller
+            .until_done()
+            .await
+            .is_ok_and(|operation| operation.seen.done)
+    );
 }
 
 struct Operation {

@@ -51,7 +51,10 @@ impl Job {
 
 /// Jobs that begin evenly over one pause and are done by their last look, each waited for by a task with `wait`; the
 /// number of looks.
-async fn waited<F: Future<Output = ()> + Send + 'static>(jobs: u64, wait: impl Fn(Arc<Job>) -> F) -> u64 {
+async fn waited<F: Future<Output = ()> + Send + 'static>(
+    jobs: u64,
+    wait: impl Fn(Arc<Job>) -> F,
+) -> u64 {
     let (start, looks) = (Instant::now(), Arc::new(AtomicU64::new(0)));
     let step = u64::try_from(PAUSE.as_millis()).unwrap();
     let tasks: Vec<_> = (0..jobs)
@@ -78,13 +81,19 @@ async fn waited<F: Future<Output = ()> + Send + 'static>(jobs: u64, wait: impl F
 /// The processor time of this thread, in nanoseconds.
 fn cpu() -> u64 {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    told.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or_default()
+    told.split(' ')
+        .next()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
 }
 
 fn main() {
     let mut words = std::env::args().skip(1);
     let name = words.next().unwrap_or_default();
-    let jobs = words.next().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let jobs = words
+        .next()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(100_000);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
