@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use httpmock::{Method, MockServer};
+use httpmock::Method;
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
 use jobs_core::{ErrorKind, ForeignTicket, JobId, Sent, Status, Submission, Ticket};
