@@ -12,14 +12,14 @@ use aws_smithy_runtime_api::client::result::{CreateUnhandledError, SdkError};
 use aws_smithy_types::error::ErrorMetadata;
 use tokio::time::Instant;
 
-use crate::{Job, PAUSE, Seen};
+use crate::{Job, PAUSE, Seen, clock};
 
 pub async fn wait(job: Arc<Job>) {
     let waiter = WaiterOrchestrator::builder()
         .min_delay(PAUSE)
         .max_delay(PAUSE)
         .max_wait(Duration::from_secs(3600))
-        .time_source(SharedTimeSource::new(Paused(Instant::now())))
+        .time_source(SharedTimeSource::new(Paused(clock::now())))
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
         .acceptor(|look: Result<&Seen, &Never>| match look {
             Ok(seen) if seen.done => AcceptorState::Success,

@@ -6,6 +6,7 @@
 
 mod aws;
 mod azure;
+mod clock;
 mod google;
 mod plain;
 
@@ -55,7 +56,7 @@ async fn waited<F: Future<Output = ()> + Send + 'static>(
     jobs: u64,
     wait: impl Fn(Arc<Job>) -> F,
 ) -> u64 {
-    let (start, looks) = (Instant::now(), Arc::new(AtomicU64::new(0)));
+    let (start, looks) = (clock::now(), Arc::new(AtomicU64::new(0)));
     let step = u64::try_from(PAUSE.as_millis()).unwrap();
     let tasks: Vec<_> = (0..jobs)
         .map(|number| {

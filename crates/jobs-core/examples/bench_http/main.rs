@@ -6,7 +6,6 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::cast_precision_loss,
-    clippy::disallowed_methods,
     reason = "a program that measures and prints figures, and may stop at the first surprise"
 )]
 
@@ -15,10 +14,10 @@ mod vendor;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use jobs_core::{Fleet, FleetSettings, Job, JobId};
+use jobs_core::{Clock as _, Fleet, FleetSettings, Job, JobId, SystemClock};
 use serde::Serialize;
 
 use kind::Loopback;
@@ -89,15 +88,16 @@ fn cpu() -> f64 {
 }
 
 async fn measured(
+    clock: &SystemClock,
     vendor: &Vendor,
     looks: u64,
     figures: &mut Figures,
     work: impl Future<Output = ()>,
 ) {
     vendor.asked.begin(looks);
-    let (before, begun) = (cpu(), Instant::now());
+    let (before, begun) = (cpu(), clock.now());
     work.await;
-    let (spent, took) = (cpu() - before, begun.elapsed());
+    let (spent, took) = (cpu() - before, clock.now().since(begun));
     let looks = vendor.asked.looks.load(Ordering::Relaxed);
     figures.rates.push(looks as f64 / took.as_secs_f64());
     figures.nanos.push(spent / looks as f64);
@@ -118,13 +118,35 @@ fn main() {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let single = Arc::new(Loopback::new(vendor.address, 1));
         let batched = Arc::new(Loopback::new(vendor.address, BATCH));
+        let clock = SystemClock::new();
         let mut all = All::default();
         for _ in 0..rounds {
-            measured(&vendor, looks, &mut all.bare, bare(&client, &vendor)).await;
+            measured(
+                &clock,
+                &vendor,
+                looks,
+                &mut all.bare,
+                bare(&client, &vendor),
+            )
+            .await;
             let jobs = AT_ONCE as usize * 16;
-            measured(&vendor, looks, &mut all.single, fleet(&single, jobs)).await;
+            measured(
+                &clock,
+                &vendor,
+                looks,
+                &mut all.single,
+                fleet(&single, jobs),
+            )
+            .await;
             let (looks, jobs) = (looks * 20, AT_ONCE as usize * 4 * BATCH);
-            measured(&vendor, looks, &mut all.batched, fleet(&batched, jobs)).await;
+            measured(
+                &clock,
+                &vendor,
+                looks,
+                &mut all.batched,
+                fleet(&batched, jobs),
+            )
+            .await;
         }
         all
     });
