@@ -2,6 +2,7 @@
 
 mod chart;
 mod fleet;
+mod http;
 mod ledger;
 mod limits;
 mod pacing;
@@ -17,11 +18,12 @@ use serde::de::DeserializeOwned;
 
 use crate::metadata;
 
-const NAMES: &str = "ledger, limits, memory, pacing, scheduler, year";
+const NAMES: &str = "http, ledger, limits, memory, pacing, scheduler, year";
 
 /// Runs one bench: a table on stdout, figures and a plot under `target/bench`.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
     match words {
+        ["http"] => http::run(root),
         ["ledger"] => ledger::run(root),
         ["limits"] => limits::run(root),
         ["memory"] => fleet::memory(root),

@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);
 
+const NANOS_PER_MILLI: u64 = 1_000_000;
+
 impl Moment {
     /// The moment at which the clock was made.
     pub const START: Self = Self(0);
@@ -27,6 +29,29 @@ impl Moment {
     /// The time since the start of the clock.
     pub fn since_start(self) -> Duration {
         Duration::from_nanos(self.0)
+    }
+
+    pub(crate) const fn after_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    pub(crate) const fn after_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(NANOS_PER_MILLI))
+    }
+
+    /// Nanoseconds since the start of the clock.
+    pub(crate) const fn nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Whole milliseconds since the start of the clock.
+    pub(crate) const fn millis(self) -> u64 {
+        self.0 / NANOS_PER_MILLI
+    }
+
+    /// This moment, so many milliseconds earlier, but not before the start.
+    pub(crate) const fn less_millis(self, millis: u32) -> Self {
+        Self(self.0.saturating_sub(millis as u64 * NANOS_PER_MILLI))
     }
 
     /// The time from `earlier` to this moment, zero when `earlier` is later.

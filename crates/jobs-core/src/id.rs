@@ -44,6 +44,14 @@ impl JobId {
         Self(text.into())
     }
 
+    /// Puts in the place of this id one that was taken as this text before: without a new allocation if it is as long.
+    pub(crate) fn replace(&mut self, text: &str) {
+        let mut held = String::from(std::mem::take(&mut self.0));
+        held.clear();
+        held.push_str(text);
+        self.0 = held.into();
+    }
+
     /// The vendor's text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -80,8 +80,7 @@ struct Tick([u8; 5]);
 
 impl Tick {
     fn of(moment: Moment) -> Self {
-        let millis = u64::try_from(moment.since_start().as_millis()).unwrap_or(u64::MAX);
-        let [a, b, c, d, e, 0, 0, 0] = millis.to_le_bytes() else {
+        let [a, b, c, d, e, 0, 0, 0] = moment.millis().to_le_bytes() else {
             return Self([u8::MAX; 5]);
         };
         Self([a, b, c, d, e])
@@ -89,9 +88,7 @@ impl Tick {
 
     fn moment(self) -> Moment {
         let [a, b, c, d, e] = self.0;
-        Moment::after_start(Duration::from_millis(u64::from_le_bytes([
-            a, b, c, d, e, 0, 0, 0,
-        ])))
+        Moment::after_millis(u64::from_le_bytes([a, b, c, d, e, 0, 0, 0]))
     }
 }
 
@@ -188,8 +185,7 @@ impl State {
 
     /// The first moment at which the floor and the vendor's hints allow a look.
     pub(crate) fn earliest(&self) -> Moment {
-        let slack = Duration::from_millis(u64::from(self.slack));
-        Moment::after_start(self.due.since_start().saturating_sub(slack))
+        self.due.less_millis(self.slack)
     }
 
     /// The end of the tolerance for failed looks.
@@ -222,7 +218,7 @@ impl State {
     /// A quarter of the pause; never the owed look at the deadline, which would be owed still.
     pub(crate) fn may_ride(&self, rules: &Rules, now: Moment) -> bool {
         let pause = Duration::from_millis(u64::from(self.slack)) + rules.facts.floor.value;
-        self.due < self.deadline && self.earliest() <= now && self.due.since(now) <= pause / 4
+        self.due < self.deadline && self.earliest() <= now && now + pause / 4 >= self.due
     }
 
     /// Somebody says that the job may be done: brings the next look forward to what the floor allows. Says whether
@@ -353,9 +349,14 @@ impl State {
         if rules.spread <= 0.0 {
             return Duration::ZERO;
         }
-        let pause = pause.min(rules.facts.cap.value);
-        let drift = pause.mul_f64(rules.spread * self.chance(seed));
-        Duration::from_millis(u64::try_from(drift.as_millis()).unwrap_or(0))
+        let pause = pause.min(rules.facts.cap.value).as_secs_f64();
+        let drift = pause * 1000.0 * rules.spread * self.chance(seed);
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "neither is negative, and what is too large stays the largest"
+        )]
+        Duration::from_millis(drift as u64)
     }
 
     /// A number from 0 to 1 that is the same for the same seed and the same number of looks.
@@ -379,7 +380,8 @@ impl State {
             at
         };
         // Rounded down, so that what is brought forward still keeps the floor.
-        self.slack = u32::try_from(self.due.since(earliest).as_millis()).unwrap_or(u32::MAX);
+        let slack = self.due.nanos().saturating_sub(earliest.nanos());
+        self.slack = u32::try_from(Moment::after_nanos(slack).millis()).unwrap_or(u32::MAX);
     }
 }
 

@@ -1,5 +1,7 @@
 //! Keeps credentials out of what a vendor echoes back.
 
+use std::sync::Arc;
+
 use crate::secret::Secret;
 
 /// The credentials that no message may repeat, in every spelling that an echo may have.
@@ -15,31 +17,38 @@ use crate::secret::Secret;
 /// # Ok::<(), jobs_core::InvalidSecret>(())
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Redactor(Vec<Secret>);
+pub struct Redactor(Arc<Vec<Secret>>);
 
 impl Redactor {
     /// Takes one more credential.
     pub fn know(&mut self, secret: &Secret) {
+        // Every request has a clone of it.
+        let all = Arc::make_mut(&mut self.0);
         for spelling in spellings(secret) {
             let known = |other: &Secret| other.expose() == spelling.expose();
-            if !self.0.iter().any(known) {
-                self.0.push(spelling);
+            if !all.iter().any(known) {
+                all.push(spelling);
             }
         }
         // The longest first, because one may be part of another.
-        self.0
-            .sort_by_key(|spelling| std::cmp::Reverse(spelling.expose().len()));
+        all.sort_by_key(|spelling| std::cmp::Reverse(spelling.expose().len()));
     }
 
     /// `text` with every known credential in it replaced by `***`.
     pub fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for secret in &self.0 {
+        for secret in &*self.0 {
             if text.contains(secret.expose()) {
                 text = text.replace(secret.expose(), "***");
             }
         }
         text
+    }
+
+    /// Whether there is a credential in `text`.
+    #[cfg(feature = "http")]
+    pub(crate) fn finds(&self, text: &str) -> bool {
+        self.0.iter().any(|secret| text.contains(secret.expose()))
     }
 
     /// The beginning of a body, cleaned, for errors about answers that were not understood.

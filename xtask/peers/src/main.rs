@@ -2,13 +2,21 @@
 //! object.
 //!
 //! The work of a look is that of our own bench: a boxed future, the id read for the moment at which its job is done, an
-//! answer that owns its word. Nothing of ours is linked.
+//! answer that owns its word. Nothing of ours is linked, and nothing is sent.
 
+mod aws;
+mod azure;
+mod clock;
+mod google;
 mod plain;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use tokio::time::{self, Instant};
 
 /// The pause between two looks at one job.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -21,54 +29,91 @@ pub struct Seen {
     pub word: Box<str>,
 }
 
-/// The id of a job that is done at this millisecond.
-fn id(number: u64, done: u64) -> Box<str> {
-    format!("{number:010}-89ab-cdef-0123-{done:010}").into()
+/// A job that is done at the millisecond that its id says.
+pub struct Job {
+    pub id: Box<str>,
+    start: Instant,
+    looks: Arc<AtomicU64>,
 }
 
-/// One look at a job at `now`, in milliseconds.
-pub fn look(id: &str, now: u64) -> Pin<Box<dyn Future<Output = Seen> + Send + '_>> {
-    Box::pin(async move {
-        let done: u64 = id[26..36].parse().unwrap();
-        Seen {
-            done: done <= now,
-            word: "running".into(),
-        }
-    })
+impl Job {
+    pub fn look(self: &Arc<Self>) -> Pin<Box<dyn Future<Output = Seen> + Send>> {
+        let job = Arc::clone(self);
+        Box::pin(async move {
+            job.looks.fetch_add(1, Ordering::Relaxed);
+            let done: u128 = job.id[26..36].parse().unwrap();
+            Seen {
+                done: done <= job.start.elapsed().as_millis(),
+                word: "running".into(),
+            }
+        })
+    }
 }
 
-/// The ids of `jobs` jobs that begin evenly over one pause and are done by their last look, with their begins.
-fn jobs(jobs: u64) -> impl Iterator<Item = (Duration, Box<str>)> {
+/// Jobs that begin evenly over one pause and are done by their last look, each waited for by a task with `wait`; the
+/// number of looks.
+async fn waited<F: Future<Output = ()> + Send + 'static>(
+    jobs: u64,
+    wait: impl Fn(Arc<Job>) -> F,
+) -> u64 {
+    let (start, looks) = (clock::now(), Arc::new(AtomicU64::new(0)));
     let step = u64::try_from(PAUSE.as_millis()).unwrap();
-    (0..jobs).map(move |number| {
-        let begin = step * number / jobs;
-        (Duration::from_millis(begin), id(number, begin + (LOOKS - 1) * step))
-    })
+    let tasks: Vec<_> = (0..jobs)
+        .map(|number| {
+            let begin = step * number / jobs;
+            let done = begin + (LOOKS - 1) * step;
+            let wait = wait(Arc::new(Job {
+                id: format!("{number:010}-89ab-cdef-0123-{done:010}").into(),
+                start,
+                looks: Arc::clone(&looks),
+            }));
+            tokio::spawn(async move {
+                time::sleep(Duration::from_millis(begin)).await;
+                wait.await;
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    looks.load(Ordering::Relaxed)
 }
 
 /// The processor time of this thread, in nanoseconds.
 fn cpu() -> u64 {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    told.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or_default()
+    told.split(' ')
+        .next()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default()
 }
 
 fn main() {
     let mut words = std::env::args().skip(1);
     let name = words.next().unwrap_or_default();
-    let number = words.next().and_then(|text| text.parse().ok()).unwrap_or(100_000);
+    let jobs = words
+        .next()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(100_000);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .unwrap();
     let before = cpu();
-    let looks = match name.as_str() {
-        "plain" => runtime.block_on(plain::run(jobs(number))),
-        _ => {
-            println!("usage: peers plain JOBS");
-            return;
+    let looks = runtime.block_on(async {
+        match name.as_str() {
+            "aws" => waited(jobs, aws::wait).await,
+            "azure" => waited(jobs, azure::wait).await,
+            "google" => waited(jobs, google::wait).await,
+            "plain" => waited(jobs, plain::wait).await,
+            _ => 0,
         }
-    };
+    });
+    if looks == 0 {
+        println!("usage: peers aws|azure|google|plain JOBS");
+        return;
+    }
     let each = (cpu() - before) as f64 / looks as f64;
     println!("{{\"nanos_per_look\": {each:.1}, \"looks\": {looks}, \"requests\": {looks}}}");
 }

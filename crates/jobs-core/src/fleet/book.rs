@@ -1,15 +1,14 @@
 //! The jobs that an account waits for, each in a compact entry.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, SystemTime};
 
 use crate::clock::Moment;
 use crate::error::Error;
 use crate::fleet::index::Index;
 use crate::fleet::outlines::{Outlines, UNSEEN, pack};
-use crate::fleet::wheel::{LOOSE, Linked, NONE};
+use crate::fleet::wheel::{LOOSE, Linked};
 use crate::id::{Account, JobId};
 use crate::poller::{Rules, State};
 use crate::status::Snapshot;
@@ -19,8 +18,8 @@ use crate::ticket::Ticket;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Entry {
     pub(super) state: State,
-    before: u32,
-    after: u32,
+    /// In the wheel's list; of a free slot, the next one.
+    place: u32,
     /// Seconds of the Unix epoch, for the ticket; 2106 stands for later.
     accepted: u32,
     outline: u32,
@@ -87,7 +86,8 @@ pub(super) struct Book {
     free: u32,
     held: usize,
     index: Index,
-    hasher: RandomState,
+    /// Where hashing begins: no vendor can know which ids share a place.
+    seed: u64,
     terms: Vec<Terms>,
     by_terms: HashMap<(u16, Duration, Duration), u16>,
     outlines: Outlines,
@@ -99,10 +99,10 @@ impl Default for Book {
     fn default() -> Self {
         Self {
             chunks: Vec::new(),
-            free: NONE,
+            free: LOOSE,
             held: 0,
             index: Index::default(),
-            hasher: RandomState::new(),
+            seed: RandomState::new().hash_one(()),
             terms: Vec::new(),
             by_terms: HashMap::new(),
             outlines: Outlines::default(),
@@ -158,7 +158,7 @@ impl Book {
         accepted: SystemTime,
         state: State,
     ) -> Option<u32> {
-        if self.free == NONE {
+        if self.free == LOOSE {
             self.grow()?;
         }
         let slot = self.free;
@@ -169,11 +169,10 @@ impl Book {
             .unwrap_or_default()
             .as_secs();
         let entry = self.entry_mut(slot)?;
-        let next = entry.after;
+        let next = entry.place;
         *entry = Entry {
             state,
-            before: LOOSE,
-            after: LOOSE,
+            place: LOOSE,
             accepted: u32::try_from(accepted).unwrap_or(u32::MAX),
             outline: UNSEEN,
             progress: 0,
@@ -207,7 +206,7 @@ impl Book {
         };
         let (outline, length) = (entry.outline, usize::from(entry.text_len));
         entry.stage = Stage::Free;
-        entry.after = free;
+        entry.place = free;
         entry.outline = UNSEEN;
         self.free = slot;
         self.held -= 1;
@@ -222,7 +221,7 @@ impl Book {
         if self.held == 0 {
             // An account that has nothing to wait for holds no memory of having been busy.
             self.chunks = Vec::new();
-            self.free = NONE;
+            self.free = LOOSE;
             self.index = Index::default();
             self.errors = HashMap::new();
         }
@@ -260,6 +259,28 @@ impl Book {
 
     pub(super) fn terms_of(&self, slot: u32) -> Option<&Terms> {
         self.terms.get(usize::from(self.entry(slot)?.terms))
+    }
+
+    /// An entry beside the terms on which it is waited for.
+    pub(super) fn with_terms(&self, slot: u32) -> Option<(&Entry, &Terms)> {
+        let entry = self.entry(slot)?;
+        Some((entry, self.terms.get(usize::from(entry.terms))?))
+    }
+
+    /// Has the processor fetch the ids in `slots`, all at once. Each for itself would be waited for at each look.
+    pub(super) fn fetch(&self, slots: &[u32]) {
+        let texts = slots.iter().map(|slot| self.text(*slot).len());
+        std::hint::black_box(texts.sum::<usize>());
+    }
+
+    /// Puts the ids in `slots` in the place of those that were in `ids`.
+    pub(super) fn ids(&self, slots: &[u32], ids: &mut Vec<JobId>) {
+        ids.truncate(slots.len());
+        let (before, more) = slots.split_at(ids.len());
+        for (id, slot) in ids.iter_mut().zip(before) {
+            id.replace(self.text(*slot));
+        }
+        ids.extend(more.iter().map(|slot| self.id(*slot)));
     }
 
     /// The id in `slot`.
@@ -320,7 +341,7 @@ impl Book {
 
     /// How many slots there are, taken or not.
     pub(super) fn slots(&self) -> u32 {
-        u32::try_from(self.chunks.len() * CHUNK).unwrap_or(NONE)
+        u32::try_from(self.chunks.len() * CHUNK).unwrap_or(LOOSE)
     }
 
     /// Whether somebody waits for the job in `slot`.
@@ -347,13 +368,12 @@ impl Book {
     fn grow(&mut self) -> Option<()> {
         let first = u32::try_from(self.chunks.len() * CHUNK).ok()?;
         let last = first.checked_add(u32::try_from(CHUNK).ok()?)?;
-        if last >= LOOSE {
+        if last == LOOSE {
             return None;
         }
         let blank = |slot: u32| Entry {
             state: State::blank(),
-            before: LOOSE,
-            after: if slot + 1 == last { NONE } else { slot + 1 },
+            place: if slot + 1 == last { LOOSE } else { slot + 1 },
             accepted: 0,
             outline: UNSEEN,
             progress: 0,
@@ -398,8 +418,30 @@ impl Book {
     }
 
     fn hash(&self, kind: &str, id: &str) -> u64 {
-        self.hasher.hash_one((kind, id))
+        hash(self.seed, [kind, id])
     }
+}
+
+/// Eight bytes at a time, each multiplied into 128 bits and folded: a fraction of the time of the standard library's
+/// hash, once for each job that comes or goes. Nobody outside sees the seed or the hashes.
+fn hash(seed: u64, texts: [&str; 2]) -> u64 {
+    #[allow(clippy::cast_possible_truncation, reason = "both halves are used")]
+    let fold = |hash: u64, word: u64| {
+        let product = u128::from(hash ^ word) * 0x9E37_79B9_7F4A_7C15;
+        product as u64 ^ (product >> 64) as u64
+    };
+    texts.iter().fold(seed, |hash, text| {
+        let (words, rest) = text.as_bytes().as_chunks();
+        let mut last = [0; 8];
+        for (byte, from) in last.iter_mut().zip(rest) {
+            *byte = *from;
+        }
+        let words = words
+            .iter()
+            .chain([&last])
+            .map(|word| u64::from_le_bytes(*word));
+        fold(words.fold(hash, fold), text.len() as u64)
+    })
 }
 
 impl Entry {
@@ -458,20 +500,13 @@ impl Linked for Book {
             .map_or(Moment::START, |entry| entry.state.at())
     }
 
-    fn links(&self, slot: u32) -> (u32, u32) {
-        self.entry(slot)
-            .map_or((LOOSE, LOOSE), |entry| (entry.before, entry.after))
+    fn place(&self, slot: u32) -> u32 {
+        self.entry(slot).map_or(LOOSE, |entry| entry.place)
     }
 
-    fn set_before(&mut self, slot: u32, before: u32) {
+    fn set_place(&mut self, slot: u32, place: u32) {
         if let Some(entry) = self.entry_mut(slot) {
-            entry.before = before;
-        }
-    }
-
-    fn set_after(&mut self, slot: u32, after: u32) {
-        if let Some(entry) = self.entry_mut(slot) {
-            entry.after = after;
+            entry.place = place;
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::end::{Cause, WaitError};
 use crate::error::{Error, ErrorKind, Sent};
 use crate::facts::Facts;
 use crate::fleet::backlog::{Backlog, News, Room, Unwatched};
-use crate::fleet::book::{Book, Entry, Names, Stage};
+use crate::fleet::book::{Book, Entry, Names, Stage, Terms};
 use crate::fleet::flights::{Flight, Flights, Panicked};
 use crate::fleet::gate::{Gate, Leave, Outcome};
 use crate::fleet::wheel::{LOOSE, Linked as _, Wheel};
@@ -36,7 +36,7 @@ const SLOW: u32 = 8;
 
 /// What looks at one kind of job: the kind, its output type erased.
 pub(super) trait Looker<O>: Send + Sync {
-    /// Looks once at each of `ids` until `limit`; `None` when it took longer.
+    /// Looks once at each of `ids` until `limit`.
     fn look(self: Arc<Self>, ids: Vec<JobId>, limit: Moment) -> Flight<Answers<O>>;
 }
 
@@ -62,9 +62,10 @@ where
             job = ids.first().map_or("", JobId::as_str),
         );
         let look = async move {
-            let looks = bounded(&**self.kind.clock(), limit, self.kind.observe(&ids)).await?;
+            let looks = bounded(&**self.kind.clock(), limit, self.kind.observe(&ids)).await;
             let wrap = |look: Look<K::Output>| look.map(|snapshot| snapshot.map(&self.wrap));
-            Some(looks.into_vec().into_iter().map(wrap).collect())
+            let looks = looks.map(|looks| looks.answers(&ids).map(wrap).collect());
+            Answers { ids, looks }
         };
         if span.is_disabled() {
             Box::pin(look)
@@ -89,6 +90,8 @@ struct Plan<O> {
     gate: Gate,
     lanes: Vec<Queues<O>>,
     aloft: Vec<Aloft>,
+    /// Lists of looks that have ended, for those that begin.
+    spare: Vec<(Vec<u32>, Vec<JobId>)>,
     serial: u32,
     /// The last error of an account that cannot be looked at.
     trouble: Option<Error>,
@@ -119,8 +122,14 @@ struct Aloft {
     slots: Vec<u32>,
 }
 
-/// The answers of one look, if it was not cut.
-type Answers<O> = Option<Vec<Look<O>>>;
+/// What came of one look.
+pub(super) struct Answers<O> {
+    /// Those that were looked at; kept for the room that they have.
+    ids: Vec<JobId>,
+    /// `None` when it was cut.
+    looks: Option<Vec<Look<O>>>,
+}
+
 /// Looks that begin, by serial.
 type Begun<O> = Vec<(u32, Flight<Answers<O>>)>;
 /// A look that ended.
@@ -188,6 +197,7 @@ impl<O: Send + 'static> Desk<O> {
                 gate: Gate::new(settings.window, settings.seed),
                 lanes: Vec::new(),
                 aloft: Vec::new(),
+                spare: Vec::new(),
                 serial: 0,
                 trouble: None,
                 wakes: None,
@@ -392,6 +402,7 @@ impl<O: Send + 'static> Desk<O> {
         {
             plan.running = false;
             plan.put_back(now);
+            plan.spare = Vec::new();
             return Go::Out;
         }
         if room == Room::None {
@@ -405,6 +416,7 @@ impl<O: Send + 'static> Desk<O> {
         }
         let mut due = Vec::new();
         plan.wheel.drain(&mut plan.book, now, TURN, &mut due);
+        plan.book.fetch(&due);
         for slot in &due {
             self.fire(plan, *slot, now);
         }
@@ -426,7 +438,6 @@ impl<O: Send + 'static> Desk<O> {
     /// The moment of `slot` has come; it is in no list.
     fn fire(&self, plan: &mut Plan<O>, slot: u32, now: Moment) {
         let open = plan.gate.is_open();
-        let began = plan.began(slot);
         let Some((entry, rules)) = plan.book.with_rules(slot) else {
             return;
         };
@@ -449,7 +460,14 @@ impl<O: Send + 'static> Desk<O> {
             Stage::Flying => {
                 // Its deadline came before the answer: the last look is owed now, and the late answer is dropped.
                 let seed = self.settings.seed ^ Book::seed(slot);
-                let Some((vendor, began)) = began else { return };
+                let serial = entry.since;
+                let Some(aloft) = plan.aloft.iter().find(|aloft| aloft.serial == serial) else {
+                    return;
+                };
+                let Some(queues) = plan.lanes.get(usize::from(aloft.lane)) else {
+                    return;
+                };
+                let (vendor, began) = (queues.names.vendor, aloft.began);
                 let turn = entry.state.cut::<O>(rules, began, now, vendor, seed);
                 self.settle(plan, slot, now, turn);
             }
@@ -502,10 +520,14 @@ impl<O: Send + 'static> Desk<O> {
             plan.gate.ended(aloft.began, now, aloft.probe, outcome);
             meter::answer(names.vendor, name(outcome), took);
             meter::gate(names.vendor, plan.gate.looks(), plan.gate.is_open());
-            let cut = matches!(result, Ok(None));
             let panicked = result.is_err();
-            let mut looks = result.ok().flatten().unwrap_or_default().into_iter();
-            for slot in aloft.slots {
+            let (ids, looks) = result.map_or((Vec::new(), Some(Vec::new())), |answers| {
+                (answers.ids, answers.looks)
+            });
+            let cut = looks.is_none();
+            let mut looks = looks.unwrap_or_default().into_iter();
+            let mut slots = aloft.slots;
+            for slot in slots.drain(..) {
                 let look = looks.next();
                 let in_it = |entry: &&Entry| entry.stage == Stage::Flying && entry.since == serial;
                 if plan.book.entry(slot).filter(in_it).is_none() {
@@ -540,6 +562,7 @@ impl<O: Send + 'static> Desk<O> {
                 }
                 self.settle(plan, slot, now, turn);
             }
+            plan.spare.push((slots, ids));
         }
     }
 
@@ -590,7 +613,7 @@ impl<O: Send + 'static> Desk<O> {
 
     /// The one end of a job that is in no list.
     fn end(&self, plan: &mut Plan<O>, slot: u32, now: Moment, result: Result<O, Cause>) {
-        let (Some(terms), Some(ticket)) = (plan.book.terms_of(slot), plan.book.ticket(slot)) else {
+        let Some(terms) = plan.book.terms_of(slot) else {
             return;
         };
         let (names, floor) = (terms.names, terms.rules.facts.floor.value);
@@ -604,10 +627,16 @@ impl<O: Send + 'static> Desk<O> {
             "ended"
         );
         meter::end(names.vendor, names.kind, result.is_ok());
-        let result = result.map_err(|cause| {
-            let (seen, error) = plan.book.last(slot);
-            WaitError::new(cause, ticket, seen, error)
-        });
+        let result = match result {
+            Ok(output) => Ok(output),
+            Err(cause) => {
+                let Some(ticket) = plan.book.ticket(slot) else {
+                    return;
+                };
+                let (seen, error) = plan.book.last(slot);
+                Err(WaitError::new(cause, ticket, seen, error))
+            }
+        };
         // Somebody may watch it again at once, whatever its end was, and the floor holds for them too.
         plan.rest(slot, now, now + floor);
         self.backlog.end(News::Ended {
@@ -671,7 +700,7 @@ impl<O> Plan<O> {
         } else {
             deadline
         });
-        if self.book.links(slot) == (LOOSE, LOOSE) {
+        if self.book.place(slot) == LOOSE {
             self.wheel.insert(&mut self.book, slot);
         }
     }
@@ -696,20 +725,6 @@ impl<O> Plan<O> {
             entry.state.park(until);
             self.wheel.insert(&mut self.book, slot);
         }
-    }
-
-    /// The vendor and begin of the look in flight at `slot`.
-    fn began(&self, slot: u32) -> Option<(&'static str, Moment)> {
-        let entry = self.book.entry(slot)?;
-        if entry.stage != Stage::Flying {
-            return None;
-        }
-        let aloft = self
-            .aloft
-            .iter()
-            .find(|aloft| aloft.serial == entry.since)?;
-        let queues = self.lanes.get(usize::from(aloft.lane))?;
-        Some((queues.names.vendor, aloft.began))
     }
 
     /// The lane whose best job promises most.
@@ -742,12 +757,11 @@ impl<O> Plan<O> {
                 continue;
             };
             while let Some(slot) = queue.front().copied() {
-                let entry = self.book.entry(slot);
-                let mine = self
-                    .book
-                    .terms_of(slot)
-                    .is_some_and(|terms| usize::from(terms.lane) == lane);
-                let Some(entry) = entry.filter(|entry| entry.stage == Stage::Ready && mine) else {
+                let found = self.book.with_terms(slot);
+                let mine = |(entry, terms): &(&Entry, &Terms)| {
+                    entry.stage == Stage::Ready && usize::from(terms.lane) == lane
+                };
+                let Some((entry, _)) = found.filter(mine) else {
                     queue.pop_front();
                     continue;
                 };
@@ -785,7 +799,7 @@ impl<O> Plan<O> {
         };
         self.serial = self.serial.wrapping_add(1);
         let serial = self.serial;
-        let mut slots = Vec::with_capacity(room.min(128));
+        let (mut slots, mut ids) = self.spare.pop().unwrap_or_default();
         while slots.len() < room
             && let Some((class, _)) = self.best_class(lane, now, false)
         {
@@ -799,12 +813,11 @@ impl<O> Plan<O> {
         }
         if !probe && slots.len() < room {
             for slot in self.riders(lane, room - slots.len(), now) {
-                self.wheel.remove(&mut self.book, slot);
                 self.take_off(slot, serial, now);
                 slots.push(slot);
             }
         }
-        let ids = slots.iter().map(|slot| self.book.id(*slot)).collect();
+        self.book.ids(&slots, &mut ids);
         self.aloft.push(Aloft {
             serial,
             began: now,
@@ -821,9 +834,9 @@ impl<O> Plan<O> {
         let mut riders = Vec::new();
         // A bound on the search, so that a lane of few among many costs little.
         let mut tries = 4 * seats + 16;
-        self.wheel.visit(&self.book, |slot| {
+        self.wheel.visit(|slot| {
             tries -= 1;
-            if let (Some(entry), Some(terms)) = (self.book.entry(slot), self.book.terms_of(slot))
+            if let Some((entry, terms)) = self.book.with_terms(slot)
                 && entry.stage == Stage::Waiting
                 && usize::from(terms.lane) == lane
                 && entry.state.may_ride(&terms.rules, now)
@@ -837,10 +850,7 @@ impl<O> Plan<O> {
 
     /// A look at a job begins.
     fn take_off(&mut self, slot: u32, serial: u32, now: Moment) {
-        let linked = self.book.links(slot) != (LOOSE, LOOSE);
-        if linked {
-            self.wheel.remove(&mut self.book, slot);
-        }
+        self.wheel.remove(&mut self.book, slot);
         let Some(names) = self.book.terms_of(slot).map(|terms| terms.names) else {
             return;
         };
@@ -879,7 +889,7 @@ impl<O> Plan<O> {
 
 /// What a look meant for the account.
 fn judge<O>(result: &Result<Answers<O>, Panicked>, took: Duration, timeout: Duration) -> Outcome {
-    let looks = match result {
+    let looks = match result.as_ref().map(|answers| &answers.looks) {
         Ok(Some(looks)) => looks,
         Ok(None) => return Outcome::Failed,
         Err(Panicked) => return Outcome::Slow,
@@ -915,8 +925,7 @@ fn name(outcome: Outcome) -> &'static str {
 
 /// The milliseconds of a moment, cut to 32 bits: enough to tell how long ago it was.
 fn millis(at: Moment) -> u32 {
-    let millis = at.since_start().as_millis() & u128::from(u32::MAX);
-    u32::try_from(millis).unwrap_or_default()
+    u32::try_from(at.millis() & u64::from(u32::MAX)).unwrap_or_default()
 }
 
 /// Puts what was in flight back, should the task be dropped with its runtime: the next watched job starts another.
@@ -966,7 +975,8 @@ async fn run<O: Send + 'static>(desk: Arc<Desk<O>>) {
             }
         };
         match (wake, &sleep) {
-            (Some(at), Some((planned, _))) if at == *planned => {}
+            // A sleep that ends too early is cheaper than another one: the task finds nothing due and sleeps on.
+            (Some(at), Some((planned, _))) if at >= *planned => {}
             (Some(at), _) => sleep = Some((at, desk.clock.sleep_until(at))),
             (None, _) => sleep = None,
         }

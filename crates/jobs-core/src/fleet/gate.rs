@@ -16,7 +16,7 @@ pub(super) struct Gate {
     /// Nothing begins before, because the vendor said so.
     closed_until: Moment,
     /// When the window was last halved: what began before is no second reason.
-    halved: Moment,
+    halved: Option<Moment>,
     failures: u32,
     breaker: Breaker,
     chance: fastrand::Rng,
@@ -79,7 +79,7 @@ impl Gate {
             widest,
             in_flight: 0,
             closed_until: Moment::START,
-            halved: Moment::START,
+            halved: None,
             failures: 0,
             breaker: Breaker::Closed,
             chance: fastrand::Rng::with_seed(seed),
@@ -141,8 +141,8 @@ impl Gate {
                 self.failures = 0;
                 let wait = wait.unwrap_or_default().min(LONGEST_WAIT);
                 self.closed_until = self.closed_until.max(now + wait);
-                if began >= self.halved {
-                    self.halved = now;
+                if self.halved.is_none_or(|halved| began > halved) {
+                    self.halved = Some(now);
                     self.window = (self.window / 2).max(ONE);
                     self.calm = self.window;
                 }
@@ -331,9 +331,9 @@ mod tests {
     #[test]
     fn a_vendor_that_refuses_by_rate_is_not_away() {
         let mut gate = gate();
-        for _ in 0..20 {
+        for second in 0..20 {
             gate.began();
-            gate.ended(at(0), at(0), false, Outcome::Refused(None));
+            gate.ended(at(second), at(second), false, Outcome::Refused(None));
         }
         assert!(!gate.is_open());
         assert_eq!(gate.looks(), 1);

@@ -1,4 +1,4 @@
-//! A timer wheel whose lists run through the entries themselves: a waiting job costs it nothing of its own.
+//! A timer wheel: a waiting job costs it four bytes in a list, and four in its entry to be found there.
 
 use crate::clock::Moment;
 
@@ -6,18 +6,14 @@ use crate::clock::Moment;
 pub(super) trait Linked {
     /// When `slot` is due.
     fn at(&self, slot: u32) -> Moment;
-    /// The slots before and after it: [`NONE`] at an end of its list, [`LOOSE`] in no list.
-    fn links(&self, slot: u32) -> (u32, u32);
-    /// Sets the slot before it.
-    fn set_before(&mut self, slot: u32, before: u32);
-    /// Sets the slot after it.
-    fn set_after(&mut self, slot: u32, after: u32);
+    /// Its place in its list; [`LOOSE`] in no list.
+    fn place(&self, slot: u32) -> u32;
+    /// Sets its place.
+    fn set_place(&mut self, slot: u32, place: u32);
 }
 
-/// The end of a list.
-pub(super) const NONE: u32 = u32::MAX;
 /// In no list.
-pub(super) const LOOSE: u32 = u32::MAX - 1;
+pub(super) const LOOSE: u32 = u32::MAX;
 
 /// The lowest level has 8192 lists, so that pauses of seconds mostly go there at once: each move down is a visit to an
 /// entry that has long left the processor's caches.
@@ -30,7 +26,8 @@ const NANOS: u64 = 1_000_000;
 
 /// Lists by due millisecond: 8192 of one millisecond each, then 64 of 8192 ms, and so on.
 ///
-/// An entry of a list above the lowest level moves down when its list's time begins.
+/// An entry of a list above the lowest level moves down when its list's time begins. The lists are apart from the entries,
+/// so that the processor can fetch many entries at once: one that has waited has long left its caches.
 #[derive(Debug)]
 pub(super) struct Wheel {
     /// Everything due in an earlier millisecond was taken out.
@@ -48,7 +45,7 @@ struct Level {
     filled: Box<[u64]>,
     /// A bit for each word of `filled` that is not zero.
     words: u128,
-    heads: Box<[u32]>,
+    lists: Box<[Vec<u32>]>,
 }
 
 impl Level {
@@ -57,7 +54,7 @@ impl Level {
         Self {
             filled: vec![0; lists / 64].into(),
             words: 0,
-            heads: vec![NONE; lists].into(),
+            lists: vec![Vec::new(); lists].into(),
         }
     }
 
@@ -86,23 +83,50 @@ impl Level {
         Some(word * 64 + filled.trailing_zeros() as usize)
     }
 
-    /// Puts `head` at the head of a list; who was there.
-    fn put(&mut self, list: usize, head: u32) -> u32 {
-        let (Some(held), Some(filled)) = (self.heads.get_mut(list), self.filled.get_mut(list / 64))
+    /// Puts `slot` into a list; its place.
+    fn push(&mut self, list: usize, slot: u32) -> u32 {
+        let (Some(slots), Some(filled)) =
+            (self.lists.get_mut(list), self.filled.get_mut(list / 64))
         else {
-            return NONE;
+            return LOOSE;
         };
-        if head == NONE {
+        *filled |= 1 << (list % 64);
+        self.words |= 1 << (list / 64);
+        slots.push(slot);
+        u32::try_from(slots.len() - 1).unwrap_or(LOOSE)
+    }
+
+    /// Takes `slot` out of a list, if it is at this place there: who takes the place, [`LOOSE`] if nobody does.
+    fn pull(&mut self, list: usize, place: u32, slot: u32) -> Option<u32> {
+        let slots = self.lists.get_mut(list)?;
+        let place = place as usize;
+        if slots.get(place) != Some(&slot) {
+            return None;
+        }
+        slots.swap_remove(place);
+        let moved = slots.get(place).copied().unwrap_or(LOOSE);
+        if slots.is_empty() {
+            self.empty(list);
+        }
+        Some(moved)
+    }
+
+    /// Takes a list out.
+    fn take(&mut self, list: usize) -> Vec<u32> {
+        self.empty(list);
+        self.lists
+            .get_mut(list)
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+
+    fn empty(&mut self, list: usize) {
+        if let Some(filled) = self.filled.get_mut(list / 64) {
             *filled &= !(1 << (list % 64));
-        } else {
-            *filled |= 1 << (list % 64);
+            if *filled == 0 {
+                self.words &= !(1 << (list / 64));
+            }
         }
-        if *filled == 0 {
-            self.words &= !(1 << (list / 64));
-        } else {
-            self.words |= 1 << (list / 64);
-        }
-        std::mem::replace(held, head)
     }
 }
 
@@ -120,7 +144,7 @@ impl Default for Wheel {
 impl Wheel {
     /// Puts `slot`, which is in no list, into that of its moment.
     pub(super) fn insert(&mut self, entries: &mut impl Linked, slot: u32) {
-        let nanos = nanos(entries.at(slot));
+        let nanos = entries.at(slot).nanos();
         // What is overdue goes to the list that is emptied next.
         let tick = (nanos / NANOS).max(self.now);
         let depth = depth(tick ^ self.now);
@@ -133,44 +157,33 @@ impl Wheel {
         let Some(level) = self.level(depth) else {
             return;
         };
-        let after = level.put(list, slot);
-        if after != NONE {
-            entries.set_before(after, slot);
-        }
-        entries.set_before(slot, NONE);
-        entries.set_after(slot, after);
+        let place = level.push(list, slot);
+        entries.set_place(slot, place);
     }
 
     /// Takes `slot` out, whose moment must still be that of its insertion. Nothing happens when it is in no list.
     pub(super) fn remove(&mut self, entries: &mut impl Linked, slot: u32) {
-        let (before, after) = entries.links(slot);
-        if before == LOOSE {
+        let place = entries.place(slot);
+        if place == LOOSE {
             return;
         }
-        if after != NONE {
-            entries.set_before(after, before);
-        }
-        if before == NONE {
-            let tick = (nanos(entries.at(slot)) / NANOS).max(self.now);
-            for depth in 0..=LEVELS {
-                let list = digit(tick, depth);
-                let Some(level) = self.level(depth) else {
-                    break;
-                };
-                // A slot is the head of one list only, so this is it.
-                if level.heads.get(list) == Some(&slot) {
-                    level.put(list, after);
-                    if let (0, NONE, Some(first)) = (depth, after, self.firsts.get_mut(list)) {
-                        *first = u64::MAX;
-                    }
-                    break;
+        let tick = (entries.at(slot).nanos() / NANOS).max(self.now);
+        for depth in 0..=LEVELS {
+            let list = digit(tick, depth);
+            // A slot is in one list only, so this is it.
+            if let Some(moved) = self.level(depth).and_then(|it| it.pull(list, place, slot)) {
+                if moved != LOOSE {
+                    entries.set_place(moved, place);
+                } else if depth == 0
+                    && place == 0
+                    && let Some(first) = self.firsts.get_mut(list)
+                {
+                    *first = u64::MAX;
                 }
+                break;
             }
-        } else {
-            entries.set_after(before, after);
         }
-        entries.set_before(slot, LOOSE);
-        entries.set_after(slot, LOOSE);
+        entries.set_place(slot, LOOSE);
     }
 
     /// Takes out what is due by `now`, at most about `limit` slots; the rest stays for the next call.
@@ -181,7 +194,7 @@ impl Wheel {
         limit: usize,
         due: &mut Vec<u32>,
     ) {
-        let now = nanos(now);
+        let now = now.nanos();
         let target = now / NANOS;
         while due.len() < limit {
             let Some((depth, list, tick)) = self.first_list() else {
@@ -191,17 +204,13 @@ impl Wheel {
                 break;
             }
             self.now = self.now.max(tick);
-            let mut slot = self.take(depth, list);
-            while slot != NONE {
-                let (_, after) = entries.links(slot);
-                entries.set_before(slot, LOOSE);
-                entries.set_after(slot, LOOSE);
-                if depth == 0 && nanos(entries.at(slot)) <= now {
+            for slot in self.take(depth, list) {
+                entries.set_place(slot, LOOSE);
+                if depth == 0 && entries.at(slot).nanos() <= now {
                     due.push(slot);
                 } else {
                     self.insert(entries, slot);
                 }
-                slot = after;
             }
             if depth == 0 && tick == target {
                 break;
@@ -220,22 +229,20 @@ impl Wheel {
             (0, Some(first)) => *first,
             _ => tick.saturating_mul(NANOS),
         };
-        Some(Moment::after_start(std::time::Duration::from_nanos(at)))
+        Some(Moment::after_nanos(at))
     }
 
     /// Visits slots in the order of their lists, which is about that of their moments, until `visit` says stop.
-    pub(super) fn visit(&self, entries: &impl Linked, mut visit: impl FnMut(u32) -> bool) {
+    pub(super) fn visit(&self, mut visit: impl FnMut(u32) -> bool) {
         for level in std::iter::once(&self.low).chain(&self.high) {
             let mut next = level.first();
             while let Some(list) = next {
-                let mut slot = level.heads.get(list).copied().unwrap_or(NONE);
-                while slot != NONE {
-                    if !visit(slot) {
+                for slot in level.lists.get(list).into_iter().flatten() {
+                    if !visit(*slot) {
                         return;
                     }
-                    (_, slot) = entries.links(slot);
                 }
-                next = if list + 1 < level.heads.len() {
+                next = if list + 1 < level.lists.len() {
                     level.from(list + 1)
                 } else {
                     None
@@ -258,12 +265,13 @@ impl Wheel {
         Some((depth, list, tick))
     }
 
-    fn take(&mut self, depth: usize, list: usize) -> u32 {
+    fn take(&mut self, depth: usize, list: usize) -> Vec<u32> {
         if let (0, Some(first)) = (depth, self.firsts.get_mut(list)) {
             *first = u64::MAX;
         }
         self.level(depth)
-            .map_or(NONE, |level| level.put(list, NONE))
+            .map(|level| level.take(list))
+            .unwrap_or_default()
     }
 
     fn level(&mut self, depth: usize) -> Option<&mut Level> {
@@ -291,10 +299,6 @@ fn depth(differing: u64) -> usize {
     }
 }
 
-fn nanos(at: Moment) -> u64 {
-    u64::try_from(at.since_start().as_nanos()).unwrap_or(u64::MAX)
-}
-
 #[allow(clippy::cast_possible_truncation, reason = "masked before")]
 fn digit(tick: u64, depth: usize) -> usize {
     let (shift, bits) = place(depth);
@@ -310,21 +314,17 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Plain(Vec<(Moment, u32, u32)>);
+    struct Plain(Vec<(Moment, u32)>);
 
     impl Linked for Plain {
         fn at(&self, slot: u32) -> Moment {
             self.0[slot as usize].0
         }
-        fn links(&self, slot: u32) -> (u32, u32) {
-            let (_, before, after) = self.0[slot as usize];
-            (before, after)
+        fn place(&self, slot: u32) -> u32 {
+            self.0[slot as usize].1
         }
-        fn set_before(&mut self, slot: u32, before: u32) {
-            self.0[slot as usize].1 = before;
-        }
-        fn set_after(&mut self, slot: u32, after: u32) {
-            self.0[slot as usize].2 = after;
+        fn set_place(&mut self, slot: u32, place: u32) {
+            self.0[slot as usize].1 = place;
         }
     }
 
@@ -334,7 +334,7 @@ mod tests {
 
     fn plain(moments: &[u64]) -> (Wheel, Plain) {
         let mut wheel = Wheel::default();
-        let mut plain = Plain(moments.iter().map(|n| (at(*n), LOOSE, LOOSE)).collect());
+        let mut plain = Plain(moments.iter().map(|n| (at(*n), LOOSE)).collect());
         for slot in 0..moments.len() {
             wheel.insert(&mut plain, u32::try_from(slot).unwrap());
         }
@@ -390,14 +390,14 @@ mod tests {
                 match one {
                     Move::Insert(span) => {
                         let slot = u32::try_from(plain.0.len()).unwrap();
-                        plain.0.push((at(now + span), LOOSE, LOOSE));
+                        plain.0.push((at(now + span), LOOSE));
                         wheel.insert(&mut plain, slot);
                         waiting.push(slot);
                     }
                     Move::Remove(which) if !waiting.is_empty() => {
                         let slot = waiting.swap_remove(which % waiting.len());
                         wheel.remove(&mut plain, slot);
-                        prop_assert_eq!(plain.links(slot), (LOOSE, LOOSE));
+                        prop_assert_eq!(plain.place(slot), LOOSE);
                     }
                     Move::Remove(_) => {}
                     Move::Advance(span) => {
@@ -417,7 +417,7 @@ mod tests {
                 prop_assert!(wheel.next() <= first && wheel.next().is_some() == first.is_some()
                     || first.is_some() && wheel.next() <= first);
                 let mut seen = 0;
-                wheel.visit(&plain, |_| { seen += 1; true });
+                wheel.visit(|_| { seen += 1; true });
                 prop_assert_eq!(seen, waiting.len());
             }
         }

@@ -422,7 +422,14 @@ impl Transport {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         let body = body.freeze();
-        Answer::new(status, headers, body, context, &**self.clock(), said)
+        Answer::new(
+            status,
+            headers,
+            body,
+            context.clone(),
+            &**self.clock(),
+            said,
+        )
     }
 
     fn refused(&self, context: &Context, response: &Response, said: Option<&Said>) -> Error {

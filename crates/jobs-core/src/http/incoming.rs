@@ -69,10 +69,26 @@ impl Incoming {
     /// # Errors
     /// As [`chunk`](Self::chunk).
     pub async fn into_answer(mut self) -> Result<Answer, Error> {
-        let mut body = BytesMut::new();
+        let body = self.rest().await?;
+        Ok(self.answered(body))
+    }
+
+    pub(crate) async fn rest(&mut self) -> Result<Bytes, Error> {
+        let first = self.chunk().await?.unwrap_or_default();
+        // Most answers are one piece, which is not copied.
+        let Some(second) = self.chunk().await? else {
+            return Ok(first);
+        };
+        let mut body = BytesMut::from(first);
+        body.extend_from_slice(&second);
         while let Some(chunk) = self.chunk().await? {
             body.extend_from_slice(&chunk);
         }
+        Ok(body.freeze())
+    }
+
+    /// The answer with this body, which is all of it.
+    pub(crate) fn answered(mut self, body: Bytes) -> Answer {
         tracing::debug!(
             vendor = self.context.vendor,
             operation = self.context.operation,
@@ -81,7 +97,14 @@ impl Incoming {
             "answered"
         );
         self.permit.passed();
-        Ok(self.answer(body.freeze()))
+        Answer::new(
+            self.status(),
+            std::mem::take(self.response.headers_mut()),
+            body,
+            self.context,
+            &**self.transport.clock(),
+            Some(self.permit.said()),
+        )
     }
 
     /// A part of the body, such as one event, as an answer of its own: for whoever reads the vendor's envelope in it.
@@ -90,7 +113,7 @@ impl Incoming {
             self.status(),
             self.response.headers().clone(),
             body,
-            &self.context,
+            self.context.clone(),
             &**self.transport.clock(),
             Some(self.permit.said()),
         )

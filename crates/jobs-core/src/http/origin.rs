@@ -74,7 +74,7 @@ impl Origin {
     }
 
     /// The address below this base whose path is `segments`, each escaped so that it cannot leave its place.
-    pub(crate) fn join(&self, segments: &[&str]) -> Url {
+    pub(crate) fn join<S: AsRef<str>>(&self, segments: &[S]) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
@@ -202,7 +202,10 @@ mod tests {
             "https://api.example.com/api/jobs/a%2Fb%3Fc%23d%252e"
         );
         assert_eq!(
-            Origin::parse("https://h").unwrap().join(&[]).as_str(),
+            Origin::parse("https://h")
+                .unwrap()
+                .join::<&str>(&[])
+                .as_str(),
             "https://h/"
         );
     }

@@ -36,7 +36,10 @@ pub struct Window {
 ///
 /// Other processes know nothing of that unless the places are [shared](Self::shared).
 #[derive(Debug, Clone)]
-pub struct Quota {
+pub struct Quota(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     clock: Arc<dyn Clock>,
     windows: Arc<[Window]>,
     rate: Arc<Mutex<Rate>>,
@@ -58,13 +61,13 @@ pub struct Permit {
 impl Quota {
     /// A quota of these windows, all of which must allow a request; none means no limit.
     pub fn new(clock: Arc<dyn Clock>, windows: &[Window]) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             clock,
             windows: windows.into(),
             rate: Arc::new(Mutex::new(Rate::new(windows))),
             share: None,
             turnstile: Turnstile::new(),
-        }
+        }))
     }
 
     /// The same quota for all processes that share `rate`: each of its requests takes a place there too.
@@ -77,10 +80,20 @@ impl Quota {
             account,
             action: action.into(),
         };
-        Self {
-            share: Some(share).filter(|_| !self.windows.is_empty()),
-            ..self
-        }
+        let Inner {
+            clock,
+            windows,
+            rate,
+            turnstile,
+            ..
+        } = &*self.0;
+        Self(Arc::new(Inner {
+            clock: Arc::clone(clock),
+            windows: Arc::clone(windows),
+            rate: Arc::clone(rate),
+            share: Some(share).filter(|_| !windows.is_empty()),
+            turnstile: turnstile.clone(),
+        }))
     }
 
     /// Waits until one more request is allowed. Callers that draw alike go in the order in which they asked, others as
@@ -90,24 +103,36 @@ impl Quota {
     /// [`ErrorKind::Local`](crate::ErrorKind::Local) when a [`SharedRate`] cannot be asked: do not make the request. It
     /// is transient.
     pub async fn acquire(&self, draws_as: Use) -> Result<Permit, Error> {
-        let _turn = self.turnstile.enter(draws_as).await;
+        let Inner {
+            clock,
+            windows,
+            share,
+            turnstile,
+            ..
+        } = &*self.0;
+        #[cfg(feature = "metrics")]
+        let began = clock.now();
+        let _turn = turnstile.enter(draws_as).await;
         loop {
-            let now = self.clock.now();
+            let now = clock.now();
             let Some(free_at) = self.rate().busy_until(now) else {
                 break;
             };
             // A request under way holds its place for two windows; should it be answered from now on, for one. So the
             // place may be free earlier than it seems now, but not before one window has passed.
-            let again = now + shortest(&self.windows);
-            self.clock.sleep_until(free_at.min(again)).await;
+            let again = now + shortest(windows);
+            clock.sleep_until(free_at.min(again)).await;
         }
         // Ours are only taken by whoever has the turn, so they stay free while the store is asked; taken before, they
         // would run out during a long wait there.
-        let shared = match &self.share {
-            Some(share) => Some(share.take(&*self.clock, &self.windows).await?),
+        let shared = match share {
+            Some(share) => Some(share.take(&**clock, windows).await?),
             None => None,
         };
-        let asked = self.clock.now();
+        let asked = clock.now();
+        #[cfg(feature = "metrics")]
+        metrics::histogram!("docjobs_quota_wait_seconds", "use" => draws_as.name())
+            .record(asked.since(began).as_secs_f64());
         let taken = self.rate().take(asked);
         Ok(Permit {
             quota: self.clone(),
@@ -118,7 +143,7 @@ impl Quota {
     }
 
     fn rate(&self) -> MutexGuard<'_, Rate> {
-        self.rate.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -153,7 +178,7 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let now = self.quota.clock.now();
+        let now = self.quota.0.clock.now();
         self.quota.rate().give_back(&self.taken, now);
     }
 }
@@ -171,7 +196,7 @@ impl Said {
     }
 
     pub(crate) fn refused(&self, hint: Option<Duration>) {
-        let now = self.quota.clock.now();
+        let now = self.quota.0.clock.now();
         self.quota.rate().refused(self.asked, hint, now);
         tracing::debug!(?hint, "refused for the rate, going slower");
     }

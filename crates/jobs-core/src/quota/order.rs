@@ -22,6 +22,15 @@ impl Use {
     /// Submits go first among equals.
     const ALL: [Self; 3] = [Self::Submit, Self::Fetch, Self::Look];
 
+    #[cfg(feature = "metrics")]
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Submit => "submit",
+            Self::Fetch => "fetch",
+            Self::Look => "look",
+        }
+    }
+
     /// By how much one request sets its class back.
     fn stride(self) -> u64 {
         match self {

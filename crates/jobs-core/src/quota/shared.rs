@@ -53,15 +53,22 @@ pub(super) struct Share {
 
 impl Share {
     /// Waits for a place of each window. The store is asked by one caller at a time: whoever holds the turn.
+    ///
+    /// The store holds a place for two windows from when it was asked. A request that is to be counted within them leaves
+    /// in the first one, so a place that took longer to hand over is let go.
     pub(super) async fn take(&self, clock: &dyn Clock, windows: &[Window]) -> Result<Place, Error> {
         loop {
+            let asked = clock.now();
             let taken = self.rate.take(self.account, &self.action, windows).await;
             match taken.map_err(not_asked)? {
                 Taken::Granted(serial) => {
-                    return Ok(Place {
+                    let place = Place {
                         share: self.clone(),
                         serial,
-                    });
+                    };
+                    if clock.now().since(asked) < shortest(windows) {
+                        return Ok(place);
+                    }
                 }
                 Taken::Wait(pause) => {
                     // For an answer to one of the others the place may be free earlier, as with our own; and a store that
@@ -180,6 +187,55 @@ mod tests {
         tokio::task::yield_now().await;
         let _permit = clock.run(other.acquire(Use::Look)).await.unwrap();
         assert_eq!(clock.now().since_start(), PER);
+    }
+
+    /// A store that takes its time to answer, once.
+    #[derive(Debug)]
+    struct Slow {
+        rate: Arc<dyn SharedRate>,
+        clock: ManualClock,
+        takes: std::sync::Mutex<Duration>,
+    }
+
+    #[async_trait]
+    impl SharedRate for Slow {
+        async fn take(
+            &self,
+            account: Account,
+            action: &str,
+            windows: &[Window],
+        ) -> Result<Taken, Error> {
+            let taken = self.rate.take(account, action, windows).await;
+            let takes = std::mem::take(&mut *self.takes.lock().unwrap());
+            self.clock.sleep_until(self.clock.now() + takes).await;
+            taken
+        }
+
+        async fn answered(&self, account: Account, action: &str, serial: u64) {
+            self.rate.answered(account, action, serial).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_place_that_came_late_is_not_used() {
+        for (takes, granted) in [(PER - Duration::from_millis(1), 1), (PER, 2)] {
+            let clock = ManualClock::new();
+            let places = SharedPlaces::new(clock.shared());
+            let slow = Slow {
+                rate: places.shared(),
+                clock: clock.clone(),
+                takes: takes.into(),
+            };
+            let window = Window {
+                limit: NonZeroU32::new(2).unwrap(),
+                per: PER,
+            };
+            let account = Account::of("v", "anybody");
+            let quota =
+                Quota::new(clock.shared(), &[window]).shared(Arc::new(slow), account, "requests");
+            let _permit = clock.run(quota.acquire(Use::Look)).await.unwrap();
+            assert_eq!(places.granted().len(), granted, "{takes:?}");
+        }
     }
 
     #[tokio::test]

@@ -41,7 +41,7 @@ pub fn answer(
         status,
         headers,
         body.to_vec().into(),
-        &context,
+        context,
         &ManualClock::new(),
         None,
     )

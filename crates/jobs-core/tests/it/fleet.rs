@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;
+use std::num::NonZeroU32;
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -12,7 +14,7 @@ use proptest::prelude::*;
 use jobs_core::testing::ManualClock;
 use jobs_core::{
     Cause, Clock, Ends, Error, ErrorKind, Fleet, FleetSettings, Job, JobId, Moment, News, Patience,
-    Unwatched, WaitError,
+    Quota, Unwatched, WaitError, Window,
 };
 
 use crate::yard::{FLOOR, Fate, PAUSE, Yard, id, secs, trouble};
@@ -404,7 +406,7 @@ async fn an_outage_costs_few_looks_and_no_job_and_the_return_is_paced() {
     let ends = all(&clock, ends).await;
     assert_eq!(ends.iter().filter(|(_, end)| end.is_ok()).count(), 200);
     let asked = yard.asked();
-    let during = |span: std::ops::Range<Duration>| -> Vec<Moment> {
+    let during = |span: Range<Duration>| -> Vec<Moment> {
         let in_it = |(at, _): &(Moment, usize)| span.contains(&at.since_start()).then_some(*at);
         asked.requests.iter().filter_map(in_it).collect()
     };
@@ -499,6 +501,57 @@ async fn too_many_requests_narrow_the_window_and_the_hint_is_kept() {
         .filter(|(at, _)| at.since_start() == secs(7.1))
         .count();
     assert_eq!(second, 2, "half the window");
+}
+
+/// How many looks an account of 20 a second makes in each second, when those with these numbers are refused.
+async fn looks_a_second(refused: Range<usize>) -> Vec<usize> {
+    let clock = ManualClock::new();
+    let window = Window {
+        limit: NonZeroU32::new(20).unwrap(),
+        per: Duration::from_secs(1),
+    };
+    let yard = Yard::new(&clock, 1)
+        .taking(Duration::from_millis(10))
+        .drawing_on(Quota::new(clock.shared(), &[window]))
+        .in_weather(move |_, before| {
+            let error = || Error::new(ErrorKind::RateLimited, "yard", "look");
+            refused.contains(&before).then(error)
+        });
+    let yard = Arc::new(yard);
+    let (fleet, _ends) = fleet(FleetSettings::default());
+    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    for number in 0..400 {
+        lane.watch(&yard.job(number, Fate::Never), LONG).unwrap();
+    }
+    pass(&clock, Duration::from_secs(40)).await;
+    let mut seconds = vec![0; 41];
+    for (at, _) in &yard.asked().requests {
+        seconds[usize::try_from(at.since_start().as_secs()).unwrap()] += 1;
+    }
+    seconds.pop();
+    seconds
+}
+
+#[tokio::test]
+async fn the_window_and_the_quota_slow_down_once_for_a_refusal_and_recover_with_sixteen_answers() {
+    let sum = |seconds: &[usize]| seconds.iter().sum::<usize>();
+    let usual = looks_a_second(0..0).await;
+    assert!(
+        usual.iter().all(|looks| (18..=20).contains(looks)),
+        "{usual:?}"
+    );
+    // One alone, and five that are under way together.
+    for refused in [400..401, 400..405] {
+        let slowed = looks_a_second(refused.clone()).await;
+        // Each of the sixteen gives its place back so much later as the pace is below the full one: by six places in all
+        // after one halving, by more than twice as many after two.
+        let lost = sum(&usual) - sum(&slowed);
+        assert!(
+            (4..=9).contains(&lost),
+            "{lost} after {refused:?}: {slowed:?}"
+        );
+        assert!(sum(&slowed[30..]) + 2 >= sum(&usual[30..]), "{slowed:?}");
+    }
 }
 
 #[tokio::test]

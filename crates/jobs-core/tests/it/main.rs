@@ -8,6 +8,8 @@
 )]
 
 mod fleet;
+#[cfg(feature = "http")]
+mod loopback;
 #[cfg(feature = "rustls")]
 mod manners;
 mod simulate;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jobs_core::testing::ManualClock;
 use jobs_core::{
     Account, Clock, Error, ErrorKind, Fact, Facts, Failure, Job, JobId, JobKind, Looks, Moment,
-    Pacing, Snapshot, Status, async_trait,
+    Pacing, Quota, Snapshot, Status, Use, async_trait,
 };
 
 pub(crate) const FLOOR: Duration = Duration::from_secs(2);
@@ -35,6 +35,7 @@ pub(crate) struct Yard {
     name: &'static str,
     /// How long a request takes.
     takes: Duration,
+    quota: Option<Quota>,
     weather: Weather,
     done: Mutex<HashMap<String, (Moment, Fate)>>,
     pub(crate) asked: Mutex<Asked>,
@@ -80,6 +81,7 @@ impl Yard {
             facts,
             name: "play",
             takes: Duration::ZERO,
+            quota: None,
             weather: Box::new(|_, _| None),
             done: Mutex::default(),
             asked: Mutex::default(),
@@ -93,6 +95,11 @@ impl Yard {
 
     pub(crate) fn taking(mut self, time: Duration) -> Self {
         self.takes = time;
+        self
+    }
+
+    pub(crate) fn drawing_on(mut self, quota: Quota) -> Self {
+        self.quota = Some(quota);
         self
     }
 
@@ -158,6 +165,10 @@ impl JobKind for Yard {
     }
 
     async fn observe(&self, ids: &[JobId]) -> Looks<JobId> {
+        let permit = match &self.quota {
+            Some(quota) => Some(quota.acquire(Use::Look).await.unwrap()),
+            None => None,
+        };
         let now = self.clock.now();
         let before = {
             let mut asked = self.asked();
@@ -173,7 +184,16 @@ impl JobKind for Yard {
             self.clock.sleep_until(now + self.takes).await;
         }
         self.asked().in_flight -= 1;
-        if let Some(error) = (self.weather)(now, before) {
+        let error = (self.weather)(now, before);
+        if let Some(permit) = permit {
+            match &error {
+                Some(error) if error.kind() == ErrorKind::RateLimited => {
+                    permit.refused(error.wait());
+                }
+                _ => permit.passed(),
+            }
+        }
+        if let Some(error) = error {
             return Looks::failed(ids, &error);
         }
         let mut looks = Looks::of("yard", ids);

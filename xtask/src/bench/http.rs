@@ -1,0 +1,89 @@
+//! The fleet over HTTP on loopback, beside a bare loop of the same client library.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+use super::chart::{self, Group};
+use super::rounds::{Program, machine, median};
+
+const ROUNDS: &str = "15";
+const LOOKS: &str = "10000";
+
+/// One way to look, over all rounds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Figures {
+    rates: Vec<f64>,
+    nanos: Vec<f64>,
+    looks: u64,
+    requests: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct All {
+    bare: Figures,
+    single: Figures,
+    batched: Figures,
+}
+
+impl Figures {
+    /// The middle of the ratios to `other`, each of one round.
+    fn beside(&self, other: &Self) -> f64 {
+        let pairs = self.rates.iter().zip(&other.rates);
+        median(pairs.map(|(ours, theirs)| ours / theirs).collect())
+    }
+}
+
+/// Single looks and looks at a hundred, each in turn with the bare loop.
+pub(super) fn run(root: &Path) -> Result<()> {
+    let program = Program::ours(root, "jobs-core", "bench_http", Some("http,testing"))?;
+    let all: All = program.run(&[ROUNDS, LOOKS])?;
+    println!(
+        "{}; {ROUNDS} rounds in turn, 16 requests under way at once, server on a thread of its own\n",
+        machine()
+    );
+    let ways = [
+        ("bare reqwest loop", &all.bare),
+        ("fleet, one id a look", &all.single),
+        ("fleet, 100 ids a look", &all.batched),
+    ];
+    let rows = ways.map(|(name, figures)| {
+        vec![
+            name.to_owned(),
+            format!("{:.1}", figures.looks as f64 / figures.requests as f64),
+            format!("{:.0}", median(figures.rates.clone())),
+            format!("{:.1} µs", median(figures.nanos.clone()) / 1000.0),
+            format!("{:.2}", figures.beside(&all.bare)),
+        ]
+    });
+    let head = [
+        "way to look",
+        "ids a request",
+        "ids a second",
+        "processor time",
+        "ratio",
+    ];
+    println!("{}", super::table(&head, &rows));
+    for (goal, ratio, least) in [
+        (
+            "one id a look: at least 0.9 of the bare loop",
+            all.single.beside(&all.bare),
+            0.9,
+        ),
+        (
+            "100 ids a look: at least 25 times the bare loop",
+            all.batched.beside(&all.bare),
+            25.0,
+        ),
+    ] {
+        println!("{}", super::verdict(goal, least, ratio));
+    }
+    let bars = ways.map(|(name, figures)| (name.to_owned(), median(figures.rates.clone())));
+    let group = Group {
+        name: "on loopback".to_owned(),
+        bars: bars.into(),
+    };
+    let plot = chart::bars("Jobs looked at in a second", "ids", &[group]);
+    super::keep(root, "http", &all, &plot)
+}
