@@ -7,7 +7,9 @@ use std::sync::OnceLock;
 
 use docjobs_tests::crash::compare::Violation;
 use docjobs_tests::crash::plan::{Round, Shape, Start, Work};
-use docjobs_tests::crash::{Outcome, Plan, Setting, Store, run, run_all, run_workers};
+use docjobs_tests::crash::{
+    Crowd, Outcome, Plan, Setting, Store, run, run_all, run_crowd, run_workers,
+};
 
 /// Names the database server of the tests that need one.
 const SERVER: &str = "DOCJOBS_TEST_POSTGRES";
@@ -110,6 +112,21 @@ async fn workers_that_are_killed_and_stopped_lose_and_repeat_nothing() {
         assert!(outcome.done + outcome.unknown >= outcome.charges);
         assert!(outcome.done >= 20, "{:?}", outcome.story);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_submit_each_of_many_jobs_once_and_never_faster_than_allowed() {
+    let Some(store) = server() else { return };
+    let crowd = Crowd {
+        seed: 7,
+        workers: 4,
+        jobs: 200,
+        speed: 20,
+    };
+    let outcome = run_crowd(&crowd, &setting(store)).await.unwrap();
+    let story = outcome.story.join("\n");
+    assert!(outcome.violations.is_empty(), "{story}");
+    assert_eq!((outcome.charges, outcome.done), (200, 200), "{story}");
 }
 
 /// One undisturbed run of a program that stands for the command.

@@ -10,11 +10,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use docjobs_tests::crash::{Outcome, Plan, Setting, Store, Tally, run_all, run_workers};
+use docjobs_tests::crash::{
+    Crowd, Outcome, Plan, Setting, Store, Tally, run_all, run_crowd, run_workers,
+};
 use jobs_core::{Clock as _, SystemClock};
 
 /// Processes that wait more than they work: more at once than there are cores.
 const WIDTH: usize = 8;
+/// How much faster the vendor lives for many jobs: its second must be longer than a busy machine's pauses.
+const SPEED: u32 = 20;
 
 struct Request {
     setting: Setting,
@@ -23,6 +27,8 @@ struct Request {
     width: usize,
     /// Workers on a database instead of commands.
     workers: bool,
+    /// Many jobs for as many workers as there would be runs.
+    crowd: Option<Crowd>,
     tells: bool,
 }
 
@@ -48,6 +54,7 @@ fn request(words: &[String]) -> Result<Request> {
     let mut docjobs = None;
     let mut store = Store::File;
     let (mut first, mut runs, mut width, mut workers) = (None, None, WIDTH, false);
+    let (mut jobs, mut speed) = (None, SPEED);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let value = words
@@ -67,10 +74,22 @@ fn request(words: &[String]) -> Result<Request> {
                 workers = true;
                 runs = Some(number()?);
             }
+            "--jobs" => jobs = Some(usize::try_from(number()?)?),
+            "--speed" => speed = u32::try_from(number()?)?,
             "--width" => width = usize::try_from(number()?)?,
             _ => bail!("`{word}` is not known here"),
         }
     }
+    let crowd = match jobs {
+        Some(jobs) if workers => Some(Crowd {
+            seed: first.unwrap_or(0),
+            workers: usize::try_from(runs.unwrap_or(1))?,
+            jobs,
+            speed,
+        }),
+        Some(_) => bail!("`--jobs` needs `--workers N`"),
+        None => None,
+    };
     let docjobs = docjobs.context("--docjobs PATH names the command under test")?;
     Ok(Request {
         setting: Setting {
@@ -81,6 +100,7 @@ fn request(words: &[String]) -> Result<Request> {
         runs: runs.unwrap_or(1),
         width,
         workers,
+        crowd,
         tells: runs.is_none(),
     })
 }
@@ -89,6 +109,11 @@ fn request(words: &[String]) -> Result<Request> {
 async fn crash(request: &Request) -> Result<bool> {
     let clock = SystemClock::new();
     let seeds = request.first..request.first.saturating_add(request.runs);
+    if let Some(crowd) = &request.crowd {
+        let mut tally = Tally::default();
+        told(&run_crowd(crowd, &request.setting).await?, &mut tally);
+        return Ok(verdict(&tally, &clock));
+    }
     if request.workers {
         let tally = workers(seeds, &request.setting).await?;
         return Ok(verdict(&tally, &clock));
@@ -132,10 +157,14 @@ async fn workers(seeds: Range<u64>, setting: &Setting) -> Result<Tally> {
     for seed in seeds {
         let outcome = run_workers(seed, setting).await?;
         println!("workers, seed {seed}");
-        for line in &outcome.story {
-            println!("  {line}");
-        }
-        tally.add(&outcome);
+        told(&outcome, &mut tally);
     }
     Ok(tally)
+}
+
+fn told(outcome: &Outcome, tally: &mut Tally) {
+    for line in &outcome.story {
+        println!("  {line}");
+    }
+    tally.add(outcome);
 }

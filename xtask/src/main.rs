@@ -37,7 +37,7 @@ cargo xtask faults                          every vendor's operations under ever
 cargo xtask bench NAME                      figures beside what people use: limits, pacing
 cargo xtask bench NAME                      figures beside what people use: memory, scheduler, year
 cargo xtask fuzz --list | NAME [--seconds N] made-up input for one target of tests/fuzz
-cargo xtask crash [--runs N] [--seed S] [--store postgres://…] [--workers N] [--width N] [--profile NAME]
+cargo xtask crash [--runs N] [--seed S] [--store postgres://…] [--workers N [--jobs N]] [--width N] [--profile NAME]
                                             the command killed at N points, and both ledgers compared
 cargo xtask mutants [FILE...]               whether tests notice when a decision is broken
 ";

@@ -226,7 +226,7 @@ mod tests {
 
     fn claim() -> Claim<at::Held> {
         let until = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
-        Claim::new(LedgerId::random(), 7, until)
+        Claim::new(LedgerId::new(60_000_000), 7, until)
     }
 
     #[test]

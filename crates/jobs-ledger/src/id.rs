@@ -3,7 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// The ledger's id of a job: ten characters, 50 random bits.
+/// The ledger's id of a job: ten characters, the first of which tell the second in which it was drawn, the others nothing.
+///
+/// So jobs that were written down together lie together in the store, where they are mostly looked at together.
 ///
 /// The alphabet is digits and lower-case letters without `i`, `l`, `o` and `u`; when read, capitals count as small
 /// and `i`, `l`, `o` as the digits they look like. The ledger draws another id in the unlikely case that one is taken.
@@ -17,25 +19,30 @@ pub struct InvalidLedgerId;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
+/// Four million ids in each second.
+const RANDOM_BITS: u32 = 22;
+const MAX: u64 = (1 << (5 * LedgerId::LEN)) - 1;
+
 impl LedgerId {
     /// How many characters an id has.
     pub const LEN: usize = 10;
 
-    pub(crate) fn random() -> Self {
-        Self(fastrand::u64(..) >> 14)
+    /// A new one at that time, in microseconds since 1970. The seconds begin again after eight years, which only costs
+    /// order.
+    pub(crate) fn new(now: i64) -> Self {
+        let seconds = now.unsigned_abs() / 1_000_000;
+        Self((seconds << RANDOM_BITS | fastrand::u64(..1 << RANDOM_BITS)) & MAX)
     }
 }
 
 impl fmt::Display for LedgerId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text: String = (0..Self::LEN)
-            .rev()
-            .map(|place| {
-                let digit = usize::try_from(self.0 >> (5 * place) & 31).unwrap_or_default();
-                char::from(ALPHABET.get(digit).copied().unwrap_or(b'0'))
-            })
-            .collect();
-        f.pad(&text)
+        let mut text = [b'0'; Self::LEN];
+        for (place, byte) in text.iter_mut().rev().enumerate() {
+            let digit = usize::try_from(self.0 >> (5 * place) & 31).unwrap_or_default();
+            *byte = ALPHABET.get(digit).copied().unwrap_or(b'0');
+        }
+        f.pad(str::from_utf8(&text).unwrap_or_default())
     }
 }
 
@@ -68,15 +75,24 @@ mod tests {
 
     #[test]
     fn ids_come_back_from_text() {
-        for _ in 0..1000 {
-            let id = LedgerId::random();
+        for second in 0..1000 {
+            let id = LedgerId::new(second << 40);
             let text = id.to_string();
             assert_eq!(text.len(), LedgerId::LEN);
             assert_eq!(text.parse(), Ok(id));
             assert_eq!(text.to_uppercase().parse(), Ok(id));
         }
         assert_eq!(LedgerId(0).to_string(), "0000000000");
-        assert_eq!(LedgerId((1 << 50) - 1).to_string(), "zzzzzzzzzz");
+        assert_eq!(LedgerId(MAX).to_string(), "zzzzzzzzzz");
+    }
+
+    #[test]
+    fn jobs_of_the_same_second_lie_together_and_those_of_the_next_behind_them() {
+        let second = 1_767_225_600_000_000;
+        let ids = |at| (0..100).map(move |_| LedgerId::new(at).to_string());
+        let (first, next) = (ids(second + 999_999).max(), ids(second + 1_000_000).min());
+        assert!(first < next, "{first:?} {next:?}");
+        assert!(ids(second).collect::<std::collections::HashSet<_>>().len() > 90);
     }
 
     #[test]

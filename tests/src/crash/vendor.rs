@@ -45,6 +45,47 @@ pub(super) struct Printed {
     pub(super) status: u32,
 }
 
+/// How closely requests followed each other, by their times of arrival.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Pace {
+    /// How many arrived.
+    pub(super) requests: usize,
+    /// Seconds between the first and the last of them.
+    pub(super) seconds: f64,
+    /// The part of what the limit allows in that time.
+    pub(super) used: f64,
+    /// The shortest time in which one more arrived than the limit allows in a window, as a part of the window.
+    pub(super) narrowest: f64,
+    /// How often that time was shorter than the window by more than the network may squeeze requests together, and how
+    /// often the vendor itself refused one for the rate.
+    pub(super) too_fast: u64,
+}
+
+impl Pace {
+    fn of(arrivals: &[f64], window: f64, refused: u64) -> Self {
+        const LIMIT: usize = 2;
+        const SQUEEZED: f64 = 0.010;
+        let spans = || {
+            arrivals.windows(LIMIT + 1).filter_map(|few| match few {
+                [first, .., last] => Some(last - first),
+                _ => None,
+            })
+        };
+        let seconds = match arrivals {
+            [first, .., last] => last - first,
+            _ => 0.0,
+        };
+        let crowded = spans().filter(|span| *span < window - SQUEEZED).count();
+        Self {
+            requests: arrivals.len(),
+            seconds,
+            used: arrivals.len() as f64 * window / (LIMIT as f64 * seconds),
+            narrowest: spans().fold(f64::INFINITY, f64::min) / window,
+            too_fast: refused + crowded as u64,
+        }
+    }
+}
+
 impl Vendor {
     /// Starts it on loopback.
     ///
@@ -83,16 +124,14 @@ impl Vendor {
         })
     }
 
-    /// TextIn for workers: slow enough that jobs outlive a lease, and not so fast that the network's jitter passes for
-    /// haste.
+    /// TextIn for workers, whose jobs take that many of its seconds.
     ///
     /// # Errors
     /// The system refuses a socket.
-    pub(super) async fn for_workers() -> io::Result<Self> {
-        let speed = 10;
+    pub(super) async fn for_workers(speed: u32, seconds: f64) -> io::Result<Self> {
         let site = Site::with_clock(Clock::real(f64::from(speed)));
         let options = TextInOptions {
-            in_progress_seconds: 200.0,
+            in_progress_seconds: seconds,
             ..TextInOptions::default()
         };
         Ok(Self {
@@ -102,27 +141,23 @@ impl Vendor {
         })
     }
 
-    /// How often requests came faster than the vendor allows: by its own count, and by the times of arrival, of which
-    /// the network may have squeezed two together by 10 ms.
-    pub(super) fn too_fast(&self) -> u64 {
+    /// What the record of requests says of the vendor's limit, in every sliding window.
+    pub(super) fn pace(&self) -> Pace {
         const RATE_REFUSED: i64 = 40306;
-        const LIMIT: usize = 2;
-        const SQUEEZED: f64 = 0.010;
         let Handle::TextIn(sim) = &self.handle else {
-            return 0;
+            return Pace::default();
         };
-        let refused = sim.counters().refusals.get(&RATE_REFUSED).copied();
-        let window = 1.0 / f64::from(self.speed) - SQUEEZED;
         let requests = sim.requests().into_iter();
         let arrivals: Vec<f64> = requests
             .filter(|request| request.origin == "textin-api")
             .map(|request| request.arrived_real)
             .collect();
-        let crowded = arrivals.windows(LIMIT + 1).filter(|few| match few {
-            [first, .., last] => last - first < window,
-            _ => false,
-        });
-        refused.unwrap_or_default() + crowded.count() as u64
+        let refused = sim.counters().refusals.get(&RATE_REFUSED).copied();
+        Pace::of(
+            &arrivals,
+            1.0 / f64::from(self.speed),
+            refused.unwrap_or_default(),
+        )
     }
 
     /// The variables that point the command here.
@@ -343,5 +378,22 @@ fn fault(ill: Ill) -> Fault {
         Ill::StatusAfter => status(502, true),
         Ill::Cut => Fault::CutBody { at: 5 },
         Ill::NoJson => Fault::NonJson { body: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sliding_window_counts() {
+        let even = Pace::of(&[0.0, 0.5, 1.0, 1.5, 2.0], 1.0, 0);
+        assert_eq!((even.requests, even.too_fast), (5, 0));
+        assert_eq!((even.narrowest, even.used, even.seconds), (1.0, 1.25, 2.0));
+        // Two in each second of the clock, three within one.
+        let crowded = Pace::of(&[0.1, 0.9, 1.1, 1.8], 1.0, 0);
+        assert_eq!(crowded.too_fast, 1);
+        assert!((crowded.narrowest - 0.9).abs() < 1e-9);
+        assert_eq!(Pace::of(&[], 1.0, 3).too_fast, 3);
     }
 }

@@ -1,10 +1,12 @@
-//! Workers on one database: one is killed, one is stopped past its lease and goes on, and the books are compared.
+//! Workers on one database, and the books compared in the end: a few jobs of which one worker is killed and one stopped
+//! past its lease, or many jobs that nothing disturbs.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use fastrand::Rng;
+use futures_util::stream::{self, TryStreamExt as _};
 use jobs_core::clock::bounded;
 use jobs_core::{Clock as _, JobId};
 use jobs_ledger::{Due, Intended, Intent, Job, Stage};
@@ -28,6 +30,11 @@ const STOPPED: Duration = Duration::from_millis(11_500);
 const STUCK: Duration = Duration::from_secs(180);
 /// Half of them submitted by a command, half only wanted.
 const JOBS: usize = 24;
+/// Slow enough that jobs outlive a lease, and not so fast that the network's jitter passes for haste.
+const SPEED: u32 = 10;
+const SECONDS: f64 = 200.0;
+/// So many jobs are written down at once.
+const LANES: usize = 16;
 
 /// What a seed decides about workers.
 #[derive(Debug)]
@@ -61,8 +68,39 @@ pub async fn run_workers(seed: u64, setting: &Setting) -> Result<Outcome> {
         bail!("workers share a database: name one");
     }
     let plan = Plan::of(seed);
-    let office = Office::new(seed, setting).await?;
+    let vendor = Vendor::for_workers(SPEED, SECONDS).await?;
+    let office = Office::new(seed, setting, vendor, JOBS).await?;
     let outcome = office.run(&plan).await;
+    office.shelf.remove().await?;
+    office.vendor.stop().await;
+    outcome
+}
+
+/// Many jobs and some workers.
+#[derive(Debug, Clone, Copy)]
+pub struct Crowd {
+    /// Names the documents.
+    pub seed: u64,
+    /// How many workers.
+    pub workers: usize,
+    /// How many jobs.
+    pub jobs: usize,
+    /// How many of its seconds the vendor lives through in one.
+    pub speed: u32,
+}
+
+/// Workers finish many jobs at the vendor's rate: each submitted once, and the limit kept in every sliding window of the
+/// vendor's own record. The store must be a database.
+///
+/// # Errors
+/// The harness itself could not do its work.
+pub async fn run_crowd(crowd: &Crowd, setting: &Setting) -> Result<Outcome> {
+    if setting.store == Store::File {
+        bail!("workers share a database: name one");
+    }
+    let vendor = Vendor::for_workers(crowd.speed, 20.0).await?;
+    let office = Office::new(crowd.seed, setting, vendor, crowd.jobs).await?;
+    let outcome = office.run_crowd(crowd).await;
     office.shelf.remove().await?;
     office.vendor.stop().await;
     outcome
@@ -78,15 +116,14 @@ struct Office {
 }
 
 impl Office {
-    async fn new(seed: u64, setting: &Setting) -> Result<Self> {
+    async fn new(seed: u64, setting: &Setting, vendor: Vendor, jobs: usize) -> Result<Self> {
         let (folder, logs) = (tempfile::tempdir()?, tempfile::tempdir()?);
         let shelf = Shelf::new(&setting.store, seed, folder.path()).await?;
-        let vendor = Vendor::for_workers().await?;
         let mut env = vendor.env();
         env.push(("HOME".to_owned(), folder.path().display().to_string()));
         env.push(("DOCJOBS_LEDGER".to_owned(), shelf.url()));
         let bench = Bench::new(&setting.docjobs, folder.path(), logs.path(), env);
-        let inputs = (0..JOBS).map(|number| Input::of(Work::Parse, seed, number));
+        let inputs = (0..jobs).map(|number| Input::of(Work::Parse, seed, number));
         let office = Self {
             vendor,
             shelf,
@@ -112,7 +149,7 @@ impl Office {
     async fn run(&self, plan: &Plan) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         outcome.story.push(format!("{plan:?}"));
-        self.want().await?;
+        self.want(JOBS / 2).await?;
         let clock = self.bench.clock();
         let mut workers = Vec::new();
         for _ in 0..plan.workers {
@@ -150,9 +187,26 @@ impl Office {
         Ok(outcome)
     }
 
-    /// Half of the jobs are submitted, the other half is written down only.
-    async fn want(&self) -> Result<()> {
-        let (submitted, wanted) = self.inputs.split_at(JOBS / 2);
+    async fn run_crowd(&self, crowd: &Crowd) -> Result<Outcome> {
+        let mut outcome = Outcome::default();
+        outcome.story.push(format!("{crowd:?}"));
+        self.want(1).await?;
+        let mut workers = Vec::new();
+        for _ in 0..crowd.workers {
+            workers.push(self.worker()?);
+            outcome.processes += 1;
+        }
+        self.wait_for_crowd(&mut outcome).await?;
+        for worker in workers {
+            outcome.violations.extend(self.end(worker).await?);
+        }
+        self.compare(&mut outcome).await?;
+        Ok(outcome)
+    }
+
+    /// The first jobs are submitted, the others are written down only.
+    async fn want(&self, submitted: usize) -> Result<()> {
+        let (submitted, wanted) = self.inputs.split_at(submitted);
         for input in submitted {
             let output = self.output(input).display().to_string();
             let words = ["textin", "parse", &input.name, "--no-wait", "-o", &output];
@@ -165,17 +219,19 @@ impl Office {
         let rows = self.shelf.rows().await?;
         let like = rows.first().context("nothing was written down")?;
         let ledger = self.shelf.open().await?;
-        for input in wanted {
-            let intent = Intent::new(&*like.vendor, &*like.kind, like.account, input.digest)
-                .with_options(like.options.clone())
-                .with_input(&*input.name)
-                .with_input_path(self.path(&input.name))
-                .with_output(self.output(input));
-            let Intended::New(claim, _) = ledger.intend(intent).await? else {
-                bail!("{} was wanted before", input.name);
-            };
-            ledger.release(claim, Due::Now).await?;
-        }
+        stream::iter(wanted.iter().map(anyhow::Ok))
+            .try_for_each_concurrent(LANES, async |input| {
+                let intent = Intent::new(&*like.vendor, &*like.kind, like.account, input.digest)
+                    .with_options(like.options.clone())
+                    .with_input(&*input.name)
+                    .with_input_path(self.path(&input.name))
+                    .with_output(self.output(input));
+                let Intended::New(claim, _) = ledger.intend(intent).await? else {
+                    bail!("{} was wanted before", input.name);
+                };
+                Ok(ledger.release(claim, Due::Now).await?)
+            })
+            .await?;
         ledger.close().await;
         Ok(())
     }
@@ -234,6 +290,27 @@ impl Office {
         }
     }
 
+    /// Until nothing is left to do, as long as something is done.
+    async fn wait_for_crowd(&self, outcome: &mut Outcome) -> Result<()> {
+        let ledger = self.shelf.open().await?;
+        let clock = self.bench.clock();
+        let (mut least, mut since) = (i64::MAX, clock.now());
+        while least > 0 {
+            if clock.now() >= since + STUCK {
+                let line = format!("{least} jobs make no progress");
+                outcome.violations.push(Violation::Wedged(line));
+                break;
+            }
+            self.bench.pause(Duration::from_secs(1)).await;
+            let open = ledger.check().await?.unfinished;
+            if open < least {
+                (least, since) = (open, clock.now());
+            }
+        }
+        ledger.close().await;
+        Ok(())
+    }
+
     /// A worker that is asked to end does so, in good order and within a lease.
     async fn end(&self, mut worker: Child) -> Result<Option<Violation>> {
         send(&worker, Signal::SIGTERM)?;
@@ -271,11 +348,21 @@ impl Office {
                 });
             }
         }
-        let too_fast = self.vendor.too_fast();
-        if too_fast > 0 {
-            let line = format!("{too_fast} requests came sooner than the vendor allows");
+        let pace = self.vendor.pace();
+        if pace.too_fast > 0 {
+            let line = format!(
+                "{} requests came sooner than the vendor allows",
+                pace.too_fast
+            );
             outcome.violations.push(Violation::TooFast(line));
         }
+        outcome.story.push(format!(
+            "{} requests in {:.1} s, {:.0} % of the limit; one more than it allows took {:.2} windows or longer",
+            pace.requests,
+            pace.seconds,
+            100.0 * pace.used,
+            pace.narrowest
+        ));
         outcome.charges = bought.iter().map(|job| job.charges as u64).sum();
         let count = |stage: Stage| kept.iter().filter(|kept| kept.stage == stage).count() as u64;
         outcome.done = count(Stage::Done);

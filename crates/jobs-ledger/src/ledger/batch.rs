@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use super::look::{Look, looked};
 use super::row::{Then, Writer};
@@ -104,7 +105,7 @@ impl Ledger {
     /// The store's.
     pub async fn renew_all(&self, claims: &[ClaimKey]) -> Result<Vec<LedgerId>, LedgerError> {
         const RENEW: Sql = Sql::each(
-            "UPDATE wake SET due = $2 FROM json_each($1) s WHERE wake.id = s.value ->> 0 \
+            "UPDATE wake SET due = $2 FROM jsonb_each($1) s WHERE wake.id = s.value ->> 0 \
              AND wake.fence = s.value ->> 1 AND wake.owner IS NOT NULL RETURNING id",
             "WITH locked AS (SELECT w.id FROM wake w JOIN json_array_elements($1::json) s \
              ON w.id = s ->> 0 AND w.fence = (s ->> 1)::bigint WHERE w.owner IS NOT NULL ORDER BY w.id FOR UPDATE OF w) \
@@ -221,10 +222,14 @@ fn split(
 }
 
 fn pairs(claims: &[ClaimKey]) -> String {
-    let pairs = claims
-        .iter()
-        .map(|key| json!([key.job.to_string(), key.fence]));
-    pairs.collect::<Value>().to_string()
+    let pairs = claims.iter().map(|key| (key.job.to_string(), key.fence));
+    lines(pairs)
+}
+
+/// A batch as one JSON text: an array of arrays.
+fn lines(rows: impl Iterator<Item = impl Serialize>) -> String {
+    // Numbers and texts can always be written.
+    serde_json::to_string(&rows.collect::<Vec<_>>()).unwrap_or_default()
 }
 
 /// Adds the same word to the histories of many jobs.
@@ -236,7 +241,7 @@ pub(super) async fn events(
 ) -> Result<(), LedgerError> {
     const SQL: Sql = Sql::each(
         "INSERT INTO event (job, at, fence, worker, what, acked) \
-         SELECT s.value ->> 0, $2, s.value ->> 1, $3, $4, 0 FROM json_each($1) s",
+         SELECT s.value ->> 0, $2, s.value ->> 1, $3, $4, 0 FROM jsonb_each($1) s",
         "INSERT INTO event (job, at, fence, worker, what, acked) \
          SELECT s ->> 0, $2, (s ->> 1)::bigint, $3, $4, 0 FROM json_array_elements($1::json) s",
     );
@@ -281,7 +286,7 @@ async fn look_in_sqlite(
 ) -> Result<Option<Vec<Row>>, LedgerError> {
     const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, acked) \
         SELECT w.id, $2, w.fence, $3, 'looked', s.value ->> 3, 0 \
-        FROM json_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
+        FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
         WHERE w.fence = s.value ->> 1 AND w.stage = $4 AND w.word IS NOT s.value ->> 3";
     macro_rules! look {
         ($then:literal, $if:literal) => {
@@ -289,7 +294,7 @@ async fn look_in_sqlite(
                 "UPDATE wake SET ",
                 $then,
                 ", looks = looks + 1, last_look = $2, word = s.value ->> 3, updated_at = $2 ",
-                "FROM json_each($1) s WHERE wake.id = s.value ->> 0 AND wake.fence = s.value ->> 1 ",
+                "FROM jsonb_each($1) s WHERE wake.id = s.value ->> 0 AND wake.fence = s.value ->> 1 ",
                 "AND wake.stage = $3",
                 $if
             )
@@ -301,14 +306,14 @@ async fn look_in_sqlite(
     );
     const KEEP: &str = look!("due = s.value ->> 2", " AND wake.owner IS NOT NULL");
     // What makes a claim a good one is not changed by the write.
-    const WRITTEN: &str = "SELECT w.id FROM json_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
+    const WRITTEN: &str = "SELECT w.id FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
         WHERE w.fence = s.value ->> 1 AND w.stage = $2 AND ($3 = 1 OR w.owner IS NOT NULL)";
     let count = looks.len();
-    let batch: Value = looks
-        .into_iter()
-        .map(|(key, word, due)| json!([key.job.to_string(), key.fence, due, word]))
-        .collect();
-    let batch = batch.to_string();
+    let batch = lines(
+        looks
+            .iter()
+            .map(|(key, word, due)| (key.job.to_string(), key.fence, due, word)),
+    );
     let held = Stage::Held.as_str();
     tx.run(
         EVENTS,
@@ -379,7 +384,7 @@ async fn release(
     const SQL: Sql = Sql::each(
         "UPDATE wake SET due = CASE WHEN wake.owner IS NULL THEN wake.due \
          WHEN wake.nudge = 1 AND s.value ->> 2 IS NOT NULL THEN $2 ELSE s.value ->> 2 END, \
-         owner = NULL, nudge = 0, updated_at = $2 FROM json_each($1) s WHERE wake.id = s.value ->> 0 \
+         owner = NULL, nudge = 0, updated_at = $2 FROM jsonb_each($1) s WHERE wake.id = s.value ->> 0 \
          AND wake.fence = s.value ->> 1 AND wake.stage IN ('wanted', 'held', 'ready', 'fetching', 'unknown') \
          RETURNING id",
         "WITH locked AS (SELECT w.id, (s ->> 2)::bigint AS due FROM wake w JOIN json_array_elements($1::json) s \
@@ -392,11 +397,12 @@ async fn release(
     if claims.is_empty() {
         return Ok(Default::default());
     }
-    let batch: Value = claims
-        .iter()
-        .map(|(key, due)| json!([key.job.to_string(), key.fence, due]))
-        .collect();
-    let rows = tx.rows(SQL, args![batch.to_string(), by.now]).await?;
+    let batch = lines(
+        claims
+            .iter()
+            .map(|(key, due)| (key.job.to_string(), key.fence, due)),
+    );
+    let rows = tx.rows(SQL, args![batch, by.now]).await?;
     if claims
         .iter()
         .any(|(_, due)| due.is_some_and(|due| due <= by.now))
@@ -426,25 +432,15 @@ async fn finish(
     if jobs.is_empty() {
         return Ok(Default::default());
     }
-    let batch: Value = jobs
-        .iter()
-        .map(|(key, result, note)| {
-            let Note {
-                text,
-                request_id,
-                credits,
-            } = note;
-            json!([
-                key.job.to_string(),
-                key.fence,
-                result,
-                text,
-                request_id,
-                credits
-            ])
-        })
-        .collect();
-    let batch = batch.to_string();
+    let batch = lines(jobs.iter().map(|(key, result, note)| {
+        let Note {
+            text,
+            request_id,
+            credits,
+        } = note;
+        let job = key.job.to_string();
+        (job, key.fence, result, text, request_id, credits)
+    }));
     let rows = if tx.is_sqlite() {
         finish_in_sqlite(tx, by, batch).await?
     } else {
@@ -463,14 +459,14 @@ async fn finish_in_sqlite(
 ) -> Result<Vec<Row>, LedgerError> {
     const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, acked) \
         SELECT w.id, $2, w.fence, $3, $4, s.value ->> 3, s.value ->> 4, s.value ->> 5, 0 \
-        FROM json_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
+        FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
         WHERE w.fence = s.value ->> 1 AND w.stage = 'held'";
     const JOBS: &str = "UPDATE job SET result = s.value ->> 2, credits = CASE WHEN s.value ->> 5 IS NULL \
         THEN credits ELSE coalesce(credits, 0) + (s.value ->> 5) END \
-        FROM json_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
+        FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
         WHERE job.id = w.id AND w.fence = s.value ->> 1 AND w.stage = 'held'";
     const WAKE: &str = "UPDATE wake SET stage = 'ready', due = $2, owner = NULL, nudge = 0, looks = looks + 1, \
-        last_look = $2, updated_at = $2 FROM json_each($1) s \
+        last_look = $2, updated_at = $2 FROM jsonb_each($1) s \
         WHERE wake.id = s.value ->> 0 AND wake.fence = s.value ->> 1 AND wake.stage = 'held' RETURNING id";
     let args = args![batch.clone(), by.now, by.owner.worker(), what::READY];
     tx.run(EVENTS, args).await?;

@@ -125,7 +125,7 @@ impl Ledger {
     /// The store's.
     pub async fn get(&self, job: LedgerId) -> Result<Option<Job>, LedgerError> {
         let sql = select_jobs!("WHERE w.id = $1");
-        let rows = self.store.read(sql.into(), args![job.to_string()]).await?;
+        let rows = self.store.read(sql, args![job.to_string()]).await?;
         rows.first().map(row::job).transpose()
     }
 
@@ -140,7 +140,7 @@ impl Ledger {
             found.extend(self.get(ours).await?);
         }
         let sql = select_jobs!("WHERE j.remote_id = $1 ORDER BY j.created_at DESC, j.id DESC");
-        for row in self.store.read(sql.into(), args![id]).await? {
+        for row in self.store.read(sql, args![id]).await? {
             found.push(row::job(&row)?);
         }
         Ok(found)
@@ -151,19 +151,15 @@ impl Ledger {
     /// # Errors
     /// The store's.
     pub async fn list(&self, filter: &Filter) -> Result<Page, LedgerError> {
-        const SQL: Sql = Sql::each(
-            select_jobs!(
-                "WHERE w.stage IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR j.vendor = $2) \
+        const SQL: Sql = select_jobs!(
+            "WHERE w.stage IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR j.vendor = $2) \
+                 AND ($3 IS NULL OR j.kind = $3) AND ($4 IS NULL OR j.account = $4) AND ($5 IS NULL OR \
+                 (j.created_at, j.id) < (SELECT p.created_at, p.id FROM job p WHERE p.id = $5)) \
+                 ORDER BY j.created_at DESC, j.id DESC LIMIT $6",
+            "WHERE w.stage = ANY ($1) AND ($2 IS NULL OR j.vendor = $2) \
                  AND ($3 IS NULL OR j.kind = $3) AND ($4 IS NULL OR j.account = $4) AND ($5 IS NULL OR \
                  (j.created_at, j.id) < (SELECT p.created_at, p.id FROM job p WHERE p.id = $5)) \
                  ORDER BY j.created_at DESC, j.id DESC LIMIT $6"
-            ),
-            select_jobs!(
-                "WHERE w.stage = ANY ($1) AND ($2 IS NULL OR j.vendor = $2) \
-                 AND ($3 IS NULL OR j.kind = $3) AND ($4 IS NULL OR j.account = $4) AND ($5 IS NULL OR \
-                 (j.created_at, j.id) < (SELECT p.created_at, p.id FROM job p WHERE p.id = $5)) \
-                 ORDER BY j.created_at DESC, j.id DESC LIMIT $6"
-            ),
         );
         let stages = if filter.stages.is_empty() {
             &Stage::ALL[..]

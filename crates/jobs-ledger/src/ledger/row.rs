@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jobs_core::{Account, JobId};
+use serde::Deserialize;
 
 use crate::claim::{Claim, ClaimKey, Claimed};
 use crate::error::{LedgerError, LedgerErrorKind};
@@ -14,67 +15,162 @@ use crate::owner::Owner;
 use crate::stage::{Move, Stage, apply};
 use crate::store::{Row, Sql, Tx, args};
 
-/// `SELECT` of whole jobs, in the order that [`job`] reads.
+/// A whole job as one JSON array in the order of [`Fields`]: handing a value over costs as much as finding it.
+macro_rules! job_line {
+    (sqlite) => {
+        $crate::ledger::row::job_line!("json_array", "hex(j.content), hex(j.sha256))")
+    };
+    (postgres) => {
+        $crate::ledger::row::job_line!(
+            "json_build_array",
+            "encode(j.content, 'hex'), encode(j.sha256, 'hex'))::text"
+        )
+    };
+    ($array:literal, $digests:literal) => {
+        concat!(
+            $array,
+            "(w.id, j.vendor, j.kind, j.account, w.stage, j.remote_id, j.accepted_at, j.input, j.input_path, ",
+            "j.options, j.output, j.result, j.again, j.attempts, j.sent_at, j.calls, w.word, w.last_look, w.looks, ",
+            "w.due, CASE WHEN w.owner IS NULL THEN 0 ELSE 1 END, j.created_at, w.updated_at, j.credits, j.error, ",
+            "j.format, w.fence, ",
+            $digests
+        )
+    };
+}
+pub(super) use job_line;
+
+/// `SELECT` of whole jobs, a row each, for [`job`].
 macro_rules! select_jobs {
     ($rest:literal) => {
-        concat!(
-            "SELECT j.id, j.vendor, j.kind, j.account, w.stage, j.remote_id, j.accepted_at, j.input, j.input_path, ",
-            "j.content, j.options, j.output, j.sha256, j.result, j.again, j.attempts, j.sent_at, j.calls, w.word, ",
-            "w.last_look, w.looks, w.due, w.owner, j.created_at, w.updated_at, j.credits, j.error, w.fence, j.format ",
-            "FROM wake w JOIN job j ON j.id = w.id ",
-            $rest
+        select_jobs!($rest, $rest)
+    };
+    ($sqlite:literal, $postgres:literal) => {
+        $crate::store::Sql::each(
+            concat!(
+                "SELECT ",
+                $crate::ledger::row::job_line!(sqlite),
+                " FROM wake w JOIN job j ON j.id = w.id ",
+                $sqlite
+            ),
+            concat!(
+                "SELECT ",
+                $crate::ledger::row::job_line!(postgres),
+                " FROM wake w JOIN job j ON j.id = w.id ",
+                $postgres
+            ),
         )
     };
 }
 pub(super) use select_jobs;
 
-/// A job as [`select_jobs`] asked for it.
-pub(super) fn job(row: &Row) -> Result<Job, LedgerError> {
-    let time = |column| row.opt_int(column).map(|at| at.map(from_micros));
-    Ok(Job {
-        id: known(row.text(0)?.parse().ok())?,
-        vendor: row.text(1)?,
-        kind: row.text(2)?,
-        account: known(Account::parse(&row.text(3)?))?,
-        stage: known(Stage::parse(&row.text(4)?))?,
-        remote_id: row
-            .opt_text(5)?
-            .map(|id| known(JobId::new(id).ok()))
-            .transpose()?,
-        accepted_at: time(6)?,
-        input: row.text(7)?,
-        input_path: row.opt_text(8)?.map(PathBuf::from),
-        content: known(row.bytes(9)?.try_into().ok())?,
-        options: known(serde_json::from_str(&row.text(10)?).ok())?,
-        output: row.opt_text(11)?.map(PathBuf::from),
-        sha256: row
-            .opt_bytes(12)?
-            .map(|sum| known(sum.try_into().ok()))
-            .transpose()?,
-        result: row
-            .opt_text(13)?
-            .map(|json| known(serde_json::from_str(&json).ok()))
-            .transpose()?,
-        again: row.int(14)? != 0,
-        attempts: row.int(15)?,
-        sent_at: time(16)?,
-        calls: row.int(17)?,
-        word: row.opt_text(18)?,
-        last_look: time(19)?,
-        looks: row.int(20)?,
-        due: time(21)?,
-        claimed: row.opt_text(22)?.is_some(),
-        created_at: from_micros(row.int(23)?),
-        updated_at: from_micros(row.int(24)?),
-        credits: row.opt_int(25)?,
-        error: row.opt_text(26)?,
-        format: row.opt_text(28)?,
-    })
+/// What is in the array, in this order.
+#[derive(Deserialize)]
+struct Fields<'r> {
+    id: &'r str,
+    vendor: String,
+    kind: String,
+    account: &'r str,
+    stage: &'r str,
+    remote_id: Option<String>,
+    accepted_at: Option<i64>,
+    input: String,
+    input_path: Option<PathBuf>,
+    options: String,
+    output: Option<PathBuf>,
+    result: Option<String>,
+    again: i64,
+    attempts: i64,
+    sent_at: Option<i64>,
+    calls: i64,
+    word: Option<String>,
+    last_look: Option<i64>,
+    looks: i64,
+    due: Option<i64>,
+    claimed: i64,
+    created_at: i64,
+    updated_at: i64,
+    credits: Option<i64>,
+    error: Option<String>,
+    format: Option<String>,
+    fence: i64,
+    content: &'r str,
+    sha256: Option<&'r str>,
 }
 
-/// The fence beside the job in such a row.
-pub(super) fn fence(row: &Row) -> Result<i64, LedgerError> {
-    row.int(27)
+/// A job as [`select_jobs`] asked for it.
+pub(super) fn job(row: &Row) -> Result<Job, LedgerError> {
+    let it: Fields<'_> = known(serde_json::from_str(row.str(0)?).ok())?;
+    fenced(it).map(|(job, _)| job)
+}
+
+/// The jobs and fences of such rows, each of which may hold several lines with commas between them, or none.
+pub(super) fn jobs(rows: &[Row]) -> Result<Vec<(Job, i64)>, LedgerError> {
+    let mut text = String::from("[");
+    for row in rows {
+        if let Some(lines) = row.opt_str(0)? {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(lines);
+        }
+    }
+    text.push(']');
+    let lines: Vec<Fields<'_>> = known(serde_json::from_str(&text).ok())?;
+    lines.into_iter().map(fenced).collect()
+}
+
+fn fenced(it: Fields<'_>) -> Result<(Job, i64), LedgerError> {
+    let json = |text: &str| known(serde_json::from_str(text).ok());
+    let job = Job {
+        id: known(it.id.parse().ok())?,
+        vendor: it.vendor,
+        kind: it.kind,
+        account: known(Account::parse(it.account))?,
+        stage: known(Stage::parse(it.stage))?,
+        remote_id: it
+            .remote_id
+            .map(|id| known(JobId::new(id).ok()))
+            .transpose()?,
+        accepted_at: it.accepted_at.map(from_micros),
+        input: it.input,
+        input_path: it.input_path,
+        content: known(digest(it.content))?,
+        options: json(&it.options)?,
+        output: it.output,
+        // SQLite's text of no bytes is empty.
+        sha256: it
+            .sha256
+            .filter(|text| !text.is_empty())
+            .map(|text| known(digest(text)))
+            .transpose()?,
+        result: it.result.as_deref().map(json).transpose()?,
+        again: it.again != 0,
+        attempts: it.attempts,
+        sent_at: it.sent_at.map(from_micros),
+        calls: it.calls,
+        word: it.word,
+        last_look: it.last_look.map(from_micros),
+        looks: it.looks,
+        due: it.due.map(from_micros),
+        claimed: it.claimed != 0,
+        created_at: from_micros(it.created_at),
+        updated_at: from_micros(it.updated_at),
+        credits: it.credits,
+        error: it.error,
+        format: it.format,
+    };
+    Ok((job, it.fence))
+}
+
+fn digest(hex: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    if hex.len() != 2 * digest.len() {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
 }
 
 fn known<T>(value: Option<T>) -> Result<T, LedgerError> {

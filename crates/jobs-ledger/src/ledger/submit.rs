@@ -544,7 +544,7 @@ impl NewJob {
             if let Some(known) = known {
                 return Ok(Inserted::Known(Box::new(row::job(&known)?)));
             }
-            let id = LedgerId::random();
+            let id = LedgerId::new(by.now);
             if self.try_insert(tx, by, id).await? {
                 return Ok(Inserted::New(id));
             }

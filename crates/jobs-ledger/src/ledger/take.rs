@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use jobs_core::Account;
 use jobs_core::clock::Moment;
 
-use super::row::{self, Then, Writer, select_jobs};
+use super::row::{self, Then, Writer, job_line};
 use super::{Ledger, batch};
 use crate::claim::{Abandonable, AtStage, Claim, ClaimKey, Claimed, Taking};
 use crate::error::LedgerError;
@@ -244,21 +244,36 @@ async fn take_due(
     limit: i64,
 ) -> Result<Vec<Claimed>, LedgerError> {
     // Of one account the index gives the longest due first. Of several, all that is due has to be sorted; SQLite chooses
-    // before it reads the wide rows, PostgreSQL must give the rows as it locked them, not as they were before.
-    const PICK_OF_ONE: Sql = Sql::each(
-        select_jobs!("WHERE w.account = $1 AND w.due <= $2 ORDER BY w.due LIMIT $3"),
-        select_jobs!(
-            "WHERE w.account = $1 AND w.due <= $2 ORDER BY w.due LIMIT $3 FOR UPDATE OF w SKIP LOCKED"
-        ),
+    // before it reads the wide rows, PostgreSQL must give the rows as it locked them, not as they were before. SQLite hands
+    // all of them over at once: its thread and ours would wait for each other at every row.
+    macro_rules! pick {
+        ($sqlite:literal, $postgres:literal) => {
+            Sql::each(
+                concat!(
+                    "SELECT group_concat(line) FROM (SELECT ",
+                    job_line!(sqlite),
+                    " AS line FROM wake w JOIN job j ON j.id = w.id ",
+                    $sqlite,
+                    ")"
+                ),
+                concat!(
+                    "SELECT ",
+                    job_line!(postgres),
+                    " FROM wake w JOIN job j ON j.id = w.id ",
+                    $postgres,
+                    " AND w.due <= $2 ORDER BY w.due LIMIT $3 FOR UPDATE OF w SKIP LOCKED"
+                ),
+            )
+        };
+    }
+    const PICK_OF_ONE: Sql = pick!(
+        "WHERE w.account = $1 AND w.due <= $2 ORDER BY w.due LIMIT $3",
+        "WHERE w.account = $1"
     );
-    const PICK: Sql = Sql::each(
-        select_jobs!(
-            "WHERE w.id IN (SELECT id FROM wake WHERE account IN (SELECT value FROM json_each($1)) \
-             AND due <= $2 ORDER BY due LIMIT $3) ORDER BY w.due"
-        ),
-        select_jobs!(
-            "WHERE w.account = ANY ($1) AND w.due <= $2 ORDER BY w.due LIMIT $3 FOR UPDATE OF w SKIP LOCKED"
-        ),
+    const PICK: Sql = pick!(
+        "WHERE w.id IN (SELECT id FROM wake WHERE account IN (SELECT value FROM json_each($1)) \
+         AND due <= $2 ORDER BY due LIMIT $3) ORDER BY w.due",
+        "WHERE w.account = ANY ($1)"
     );
     const TAKE: Sql = Sql::each(
         take!("WHERE id IN (SELECT value FROM json_each($1))"),
@@ -271,9 +286,9 @@ async fn take_due(
         }
         _ => tx.rows(PICK, args![accounts, by.now, limit]).await?,
     };
-    let mut picked = Vec::with_capacity(rows.len());
-    for row in &rows {
-        picked.push((row::job(row)?, row::fence(row)? + 1));
+    let mut picked = row::jobs(&rows)?;
+    for (_, fence) in &mut picked {
+        *fence += 1;
     }
     if picked.is_empty() {
         return Ok(Vec::new());

@@ -166,12 +166,12 @@ macro_rules! columns {
 }
 
 columns! {
+    str: &str;
+    opt_str: Option<&str>;
     int: i64;
     opt_int: Option<i64>;
     text: String;
     opt_text: Option<String>;
-    bytes: Vec<u8>;
-    opt_bytes: Option<Vec<u8>>;
 }
 
 /// A transaction in progress.
@@ -180,6 +180,8 @@ pub(crate) struct Tx {
     nudge: bool,
     /// In SQLite: the work that is running has changed nothing yet, so there is nothing to go back to.
     unsaved: bool,
+    /// In SQLite: there is a place to go back to, of this work or of one before.
+    savepoint: bool,
 }
 
 enum Conn {
@@ -245,11 +247,13 @@ impl Tx {
             && !next.sqlite.starts_with("SELECT")
             && let Conn::Sqlite(conn) = &mut self.conn
         {
-            sqlx::query("SAVEPOINT work")
-                .execute(conn)
-                .await
-                .map_err(error::of)?;
-            self.unsaved = false;
+            let mark = if self.savepoint {
+                "RELEASE work; SAVEPOINT work"
+            } else {
+                "SAVEPOINT work"
+            };
+            sqlx::query(mark).execute(conn).await.map_err(error::of)?;
+            (self.unsaved, self.savepoint) = (false, true);
         }
         Ok(())
     }

@@ -125,6 +125,7 @@ impl super::Store for Store {
                 conn: Conn::Postgres(pool.begin().await.map_err(error::of)?),
                 nudge: false,
                 unsaved: false,
+                savepoint: false,
             };
             let mut outcome = work.run(&mut tx).await;
             if tx.nudge && outcome.is_ok() {

@@ -24,6 +24,9 @@ const APPLICATION_ID: i64 = 0x444a_4c31;
 /// How many writes share one flush at most.
 const GROUP: usize = 64;
 
+/// How many KiB of the file the writer keeps at hand.
+const CACHE: u32 = 16 * 1024;
+
 /// How many rows of an answer are handed over before the reader has to keep up.
 const ROWS: usize = 1024;
 
@@ -59,7 +62,12 @@ impl Store {
             // A batch in one go: the driver's thread would stop for its reader every 50 rows.
             .row_buffer_size(ROWS)
             .busy_timeout(settings.patience);
-        let mut writer = SqliteConnection::connect_with(&options)
+        let writing = options
+            .clone()
+            // What it needs to take back half of a statement or of a work is not worth a file.
+            .pragma("temp_store", "MEMORY")
+            .pragma("cache_size", format!("-{CACHE}"));
+        let mut writer = SqliteConnection::connect_with(&writing)
             .await
             .map_err(error::of)?;
         migrate(&mut writer, clock, settings.patience).await?;
@@ -293,6 +301,7 @@ async fn write_all(
         conn: Conn::Sqlite(conn),
         nudge: false,
         unsaved: false,
+        savepoint: false,
     };
     let mut set = None;
     let mut closed = None;
@@ -367,15 +376,18 @@ async fn run(
         *set = Some(flush);
     }
     tx.run("BEGIN IMMEDIATE", Vec::new()).await?;
+    tx.savepoint = false;
+    let is_alone = works.len() == 1;
     let mut outcomes = Vec::with_capacity(works.len());
     for work in works {
-        tx.unsaved = true;
+        // What has the transaction for itself goes back with it.
+        tx.unsaved = !is_alone;
         let outcome = work.run(tx).await;
-        if !std::mem::take(&mut tx.unsaved) {
-            if outcome.is_err() {
-                tx.run("ROLLBACK TO work", Vec::new()).await?;
-            }
-            tx.run("RELEASE work", Vec::new()).await?;
+        let has_changed = !std::mem::take(&mut tx.unsaved);
+        match outcome {
+            Err(problem) if is_alone => return Err(problem),
+            Err(_) if has_changed => drop(tx.run("ROLLBACK TO work", Vec::new()).await?),
+            _ => {}
         }
         outcomes.push(outcome);
     }
