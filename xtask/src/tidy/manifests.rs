@@ -42,7 +42,7 @@ fn versions_in_one_place(path: &str, text: &str) -> Vec<Violation> {
     }
     for (number, section, line) in lines(text) {
         let holds_entries = section.trim_end_matches(']').ends_with("dependencies");
-        let is_entry = line.contains('=') && !line.starts_with('#');
+        let is_entry = line.contains('=') && !line.starts_with(['#', '[']);
         let inherits = line.contains("workspace = true");
         let is_itself = line.contains("path = \".\"");
         if holds_entries && is_entry && !inherits && !is_itself {
@@ -151,7 +151,7 @@ tokio = { workspace = true, features = [\"sync\"] }
 [dev-dependencies]
 a = { path = \".\", features = [\"testing\"] }
 
-[target.'cfg(unix)'.dependencies]
+[target.'cfg(target_os = \"linux\")'.dependencies]
 libc.workspace = true
 
 [lints]
