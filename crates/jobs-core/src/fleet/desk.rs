@@ -382,7 +382,8 @@ impl<O: Send + 'static> Desk<O> {
 
     /// The bytes that the waiting jobs take.
     pub(super) fn bytes(&self) -> usize {
-        self.plan().book.bytes()
+        let plan = self.plan();
+        plan.book.bytes() + plan.wheel.bytes()
     }
 
     fn wake_for(&self, plan: &Plan<O>, slot: u32) {

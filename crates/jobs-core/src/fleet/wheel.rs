@@ -106,6 +106,7 @@ impl Level {
         slots.swap_remove(place);
         let moved = slots.get(place).copied().unwrap_or(LOOSE);
         if slots.is_empty() {
+            *slots = Vec::new();
             self.empty(list);
         }
         Some(moved)
@@ -263,6 +264,13 @@ impl Wheel {
         let above = self.now.checked_shr(shift + bits).unwrap_or(0);
         let tick = ((above << bits) | list as u64) << shift;
         Some((depth, list, tick))
+    }
+
+    /// The bytes that its lists take.
+    pub(super) fn bytes(&self) -> usize {
+        let levels = std::iter::once(&self.low).chain(&self.high);
+        let lists = levels.flat_map(|level| &level.lists);
+        lists.map(|list| list.capacity() * size_of::<u32>()).sum()
     }
 
     fn take(&mut self, depth: usize, list: usize) -> Vec<u32> {
