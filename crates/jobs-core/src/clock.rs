@@ -13,6 +13,8 @@ use std::time::{Duration, SystemTime};
 /// Moments of different clocks must not be mixed; a process has one clock. Eight bytes, so that a waiting job
 /// can hold several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+// What holds moments need not be a multiple of eight bytes, such as the entry of each of a million waiting jobs.
+#[repr(Rust, packed(4))]
 pub struct Moment(u64);
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
