@@ -18,7 +18,7 @@ use jobs_core::{Clock as _, SystemClock};
 /// Processes that wait more than they work: more at once than there are cores.
 const WIDTH: usize = 8;
 /// How much faster the vendor lives for many jobs: its second must be longer than a busy machine's pauses.
-const SPEED: u32 = 20;
+const SPEED: u32 = 10;
 
 struct Request {
     setting: Setting,
