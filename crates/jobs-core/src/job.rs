@@ -322,8 +322,7 @@ impl<K: JobKind + ?Sized> Updates<K> {
             None => self.poller.cut(now, vendor),
             Some(looks) => {
                 self.job.looked(now);
-                let ids = std::slice::from_ref(&self.job.id);
-                let look: Look<K::Output> = looks.answers(ids).last().unwrap_or_else(|| {
+                let look: Look<K::Output> = looks.into_vec().pop().unwrap_or_else(|| {
                     Err(Error::new(ErrorKind::Garbled, vendor, "look")
                         .with_message("no answer for the job"))
                 });

@@ -48,14 +48,24 @@ pub type Look<O> = Result<Snapshot<O>, Error>;
 #[derive(Debug)]
 pub struct Looks<O> {
     vendor: &'static str,
-    answers: Vec<Option<Look<O>>>,
+    /// The ids, a blank after each: an id has none, and one text costs less than a copy of every id. Needed for
+    /// what the answer does not mention, which is hardly ever anything.
+    ids: Box<str>,
+    answers: Box<[Option<Look<O>>]>,
 }
 
 impl<O> Looks<O> {
     /// No answer yet for any of `ids`: each is a failed look until [`set`](Self::set).
     pub fn of(vendor: &'static str, ids: &[JobId]) -> Self {
+        let length = ids.iter().map(|id| id.as_str().len() + 1).sum();
+        let mut texts = String::with_capacity(length);
+        for id in ids {
+            texts.push_str(id.as_str());
+            texts.push(' ');
+        }
         Self {
             vendor,
+            ids: texts.into(),
             answers: ids.iter().map(|_| None).collect(),
         }
     }
@@ -64,6 +74,7 @@ impl<O> Looks<O> {
     pub fn failed(ids: &[JobId], error: &Error) -> Self {
         Self {
             vendor: error.vendor(),
+            ids: Box::default(),
             answers: ids.iter().map(|_| Some(Err(error.clone()))).collect(),
         }
     }
@@ -75,27 +86,25 @@ impl<O> Looks<O> {
         }
     }
 
-    /// The outcomes in the order of the ids. What the answer did not mention is a failed look, which is for whoever
-    /// asked to name.
+    /// The outcomes in the order of the ids.
     pub fn into_vec(self) -> Vec<Look<O>> {
-        self.answers(&[]).collect()
-    }
-
-    /// The same where the ids that were asked for are at hand to name them.
-    pub(crate) fn answers(self, ids: &[JobId]) -> impl Iterator<Item = Look<O>> {
-        let vendor = self.vendor;
-        let answers = self.answers.into_iter().enumerate();
-        answers.map(move |(place, answer)| {
-            answer.unwrap_or_else(|| {
-                let error = Error::new(ErrorKind::Garbled, vendor, "look")
-                    .with_sent(Sent::Yes)
-                    .with_message("the answer does not mention the job");
-                Err(match ids.get(place) {
-                    Some(id) => error.with_job(id.clone()),
-                    None => error,
-                })
+        let mut ids = self.ids.split(' ');
+        let unmentioned = |id: Option<&str>| {
+            let error = Error::new(ErrorKind::Garbled, self.vendor, "look")
+                .with_sent(Sent::Yes)
+                .with_message("the answer does not mention the job");
+            match id.map(JobId::new) {
+                Some(Ok(id)) => error.with_job(id),
+                _ => error,
+            }
+        };
+        self.answers
+            .into_iter()
+            .map(|answer| {
+                let id = ids.next();
+                answer.unwrap_or_else(|| Err(unmentioned(id)))
             })
-        })
+            .collect()
     }
 }
 
@@ -110,7 +119,8 @@ mod tests {
         looks.set(1, Ok(Snapshot::new(crate::Status::Running, "busy")));
         looks.set(3, Ok(Snapshot::new(crate::Status::Running, "nobody's")));
         let jobs: Vec<_> = looks
-            .answers(&ids)
+            .into_vec()
+            .into_iter()
             .map(|look| look.err().and_then(|error| error.job().cloned()))
             .collect();
         let [a, _, c] = ids;

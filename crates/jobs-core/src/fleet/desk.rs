@@ -64,7 +64,7 @@ where
         let look = async move {
             let looks = bounded(&**self.kind.clock(), limit, self.kind.observe(&ids)).await;
             let wrap = |look: Look<K::Output>| look.map(|snapshot| snapshot.map(&self.wrap));
-            let looks = looks.map(|looks| looks.answers(&ids).map(wrap).collect());
+            let looks = looks.map(|looks| looks.into_vec().into_iter().map(wrap).collect());
             Answers { ids, looks }
         };
         if span.is_disabled() {
