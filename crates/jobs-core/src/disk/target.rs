@@ -54,6 +54,7 @@ impl Target {
     }
 
     /// Gives a draft the final name, for good.
+    #[cfg(feature = "http")]
     pub(crate) fn keep(&self, draft: Draft) -> io::Result<()> {
         draft.keep(&self.path)?;
         Draft::sync_folder(&self.folder)
