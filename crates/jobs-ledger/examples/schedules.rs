@@ -53,14 +53,17 @@ async fn main() {
             first += count;
         } else if let Some(done) = running.join_next().await {
             total.add(done.unwrap());
-            eprintln!("{} of {runs} schedules", total.runs);
+            eprintln!(
+                "{} of {runs} schedules, {} stale writes tried, {} accepted",
+                total.runs, total.stale, total.stale_accepted
+            );
+            assert_eq!(total.stale_accepted, 0, "a stale write was accepted");
         }
     }
     println!(
         "{} schedules, {} steps, {} stale writes tried, {} accepted, {} late answers taken",
         total.runs, total.steps, total.stale, total.stale_accepted, total.late_answers
     );
-    assert_eq!(total.stale_accepted, 0, "a stale write was accepted");
 }
 
 async fn chunk(store: &str, first: u64, count: u64) -> schedules::Report {
