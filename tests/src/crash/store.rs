@@ -107,7 +107,14 @@ impl Shelf {
             Self::Postgres { url, schema } => {
                 let mut settings = Settings::default();
                 settings.schema = Some(schema.clone());
-                Ok(Ledger::open_with(url, clock, &settings).await?)
+                let mut tries = 0;
+                loop {
+                    match Ledger::open_with(url, clock.clone(), &settings).await {
+                        // Other runs make their tables in the same database meanwhile.
+                        Err(error) if error.is_transient() && tries < 3 => tries += 1,
+                        opened => return Ok(opened?),
+                    }
+                }
             }
         }
     }
