@@ -13,52 +13,56 @@ use std::time::{Duration, SystemTime};
 /// Moments of different clocks must not be mixed; a process has one clock. Eight bytes, so that a waiting job
 /// can hold several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-// What holds moments need not be a multiple of eight bytes, such as the entry of each of a million waiting jobs.
+pub struct Moment(Nanos);
+
+/// Aligned to four bytes: what holds moments need not be a multiple of eight, such as the entry of each of a million
+/// waiting jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(Rust, packed(4))]
-pub struct Moment(u64);
+struct Nanos(u64);
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
 impl Moment {
     /// The moment at which the clock was made.
-    pub const START: Self = Self(0);
+    pub const START: Self = Self(Nanos(0));
 
     /// The moment `elapsed` after the start of the clock; saturates after 584 years.
     pub fn after_start(elapsed: Duration) -> Self {
-        Self(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
+        Self::after_nanos(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// The time since the start of the clock.
     pub fn since_start(self) -> Duration {
-        Duration::from_nanos(self.0)
+        Duration::from_nanos(self.nanos())
     }
 
     pub(crate) const fn after_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(Nanos(nanos))
     }
 
     pub(crate) const fn after_millis(millis: u64) -> Self {
-        Self(millis.saturating_mul(NANOS_PER_MILLI))
+        Self::after_nanos(millis.saturating_mul(NANOS_PER_MILLI))
     }
 
     /// Nanoseconds since the start of the clock.
     pub(crate) const fn nanos(self) -> u64 {
-        self.0
+        self.0.0
     }
 
     /// Whole milliseconds since the start of the clock.
     pub(crate) const fn millis(self) -> u64 {
-        self.0 / NANOS_PER_MILLI
+        self.nanos() / NANOS_PER_MILLI
     }
 
     /// This moment, so many milliseconds earlier, but not before the start.
     pub(crate) const fn less_millis(self, millis: u32) -> Self {
-        Self(self.0.saturating_sub(millis as u64 * NANOS_PER_MILLI))
+        Self::after_nanos(self.nanos().saturating_sub(millis as u64 * NANOS_PER_MILLI))
     }
 
     /// The time from `earlier` to this moment, zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.nanos().saturating_sub(earlier.nanos()))
     }
 }
 
@@ -66,7 +70,7 @@ impl Add<Duration> for Moment {
     type Output = Self;
 
     fn add(self, rhs: Duration) -> Self {
-        Self(self.0.saturating_add(Self::after_start(rhs).0))
+        Self::after_nanos(self.nanos().saturating_add(Self::after_start(rhs).nanos()))
     }
 }
 

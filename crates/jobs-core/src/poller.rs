@@ -221,15 +221,12 @@ impl State {
         self.due < self.deadline && self.earliest() <= now && now + pause / 4 >= self.due
     }
 
-    /// Somebody says that the job may be done: brings the next look forward to what the floor allows. Says whether
-    /// that changed anything.
-    pub(crate) fn nudge(&mut self, rules: &Rules, now: Moment) -> bool {
-        let before = self.due;
+    /// Somebody says that the job may be done: brings the next look forward to what the floor allows.
+    pub(crate) fn nudge(&mut self, rules: &Rules, now: Moment) {
         if self.flags & NO_ROOM == 0 {
             let earliest = self.earliest().max(now);
             self.plan(rules, earliest, earliest);
         }
-        self.due != before
     }
 
     /// A look begins at `now`. It has until the returned moment: its own time-out, or the deadline at which the last
@@ -452,6 +449,8 @@ impl Poller {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::facts::Fact;
     use crate::pacing::Pacing;
@@ -485,6 +484,26 @@ mod tests {
 
     fn trouble() -> Error {
         Error::new(ErrorKind::Unavailable, "v", "look")
+    }
+
+    /// Rules with next to no floor, under which pauses are seen as they are.
+    fn bare(spread: f64) -> Rules {
+        let mut facts = Facts::new(
+            Fact::documented(Duration::from_millis(1), "test"),
+            Fact::documented(Duration::ZERO, "test"),
+            Fact::documented(Pacing::every(Duration::from_secs(5)), "test"),
+            &[],
+        );
+        facts.cap.set(Duration::from_secs(100));
+        Rules {
+            facts,
+            patience: Patience::until(Duration::ZERO),
+            spread,
+        }
+    }
+
+    fn state(rules: &Rules) -> State {
+        State::new(rules, at(100_000_000), at(0), Past::default())
     }
 
     /// The moments of all looks of a wait in which every look takes no time and answers as told.
@@ -563,6 +582,76 @@ mod tests {
         let last = *moments.last().unwrap();
         assert!((60_000..=90_000).contains(&last), "{last}");
         assert!(moments.windows(2).all(|pair| pair[1] - pair[0] >= 2000));
+    }
+
+    #[test]
+    fn a_wait_is_blind_after_a_quarter_of_an_hour_and_at_a_loss_after_an_hour() {
+        let deadline = Duration::from_secs(5);
+        let expected = Patience {
+            deadline,
+            blind: Duration::from_secs(900),
+            unknown_word: Duration::from_secs(3600),
+        };
+        assert_eq!(Patience::until(deadline), expected);
+    }
+
+    #[test]
+    fn the_pause_after_a_failure_doubles_up_to_a_minute_and_grows_by_chance_up_to_a_quarter() {
+        let rules = bare(0.0);
+        let mut by_failures = vec![Vec::new(); 9];
+        for seed in 0..100 {
+            let mut state = state(&rules);
+            for (failures, pauses) in by_failures.iter_mut().enumerate() {
+                // As long as it is not blind.
+                state.last_good = Tick::of(state.at());
+                let now = state.at();
+                state.missed::<()>(&rules, now, now, trouble(), seed);
+                let least = f64::from(1 << failures.min(6));
+                pauses.push(state.at().since(now).as_secs_f64() / least);
+            }
+        }
+        for pauses in by_failures {
+            let (least, most) = pauses
+                .iter()
+                .fold((2.0_f64, 0.0_f64), |(least, most), pause| {
+                    (least.min(*pause), most.max(*pause))
+                });
+            assert!((1.0..1.05).contains(&least), "{least}");
+            assert!((1.2..=1.25).contains(&most), "{most}");
+        }
+    }
+
+    #[test]
+    fn chance_differs_from_look_to_look_and_from_job_to_job() {
+        let mut state = state(&bare(0.0));
+        let mut seen = HashSet::new();
+        for (looks, failures) in (0..20).flat_map(|looks| (0..20).map(move |fails| (looks, fails)))
+        {
+            (state.looks, state.failures) = (looks, failures);
+            seen.insert(state.chance(7).to_bits());
+        }
+        assert_eq!(seen.len(), 400);
+        let others: HashSet<u64> = (0..400).map(|seed| state.chance(seed).to_bits()).collect();
+        assert_eq!(others.len(), 400);
+    }
+
+    #[test]
+    fn pauses_drift_apart_by_as_much_as_the_rules_say() {
+        let five = Duration::from_secs(5);
+        let drifts = |spread, pause| -> Vec<u128> {
+            let rules = bare(spread);
+            let state = state(&rules);
+            let drift = |seed| state.drift(&rules, pause, seed);
+            (0..200).map(|seed| drift(seed).as_millis()).collect()
+        };
+        let tenth = drifts(0.1, five);
+        assert!(tenth.iter().all(|drift| *drift <= 500), "{tenth:?}");
+        assert!(tenth.iter().any(|drift| *drift > 450), "{tenth:?}");
+        assert!(tenth.iter().any(|drift| *drift < 50), "{tenth:?}");
+        assert!(drifts(0.0, five).iter().all(|drift| *drift == 0));
+        let capped = drifts(0.1, Duration::MAX);
+        assert!(capped.iter().all(|drift| *drift <= 10_000), "{capped:?}");
+        assert!(capped.iter().any(|drift| *drift > 9000), "{capped:?}");
     }
 
     #[test]

@@ -18,63 +18,90 @@ pub fn encoded<T: DeserializeOwned + Serialize>(text: &str) -> Result<Value, ser
     serde_json::to_value(serde_json::from_str::<T>(text)?)
 }
 
-/// Checks every `.json` file of `folder` against the first of `types` whose prefix its name has, and returns how many
-/// there are.
+/// The recorded answers of one vendor: a folder of `.json` files.
 ///
-/// A null may be lost, and a number that was text may become one. Write the fixtures after the vendor's documents, never
-/// from the types: else a misspelt field would agree with itself.
-///
-/// # Errors
-/// One line for each key that is lost or changed, each file that nothing or no right type reads, and each prefix that no
-/// file has.
-pub fn no_key_is_lost(folder: &Path, types: &[(&str, Encode)]) -> Result<usize, String> {
-    let mut names = names(folder)?;
-    names.sort();
-    let mut problems = Vec::new();
-    let mut used = vec![false; types.len()];
-    for name in &names {
-        let place = types
-            .iter()
-            .position(|(prefix, _)| name.starts_with(prefix));
-        let Some((place, (_, encode))) = place.and_then(|place| Some((place, types.get(place)?)))
-        else {
-            problems.push(format!("{name}: nothing decodes it"));
-            continue;
-        };
-        if let Some(used) = used.get_mut(place) {
-            *used = true;
-        }
-        let text =
-            fs::read_to_string(folder.join(name)).map_err(|cause| format!("{name}: {cause}"))?;
-        match (serde_json::from_str(&text), encode(&text)) {
-            (Ok(before), Ok(after)) => lost(&before, &after, name, &mut problems),
-            (Err(cause), _) | (_, Err(cause)) => problems.push(format!("{name}: {cause}")),
-        }
-    }
-    for ((prefix, _), used) in types.iter().zip(used) {
-        if !used {
-            problems.push(format!("{prefix}: no fixture is called so"));
-        }
-    }
-    if problems.is_empty() {
-        Ok(names.len())
-    } else {
-        Err(problems.join("\n"))
-    }
+/// Write them after the vendor's documents, never from the types: else a misspelt field would agree with itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Fixtures<'a> {
+    folder: &'a str,
 }
 
-fn names(folder: &Path) -> Result<Vec<String>, String> {
-    let trouble = |cause| format!("{}: {cause}", folder.display());
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(trouble)? {
-        let name = entry.map_err(trouble)?.file_name();
-        names.extend(
-            name.to_str()
-                .filter(|name| name.ends_with(".json"))
-                .map(str::to_owned),
-        );
+impl<'a> Fixtures<'a> {
+    /// Those in `folder`; nothing is read yet.
+    pub const fn of(folder: &'a str) -> Self {
+        Self { folder }
     }
-    Ok(names)
+
+    /// Decodes the one called `name`, without its `.json`.
+    ///
+    /// # Errors
+    /// The file's or the decoder's, with the name.
+    pub fn decode<T: DeserializeOwned>(&self, name: &str) -> Result<T, String> {
+        let text = self.text(&format!("{name}.json"))?;
+        serde_json::from_str(&text).map_err(|cause| format!("{name}: {cause}"))
+    }
+
+    /// Checks every file against the first of `types` whose prefix its name has, and returns how many there are.
+    ///
+    /// A null may be lost, and a number that was text may become one.
+    ///
+    /// # Errors
+    /// One line for each key that is lost or changed, each file that nothing or no right type reads, and each prefix
+    /// that no file has.
+    pub fn lose_no_key(&self, types: &[(&str, Encode)]) -> Result<usize, String> {
+        let mut names = self.names()?;
+        names.sort();
+        let mut problems = Vec::new();
+        let mut used = vec![false; types.len()];
+        for name in &names {
+            let place = types
+                .iter()
+                .position(|(prefix, _)| name.starts_with(prefix));
+            let Some((place, (_, encode))) =
+                place.and_then(|place| Some((place, types.get(place)?)))
+            else {
+                problems.push(format!("{name}: nothing decodes it"));
+                continue;
+            };
+            if let Some(used) = used.get_mut(place) {
+                *used = true;
+            }
+            let text = self.text(name)?;
+            match (serde_json::from_str(&text), encode(&text)) {
+                (Ok(before), Ok(after)) => lost(&before, &after, name, &mut problems),
+                (Err(cause), _) | (_, Err(cause)) => problems.push(format!("{name}: {cause}")),
+            }
+        }
+        for ((prefix, _), used) in types.iter().zip(used) {
+            if !used {
+                problems.push(format!("{prefix}: no fixture is called so"));
+            }
+        }
+        if problems.is_empty() {
+            Ok(names.len())
+        } else {
+            Err(problems.join("\n"))
+        }
+    }
+
+    fn names(&self) -> Result<Vec<String>, String> {
+        let trouble = |cause| format!("{}: {cause}", self.folder);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(self.folder).map_err(trouble)? {
+            let name = entry.map_err(trouble)?.file_name();
+            names.extend(
+                name.to_str()
+                    .filter(|name| name.ends_with(".json"))
+                    .map(str::to_owned),
+            );
+        }
+        Ok(names)
+    }
+
+    fn text(&self, name: &str) -> Result<String, String> {
+        let path = Path::new(self.folder).join(name);
+        fs::read_to_string(path).map_err(|cause| format!("{name}: {cause}"))
+    }
 }
 
 /// What `after` no longer says of `before`.
@@ -119,7 +146,7 @@ mod tests {
         for (name, text) in files {
             fs::write(folder.path().join(name), text).unwrap();
         }
-        no_key_is_lost(folder.path(), types)
+        Fixtures::of(folder.path().to_str().unwrap()).lose_no_key(types)
     }
 
     #[test]

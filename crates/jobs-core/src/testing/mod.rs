@@ -17,7 +17,7 @@ mod shared;
 #[cfg(feature = "http")]
 pub use self::answer::{answer, said_by};
 pub use self::clock::ManualClock;
-pub use self::fixture::{Encode, encoded, no_key_is_lost};
+pub use self::fixture::{Encode, Fixtures, encoded};
 pub use self::script::{Asked, Beat, Odd, Play, Stage, Subject};
 pub use self::scripted::{Scripted, ScriptedSubject};
 #[cfg(feature = "http")]

@@ -2,9 +2,7 @@
 //!
 //! The fixtures are raw JSON written after the vendor notes, never made from the types.
 
-use std::path::Path;
-
-use jobs_core::testing::{Encode, encoded, no_key_is_lost};
+use jobs_core::testing::{Encode, Fixtures, encoded};
 
 #[path = "../../src/generated/types.rs"]
 mod types;
@@ -43,6 +41,6 @@ fn no_fixture_loses_a_key() {
         ("request_ppt", encoded::<PptDeck>),
         ("request_outline", encoded::<OutlineRequest>),
     ];
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
-    assert_eq!(no_key_is_lost(&folder, types), Ok(29));
+    let fixtures = Fixtures::of(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"));
+    assert_eq!(fixtures.lose_no_key(types), Ok(29));
 }

@@ -2,10 +2,7 @@
 //!
 //! The fixtures are raw JSON written after the vendor's documentation, never made from the types.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use jobs_core::testing::{Encode, encoded, no_key_is_lost};
+use jobs_core::testing::{Encode, Fixtures, encoded};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -18,17 +15,10 @@ use types::{
     DescribeTaskRequest, Envelope, UploadFilesAnswer, UploadFilesRequest,
 };
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
-fn fixture(name: &str) -> Value {
-    let text = fs::read_to_string(folder().join(format!("{name}.json"))).unwrap();
-    serde_json::from_str(&text).unwrap()
-}
+const FIXTURES: Fixtures<'_> = Fixtures::of(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"));
 
 fn decode<T: DeserializeOwned>(name: &str) -> T {
-    serde_json::from_value(fixture(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    FIXTURES.decode(name).unwrap()
 }
 
 #[test]
@@ -47,7 +37,7 @@ fn no_fixture_loses_a_key() {
         ("callback_encrypted", encoded::<CallbackBody>),
         ("callback_plain", encoded::<CallbackNotice>),
     ];
-    assert_eq!(no_key_is_lost(&folder(), types), Ok(27));
+    assert_eq!(FIXTURES.lose_no_key(types), Ok(27));
 }
 
 #[test]
@@ -75,8 +65,9 @@ fn an_unset_field_is_not_sent() {
             "request_look" => encoded::<DescribeTaskRequest>,
             _ => encoded::<CompanyCreateTaskRequest>,
         };
-        let text = encode(&fixture(name).to_string()).unwrap();
-        assert_eq!(text, fixture(name));
-        assert!(!text.to_string().contains("null"), "{name}");
+        let before: Value = decode(name);
+        let after = encode(&before.to_string()).unwrap();
+        assert_eq!(after, before);
+        assert!(!after.to_string().contains("null"), "{name}");
     }
 }

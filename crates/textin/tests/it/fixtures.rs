@@ -2,12 +2,9 @@
 //!
 //! The fixtures are raw JSON written after the vendor notes, never made from the types.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use jobs_core::testing::{Encode, encoded, no_key_is_lost};
+use jobs_core::testing::{Encode, Fixtures, encoded};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[path = "../../src/generated/types.rs"]
 mod types;
@@ -17,17 +14,10 @@ use types::{
     SecretText, StatusAnswer, SubmitAnswer, WebhookBody,
 };
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
-fn fixture(name: &str) -> Value {
-    let text = fs::read_to_string(folder().join(format!("{name}.json"))).unwrap();
-    serde_json::from_str(&text).unwrap()
-}
+const FIXTURES: Fixtures<'_> = Fixtures::of(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"));
 
 fn decode<T: DeserializeOwned>(name: &str) -> T {
-    serde_json::from_value(fixture(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    FIXTURES.decode(name).unwrap()
 }
 
 #[test]
@@ -40,7 +30,7 @@ fn no_fixture_loses_a_key() {
         ("webhook_", encoded::<WebhookBody>),
         ("config_", encoded::<ParseConfig>),
     ];
-    assert_eq!(no_key_is_lost(&folder(), types), Ok(21));
+    assert_eq!(FIXTURES.lose_no_key(types), Ok(21));
 }
 
 #[test]
