@@ -10,6 +10,7 @@ mod keeper;
 mod ledger;
 mod owner;
 mod quota;
+mod settings;
 pub mod stage;
 mod store;
 
@@ -23,6 +24,7 @@ pub use self::intent::{Intended, Intent};
 pub use self::job::Job;
 pub use self::keeper::Keeper;
 pub use self::ledger::{
-    Check, Due, Filter, Hinted, Ledger, Look, Page, Place, Settings, Settle, Settled, Turn,
+    Check, Due, Filter, Hinted, Ledger, Look, Page, Place, Settle, Settled, Turn,
 };
+pub use self::settings::Settings;
 pub use self::stage::Stage;

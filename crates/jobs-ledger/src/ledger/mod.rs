@@ -24,6 +24,7 @@ pub use self::take::Due;
 use crate::error::LedgerError;
 use crate::job::{from_micros, micros};
 use crate::owner::Owner;
+use crate::settings::Settings;
 use crate::store::{self, Flush, Store, Tx, Work, WorkFuture};
 
 /// The durable record of every intent, submit and look.
@@ -37,28 +38,6 @@ pub struct Ledger {
     owner: Arc<Owner>,
     lease: Duration,
     searched: Arc<Mutex<Option<Moment>>>,
-}
-
-/// What can be set when a ledger is opened.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Settings {
-    /// How long a claim holds without being renewed. Default 10 s; the same for all who share a ledger.
-    pub lease: Duration,
-    /// How long to wait for a lock or a connection. Default 5 s.
-    pub patience: Duration,
-    /// The PostgreSQL schema to use instead of the user's default one. It is created.
-    pub schema: Option<String>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            lease: Duration::from_secs(10),
-            patience: Duration::from_secs(5),
-            schema: None,
-        }
-    }
 }
 
 impl Ledger {

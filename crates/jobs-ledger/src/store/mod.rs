@@ -15,7 +15,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, Postgres, Row as _, SqliteConnection, Transaction};
 
 use crate::error::{LedgerError, LedgerErrorKind};
-use crate::ledger::Settings;
+use crate::settings::Settings;
 
 /// The newest layout of tables that this version knows.
 pub(crate) const SCHEMA: i64 = 2;

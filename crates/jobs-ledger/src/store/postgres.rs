@@ -18,7 +18,7 @@ use super::{
     stopped,
 };
 use crate::error::{LedgerError, LedgerErrorKind};
-use crate::ledger::Settings;
+use crate::settings::Settings;
 
 /// Any number will do, as long as nobody else locks the same in this database.
 const MIGRATION_LOCK: i64 = 0x646f_636a_6f62_7331;

@@ -16,7 +16,7 @@ use super::{
     Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, error, newer, sqlite_args, steps_from, stopped,
 };
 use crate::error::{LedgerError, LedgerErrorKind};
-use crate::ledger::Settings;
+use crate::settings::Settings;
 
 /// "DJL1": tells a ledger from any other SQLite file.
 const APPLICATION_ID: i64 = 0x444a_4c31;
