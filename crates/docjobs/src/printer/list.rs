@@ -27,7 +27,11 @@ pub(super) async fn list(app: &App, all: bool) -> Result<(), Stop> {
         return Ok(());
     }
     if jobs.is_empty() {
-        app.report.say("the cloud holds no such job");
+        app.report.say(if all {
+            "the cloud holds no job for this printer"
+        } else {
+            "no job waits to be printed"
+        });
         return Ok(());
     }
     print_line(&shape::heading())?;

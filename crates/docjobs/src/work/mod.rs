@@ -40,7 +40,8 @@ pub(crate) async fn work(app: &App, args: WorkArgs) -> Result<(), Stop> {
         let lesson = paces.recall(&ledger, desk.vendor(), desk.account()).await;
         lessons.extend(lesson);
     }
-    let names: Vec<&str> = desks.iter().map(|desk| desk.vendor()).collect();
+    let mut names: Vec<&str> = desks.iter().map(|desk| desk.vendor()).collect();
+    names.dedup();
     app.report.say(&format!(
         "worker {} takes up jobs of {}",
         ledger.worker(),
