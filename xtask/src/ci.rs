@@ -16,8 +16,8 @@ use step::{Action, Step};
 pub(crate) const TEST: &[&str] = &["test", "--workspace"];
 
 /// What takes longer, needs more tools, or looks at what seldom changes.
-const ON_DEMAND: &str =
-    "deny [--advisories], package (builds every archive), record --check, fuzz NAME";
+const ON_DEMAND: &str = "deny [--advisories], package (builds every archive), record --check, \
+                         fuzz NAME, mutants, crash --runs 10000, bench NAME";
 
 /// Runs the named steps, or all of them.
 pub(crate) fn run(root: &Path, names: &[&str]) -> Result<()> {
