@@ -15,6 +15,7 @@ mod crash;
 mod downloads;
 mod examples;
 mod faults;
+mod metrics;
 mod submits;
 
 use std::sync::Arc;

@@ -165,6 +165,21 @@ mod tests {
     }
 
     #[test]
+    fn one_that_need_not_wait_counts_and_passes_nobody() {
+        let mut order = Order::new();
+        for _ in 0..3 {
+            assert!(order.pass(Use::Submit));
+        }
+        for draws_as in [Use::Submit, Use::Submit, Use::Fetch] {
+            order.push(draws_as, (draws_as, 0));
+        }
+        assert!(!order.pass(Use::Fetch));
+        let served = popped(&mut order, 3).into_iter().map(|(of, _)| of);
+        assert!(served.eq([Use::Fetch, Use::Submit, Use::Submit]));
+        assert!(order.pass(Use::Look));
+    }
+
+    #[test]
     fn a_use_that_was_away_has_saved_up_nothing() {
         let mut order = Order::new();
         for n in 0..1000 {

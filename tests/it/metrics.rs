@@ -1,0 +1,169 @@
+//! What a dashboard is told of a fleet, through the `metrics` facade.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jobs_core::http::Document;
+use jobs_core::{Fleet, FleetSettings, News, Secret};
+use metrics::{
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    SharedString, Unit, set_default_local_recorder,
+};
+use textin::{Client, ParseRequest};
+use vendor_sim::textin::Outcome;
+use vendor_sim::{TextIn, TextInOptions};
+
+/// Everything that was recorded, by name and labels.
+#[derive(Clone, Default)]
+struct Board(Arc<Mutex<BTreeMap<String, Vec<f64>>>>);
+
+impl Board {
+    fn series(&self, key: &Key) -> Arc<Series> {
+        let labels = key
+            .labels()
+            .map(|label| format!(" {}={}", label.key(), label.value()));
+        Arc::new(Series {
+            board: self.clone(),
+            name: [key.name().to_owned()].into_iter().chain(labels).collect(),
+        })
+    }
+
+    /// What was recorded under exactly this name and these labels.
+    fn of(&self, name: &str) -> Vec<f64> {
+        let board = self.0.lock().unwrap();
+        let known = || format!("no {name} in {:?}", board.keys().collect::<Vec<_>>());
+        board
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| panic!("{}", known()))
+    }
+}
+
+struct Series {
+    board: Board,
+    name: String,
+}
+
+impl Series {
+    fn push(&self, value: f64) {
+        let mut board = self.board.0.lock().unwrap();
+        board.entry(self.name.clone()).or_default().push(value);
+    }
+}
+
+impl CounterFn for Series {
+    fn increment(&self, value: u64) {
+        assert_eq!(value, 1);
+        self.push(1.0);
+    }
+
+    fn absolute(&self, value: u64) {
+        panic!("{} set to {value}", self.name);
+    }
+}
+
+impl GaugeFn for Series {
+    fn increment(&self, value: f64) {
+        panic!("{} raised by {value}", self.name);
+    }
+
+    fn decrement(&self, value: f64) {
+        panic!("{} lowered by {value}", self.name);
+    }
+
+    fn set(&self, value: f64) {
+        self.push(value);
+    }
+}
+
+impl HistogramFn for Series {
+    fn record(&self, value: f64) {
+        self.push(value);
+    }
+}
+
+impl Recorder for Board {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(self.series(key))
+    }
+
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.series(key))
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(self.series(key))
+    }
+}
+
+#[tokio::test]
+async fn looks_waits_and_ends_are_counted() {
+    let board = Board::default();
+    let _guard = set_default_local_recorder(&board);
+    let options = TextInOptions {
+        qps: None,
+        pending_seconds: 0.0,
+        in_progress_seconds: 0.0,
+        ..TextInOptions::default()
+    };
+    let sim = TextIn::start(options).await.unwrap();
+    let client = Client::builder(
+        Secret::new(sim.app_id()).unwrap(),
+        Secret::new(sim.secret_code()).unwrap(),
+    )
+    .with_server_url(sim.api_url())
+    .with_facts(|facts| facts.first_look.set(Duration::ZERO))
+    .with_rate(NonZeroU32::new(1000).unwrap())
+    .build()
+    .unwrap();
+    let (fleet, mut ends) = Fleet::new(FleetSettings::default());
+    sim.next_outcome(Outcome::Failed {
+        message: "no pages".to_owned(),
+    });
+    for text in ["one", "two", "three"] {
+        let request = ParseRequest::document(Document::from_bytes("a.txt", text));
+        let job = client.submit_parse(&request).await.into_result().unwrap();
+        let lane = fleet.lane(Arc::clone(job.kind()), |ready| ready);
+        lane.watch(&job, Duration::from_secs(60)).unwrap();
+    }
+    drop(fleet);
+    let mut outputs = 0;
+    while let Some(news) = ends.next().await {
+        outputs += usize::from(matches!(news, News::Ended { result: Ok(_), .. }));
+    }
+    assert_eq!(outputs, 2);
+
+    let looks = board
+        .of("docjobs_looks_total vendor=textin kind=parse")
+        .len();
+    let asked = sim.requests();
+    let asked = asked.iter().filter(|request| request.method == "GET");
+    assert_eq!(looks, asked.count());
+    assert_eq!(
+        board.of("docjobs_look_jobs vendor=textin kind=parse"),
+        vec![1.0; looks]
+    );
+    let took = board.of("docjobs_look_seconds vendor=textin outcome=answered");
+    assert_eq!(took.len(), looks);
+    let late = board.of("docjobs_look_lateness_seconds vendor=textin kind=parse");
+    assert_eq!(late.len(), looks);
+    let ended = |result| {
+        let name = format!("docjobs_ends_total vendor=textin kind=parse result={result}");
+        board.of(&name).len()
+    };
+    assert_eq!((ended("output"), ended("none")), (2, 1));
+    let window = board.of("docjobs_look_window vendor=textin");
+    assert!(window.iter().all(|window| *window >= 1.0), "{window:?}");
+    assert_eq!(
+        board.of("docjobs_breaker_open vendor=textin"),
+        vec![0.0; looks]
+    );
+    assert_eq!(board.of("docjobs_quota_wait_seconds use=submit").len(), 3);
+    assert_eq!(board.of("docjobs_quota_wait_seconds use=look").len(), looks);
+}
