@@ -1,28 +1,27 @@
 //! One account: its jobs, its gate, and the one task that looks at them.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Wake, Waker};
+use std::task::{Poll, Wake as _, Waker};
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::Handle;
-use tracing::Instrument as _;
 
-use crate::clock::{Clock, Moment, Sleep, bounded};
+use crate::clock::{Clock, Moment, Sleep};
 use crate::end::{Cause, WaitError};
 use crate::error::{Error, ErrorKind, Sent};
 use crate::facts::Facts;
 use crate::fleet::backlog::{Backlog, News, Room, Unwatched};
-use crate::fleet::book::{Book, Entry, Names, Stage, Terms};
-use crate::fleet::flights::{Flight, Flights, Panicked};
+use crate::fleet::bell::Bell;
+use crate::fleet::book::{Book, Entry, Names, Stage};
+use crate::fleet::flights::{self, Flight, Flights, Panicked};
 use crate::fleet::gate::{Gate, Leave, Outcome};
-use crate::fleet::wheel::{LOOSE, Linked as _, Wheel};
-use crate::fleet::{FleetSettings, meter, order};
+use crate::fleet::look::{self, Answers, Looker};
+use crate::fleet::plan::Plan;
+use crate::fleet::wheel::Linked as _;
+use crate::fleet::{FleetSettings, meter};
 use crate::id::JobId;
-use crate::kind::{JobKind, Look};
 use crate::poller::{Due, Past, Patience, Rules, State, Turn};
 
 /// Slots that are handled in one go; the lock is free in between.
@@ -31,49 +30,6 @@ const TURN: usize = 4096;
 const GOES: u32 = 32;
 /// By how much of itself the pause of a job that is looked at alone may grow by chance.
 const SPREAD: f64 = 0.1;
-/// An answer that takes more than this part of its time-out says that looks wait for each other.
-const SLOW: u32 = 8;
-
-/// What looks at one kind of job: the kind, its output type erased.
-pub(super) trait Looker<O>: Send + Sync {
-    /// Looks once at each of `ids` until `limit`.
-    fn look(self: Arc<Self>, ids: Vec<JobId>, limit: Moment) -> Flight<Answers<O>>;
-}
-
-/// A kind, and how its output becomes the fleet's.
-pub(super) struct Wrapped<K: ?Sized, W> {
-    pub(super) wrap: W,
-    pub(super) kind: Arc<K>,
-}
-
-impl<O, K, W> Looker<O> for Wrapped<K, W>
-where
-    O: Send + 'static,
-    K: JobKind + ?Sized + 'static,
-    W: Fn(K::Output) -> O + Send + Sync + 'static,
-{
-    fn look(self: Arc<Self>, ids: Vec<JobId>, limit: Moment) -> Flight<Answers<O>> {
-        let span = tracing::debug_span!(
-            "look",
-            operation = "look",
-            vendor = self.kind.vendor(),
-            kind = self.kind.name(),
-            jobs = ids.len(),
-            job = ids.first().map_or("", JobId::as_str),
-        );
-        let look = async move {
-            let looks = bounded(&**self.kind.clock(), limit, self.kind.observe(&ids)).await;
-            let wrap = |look: Look<K::Output>| look.map(|snapshot| snapshot.map(&self.wrap));
-            let looks = looks.map(|looks| looks.into_vec().into_iter().map(wrap).collect());
-            Answers { ids, looks }
-        };
-        if span.is_disabled() {
-            Box::pin(look)
-        } else {
-            Box::pin(look.instrument(span))
-        }
-    }
-}
 
 /// One account of one vendor.
 pub(super) struct Desk<O> {
@@ -82,52 +38,6 @@ pub(super) struct Desk<O> {
     settings: FleetSettings,
     bell: Arc<Bell>,
     plan: Mutex<Plan<O>>,
-}
-
-struct Plan<O> {
-    book: Book,
-    wheel: Wheel,
-    gate: Gate,
-    lanes: Vec<Queues<O>>,
-    aloft: Vec<Aloft>,
-    /// Lists of looks that have ended, for those that begin.
-    spare: Vec<(Vec<u32>, Vec<JobId>)>,
-    serial: u32,
-    /// The last error of an account that cannot be looked at.
-    trouble: Option<Error>,
-    /// When the task wakes by itself, so that nobody wakes it for something later.
-    wakes: Option<Moment>,
-    running: bool,
-    stopped: bool,
-}
-
-/// A lane: the jobs of one kind that are due, by age.
-struct Queues<O> {
-    looker: Arc<dyn Looker<O>>,
-    names: Names,
-    facts: Facts,
-    with_looks: bool,
-    /// Slots in the order of coming. One that is no longer ready is passed over.
-    ready: [VecDeque<u32>; order::CLASSES],
-    /// A bit for each queue that is not empty.
-    filled: u32,
-}
-
-/// A look in flight.
-struct Aloft {
-    serial: u32,
-    began: Moment,
-    lane: u16,
-    probe: bool,
-    slots: Vec<u32>,
-}
-
-/// What came of one look.
-pub(super) struct Answers<O> {
-    /// Those that were looked at; kept for the room that they have.
-    ids: Vec<JobId>,
-    /// `None` when it was cut.
-    looks: Option<Vec<Look<O>>>,
 }
 
 /// Looks that begin, by serial.
@@ -147,39 +57,6 @@ enum Go<O> {
     Out,
 }
 
-/// Wakes the task of an account.
-#[derive(Default)]
-struct Bell {
-    rung: AtomicBool,
-    task: Mutex<Option<Waker>>,
-}
-
-impl Bell {
-    /// `task` is who is to be woken.
-    fn answer(&self, task: &Waker) {
-        let mut held = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*held {
-            Some(held) if held.will_wake(task) => {}
-            _ => *held = Some(task.clone()),
-        }
-    }
-
-    /// Told once.
-    fn was_rung(&self) -> bool {
-        self.rung.swap(false, Ordering::AcqRel)
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.rung.store(true, Ordering::Release);
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(task) = &*task {
-            task.wake_by_ref();
-        }
-    }
-}
-
 impl<O: Send + 'static> Desk<O> {
     pub(super) fn new(
         clock: Arc<dyn Clock>,
@@ -191,41 +68,14 @@ impl<O: Send + 'static> Desk<O> {
             backlog,
             settings,
             bell: Arc::default(),
-            plan: Mutex::new(Plan {
-                book: Book::default(),
-                wheel: Wheel::default(),
-                gate: Gate::new(settings.window, settings.seed),
-                lanes: Vec::new(),
-                aloft: Vec::new(),
-                spare: Vec::new(),
-                serial: 0,
-                trouble: None,
-                wakes: None,
-                running: false,
-                stopped: false,
-            }),
+            plan: Mutex::new(Plan::new(Gate::new(settings.window, settings.seed))),
         }
     }
 
     /// A new lane; its number.
     pub(super) fn open(&self, looker: Arc<dyn Looker<O>>, names: Names, facts: Facts) -> u16 {
-        let mut plan = self.plan();
-        let Some(number) = u16::try_from(plan.lanes.len())
-            .ok()
-            .filter(|n| *n < u16::MAX)
-        else {
-            // No lane has this number: it takes no job.
-            return u16::MAX;
-        };
-        plan.lanes.push(Queues {
-            looker,
-            names,
-            facts,
-            with_looks: false,
-            ready: std::array::from_fn(|_| VecDeque::new()),
-            filled: 0,
-        });
-        number
+        // Beyond so many, no lane has this number: it takes no job.
+        self.plan().open(looker, names, facts).unwrap_or(u16::MAX)
     }
 
     /// Reports looks of `lane` from now on.
@@ -368,16 +218,9 @@ impl<O: Send + 'static> Desk<O> {
 
     /// Gives up all jobs; the book of them.
     pub(super) fn stop(&self) -> Book {
-        let mut plan = self.plan();
-        let plan = &mut *plan;
-        plan.stopped = true;
-        plan.wheel = Wheel::default();
-        plan.aloft.clear();
-        for queues in &mut plan.lanes {
-            queues.ready.iter_mut().for_each(VecDeque::clear);
-        }
+        let book = self.plan().stop();
         Arc::clone(&self.bell).wake();
-        std::mem::take(&mut plan.book)
+        book
     }
 
     /// The bytes that the waiting jobs take.
@@ -517,9 +360,9 @@ impl<O: Send + 'static> Desk<O> {
             };
             let (names, timeout) = (queues.names, queues.facts.look_timeout.value);
             let took = now.since(aloft.began);
-            let outcome = judge(&result, took, timeout);
+            let outcome = look::judge(&result, took, timeout);
             plan.gate.ended(aloft.began, now, aloft.probe, outcome);
-            meter::answer(names.vendor, name(outcome), took);
+            meter::answer(names.vendor, look::name(outcome), took);
             meter::gate(names.vendor, plan.gate.looks(), plan.gate.is_open());
             let panicked = result.is_err();
             let (ids, looks) = result.map_or((Vec::new(), Some(Vec::new())), |answers| {
@@ -664,271 +507,6 @@ impl<O> fmt::Debug for Desk<O> {
     }
 }
 
-impl<O> Plan<O> {
-    /// A job is due: it waits for its turn, and is in no list of the wheel yet.
-    fn ready(&mut self, slot: u32, now: Moment) {
-        let Some((entry, rules)) = self.book.with_rules(slot) else {
-            return;
-        };
-        entry.stage = Stage::Ready;
-        entry.since = millis(entry.state.at());
-        let age = entry.state.age(now);
-        let class = order::class(rules.facts.pacing.value.hazard(age), age);
-        let lane = self.book.terms_of(slot).map(|terms| terms.lane);
-        if let Some(queues) = lane.and_then(|lane| self.lanes.get_mut(usize::from(lane)))
-            && let Some(queue) = queues.ready.get_mut(class)
-        {
-            queue.push_back(slot);
-            queues.filled |= 1 << class;
-        }
-    }
-
-    /// A job that is still waiting for its turn ends some time even so.
-    fn hold(&mut self, slot: u32, now: Moment) {
-        let Some((entry, rules)) = self.book.with_rules(slot) else {
-            return;
-        };
-        let state = &mut entry.state;
-        if entry.stage != Stage::Ready {
-            return;
-        }
-        let (deadline, blind) = (state.deadline(), state.blind_at(rules));
-        state.park(if now >= deadline {
-            // As late as a last look that began at the deadline would have ended.
-            deadline + rules.facts.look_timeout.value
-        } else if now < blind {
-            deadline.min(blind)
-        } else {
-            deadline
-        });
-        if self.book.place(slot) == LOOSE {
-            self.wheel.insert(&mut self.book, slot);
-        }
-    }
-
-    /// A job waits for the moment that its state says.
-    fn wait(&mut self, slot: u32, now: Moment) {
-        if let Some((entry, rules)) = self.book.with_rules(slot) {
-            entry.stage = Stage::Waiting;
-            if entry.was_nudged() {
-                entry.state.nudge(rules, now);
-            }
-            self.wheel.insert(&mut self.book, slot);
-        }
-    }
-
-    /// Nobody waits for a job any more; until the floor has passed, its slot remembers that it was looked at.
-    fn rest(&mut self, slot: u32, now: Moment, until: Moment) {
-        if until <= now {
-            self.book.free(slot);
-        } else if let Some(entry) = self.book.entry_mut(slot) {
-            entry.stage = Stage::Rest;
-            entry.state.park(until);
-            self.wheel.insert(&mut self.book, slot);
-        }
-    }
-
-    /// The lane whose best job promises most.
-    fn best_lane(&mut self, now: Moment) -> Option<usize> {
-        if let [only] = self.lanes.as_slice() {
-            return (only.filled != 0).then_some(0);
-        }
-        let mut best: Option<(usize, f64)> = None;
-        for lane in 0..self.lanes.len() {
-            if let Some((_, gain)) = self.best_class(lane, now, true)
-                && best.is_none_or(|(_, most)| gain > most)
-            {
-                best = Some((lane, gain));
-            }
-        }
-        best.map(|(lane, _)| lane)
-    }
-
-    /// The queue of `lane` whose first job promises most, and how much; not weighed if there is no choice and nobody
-    /// asks.
-    fn best_class(&mut self, lane: usize, now: Moment, weigh: bool) -> Option<(usize, f64)> {
-        let queues = self.lanes.get_mut(lane)?;
-        let weigh = weigh || queues.filled.count_ones() > 1;
-        let mut best: Option<(usize, f64)> = None;
-        let mut filled = queues.filled;
-        while filled != 0 {
-            let class = filled.trailing_zeros() as usize;
-            filled &= filled - 1;
-            let Some(queue) = queues.ready.get_mut(class) else {
-                continue;
-            };
-            while let Some(slot) = queue.front().copied() {
-                let found = self.book.with_terms(slot);
-                let mine = |(entry, terms): &(&Entry, &Terms)| {
-                    entry.stage == Stage::Ready && usize::from(terms.lane) == lane
-                };
-                let Some((entry, _)) = found.filter(mine) else {
-                    queue.pop_front();
-                    continue;
-                };
-                let gain = if weigh {
-                    let hazard = queues.facts.pacing.value.hazard(entry.state.age(now));
-                    order::gain(hazard, now.since(entry.state.last_good()))
-                } else {
-                    0.0
-                };
-                if best.is_none_or(|(_, most)| gain > most) {
-                    best = Some((class, gain));
-                }
-                break;
-            }
-            if queue.is_empty() {
-                queues.filled &= !(1 << class);
-                // A rush may have made it long; it is not kept for the next one.
-                queue.shrink_to(64);
-            }
-        }
-        best
-    }
-
-    /// Puts those of `lane` that promise most on one look, and whoever may ride along.
-    fn board(
-        &mut self,
-        lane: usize,
-        probe: bool,
-        now: Moment,
-    ) -> Option<(u32, Vec<JobId>, Moment)> {
-        let (room, timeout) = {
-            let facts = &self.lanes.get(lane)?.facts;
-            let batch = if probe { 1 } else { facts.batch.value.get() };
-            (batch, facts.look_timeout.value)
-        };
-        self.serial = self.serial.wrapping_add(1);
-        let serial = self.serial;
-        let (mut slots, mut ids) = self.spare.pop().unwrap_or_default();
-        while slots.len() < room
-            && let Some((class, _)) = self.best_class(lane, now, false)
-        {
-            let queue = self.lanes.get_mut(lane)?.ready.get_mut(class)?;
-            let slot = queue.pop_front()?;
-            self.take_off(slot, serial, now);
-            slots.push(slot);
-        }
-        if slots.is_empty() {
-            return None;
-        }
-        if !probe && slots.len() < room {
-            for slot in self.riders(lane, room - slots.len(), now) {
-                self.take_off(slot, serial, now);
-                slots.push(slot);
-            }
-        }
-        self.book.ids(&slots, &mut ids);
-        self.aloft.push(Aloft {
-            serial,
-            began: now,
-            lane: u16::try_from(lane).unwrap_or(u16::MAX),
-            probe,
-            slots,
-        });
-        self.gate.began();
-        Some((serial, ids, now + timeout))
-    }
-
-    /// At most `seats` jobs of `lane` that are due so soon that a look of their own would be a waste.
-    fn riders(&self, lane: usize, seats: usize, now: Moment) -> Vec<u32> {
-        let mut riders = Vec::new();
-        // A bound on the search, so that a lane of few among many costs little.
-        let mut tries = 4 * seats + 16;
-        self.wheel.visit(|slot| {
-            tries -= 1;
-            if let Some((entry, terms)) = self.book.with_terms(slot)
-                && entry.stage == Stage::Waiting
-                && usize::from(terms.lane) == lane
-                && entry.state.may_ride(&terms.rules, now)
-            {
-                riders.push(slot);
-            }
-            tries > 0 && riders.len() < seats
-        });
-        riders
-    }
-
-    /// A look at a job begins.
-    fn take_off(&mut self, slot: u32, serial: u32, now: Moment) {
-        self.wheel.remove(&mut self.book, slot);
-        let Some(names) = self.book.terms_of(slot).map(|terms| terms.names) else {
-            return;
-        };
-        let Some((entry, rules)) = self.book.with_rules(slot) else {
-            return;
-        };
-        if entry.stage == Stage::Ready {
-            let by = u64::from(millis(now).wrapping_sub(entry.since));
-            meter::late(names.vendor, names.kind, Duration::from_millis(by));
-        }
-        entry.stage = Stage::Flying;
-        entry.since = serial;
-        let limit = entry.state.begin(rules, now);
-        if limit == entry.state.deadline() && now < limit {
-            // The look may outlast the deadline, at which one more is owed.
-            entry.state.park(limit);
-            self.wheel.insert(&mut self.book, slot);
-        }
-    }
-
-    /// The looks in flight were dropped: their jobs wait again.
-    fn put_back(&mut self, now: Moment) {
-        for aloft in std::mem::take(&mut self.aloft) {
-            for slot in aloft.slots {
-                let flying =
-                    |entry: &&Entry| entry.stage == Stage::Flying && entry.since == aloft.serial;
-                if self.book.entry(slot).filter(flying).is_some() {
-                    self.wheel.remove(&mut self.book, slot);
-                    self.wait(slot, now);
-                }
-            }
-        }
-        self.gate.dropped(now);
-    }
-}
-
-/// What a look meant for the account.
-fn judge<O>(result: &Result<Answers<O>, Panicked>, took: Duration, timeout: Duration) -> Outcome {
-    let looks = match result.as_ref().map(|answers| &answers.looks) {
-        Ok(Some(looks)) => looks,
-        Ok(None) => return Outcome::Failed,
-        Err(Panicked) => return Outcome::Slow,
-    };
-    let errors = || looks.iter().filter_map(|look| look.as_ref().err());
-    let refused = errors().filter(|error| error.kind() == ErrorKind::RateLimited);
-    if let Some(wait) = refused.map(Error::wait).max() {
-        return Outcome::Refused(wait);
-    }
-    let away = |error: &Error| {
-        matches!(
-            error.kind(),
-            ErrorKind::Unreachable | ErrorKind::Unavailable | ErrorKind::TimedOut
-        )
-    };
-    if !looks.is_empty() && errors().filter(|error| away(error)).count() == looks.len() {
-        Outcome::Failed
-    } else if took > timeout / SLOW {
-        Outcome::Slow
-    } else {
-        Outcome::Answered
-    }
-}
-
-fn name(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Answered => "answered",
-        Outcome::Slow => "slow",
-        Outcome::Refused(_) => "refused",
-        Outcome::Failed => "failed",
-    }
-}
-
-/// The milliseconds of a moment, cut to 32 bits: enough to tell how long ago it was.
-fn millis(at: Moment) -> u32 {
-    u32::try_from(at.millis() & u64::from(u32::MAX)).unwrap_or_default()
-}
-
 /// Puts what was in flight back, should the task be dropped with its runtime: the next watched job starts another.
 struct Running<O: Send + 'static> {
     desk: Arc<Desk<O>>,
@@ -954,7 +532,7 @@ async fn run<O: Send + 'static>(desk: Arc<Desk<O>>) {
     };
     let bell = Waker::from(Arc::clone(&desk.bell));
     let mut flights: Flights<Answers<O>> = Flights::default();
-    let mut serials = [0; crate::fleet::flights::MOST as usize];
+    let mut serials = [0; flights::MOST as usize];
     let mut sleep: Option<(Moment, Sleep)> = None;
     let (mut ended, mut landed) = (Vec::new(), Vec::new());
     let mut goes = 0;

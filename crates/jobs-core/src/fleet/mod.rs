@@ -1,14 +1,17 @@
 //! Any number of jobs at once: one task for each account, compact entries, batched looks.
 
 mod backlog;
+mod bell;
 mod book;
 mod desk;
 mod flights;
 mod gate;
 mod index;
+mod look;
 mod meter;
 mod order;
 mod outlines;
+mod plan;
 mod wheel;
 
 use std::collections::HashMap;
@@ -21,7 +24,8 @@ pub use self::backlog::{Ends, News, Unwatched};
 
 use self::backlog::Backlog;
 use self::book::{Book, Names};
-use self::desk::{Desk, Wrapped};
+use self::desk::Desk;
+use self::look::Wrapped;
 use crate::id::{Account, JobId};
 use crate::job::Job;
 use crate::kind::JobKind;
