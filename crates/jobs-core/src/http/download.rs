@@ -15,8 +15,10 @@ use url::Url;
 
 use crate::disk::{Draft, Target};
 use crate::error::{Error, ErrorKind, Sent};
+use crate::http::answer::{Answer, retry_after};
+use crate::http::context::Context;
 use crate::http::origin::InvalidAddress;
-use crate::http::transport::{Answer, Context, Transport, retry_after};
+use crate::http::transport::Transport;
 use crate::id::JobId;
 use crate::quota::{Permit, Said, Use};
 use crate::{retry, verdict};

@@ -1,37 +1,44 @@
 //! An answer while it comes in.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Sent};
-use crate::http::transport::{Answer, Context, Transport};
+use crate::http::answer::Answer;
+use crate::http::context::Context;
 use crate::quota::Permit;
 
 /// An answer of any HTTP status whose body is read piece by piece, for services that answer in a stream of events.
 pub struct Incoming {
-    transport: Transport,
     context: Context,
     response: Response,
-    read: u64,
     /// The rate counts the request from its answer on, so the place is held as long as that.
     permit: Permit,
+    clock: Arc<dyn Clock>,
+    /// How many bytes the body may have.
+    cap: u64,
+    read: u64,
 }
 
 impl Incoming {
     pub(crate) fn new(
-        transport: Transport,
         context: Context,
         response: Response,
         permit: Permit,
+        clock: Arc<dyn Clock>,
+        cap: u64,
     ) -> Self {
         Self {
-            transport,
             context,
             response,
-            read: 0,
             permit,
+            clock,
+            cap,
+            read: 0,
         }
     }
 
@@ -52,14 +59,13 @@ impl Incoming {
             return Ok(None);
         };
         self.read += chunk.len() as u64;
-        let cap = self.transport.inner.body_cap;
-        if self.read > cap {
+        if self.read > self.cap {
             let error = self
                 .context
                 .error(ErrorKind::TooLarge)
                 .with_sent(Sent::Maybe)
                 .with_http_status(status);
-            return Err(error.with_message(format!("the answer is larger than {cap} bytes")));
+            return Err(error.with_message(format!("the answer is larger than {} bytes", self.cap)));
         }
         Ok(Some(chunk))
     }
@@ -102,7 +108,7 @@ impl Incoming {
             std::mem::take(self.response.headers_mut()),
             body,
             self.context,
-            &**self.transport.clock(),
+            &*self.clock,
             Some(self.permit.said()),
         )
     }
@@ -114,7 +120,7 @@ impl Incoming {
             self.response.headers().clone(),
             body,
             self.context.clone(),
-            &**self.transport.clock(),
+            &*self.clock,
             Some(self.permit.said()),
         )
     }

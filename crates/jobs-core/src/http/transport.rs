@@ -4,21 +4,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use reqwest::dns::Resolve;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Sent};
+use crate::http::answer::Answer;
 use crate::http::body::Body;
+use crate::http::context::Context;
 use crate::http::incoming::Incoming;
 use crate::http::origin::Origin;
-use crate::http::reach::{self, Reach};
+use crate::http::reach::Reach;
+use crate::http::request::Request;
 use crate::id::JobId;
-use crate::quota::{Quota, Said, Use};
+use crate::quota::{Quota, Use};
 use crate::redact::Redactor;
 use crate::secret::Secret;
-use crate::status::{Snapshot, Status};
 
 /// The connection to one vendor account. Clones share it.
 #[derive(Clone)]
@@ -198,116 +198,6 @@ impl TransportBuilder {
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// One request to the API origin.
-#[derive(Debug)]
-pub struct Request {
-    operation: &'static str,
-    method: reqwest::Method,
-    path: Vec<String>,
-    query: Vec<(String, String)>,
-    headers: HeaderMap,
-    invalid_header: Option<&'static str>,
-    body: Body,
-    job: Option<JobId>,
-    quota: Option<Quota>,
-    timeout: Duration,
-    is_paid: bool,
-}
-
-impl Request {
-    /// A GET of `path`, segment by segment below the API's base. Errors call it `operation`.
-    pub fn get(operation: &'static str, path: &[&str]) -> Self {
-        Self::new(operation, reqwest::Method::GET, path)
-    }
-
-    /// A POST to `path`.
-    pub fn post(operation: &'static str, path: &[&str]) -> Self {
-        Self::new(operation, reqwest::Method::POST, path)
-    }
-
-    fn new(operation: &'static str, method: reqwest::Method, path: &[&str]) -> Self {
-        Self {
-            operation,
-            method,
-            path: path.iter().map(|segment| (*segment).to_owned()).collect(),
-            query: Vec::new(),
-            headers: HeaderMap::new(),
-            invalid_header: None,
-            body: Body::Empty,
-            job: None,
-            quota: None,
-            timeout: TIMEOUT,
-            is_paid: false,
-        }
-    }
-
-    /// Adds a query parameter, escaped as needed.
-    #[must_use]
-    pub fn with_query(mut self, name: &str, value: &str) -> Self {
-        self.query.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// Adds a header.
-    #[must_use]
-    pub fn with_header(mut self, name: &'static str, value: &str) -> Self {
-        match HeaderValue::from_str(value) {
-            Ok(value) => drop(self.headers.insert(HeaderName::from_static(name), value)),
-            Err(_) => self.invalid_header = Some(name),
-        }
-        self
-    }
-
-    /// Adds a header that holds a credential.
-    #[must_use]
-    pub fn with_secret_header(mut self, name: &'static str, value: &str) -> Self {
-        match HeaderValue::from_str(value) {
-            Ok(mut value) => {
-                value.set_sensitive(true);
-                self.headers.insert(HeaderName::from_static(name), value);
-            }
-            Err(_) => self.invalid_header = Some(name),
-        }
-        self
-    }
-
-    /// Sets the body.
-    #[must_use]
-    pub fn with_body(mut self, body: Body) -> Self {
-        self.body = body;
-        self
-    }
-
-    /// Names the job in errors.
-    #[must_use]
-    pub fn for_job(mut self, job: &JobId) -> Self {
-        self.job = Some(job.clone());
-        self
-    }
-
-    /// Draws on this quota instead of the transport's.
-    #[must_use]
-    pub fn with_quota(mut self, quota: Quota) -> Self {
-        self.quota = Some(quota);
-        self
-    }
-
-    /// Gives up after this time, from the first byte sent to the last one received; half a minute unless set.
-    #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Marks a request that costs money: it gets a connection of its own, and draws on the quota as a submit.
-    #[must_use]
-    pub fn paid(mut self) -> Self {
-        self.is_paid = true;
-        self
-    }
-}
 
 impl Transport {
     /// The API's base.
@@ -369,7 +259,8 @@ impl Transport {
             .send()
             .await
             .map_err(|cause| context.failed_to_send(cause))?;
-        Ok(Incoming::new(self.clone(), context, response, permit))
+        let (clock, cap) = (Arc::clone(&self.inner.clock), self.inner.body_cap);
+        Ok(Incoming::new(context, response, permit, clock, cap))
     }
 
     /// What needs no waiting, and no room in a future.
@@ -422,228 +313,6 @@ impl Transport {
 
 /// A request that can be sent as soon as the quota allows.
 type Prepared = (Context, Option<Quota>, Use, reqwest::RequestBuilder);
-
-/// What is known of a request in every error about it.
-#[derive(Debug, Clone)]
-pub(crate) struct Context {
-    pub(crate) vendor: &'static str,
-    pub(crate) operation: &'static str,
-    pub(crate) job: Option<JobId>,
-    pub(crate) redactor: Redactor,
-}
-
-impl Context {
-    pub(crate) fn error(&self, kind: ErrorKind) -> Error {
-        let error = Error::new(kind, self.vendor, self.operation).with_sent(Sent::Yes);
-        match &self.job {
-            Some(job) => error.with_job(job.clone()),
-            None => error,
-        }
-    }
-
-    /// The rate could not be drawn on, so nothing was sent.
-    pub(crate) fn no_turn(&self, cause: Error) -> Error {
-        let error = cause.with_operation(self.vendor, self.operation);
-        match &self.job {
-            Some(job) => error.with_job(job.clone()),
-            None => error,
-        }
-    }
-
-    /// No answer began. Without a connection nothing can have been acted upon; with one, nobody knows.
-    pub(crate) fn failed_to_send(&self, cause: reqwest::Error) -> Error {
-        let cause = cause.without_url();
-        if cause.is_builder() {
-            let error = self
-                .error(ErrorKind::Input)
-                .with_sent(Sent::No)
-                .with_message("the request cannot be built");
-            return error.with_source(cause);
-        }
-        if let Some(problem) = reach::refusal(&cause) {
-            let message = format!("the result link is not followed: {problem}");
-            return self
-                .error(ErrorKind::Refused)
-                .with_sent(Sent::No)
-                .with_message(message)
-                .with_source(cause);
-        }
-        if cause.is_connect() {
-            let error = self
-                .error(ErrorKind::Unreachable)
-                .with_sent(Sent::No)
-                .with_message("no connection");
-            return error
-                .with_source(cause)
-                .with_advice("nothing was sent: check the address and the network");
-        }
-        let kind = if cause.is_timeout() {
-            ErrorKind::TimedOut
-        } else {
-            ErrorKind::Unavailable
-        };
-        let error = self
-            .error(kind)
-            .with_sent(Sent::Maybe)
-            .with_message("the connection broke before an answer");
-        error.with_source(cause)
-    }
-
-    /// An answer began and broke off.
-    pub(crate) fn lost_answer(&self, status: u16, cause: reqwest::Error) -> Error {
-        let cause = cause.without_url();
-        let kind = if cause.is_timeout() {
-            ErrorKind::TimedOut
-        } else {
-            ErrorKind::Unavailable
-        };
-        let error = self
-            .error(kind)
-            .with_sent(Sent::Maybe)
-            .with_http_status(status);
-        error
-            .with_message("the answer broke off")
-            .with_source(cause)
-    }
-}
-
-/// An answer of any HTTP status.
-#[derive(Debug)]
-pub struct Answer {
-    status: u16,
-    headers: HeaderMap,
-    wait: Option<Duration>,
-    body: Bytes,
-    context: Context,
-    said: Option<Said>,
-}
-
-impl Answer {
-    pub(crate) fn new(
-        status: u16,
-        headers: HeaderMap,
-        body: Bytes,
-        context: Context,
-        clock: &dyn Clock,
-        said: Option<Said>,
-    ) -> Self {
-        Self {
-            status,
-            wait: retry_after(&headers, clock),
-            headers,
-            body,
-            context,
-            said,
-        }
-    }
-
-    /// The HTTP status.
-    pub fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// A header, if it is text.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
-    }
-
-    /// The body.
-    pub fn body(&self) -> &[u8] {
-        &self.body
-    }
-
-    /// An error of `kind` about this answer, which can be believed unless [`Error::with_sent`] says otherwise.
-    ///
-    /// [`ErrorKind::RateLimited`] slows the quota down: only the envelope knows which answers say so.
-    pub fn error(&self, kind: ErrorKind) -> Error {
-        if kind == ErrorKind::RateLimited
-            && let Some(said) = &self.said
-        {
-            said.refused(self.wait);
-        }
-        self.context
-            .error(kind)
-            .with_http_status(self.status)
-            .with_wait(self.wait)
-    }
-
-    /// A message of the vendor, cleaned of credentials.
-    pub fn clean(&self, message: &str) -> String {
-        self.context.redactor.clean(message)
-    }
-
-    /// The error for a body that is not what the vendor documents. It does not tell whether the work was begun.
-    pub fn garbled(&self, problem: &str) -> Error {
-        self.error(ErrorKind::Garbled)
-            .with_sent(Sent::Maybe)
-            .with_message(problem)
-            .with_excerpt(self.context.redactor.excerpt(&self.body))
-    }
-
-    /// The same for a body that a decoder refused.
-    ///
-    /// Decoders quote what they refuse, so a `cause` that repeats a credential is kept as cleaned text.
-    pub fn garbled_by(
-        &self,
-        problem: &str,
-        cause: impl std::error::Error + Send + Sync + 'static,
-    ) -> Error {
-        let said = cause.to_string();
-        let clean = self.clean(&said);
-        let error = self.garbled(problem);
-        if clean == said {
-            error.with_source(cause)
-        } else {
-            error.with_source(clean)
-        }
-    }
-
-    /// A look at a job whose words, which are kept and shown, repeat no credential.
-    pub fn clean_snapshot<O>(&self, mut snapshot: Snapshot<O>) -> Snapshot<O> {
-        let clean = |text: &mut Box<str>| {
-            if self.context.redactor.finds(text) {
-                *text = self.clean(text).into();
-            }
-        };
-        clean(&mut snapshot.word);
-        if let Status::Failed(failure) = &mut snapshot.status {
-            clean(&mut failure.reason);
-            failure.code.iter_mut().for_each(clean);
-        }
-        snapshot
-    }
-
-    /// The error for a status other than success, by what HTTP says about it; `None` for 2xx.
-    ///
-    /// A gateway's 5xx does not tell whether the work was begun, nor does a redirect to where the result of it may be seen.
-    pub fn http_failure(&self) -> Option<Error> {
-        let (kind, sent) = match self.status {
-            200..=299 => return None,
-            400 | 413 | 414 | 415 | 422 => (ErrorKind::Input, Sent::Yes),
-            401 | 403 => (ErrorKind::Credentials, Sent::Yes),
-            402 => (ErrorKind::Exhausted, Sent::Yes),
-            404 | 410 => (ErrorKind::NotFound, Sent::Yes),
-            429 => (ErrorKind::RateLimited, Sent::Yes),
-            302 | 303 | 408 | 425 | 500..=599 => (ErrorKind::Unavailable, Sent::Maybe),
-            _ => (ErrorKind::Refused, Sent::Yes),
-        };
-        Some(
-            self.error(kind)
-                .with_sent(sent)
-                .with_excerpt(self.context.redactor.excerpt(&self.body)),
-        )
-    }
-}
-
-/// The header as a duration from now; it comes in seconds or as a date.
-pub(crate) fn retry_after(headers: &HeaderMap, clock: &dyn Clock) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date: std::time::SystemTime = chrono::DateTime::parse_from_rfc2822(text).ok()?.into();
-    Some(date.duration_since(clock.wall()).unwrap_or_default())
-}
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

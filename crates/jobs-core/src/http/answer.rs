@@ -1,0 +1,150 @@
+//! An answer that is all there.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Sent};
+use crate::http::context::Context;
+use crate::quota::Said;
+use crate::status::{Snapshot, Status};
+
+/// An answer of any HTTP status.
+#[derive(Debug)]
+pub struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    wait: Option<Duration>,
+    body: Bytes,
+    context: Context,
+    said: Option<Said>,
+}
+
+impl Answer {
+    pub(crate) fn new(
+        status: u16,
+        headers: HeaderMap,
+        body: Bytes,
+        context: Context,
+        clock: &dyn Clock,
+        said: Option<Said>,
+    ) -> Self {
+        Self {
+            status,
+            wait: retry_after(&headers, clock),
+            headers,
+            body,
+            context,
+            said,
+        }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// A header, if it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// An error of `kind` about this answer, which can be believed unless [`Error::with_sent`] says otherwise.
+    ///
+    /// [`ErrorKind::RateLimited`] slows the quota down: only the envelope knows which answers say so.
+    pub fn error(&self, kind: ErrorKind) -> Error {
+        if kind == ErrorKind::RateLimited
+            && let Some(said) = &self.said
+        {
+            said.refused(self.wait);
+        }
+        self.context
+            .error(kind)
+            .with_http_status(self.status)
+            .with_wait(self.wait)
+    }
+
+    /// A message of the vendor, cleaned of credentials.
+    pub fn clean(&self, message: &str) -> String {
+        self.context.redactor.clean(message)
+    }
+
+    /// The error for a body that is not what the vendor documents. It does not tell whether the work was begun.
+    pub fn garbled(&self, problem: &str) -> Error {
+        self.error(ErrorKind::Garbled)
+            .with_sent(Sent::Maybe)
+            .with_message(problem)
+            .with_excerpt(self.context.redactor.excerpt(&self.body))
+    }
+
+    /// The same for a body that a decoder refused.
+    ///
+    /// Decoders quote what they refuse, so a `cause` that repeats a credential is kept as cleaned text.
+    pub fn garbled_by(
+        &self,
+        problem: &str,
+        cause: impl std::error::Error + Send + Sync + 'static,
+    ) -> Error {
+        let said = cause.to_string();
+        let clean = self.clean(&said);
+        let error = self.garbled(problem);
+        if clean == said {
+            error.with_source(cause)
+        } else {
+            error.with_source(clean)
+        }
+    }
+
+    /// A look at a job whose words, which are kept and shown, repeat no credential.
+    pub fn clean_snapshot<O>(&self, mut snapshot: Snapshot<O>) -> Snapshot<O> {
+        let clean = |text: &mut Box<str>| {
+            if self.context.redactor.finds(text) {
+                *text = self.clean(text).into();
+            }
+        };
+        clean(&mut snapshot.word);
+        if let Status::Failed(failure) = &mut snapshot.status {
+            clean(&mut failure.reason);
+            failure.code.iter_mut().for_each(clean);
+        }
+        snapshot
+    }
+
+    /// The error for a status other than success, by what HTTP says about it; `None` for 2xx.
+    ///
+    /// A gateway's 5xx does not tell whether the work was begun, nor does a redirect to where the result of it may be seen.
+    pub fn http_failure(&self) -> Option<Error> {
+        let (kind, sent) = match self.status {
+            200..=299 => return None,
+            400 | 413 | 414 | 415 | 422 => (ErrorKind::Input, Sent::Yes),
+            401 | 403 => (ErrorKind::Credentials, Sent::Yes),
+            402 => (ErrorKind::Exhausted, Sent::Yes),
+            404 | 410 => (ErrorKind::NotFound, Sent::Yes),
+            429 => (ErrorKind::RateLimited, Sent::Yes),
+            302 | 303 | 408 | 425 | 500..=599 => (ErrorKind::Unavailable, Sent::Maybe),
+            _ => (ErrorKind::Refused, Sent::Yes),
+        };
+        Some(
+            self.error(kind)
+                .with_sent(sent)
+                .with_excerpt(self.context.redactor.excerpt(&self.body)),
+        )
+    }
+}
+
+/// The header as a duration from now; it comes in seconds or as a date.
+pub(crate) fn retry_after(headers: &HeaderMap, clock: &dyn Clock) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date: std::time::SystemTime = chrono::DateTime::parse_from_rfc2822(text).ok()?.into();
+    Some(date.duration_since(clock.wall()).unwrap_or_default())
+}
