@@ -5,7 +5,7 @@ use std::fmt;
 use jobs_core::http::Request;
 use jobs_core::{Account, Secret};
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 
 /// An API key, from the vendor's site.
 #[derive(Clone)]

@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::auth::Credentials;
-use crate::code::Codes;
+use crate::code::{Codes, VENDOR};
 use crate::envelope;
 use crate::generated::types::{
     GptDeck, IdRequest, JobInfo, JsonDeck, JumpLinkData, JumpLinkRequest, ListRequest,
@@ -37,7 +37,6 @@ use crate::pdf::{self, Pdf, PdfBudget, PdfReady};
 use crate::request::Input;
 use crate::result::{self, DeckOutline};
 
-pub(crate) const VENDOR: &str = "mindshow";
 const PRODUCTION: &str = "https://api.mindshow.vip";
 
 /// A client of one MindShow account. Clones share its connections and its rate.

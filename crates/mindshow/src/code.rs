@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use jobs_core::ErrorKind;
 
+/// What errors and tickets call this vendor.
+pub(crate) const VENDOR: &str = "mindshow";
+
 /// A table from code to kind. It is shipped empty: the vendor's list could not be read, and no other source has numbers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Codes(BTreeMap<i64, ErrorKind>);

@@ -15,8 +15,9 @@ use jobs_core::{
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use crate::client::{Client, VENDOR};
+use crate::client::Client;
 use crate::code::Codes;
+use crate::code::VENDOR;
 use crate::envelope;
 use crate::generated::types::{JobInfo, JobStatus, ListRequest};
 

@@ -12,7 +12,8 @@ use jobs_core::{Error, ErrorKind, Lost, Sent, SubmitError};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::client::{Client, VENDOR};
+use crate::client::Client;
+use crate::code::VENDOR;
 use crate::envelope;
 use crate::generated::types::{
     ContentData, ContentRequest, FinishReason, OutlineData, OutlineRequest,

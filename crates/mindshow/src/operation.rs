@@ -5,7 +5,7 @@ use jobs_core::Error;
 use jobs_core::http::{Body, Request};
 use serde::Serialize;
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 
 /// One operation. All of them are POSTs, reads included.
 #[derive(Debug, Clone, Copy)]

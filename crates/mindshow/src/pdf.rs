@@ -12,8 +12,9 @@ use jobs_core::{
     Looks, Pacing, Repeat, Sent, Snapshot, Source, Status,
 };
 
-use crate::client::{Client, VENDOR};
+use crate::client::Client;
 use crate::code::Codes;
+use crate::code::VENDOR;
 use crate::envelope;
 use crate::generated::types::{JobStatus, PdfData, PdfRequest};
 use crate::job;

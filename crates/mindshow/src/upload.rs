@@ -6,7 +6,8 @@ use std::io::Read as _;
 use jobs_core::http::{Body, Document, Form};
 use jobs_core::{Error, retry};
 
-use crate::client::{Client, VENDOR};
+use crate::client::Client;
+use crate::code::VENDOR;
 use crate::envelope;
 use crate::generated::types::UploadData;
 use crate::operation::UPLOAD;

@@ -7,7 +7,7 @@ use jobs_core::http::{Fetch, Request};
 use jobs_core::{Account, Secret};
 use sha2::Sha256;
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 
 /// What identifies an account, and with it the generation of the API that is spoken.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use jobs_core::{Error, ErrorKind};
 use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config};
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 
 /// What a bundle was seen to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 use url::form_urlencoded;
 
 use crate::auth;
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 
 /// A callback as it arrived. Not believed: see [`notice`](Self::notice).
 #[derive(Clone)]

@@ -16,6 +16,7 @@ use jobs_core::{
 
 use crate::auth::{Credentials, Headers};
 use crate::bundle::{self, Bundle};
+use crate::code::VENDOR;
 use crate::envelope;
 use crate::generated::types::{self, JobList, QuotaAnswer, Quotas};
 use crate::job::{self, Conversion, Ready};
@@ -23,7 +24,6 @@ use crate::lost::{self, Candidate};
 use crate::request::{ConvertRequest, JobFilter};
 use crate::route::Route;
 
-pub(crate) const VENDOR: &str = "ppj";
 const PRODUCTION: &str = "https://ppj.io/api/";
 const SIGNED: &str = "https://api.ppj.io/";
 

@@ -2,6 +2,9 @@
 
 use jobs_core::{ErrorKind, Sent};
 
+/// What errors and tickets call this vendor.
+pub(crate) const VENDOR: &str = "ppj";
+
 /// What is known of one refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Meaning {

@@ -10,7 +10,8 @@ use jobs_core::{
     Snapshot, Source, Status,
 };
 
-use crate::client::{Client, VENDOR};
+use crate::client::Client;
+use crate::code::VENDOR;
 use crate::date;
 use crate::envelope;
 use crate::generated::types::{Job, JobState};

@@ -8,7 +8,7 @@ use jobs_core::Error;
 use jobs_core::http::{Document, Form};
 use md5::{Digest, Md5};
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 use crate::date;
 use crate::generated::types::JobState;
 

@@ -6,7 +6,7 @@ use chrono::DateTime;
 use jobs_core::http::Request;
 use jobs_core::{Account, Secret};
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 use crate::tc3::{self, Scope, Signed};
 
 /// The content type of every body, character by character as it is signed.

@@ -10,7 +10,7 @@ use jobs_core::{Error, Secret};
 use serde_json::Value;
 use sha2::Sha256;
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 use crate::generated::types::{CallbackBody, CallbackNotice};
 
 /// Opens the callbacks of one application, with the token and the key from the vendor's console.

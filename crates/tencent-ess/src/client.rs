@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::action::{Action, Family};
 use crate::auth::{self, Attempt, Credentials};
+use crate::code::VENDOR;
 use crate::envelope;
 use crate::environment::Environment;
 use crate::generated::types::{
@@ -28,7 +29,6 @@ use crate::request;
 use crate::tc3;
 use crate::upload::{Parcel, UploadRequest, Uploaded, UploadedFile};
 
-pub(crate) const VENDOR: &str = "tencent-ess";
 /// Of the right form, and hardly ever issued: the vendor's ids look random.
 const NO_TASK: &str = "yD000000000000000000000000000000";
 

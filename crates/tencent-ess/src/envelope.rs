@@ -4,7 +4,7 @@ use jobs_core::http::Answer;
 use jobs_core::{Error, ErrorKind, Sent};
 use serde::de::DeserializeOwned;
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 use crate::code::meaning;
 use crate::generated::types::{ApiError, Envelope, Outcome};
 

@@ -3,7 +3,7 @@
 use jobs_core::http::Origin;
 use jobs_core::{Env, Error};
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 use crate::identity::Product;
 
 /// Where to talk to. Both hosts come together, since the keys of one environment are unknown in the other.

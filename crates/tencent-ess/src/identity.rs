@@ -2,7 +2,7 @@
 
 use jobs_core::{Account, Error};
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 use crate::generated::types as wire;
 
 /// A product of the vendor, with the identity that it asks for. The two have types of the same names and other fields.

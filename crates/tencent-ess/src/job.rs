@@ -12,7 +12,8 @@ use jobs_core::{
 };
 
 use crate::action::Family;
-use crate::client::{Client, VENDOR};
+use crate::client::Client;
+use crate::code::VENDOR;
 use crate::generated::types::DescribeTaskOutcome;
 
 /// Conversion of one uploaded file to a PDF that can be signed.

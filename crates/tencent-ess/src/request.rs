@@ -4,7 +4,7 @@ use jobs_core::Error;
 use jobs_core::http::Document;
 use serde::Serialize;
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 use crate::generated::types::{
     CompanyCreateTaskRequest, CompanyDescribeTaskRequest, CreateTaskRequest, DescribeTaskRequest,
     ResourceType,

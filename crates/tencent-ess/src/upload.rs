@@ -11,7 +11,7 @@ use jobs_core::http::{Document, Streamed};
 use sha2::{Digest, Sha256};
 
 use crate::auth::CONTENT_TYPE;
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 use crate::generated::types::{
     BusinessType, CompanyUploadFilesRequest, UploadFile, UploadFilesRequest,
 };

@@ -5,7 +5,7 @@ use std::fmt;
 use jobs_core::http::Request;
 use jobs_core::{Account, Secret};
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 
 /// An application id and its secret code, from the vendor's console.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 
 use jobs_core::{Error, JobId};
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 use crate::generated::types::WebhookBody;
 
 /// The job that a webhook's body names: a reason to look at it now, and nothing more.

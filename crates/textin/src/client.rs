@@ -16,13 +16,13 @@ use jobs_core::{
 };
 
 use crate::auth::Credentials;
+use crate::code::VENDOR;
 use crate::envelope;
 use crate::generated::types::{ParseAnswer, SubmitAnswer};
 use crate::job::{self, Parse, Ready};
 use crate::request::ParseRequest;
 use crate::result::{self, Outline, Parsed};
 
-pub(crate) const VENDOR: &str = "textin";
 /// Well-formed, and never issued: the vendor's ids are random.
 const NO_JOB: &str = "00000000000000000000000000000000";
 const PRODUCTION: &str = "https://api.textin.com";

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use jobs_core::{ErrorKind, Refusal, Sent};
 
+/// What errors and tickets call this vendor.
+pub(crate) const VENDOR: &str = "textin";
+
 /// What is known of one code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Meaning {

@@ -11,7 +11,8 @@ use jobs_core::{
     Snapshot, Source, Status,
 };
 
-use crate::client::{Client, VENDOR};
+use crate::client::Client;
+use crate::code::VENDOR;
 use crate::envelope;
 use crate::generated::types::{JobStatus, StatusAnswer, StatusData};
 

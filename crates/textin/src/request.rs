@@ -6,7 +6,7 @@ use std::str::FromStr;
 use jobs_core::Error;
 use jobs_core::http::{Document, Form};
 
-use crate::client::VENDOR;
+use crate::code::VENDOR;
 use crate::generated::types::{DocumentConfig, Engine, ParseConfig, Scope, SecretText};
 
 /// The formats that the document engine takes, by extension.
