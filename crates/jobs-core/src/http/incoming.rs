@@ -1,12 +1,10 @@
 //! An answer while it comes in.
 
 use std::fmt;
-use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 
-use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Sent};
 use crate::http::answer::Answer;
 use crate::http::context::Context;
@@ -18,25 +16,17 @@ pub struct Incoming {
     response: Response,
     /// The rate counts the request from its answer on, so the place is held as long as that.
     permit: Permit,
-    clock: Arc<dyn Clock>,
     /// How many bytes the body may have.
     cap: u64,
     read: u64,
 }
 
 impl Incoming {
-    pub(crate) fn new(
-        context: Context,
-        response: Response,
-        permit: Permit,
-        clock: Arc<dyn Clock>,
-        cap: u64,
-    ) -> Self {
+    pub(crate) fn new(context: Context, response: Response, permit: Permit, cap: u64) -> Self {
         Self {
             context,
             response,
             permit,
-            clock,
             cap,
             read: 0,
         }
@@ -108,7 +98,7 @@ impl Incoming {
             std::mem::take(self.response.headers_mut()),
             body,
             self.context,
-            &*self.clock,
+            self.permit.clock(),
             Some(self.permit.said()),
         )
     }
@@ -120,7 +110,7 @@ impl Incoming {
             self.response.headers().clone(),
             body,
             self.context.clone(),
-            &*self.clock,
+            self.permit.clock(),
             Some(self.permit.said()),
         )
     }

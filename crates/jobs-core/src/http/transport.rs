@@ -259,8 +259,8 @@ impl Transport {
             .send()
             .await
             .map_err(|cause| context.failed_to_send(cause))?;
-        let (clock, cap) = (Arc::clone(&self.inner.clock), self.inner.body_cap);
-        Ok(Incoming::new(context, response, permit, clock, cap))
+        let cap = self.inner.body_cap;
+        Ok(Incoming::new(context, response, permit, cap))
     }
 
     /// What needs no waiting, and no room in a future.

@@ -167,6 +167,12 @@ impl Permit {
         self.said().refused(hint);
     }
 
+    /// The clock that the rate goes by.
+    #[cfg(feature = "http")]
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.quota.0.clock
+    }
+
     /// For whoever learns later what the vendor said.
     pub(crate) fn said(&self) -> Said {
         Said {
