@@ -179,6 +179,16 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_after_two_windows_frees_nobody_else_s_place() {
+        let mut rate = rate(1);
+        let first = rate.take(at(0));
+        assert_eq!(rate.busy_until(at(1999)), Some(at(2000)));
+        rate.take(at(2000));
+        rate.give_back(&first, at(2100));
+        assert_eq!(rate.busy_until(at(2100)), Some(at(4000)));
+    }
+
+    #[test]
     fn a_refusal_halves_the_pace_and_good_answers_bring_it_back() {
         let mut rate = rate(4);
         assert_eq!(made(&mut rate, at(0), 100), 400);
