@@ -179,6 +179,14 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_is_free_from_now_on_is_taken_before_a_new_one() {
+        let mut rate = rate(10);
+        rate.take(at(0));
+        rate.take(at(2000));
+        assert_eq!(rate.windows[0].places.len(), 1);
+    }
+
+    #[test]
     fn an_answer_after_two_windows_frees_nobody_else_s_place() {
         let mut rate = rate(1);
         let first = rate.take(at(0));
