@@ -174,8 +174,19 @@ fn extract(file: &mut File, folder: &Path, limits: &Limits) -> Result<Bundle, Pr
             })
             .ok_or_else(|| unsafe_entry("would leave the folder"))?;
         let path = folder.join(path);
+        let room = limits.of_entry(
+            entry.compressed_size(),
+            limits.size.saturating_sub(bundle.size),
+        );
+        let in_entry = |problem: Problem| match problem {
+            Problem::Disk(cause) => Problem::Disk(cause),
+            Problem::Damaged(_) => Problem::Damaged(problem.in_entry(index)),
+            Problem::TooLarge(_) => Problem::TooLarge(problem.in_entry(index)),
+        };
         if entry.is_dir() {
             fs::create_dir_all(&path).map_err(|cause| misplaced(index, cause))?;
+            // What a folder is said to contain is never unpacked; a bundle in which that is damaged is damaged.
+            copy(&mut entry, &mut io::sink(), room).map_err(in_entry)?;
             continue;
         }
         if let Some(parent) = path.parent() {
@@ -185,16 +196,7 @@ fn extract(file: &mut File, folder: &Path, limits: &Limits) -> Result<Bundle, Pr
         let fresh = OpenOptions::new().write(true).create_new(true).open(&path);
         let fresh = fresh.map_err(|cause| misplaced(index, cause))?;
         let mut fresh = BufWriter::with_capacity(256 * 1024, fresh);
-        let room = limits.of_entry(
-            entry.compressed_size(),
-            limits.size.saturating_sub(bundle.size),
-        );
-        let copied = copy(&mut entry, &mut fresh, room);
-        bundle.size += copied.map_err(|problem| match problem {
-            Problem::Disk(cause) => Problem::Disk(cause),
-            Problem::Damaged(_) => Problem::Damaged(problem.in_entry(index)),
-            Problem::TooLarge(_) => Problem::TooLarge(problem.in_entry(index)),
-        })?;
+        bundle.size += copy(&mut entry, &mut fresh, room).map_err(in_entry)?;
         fresh.flush().map_err(Problem::Disk)?;
         bundle.files += 1;
     }
@@ -397,6 +399,20 @@ mod tests {
         damaged[content] = b'y';
         let problem = checked(&damaged).unwrap_err();
         assert!(problem.contains("entry 0"), "{problem}");
+    }
+
+    #[test]
+    fn what_a_folder_is_said_to_contain_is_not_unpacked_but_must_be_whole() {
+        let mut bytes = crafted(b"d/", 0o040_755);
+        let (_folder, outcome) = unpacked(&bytes, &Limits::default());
+        assert_eq!(outcome.unwrap(), Bundle { files: 0, size: 0 });
+        let content = bytes.iter().position(|byte| *byte == b'x').unwrap();
+        bytes[content] = b'y';
+        let problem = checked(&bytes).unwrap_err();
+        assert!(problem.contains("entry 0"), "{problem}");
+        let (folder, outcome) = unpacked(&bytes, &Limits::default());
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Garbled);
+        assert_eq!(names(folder.path()), ["b.zip"].map(PathBuf::from));
     }
 
     #[test]
