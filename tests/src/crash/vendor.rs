@@ -59,6 +59,8 @@ pub(super) struct Pace {
     /// How often that time was shorter than the window by more than the network may squeeze requests together, and how
     /// often the vendor itself refused one for the rate.
     pub(super) too_fast: u64,
+    /// When those that were squeezed together came, in seconds after the first.
+    pub(super) crowded: Vec<f64>,
 }
 
 impl Pace {
@@ -75,13 +77,20 @@ impl Pace {
             [first, .., last] => last - first,
             _ => 0.0,
         };
-        let crowded = spans().filter(|span| *span < window - SQUEEZED).count();
+        let begun = arrivals.first().copied().unwrap_or_default();
+        let lasts = arrivals.iter().skip(LIMIT);
+        let crowded: Vec<f64> = spans()
+            .zip(lasts)
+            .filter(|(span, _)| *span < window - SQUEEZED)
+            .map(|(_, last)| last - begun)
+            .collect();
         Self {
             requests: arrivals.len(),
             seconds,
             used: arrivals.len() as f64 * window / (LIMIT as f64 * seconds),
             narrowest: spans().fold(f64::INFINITY, f64::min) / window,
-            too_fast: refused + crowded as u64,
+            too_fast: refused + crowded.len() as u64,
+            crowded,
         }
     }
 }
@@ -141,23 +150,37 @@ impl Vendor {
         })
     }
 
+    /// The real seconds of its clock.
+    pub(super) fn elapsed(&self) -> f64 {
+        let Handle::TextIn(sim) = &self.handle else {
+            return 0.0;
+        };
+        sim.clock().real_elapsed().as_secs_f64()
+    }
+
     /// What the record of requests says of the vendor's limit, in every sliding window.
-    pub(super) fn pace(&self) -> Pace {
+    ///
+    /// A worker that was stopped after it had taken a place sends when it goes on, at `resumed`, and neither it nor anybody
+    /// else can know before: what comes in the two windows from then on is left out.
+    pub(super) fn pace(&self, resumed: Option<f64>) -> Pace {
         const RATE_REFUSED: i64 = 40306;
         let Handle::TextIn(sim) = &self.handle else {
             return Pace::default();
         };
+        let window = 1.0 / f64::from(self.speed);
+        let is_late =
+            |at: f64| resumed.is_some_and(|from| (from..from + 2.0 * window).contains(&at));
         let requests = sim.requests().into_iter();
         let arrivals: Vec<f64> = requests
-            .filter(|request| request.origin == "textin-api")
+            .filter(|request| request.origin == "textin-api" && !is_late(request.arrived_real))
             .map(|request| request.arrived_real)
             .collect();
-        let refused = sim.counters().refusals.get(&RATE_REFUSED).copied();
-        Pace::of(
-            &arrivals,
-            1.0 / f64::from(self.speed),
-            refused.unwrap_or_default(),
-        )
+        // It does not say when, so a late one among them could not be told.
+        let refused = match resumed {
+            None => sim.counters().refusals.get(&RATE_REFUSED).copied(),
+            Some(_) => None,
+        };
+        Pace::of(&arrivals, window, refused.unwrap_or_default())
     }
 
     /// The variables that point the command here.

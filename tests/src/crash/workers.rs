@@ -31,8 +31,8 @@ const STUCK: Duration = Duration::from_secs(180);
 /// Half of them submitted by a command, half only wanted.
 const JOBS: usize = 24;
 /// Slow enough that jobs outlive a lease, and not so fast that the network's jitter passes for haste.
-const SPEED: u32 = 10;
-const SECONDS: f64 = 200.0;
+const SPEED: u32 = 5;
+const SECONDS: f64 = 100.0;
 /// So many jobs are written down at once.
 const LANES: usize = 16;
 
@@ -171,10 +171,12 @@ impl Office {
                 clock.sleep_until(start + at).await;
                 send(&worker, Signal::SIGSTOP)?;
                 self.bench.pause(STOPPED).await;
+                let resumed = self.vendor.elapsed();
                 send(&worker, Signal::SIGCONT)?;
-                Ok(Some(worker))
+                Ok(Some((worker, resumed)))
             }
         )?;
+        let (stopped, resumed) = stopped.unzip();
         *outcome.kills.entry("a worker").or_default() += 1;
         workers.extend(stopped);
         workers.push(killed_late.replacement);
@@ -183,7 +185,7 @@ impl Office {
         for worker in workers {
             outcome.violations.extend(self.end(worker).await?);
         }
-        self.compare(&mut outcome).await?;
+        self.compare(&mut outcome, resumed).await?;
         Ok(outcome)
     }
 
@@ -200,7 +202,7 @@ impl Office {
         for worker in workers {
             outcome.violations.extend(self.end(worker).await?);
         }
-        self.compare(&mut outcome).await?;
+        self.compare(&mut outcome, None).await?;
         Ok(outcome)
     }
 
@@ -330,7 +332,7 @@ impl Office {
         }))
     }
 
-    async fn compare(&self, outcome: &mut Outcome) -> Result<()> {
+    async fn compare(&self, outcome: &mut Outcome, resumed: Option<f64>) -> Result<()> {
         let (bought, rows) = (self.vendor.bought(), self.shelf.rows().await?);
         let kept: Vec<Kept> = rows.iter().map(|row| self.kept_of(row)).collect();
         outcome.violations.extend(money(&bought, &kept, 1));
@@ -348,11 +350,11 @@ impl Office {
                 });
             }
         }
-        let pace = self.vendor.pace();
+        let pace = self.vendor.pace(resumed);
         if pace.too_fast > 0 {
             let line = format!(
-                "{} requests came sooner than the vendor allows",
-                pace.too_fast
+                "{} requests came sooner than the vendor allows, {:.2?} s after the first",
+                pace.too_fast, pace.crowded
             );
             outcome.violations.push(Violation::TooFast(line));
         }
