@@ -16,8 +16,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::code::Codes;
-use crate::code::VENDOR;
+use crate::code::{Codes, VENDOR};
 use crate::envelope;
 use crate::generated::types::{JobInfo, JobStatus, ListRequest};
 

@@ -13,8 +13,7 @@ use jobs_core::{
 };
 
 use crate::client::Client;
-use crate::code::Codes;
-use crate::code::VENDOR;
+use crate::code::{Codes, VENDOR};
 use crate::envelope;
 use crate::generated::types::{JobStatus, PdfData, PdfRequest};
 use crate::job;

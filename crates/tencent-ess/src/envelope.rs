@@ -4,8 +4,7 @@ use jobs_core::http::Answer;
 use jobs_core::{Error, ErrorKind, Sent};
 use serde::de::DeserializeOwned;
 
-use crate::code::VENDOR;
-use crate::code::meaning;
+use crate::code::{VENDOR, meaning};
 use crate::generated::types::{ApiError, Envelope, Outcome};
 
 /// The answer's content, unless it is a failure.

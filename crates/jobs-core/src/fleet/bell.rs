@@ -1,24 +1,20 @@
 //! What wakes the task of an account.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
 /// Wakes the task of an account.
 #[derive(Default)]
 pub(super) struct Bell {
     rung: AtomicBool,
-    task: Mutex<Option<Waker>>,
+    task: Sleeper,
 }
 
 impl Bell {
     /// `task` is who is to be woken.
     pub(super) fn answer(&self, task: &Waker) {
-        let mut held = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*held {
-            Some(held) if held.will_wake(task) => {}
-            _ => *held = Some(task.clone()),
-        }
+        self.task.becomes(task);
     }
 
     /// Told once.
@@ -30,9 +26,30 @@ impl Bell {
 impl Wake for Bell {
     fn wake(self: Arc<Self>) {
         self.rung.store(true, Ordering::Release);
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(task) = &*task {
+        self.task.wake();
+    }
+}
+
+/// Whoever is to be woken.
+#[derive(Default)]
+pub(super) struct Sleeper(Mutex<Option<Waker>>);
+
+impl Sleeper {
+    pub(super) fn becomes(&self, task: &Waker) {
+        let mut held = self.held();
+        match &*held {
+            Some(held) if held.will_wake(task) => {}
+            _ => *held = Some(task.clone()),
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        if let Some(task) = &*self.held() {
             task.wake_by_ref();
         }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

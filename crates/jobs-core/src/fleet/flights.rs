@@ -3,9 +3,11 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Wake, Waker};
+
+use crate::fleet::bell::Sleeper;
 
 /// How many looks one account may have in flight: a bit for each.
 pub(super) const MOST: u32 = u64::BITS;
@@ -24,7 +26,7 @@ pub(super) struct Flights<T> {
 #[derive(Default)]
 struct Woken {
     places: AtomicU64,
-    task: Mutex<Option<Waker>>,
+    task: Sleeper,
 }
 
 struct Place {
@@ -39,14 +41,7 @@ impl Wake for Place {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.woken.places.fetch_or(self.bit, Ordering::AcqRel);
-        let task = self
-            .woken
-            .task
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(task) = &*task {
-            task.wake_by_ref();
-        }
+        self.woken.task.wake();
     }
 }
 
@@ -94,17 +89,7 @@ impl<T> Flights<T> {
         cx: &mut Context<'_>,
         landed: &mut Vec<(usize, Result<T, Panicked>)>,
     ) {
-        {
-            let mut task = self
-                .woken
-                .task
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            match &*task {
-                Some(task) if task.will_wake(cx.waker()) => {}
-                _ => *task = Some(cx.waker().clone()),
-            }
-        }
+        self.woken.task.becomes(cx.waker());
         let mut woken = self.woken.places.swap(0, Ordering::AcqRel);
         while woken != 0 {
             let place = woken.trailing_zeros() as usize;

@@ -16,7 +16,10 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn error(&self, kind: ErrorKind) -> Error {
-        let error = Error::new(kind, self.vendor, self.operation).with_sent(Sent::Yes);
+        self.named(Error::new(kind, self.vendor, self.operation).with_sent(Sent::Yes))
+    }
+
+    fn named(&self, error: Error) -> Error {
         match &self.job {
             Some(job) => error.with_job(job.clone()),
             None => error,
@@ -25,11 +28,7 @@ impl Context {
 
     /// The rate could not be drawn on, so nothing was sent.
     pub(crate) fn no_turn(&self, cause: Error) -> Error {
-        let error = cause.with_operation(self.vendor, self.operation);
-        match &self.job {
-            Some(job) => error.with_job(job.clone()),
-            None => error,
-        }
+        self.named(cause.with_operation(self.vendor, self.operation))
     }
 
     /// No answer began. Without a connection nothing can have been acted upon; with one, nobody knows.
@@ -59,32 +58,24 @@ impl Context {
                 .with_source(cause)
                 .with_advice("nothing was sent: check the address and the network");
         }
-        let kind = if cause.is_timeout() {
-            ErrorKind::TimedOut
-        } else {
-            ErrorKind::Unavailable
-        };
-        let error = self
-            .error(kind)
-            .with_sent(Sent::Maybe)
-            .with_message("the connection broke before an answer");
-        error.with_source(cause)
+        self.broken(cause, "the connection broke before an answer")
     }
 
     /// An answer began and broke off.
     pub(crate) fn lost_answer(&self, status: u16, cause: reqwest::Error) -> Error {
-        let cause = cause.without_url();
+        self.broken(cause.without_url(), "the answer broke off")
+            .with_http_status(status)
+    }
+
+    fn broken(&self, cause: reqwest::Error, problem: &str) -> Error {
         let kind = if cause.is_timeout() {
             ErrorKind::TimedOut
         } else {
             ErrorKind::Unavailable
         };
-        let error = self
-            .error(kind)
+        self.error(kind)
             .with_sent(Sent::Maybe)
-            .with_http_status(status);
-        error
-            .with_message("the answer broke off")
+            .with_message(problem)
             .with_source(cause)
     }
 }
