@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::metadata;
 
-const NAMES: &str = "http, ledger, limits, memory, pacing, scheduler, year";
+pub(crate) const NAMES: &str = "http | ledger | limits | memory | pacing | scheduler | year";
 
 /// Runs one bench: a table on stdout, figures and a plot under `target/bench`.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
@@ -30,7 +30,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
         ["pacing"] => pacing::run(root),
         ["scheduler"] => fleet::scheduler(root),
         ["year"] => fleet::year(root),
-        _ => bail!("say `cargo xtask bench NAME` (names: {NAMES})"),
+        _ => bail!("say `cargo xtask bench {NAMES}`"),
     }
 }
 

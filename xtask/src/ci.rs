@@ -12,9 +12,6 @@ use crate::clock::Stopwatch;
 use crate::metadata::{self, Metadata, Package};
 use step::{Action, Step};
 
-/// The tests as the README tells everybody to run them. Same flags, same environment: nothing is built twice.
-pub(crate) const TEST: &[&str] = &["test", "--workspace"];
-
 /// What takes longer, needs more tools, or looks at what seldom changes.
 const ON_DEMAND: &str = "deny [--advisories], package (builds every archive), record --check, \
                          fuzz NAME, mutants, crash --runs 10000, bench NAME";
@@ -107,7 +104,7 @@ fn steps(metadata: &Metadata) -> Vec<Step> {
         step(
             "test",
             "all tests, as the README names them",
-            vec![Action::cargo(TEST)],
+            vec![Action::cargo(metadata::TEST)],
         ),
         step(
             "features",

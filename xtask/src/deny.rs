@@ -7,10 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
-use crate::metadata;
-
-/// The version that deny.toml was last checked with.
-const CARGO_DENY: &str = "0.20.2";
+use crate::{metadata, tool};
 
 /// A package of the lock file and the oldest Rust it says it builds with.
 #[derive(Debug, Deserialize)]
@@ -29,15 +26,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
         _ => bail!("say `cargo xtask deny [--advisories]`"),
     };
     oldest_rust(root)?;
-    let installed = Command::new(metadata::cargo())
-        .args(["deny", "--version"])
-        .output()
-        .context("cannot start cargo")?;
-    if !installed.status.success() {
-        bail!(
-            "cargo-deny is missing: `cargo install cargo-deny --locked --version {CARGO_DENY}` installs it"
-        );
-    }
+    tool::DENY.require()?;
     let mut checks = vec!["licenses", "bans", "sources"];
     if advisories {
         checks.push("advisories");

@@ -6,11 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::metadata;
+use crate::{metadata, tool};
 
 const FOLDER: &str = "tests/fuzz";
-/// The version the targets were last run with.
-const CARGO_FUZZ: &str = "0.13.2";
 const SECONDS: u32 = 60;
 
 /// What the words after `fuzz` ask for.
@@ -39,7 +37,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
         }
         Request::Run { name, seconds } => {
             choose(&targets, name)?;
-            installed()?;
+            tool::FUZZ.require()?;
             fuzz(root, name, seconds)
         }
     }
@@ -98,19 +96,6 @@ fn choose<'a>(targets: &'a [Target], name: &str) -> Result<&'a Target> {
             known.join(", ")
         )
     })
-}
-
-fn installed() -> Result<()> {
-    let output = Command::new(metadata::cargo())
-        .args(["fuzz", "--version"])
-        .output()
-        .context("cannot start cargo")?;
-    if !output.status.success() {
-        bail!(
-            "cargo-fuzz is missing: `cargo install cargo-fuzz --locked --version {CARGO_FUZZ}` installs it"
-        );
-    }
-    Ok(())
 }
 
 fn fuzz(root: &Path, name: &str, seconds: u32) -> Result<()> {

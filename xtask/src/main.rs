@@ -19,29 +19,110 @@ mod mutants;
 mod package;
 mod record;
 mod tidy;
+mod tool;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-const USAGE: &str = "\
-cargo xtask codegen [--check] [--verbose]   types from crates/*/spec/openapi.json
-cargo xtask tidy                            the rules of the tree
-cargo xtask ci [--list | STEP...]           everything, in order, up to the first failure
-cargo xtask package [--quick]               what would be published, packed, and used by a stranger
-cargo xtask api --check | --bless           the public API of what is published, against its snapshots
-cargo xtask record [--check]                the picture of the demo
-cargo xtask deny [--advisories]             licences, sources, second versions, oldest Rust; needs cargo-deny
-cargo xtask faults                          every vendor's operations under every fault, as a table
-cargo xtask bench NAME                      figures beside what people use: limits, pacing
-cargo xtask bench NAME                      figures beside what people use: memory, scheduler, year
-cargo xtask fuzz --list | NAME [--seconds N] made-up input for one target of tests/fuzz
-cargo xtask crash [--runs N] [--seed S] [--store postgres://…] [--workers N [--jobs N]] [--width N] [--profile NAME]
-                                            the command killed at N points, and both ledgers compared; with --jobs, N
-                                            workers that finish so many, none disturbed
-cargo xtask mutants [FILE...]               whether tests notice when a decision is broken
-";
+/// One command of `cargo xtask`.
+struct Task {
+    name: &'static str,
+    /// What may follow the name.
+    arguments: &'static str,
+    about: &'static str,
+    run: fn(&Path, &[&str]) -> Result<()>,
+}
+
+/// Every command, in the order in which `cargo xtask` lists them.
+const TASKS: &[Task] = &[
+    Task {
+        name: "ci",
+        arguments: "[--list | STEP...]",
+        about: "everything that must hold, in order, up to the first failure",
+        run: ci::run,
+    },
+    Task {
+        name: "codegen",
+        arguments: "[--check] [--verbose]",
+        about: "types from crates/*/spec/openapi.json",
+        run: |root, words| {
+            only(words, &["--check", "--verbose"])?;
+            codegen::run(
+                root,
+                words.contains(&"--check"),
+                words.contains(&"--verbose"),
+            )
+        },
+    },
+    Task {
+        name: "tidy",
+        arguments: "",
+        about: "the rules of the tree",
+        run: |root, words| {
+            only(words, &[])?;
+            tidy::run(root)
+        },
+    },
+    Task {
+        name: "api",
+        arguments: "--check | --bless",
+        about: "the public API of what is published, against its snapshots",
+        run: api::run,
+    },
+    Task {
+        name: "package",
+        arguments: "[--quick]",
+        about: "what would be published: packed, and used by a stranger",
+        run: package::run,
+    },
+    Task {
+        name: "record",
+        arguments: "[--check]",
+        about: "the picture of the demo",
+        run: record::run,
+    },
+    Task {
+        name: "faults",
+        arguments: "",
+        about: "every vendor's operations under every fault, as a table",
+        run: |root, words| {
+            only(words, &[])?;
+            faults::run(root)
+        },
+    },
+    Task {
+        name: "crash",
+        arguments: "[--runs N] [--seed S] [--store postgres://...] [--workers N [--jobs N]] [--width N] [--profile NAME]",
+        about: "the command killed at N points, then both ledgers compared; with --jobs: N workers finish that many jobs",
+        run: crash::run,
+    },
+    Task {
+        name: "fuzz",
+        arguments: "--list | NAME [--seconds N]",
+        about: "generated input for one target of tests/fuzz; needs cargo-fuzz",
+        run: fuzz::run,
+    },
+    Task {
+        name: "mutants",
+        arguments: "[FILE...]",
+        about: "whether tests notice a broken decision; needs cargo-mutants",
+        run: mutants::run,
+    },
+    Task {
+        name: "deny",
+        arguments: "[--advisories]",
+        about: "licences, sources, second versions, oldest Rust; needs cargo-deny",
+        run: deny::run,
+    },
+    Task {
+        name: "bench",
+        arguments: bench::NAMES,
+        about: "figures beside what people use",
+        run: bench::run,
+    },
+];
 
 fn main() -> ExitCode {
     if let Some(code) = api::as_rustdoc() {
@@ -59,46 +140,30 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[String]) -> Result<()> {
     let mut words = arguments.iter().map(String::as_str);
-    let task = words.next();
+    let name = words.next().unwrap_or("help");
+    if matches!(name, "help" | "--help" | "-h") {
+        print!("{}", usage());
+        return Ok(());
+    }
     let rest: Vec<&str> = words.collect();
-    let root = root();
-    match task {
-        Some("codegen") => {
-            only(&rest, &["--check", "--verbose"])?;
-            codegen::run(
-                &root,
-                rest.contains(&"--check"),
-                rest.contains(&"--verbose"),
-            )
-        }
-        Some("tidy") => {
-            only(&rest, &[])?;
-            tidy::run(&root)
-        }
-        Some("ci") => ci::run(&root, &rest),
-        Some("package") => package::run(&root, &rest),
-        Some("api") => api::run(&root, &rest),
-        Some("record") => record::run(&root, &rest),
-        Some("deny") => deny::run(&root, &rest),
-        Some("faults") => {
-            only(&rest, &[])?;
-            faults::run(&root)
-        }
-        Some("bench") => bench::run(&root, &rest),
-        Some("fuzz") => fuzz::run(&root, &rest),
-        Some("crash") => crash::run(&root, &rest),
-        Some("mutants") => mutants::run(&root, &rest),
-        None | Some("help" | "--help" | "-h") => {
-            print!("{USAGE}");
-            Ok(())
-        }
-        Some(other) => bail!("there is no task `{other}`\n{USAGE}"),
+    match TASKS.iter().find(|task| task.name == name) {
+        Some(task) => (task.run)(&root(), &rest),
+        None => bail!("there is no task `{name}`\n{}", usage()),
     }
 }
 
+/// The list of commands, as `cargo xtask --help` prints it.
+fn usage() -> String {
+    TASKS.iter().fold(String::new(), |text, task| {
+        let line = format!("cargo xtask {} {}", task.name, task.arguments);
+        text + line.trim_end() + "\n    " + task.about + "\n"
+    })
+}
+
+/// Refuses arguments that the task does not have.
 fn only(given: &[&str], known: &[&str]) -> Result<()> {
     match given.iter().find(|word| !known.contains(word)) {
-        Some(word) => bail!("`{word}` is not known here\n{USAGE}"),
+        Some(word) => bail!("`{word}` is not known here\n{}", usage()),
         None => Ok(()),
     }
 }
@@ -108,4 +173,24 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_names_every_task_once() {
+        let usage = usage();
+        for task in TASKS {
+            let line = format!("cargo xtask {}", task.name);
+            let named = usage.lines().filter(|text| {
+                text.split(" [")
+                    .next()
+                    .is_some_and(|text| text.starts_with(&line))
+            });
+            assert_eq!(named.count(), 1, "{}", task.name);
+        }
+        assert!(run(&["no-such-task".to_owned()]).is_err());
+    }
 }

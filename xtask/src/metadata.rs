@@ -1,4 +1,4 @@
-//! What `cargo metadata` says about our packages.
+//! What `cargo metadata` says about our packages, and how they are tested.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
+
+/// The tests as the README tells everybody to run them. Same flags, same environment: nothing is built twice.
+pub(crate) const TEST: &[&str] = &["test", "--workspace"];
 
 /// Our packages, in the order cargo lists them.
 #[derive(Debug, Deserialize)]

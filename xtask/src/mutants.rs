@@ -6,10 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::metadata;
+use crate::{metadata, tool};
 
-/// The version that was last run.
-const CARGO_MUTANTS: &str = "27.1.0";
 /// Where money is spent or kept: what may be repeated, when to look, which moves a job can make, how fast to ask.
 const DECIDING: &[&str] = &[
     "crates/jobs-core/src/poller.rs",
@@ -28,7 +26,7 @@ const TIMEOUT: u32 = 120;
 pub(crate) fn run(root: &Path, files: &[&str]) -> Result<()> {
     let files = if files.is_empty() { DECIDING } else { files };
     let arguments = arguments(root, files)?;
-    installed()?;
+    tool::MUTANTS.require()?;
     let status = Command::new(metadata::cargo())
         .arg("mutants")
         .args(arguments)
@@ -77,19 +75,6 @@ fn verdict(code: Option<i32>) -> Result<()> {
         Some(4) => bail!("the tests fail without any mutant"),
         code => bail!("cargo-mutants did not come to an end (exit code {code:?})"),
     }
-}
-
-fn installed() -> Result<()> {
-    let output = Command::new(metadata::cargo())
-        .args(["mutants", "--version"])
-        .output()
-        .context("cannot start cargo")?;
-    if !output.status.success() {
-        bail!(
-            "cargo-mutants is missing: `cargo install cargo-mutants --locked --version {CARGO_MUTANTS}` installs it"
-        );
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ fn lonely_files(paths: &[&str]) -> Vec<Violation> {
 
 /// The README names the command that runs the tests, which is the one that `ci` runs.
 fn readme(tree: &Tree) -> Vec<Violation> {
-    let command = format!("cargo {}", crate::ci::TEST.join(" "));
+    let command = format!("cargo {}", crate::metadata::TEST.join(" "));
     match tree.text("README.md") {
         None => vec![Violation::new("README.md", 1, "the README is missing")],
         Some(text) if !text.contains(&command) => {
