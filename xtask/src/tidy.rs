@@ -1,6 +1,7 @@
 //! `tidy`: the rules that keep the tree whole, each a pure function over what lies on disk.
 
 mod arrows;
+mod circles;
 mod layout;
 mod manifests;
 mod sources;
@@ -61,6 +62,7 @@ fn check(root: &Path) -> Result<Vec<Violation>> {
 fn check_all(tree: &Tree, metadata: &Metadata, root: &Path) -> Vec<Violation> {
     let mut violations = layout::check(tree);
     violations.extend(twins::check(tree));
+    violations.extend(circles::check(tree));
     for file in &tree.files {
         violations.extend(sources::check(&file.path, &file.text));
         if file.path.ends_with("Cargo.toml") && file.path != "Cargo.toml" {
