@@ -3,7 +3,7 @@
 //! A handler returns an ordinary response and attaches a [`Delivery`]; the server acts on it where the socket is.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ pub struct Delivery {
     pub cut_at: Option<u64>,
     /// Send the body in pieces with pauses between them.
     pub slow: Option<Slow>,
+    /// Send heads until the other side ends the connection.
+    pub endless: Option<Endless>,
 }
 
 /// How a connection ends that carries no answer.
@@ -38,6 +40,15 @@ pub enum Ending {
     Close,
     /// TCP reset.
     Reset,
+}
+
+/// A head that does not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endless {
+    /// Interim answers instead of fields.
+    pub interim: bool,
+    /// Virtual pause before each of them.
+    pub pause: Duration,
 }
 
 /// Pace of a slow body.
@@ -89,6 +100,10 @@ pub(crate) async fn deliver(
         Some(Ending::Close) => return Err(Dropped),
         None => {}
     }
+    if let Some(endless) = delivery.endless {
+        babble(endless, wire, clock).await;
+        return Err(Dropped);
+    }
     declare_length(&mut response);
     if let Some(slow) = delivery.slow {
         response = response.map(|body| slowed(body, slow, clock.clone()));
@@ -104,6 +119,39 @@ pub(crate) async fn deliver(
         });
     }
     Ok(response)
+}
+
+/// A request whose body nobody reads; unread it is kept as long as the answer is.
+#[derive(Clone)]
+struct Unread {
+    _body: Arc<Mutex<Body>>,
+}
+
+/// No answer for `silence`, then a reset; the body stays in the socket.
+pub(crate) fn deaf(body: Body, silence: Duration) -> Response<Body> {
+    let mut response = Delivery {
+        delay: Some(silence),
+        drop: Some(Ending::Reset),
+        ..Delivery::default()
+    }
+    .attach(Response::new(Body::empty()));
+    response.extensions_mut().insert(Unread {
+        _body: Arc::new(Mutex::new(body)),
+    });
+    response
+}
+
+/// Writes past the HTTP library, which sends one head and ends it, until the other side has gone.
+async fn babble(endless: Endless, wire: &WireControl, clock: &Clock) {
+    let (opening, next) = match endless.interim {
+        true => ("", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+        false => ("HTTP/1.1 200 OK\r\n", "X-Padding: 0123456789abcdef\r\n"),
+    };
+    let mut went = wire.write_past(opening.as_bytes()).await;
+    while went.is_ok() {
+        clock.sleep(endless.pause).await;
+        went = wire.write_past(next.as_bytes()).await;
+    }
 }
 
 /// Writes the length down while the body still knows it; the changed bodies below no longer do.

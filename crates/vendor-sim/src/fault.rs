@@ -2,9 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use axum::http::header::{
+    ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE,
+};
 use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -12,11 +15,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::seconds;
-use crate::delivery::{self, Delivery, Ending, Slow};
+use crate::delivery::{self, Delivery, Ending, Endless, Slow};
 use crate::lock::lock;
+use crate::malformed;
+
+pub use crate::malformed::OddText;
 
 /// Bodies that a fault rewrites are read whole; larger ones are left as they are.
 const REWRITE_LIMIT: usize = 64 << 20;
+/// How long a deaf peer keeps its connection, in virtual time.
+pub(crate) const DEAF: Duration = Duration::from_secs(3600);
 const PADDING: &[u8] = &[b'x'; 64 << 10];
 
 /// One way to go wrong. In JSON the variant is named by `kind`, such as `{"kind": "drop_after_commit"}`.
@@ -113,6 +121,41 @@ pub enum Fault {
     },
     /// The body holds two bytes in its middle that are not UTF-8.
     InvalidUtf8 {},
+    /// The texts of the body are written so that a strict reader refuses all of it.
+    OddText {
+        /// How.
+        how: OddText,
+    },
+    /// The body goes out under a content coding, whether the client asked for it or not.
+    Coding {
+        /// `gzip` and `deflate` are done; of any other only the name is told.
+        coding: String,
+    },
+    /// The first key of the body's object has this many bytes, made while it is sent.
+    HugeKey {
+        /// Length of the key.
+        bytes: u64,
+    },
+    /// The body is a zip of so many empty entries, made while it is sent.
+    ManyEntries {
+        /// How many.
+        entries: u64,
+    },
+    /// The whole from its first byte each time, without a tag, and each time the next of these lengths of it; the
+    /// connection ends behind it.
+    CutInTurn {
+        /// Body bytes sent, in turn.
+        at: Vec<u64>,
+    },
+    /// The head of the answer never ends.
+    EndlessHeaders {
+        /// Interim answers (103), one behind the other; else fields of one head.
+        interim: bool,
+        /// Virtual seconds between them.
+        seconds: f64,
+    },
+    /// Nothing is read of the request's body and nothing answered for an hour. In a WebSocket: pings, and nothing is read.
+    Deaf {},
     /// Sent elsewhere, without the work being done.
     Redirect {
         /// The address.
@@ -199,6 +242,11 @@ impl FaultPlan {
             return None;
         }
         let fault = script.fault.clone();
+        if let Fault::CutInTurn { at } = &mut script.fault
+            && !at.is_empty()
+        {
+            at.rotate_left(1);
+        }
         match &mut script.times {
             Times::Always => {}
             Times::N(left) if *left > 1 => *left -= 1,
@@ -225,7 +273,7 @@ impl FaultPlan {
         &self,
         operation: &str,
         dialect: &Dialect,
-        request: Request<Body>,
+        mut request: Request<Body>,
         work: F,
     ) -> Response<Body>
     where
@@ -235,6 +283,14 @@ impl FaultPlan {
         let Some(fault) = self.take(operation) else {
             return work(request).await;
         };
+        match fault {
+            Fault::Deaf {} => return delivery::deaf(request.into_body(), DEAF),
+            Fault::CutInTurn { .. } => {
+                request.headers_mut().remove(RANGE);
+                request.headers_mut().remove(IF_RANGE);
+            }
+            _ => {}
+        }
         match instead(&fault, dialect) {
             Some((answer, false)) => {
                 let limit = match fault {
@@ -330,11 +386,45 @@ async fn spoil(fault: Fault, response: Response<Body>, dialect: &Dialect) -> Res
             pointer,
             value: new,
         } => rewritten(response, |value| set(value, &pointer, new)).await,
+        Fault::OddText { how } => {
+            let mut response =
+                malformed::with_bytes(response, REWRITE_LIMIT, |bytes| how.written(&bytes)).await;
+            if let Some(kind) = how.declared() {
+                malformed::declare_type(&mut response, kind);
+            }
+            response
+        }
+        Fault::Coding { coding } => malformed::coded(response, REWRITE_LIMIT, &coding).await,
+        Fault::HugeKey { bytes } => malformed::with_huge_key(response, REWRITE_LIMIT, bytes).await,
+        Fault::ManyEntries { entries } => malformed::with_many_entries(response, entries),
+        Fault::CutInTurn { at } => {
+            let mut response = Delivery {
+                cut_at: at.first().copied(),
+                ..Delivery::default()
+            }
+            .attach(response);
+            for name in [ETAG, LAST_MODIFIED, ACCEPT_RANGES] {
+                response.headers_mut().remove(name);
+            }
+            response
+        }
+        Fault::EndlessHeaders {
+            interim,
+            seconds: pause,
+        } => Delivery {
+            endless: Some(Endless {
+                interim,
+                pause: seconds(pause),
+            }),
+            ..Delivery::default()
+        }
+        .attach(response),
         Fault::Status { .. }
         | Fault::Code { .. }
         | Fault::Redirect { .. }
         | Fault::DropBeforeCommit { .. }
-        | Fault::DropAfterCommit { .. } => response,
+        | Fault::DropAfterCommit { .. }
+        | Fault::Deaf {} => response,
     }
 }
 
@@ -502,6 +592,18 @@ mod tests {
         assert_eq!(plan.take("submit"), None);
         assert_eq!(plan.take("look"), Some(fault()));
         assert_eq!(plan.take("submit"), Some(fault()));
+    }
+
+    #[test]
+    fn lengths_of_cuts_come_in_turn() {
+        let plan = FaultPlan::default();
+        let cut = |first, second| Fault::CutInTurn {
+            at: vec![first, second],
+        };
+        plan.times("result", cut(0, 7), Times::N(3));
+        assert_eq!(plan.take("result"), Some(cut(0, 7)));
+        assert_eq!(plan.take("result"), Some(cut(7, 0)));
+        assert_eq!(plan.take("result"), Some(cut(0, 7)));
     }
 
     #[test]

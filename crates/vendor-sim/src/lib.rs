@@ -10,6 +10,7 @@ mod deck;
 pub mod delivery;
 pub mod fault;
 mod lock;
+mod malformed;
 pub mod mindshow;
 pub mod outgoing;
 pub mod pdf;

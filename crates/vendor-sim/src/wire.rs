@@ -1,5 +1,6 @@
 //! A TCP connection that tells when everything written has left, and that can end with a reset.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,13 +13,15 @@ use tokio::net::TcpStream;
 use crate::lock::lock;
 
 /// What an answer may ask of the connection that carries it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct WireControl {
     inner: Arc<ControlInner>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct ControlInner {
+    /// Locked for the length of one system call.
+    stream: Mutex<TcpStream>,
     flushes: AtomicU64,
     reset: AtomicBool,
     waiting: Mutex<Option<Waker>>,
@@ -45,6 +48,21 @@ impl WireControl {
         }
     }
 
+    /// Writes all of `bytes` past whoever else writes here, which must be silent meanwhile.
+    pub(crate) async fn write_past(&self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let written = poll_fn(|context| {
+                Pin::new(&mut *lock(&self.inner.stream)).poll_write(context, bytes)
+            });
+            let written = written.await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = bytes.get(written..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
     fn flushed(&self) {
         self.inner.flushes.fetch_add(1, Ordering::SeqCst);
         if let Some(waker) = lock(&self.inner.waiting).take() {
@@ -55,24 +73,27 @@ impl WireControl {
 
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: TcpStream,
     control: WireControl,
 }
 
 impl Wire {
     pub(crate) fn new(stream: TcpStream) -> (Self, WireControl) {
-        let control = WireControl::default();
+        let control = WireControl {
+            inner: Arc::new(ControlInner {
+                stream: Mutex::new(stream),
+                flushes: AtomicU64::new(0),
+                reset: AtomicBool::new(false),
+                waiting: Mutex::new(None),
+            }),
+        };
         (
             Self {
-                stream,
                 control: control.clone(),
             },
             control,
         )
     }
-}
 
-impl Wire {
     /// What may be asked of this connection.
     pub(crate) fn control(&self) -> &WireControl {
         &self.control
@@ -83,51 +104,51 @@ impl Drop for Wire {
     fn drop(&mut self) {
         if self.control.inner.reset.load(Ordering::SeqCst) {
             // A socket that refuses the option closes in the orderly way, which is the next best thing.
-            let _ = self.stream.set_zero_linger();
+            let _ = lock(&self.control.inner.stream).set_zero_linger();
         }
     }
 }
 
 impl AsyncRead for Wire {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        Pin::new(&mut *lock(&self.control.inner.stream)).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Wire {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        Pin::new(&mut *lock(&self.control.inner.stream)).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        Pin::new(&mut *lock(&self.control.inner.stream)).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        lock(&self.control.inner.stream).is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut *lock(&self.control.inner.stream)).poll_flush(context);
         if matches!(flushed, Poll::Ready(Ok(()))) {
             self.control.flushed();
         }
         flushed
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *lock(&self.control.inner.stream)).poll_shutdown(context)
     }
 }

@@ -27,7 +27,7 @@ use super::spoil::{self, Answer, Delivery, frame_head};
 use super::state::{Asked, Reply};
 use super::{OPERATIONS, Outgoing, ReceivedCommand, Shared, Stage};
 use crate::clock::seconds;
-use crate::fault::Fault;
+use crate::fault::{DEAF, Fault};
 use crate::lock::lock;
 use crate::wire::Wire;
 
@@ -36,6 +36,9 @@ const LARGEST_MESSAGE: usize = 64 << 20;
 /// Unanswered commands beyond these wait in the socket.
 const LONGEST_QUEUE: usize = 1_024;
 const PADDING: usize = 64 << 10;
+/// Pings that a deaf peer sends at once, and the virtual pause behind them.
+const PINGS: usize = 256;
+const PING_PAUSE: Duration = Duration::from_millis(20);
 const FAREWELL: Duration = Duration::from_millis(100);
 
 type Socket = WebSocketStream<Wire>;
@@ -300,7 +303,18 @@ impl Link {
                 raw.extend(bytes);
                 self.raw(&raw).await?;
             }
-            Delivery::Huge(bytes) => self.huge(bytes).await?,
+            Delivery::Huge(bytes) => {
+                let (before, behind) = (&br#"{"padding":""#[..], &br#""}"#[..]);
+                let least = (before.len() + behind.len()) as u64;
+                let length = bytes.saturating_sub(least);
+                self.around(before, length, behind).await?;
+            }
+            Delivery::Around {
+                before,
+                length,
+                behind,
+            } => self.around(&before, length, &behind).await?,
+            Delivery::Deaf => return self.deaf().await,
             Delivery::Drop { reset } => {
                 if reset {
                     self.socket.get_ref().control().reset_on_close();
@@ -312,20 +326,34 @@ impl Link {
         Ok(())
     }
 
-    /// A valid JSON text of this many bytes, never held whole.
-    async fn huge(&mut self, bytes: u64) -> Result<(), Over> {
-        let (opening, closing) = (&br#"{"padding":""#[..], &br#""}"#[..]);
-        let least = (opening.len() + closing.len()) as u64;
-        let mut left = bytes.saturating_sub(least);
-        self.raw(&frame_head(1, left + least, true, true)).await?;
-        self.raw(opening).await?;
+    /// A text message with so many bytes between its first and its last, never held whole.
+    async fn around(&mut self, before: &[u8], mut left: u64, behind: &[u8]) -> Result<(), Over> {
+        let length = before.len() as u64 + left + behind.len() as u64;
+        self.raw(&frame_head(1, length, true, true)).await?;
+        self.raw(before).await?;
         let padding = vec![b'x'; PADDING];
         while left > 0 {
             let piece = usize::try_from(left).unwrap_or(PADDING).min(PADDING);
             self.raw(padding.get(..piece).unwrap_or_default()).await?;
             left -= piece as u64;
         }
-        self.raw(closing).await
+        self.raw(behind).await
+    }
+
+    /// Pings that are answered into a socket which nobody reads.
+    async fn deaf(&mut self) -> Result<(), Over> {
+        let shared = Arc::clone(&self.shared);
+        let ping = [frame_head(9, 125, true, true), vec![b'p'; 125]].concat();
+        let pings = ping.repeat(PINGS);
+        let until = shared.now() + DEAF;
+        while shared.now() < until {
+            tokio::select! {
+                () = shared.stopped() => return Err(Over::Abruptly),
+                sent = self.raw(&pings) => sent?,
+            }
+            shared.clock.sleep(PING_PAUSE).await;
+        }
+        Err(Over::Abruptly)
     }
 
     async fn push(&mut self, outgoing: Outgoing) -> Result<(), Over> {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::frame;
 use crate::clock::seconds;
 use crate::fault::{self, Fault};
+use crate::malformed;
 use std::time::Duration;
 
 /// An answer before it is written.
@@ -36,10 +37,18 @@ pub(crate) enum Delivery {
         message: Message,
         at: usize,
     },
-    /// A text message of bytes that are not text.
+    /// A text message of bytes that are perhaps not text.
     Garbled(Bytes),
     /// A text message of this many bytes, made while it is sent.
     Huge(u64),
+    /// A text message of such bytes with so many others between the first and the second of them.
+    Around {
+        before: Bytes,
+        length: u64,
+        behind: Bytes,
+    },
+    /// No answer, but pings, and nothing is read any more.
+    Deaf,
     /// The connection ends.
     Drop {
         reset: bool,
@@ -95,7 +104,39 @@ pub(crate) fn deliver(answer: Answer, fault: Option<&Fault>) -> Delivery {
         Some(Fault::DropBeforeCommit { reset, .. } | Fault::DropAfterCommit { reset }) => {
             Delivery::Drop { reset: *reset }
         }
-        Some(Fault::Status { .. } | Fault::Redirect { .. }) => Delivery::Drop { reset: false },
+        Some(
+            Fault::Status { .. }
+            | Fault::Redirect { .. }
+            | Fault::Coding { .. }
+            | Fault::ManyEntries { .. }
+            | Fault::EndlessHeaders { .. },
+        ) => Delivery::Drop { reset: false },
+        Some(Fault::Deaf {}) => Delivery::Deaf,
+        Some(Fault::OddText { how }) => match message(&answer) {
+            Message {
+                opcode: TEXT,
+                payload,
+            } => Delivery::Garbled(how.written(&payload).into()),
+            Message { payload, .. } => Delivery::Binary(payload),
+        },
+        Some(Fault::HugeKey { bytes }) => match message(&answer) {
+            Message {
+                opcode: TEXT,
+                payload,
+            } => {
+                let (before, behind) = malformed::around_key(&payload);
+                Delivery::Around {
+                    before: Bytes::from_static(before),
+                    length: *bytes,
+                    behind: behind.into(),
+                }
+            }
+            Message { payload, .. } => Delivery::Binary(payload),
+        },
+        Some(Fault::CutInTurn { at }) => Delivery::Cut {
+            message: message(&answer),
+            at: usize::try_from(at.first().copied().unwrap_or_default()).unwrap_or(usize::MAX),
+        },
         Some(Fault::SlowBody {
             chunk,
             seconds: pause,

@@ -11,6 +11,7 @@ mod control;
 mod faults;
 mod mindshow;
 mod mindshow_streams;
+mod neighbours;
 mod ppj;
 mod results;
 mod rules;
