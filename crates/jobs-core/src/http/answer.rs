@@ -20,6 +20,8 @@ pub struct Answer {
     body: Bytes,
     context: Context,
     said: Option<Said>,
+    /// Why the body is still in a content coding.
+    still_coded: Option<Box<String>>,
 }
 
 impl Answer {
@@ -38,7 +40,13 @@ impl Answer {
             body,
             context,
             said,
+            still_coded: None,
         }
+    }
+
+    pub(crate) fn still_coded(mut self, why: Option<Box<String>>) -> Self {
+        self.still_coded = why;
+        self
     }
 
     /// The HTTP status.
@@ -78,6 +86,7 @@ impl Answer {
 
     /// The error for a body that is not what the vendor documents. It does not tell whether the work was begun.
     pub fn garbled(&self, problem: &str) -> Error {
+        let problem = self.still_coded.as_deref().map_or(problem, |why| why);
         self.error(ErrorKind::Garbled)
             .with_sent(Sent::Maybe)
             .with_message(problem)

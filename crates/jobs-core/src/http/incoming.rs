@@ -1,12 +1,13 @@
 //! An answer while it comes in.
 
-use std::fmt;
+use std::{fmt, io};
 
 use bytes::{Bytes, BytesMut};
 use reqwest::Response;
 
 use crate::error::{Error, ErrorKind, Sent};
 use crate::http::answer::Answer;
+use crate::http::coding::Codings;
 use crate::http::context::Context;
 use crate::quota::Permit;
 
@@ -19,16 +20,22 @@ pub struct Incoming {
     /// How many bytes the body may have.
     cap: u64,
     read: u64,
+    /// What is still to be undone.
+    codings: Option<Box<Codings>>,
+    /// Why the body is still in a coding; on the heap, as an answer under way is to be small.
+    still_coded: Option<Box<String>>,
 }
 
 impl Incoming {
     pub(crate) fn new(context: Context, response: Response, permit: Permit, cap: u64) -> Self {
         Self {
+            codings: Codings::declared(response.headers()).map(Box::new),
             context,
             response,
             permit,
             cap,
             read: 0,
+            still_coded: None,
         }
     }
 
@@ -37,12 +44,21 @@ impl Incoming {
         self.response.status().as_u16()
     }
 
-    /// The next piece; `None` at the end. May be dropped and called again without losing a byte.
+    /// The next piece; `None` at the end. May be dropped and called again without losing a byte, unless the server
+    /// declared a content coding: the answer is one piece then, which comes at its end.
     ///
     /// # Errors
     /// [`ErrorKind::TimedOut`] or [`ErrorKind::Unavailable`] when the answer breaks off, [`ErrorKind::TooLarge`] above the
     /// transport's cap. The vendor may have acted upon the request in each case.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
+        if self.codings.is_none() {
+            return self.raw_chunk().await;
+        }
+        let body = Box::pin(self.rest()).await?;
+        Ok(Some(body).filter(|body| !body.is_empty()))
+    }
+
+    async fn raw_chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let status = self.status();
         let chunk = self.response.chunk().await;
         let Some(chunk) = chunk.map_err(|cause| self.context.lost_answer(status, cause))? else {
@@ -50,14 +66,17 @@ impl Incoming {
         };
         self.read += chunk.len() as u64;
         if self.read > self.cap {
-            let error = self
-                .context
-                .error(ErrorKind::TooLarge)
-                .with_sent(Sent::Maybe)
-                .with_http_status(status);
-            return Err(error.with_message(format!("the answer is larger than {} bytes", self.cap)));
+            return Err(self.too_large());
         }
         Ok(Some(chunk))
+    }
+
+    fn too_large(&self) -> Error {
+        self.context
+            .error(ErrorKind::TooLarge)
+            .with_sent(Sent::Maybe)
+            .with_http_status(self.status())
+            .with_message(format!("the answer is larger than {} bytes", self.cap))
     }
 
     /// The rest as one answer.
@@ -70,17 +89,43 @@ impl Incoming {
     }
 
     pub(crate) async fn rest(&mut self) -> Result<Bytes, Error> {
-        let first = self.chunk().await?.unwrap_or_default();
+        let body = self.raw_rest().await?;
+        self.undone(body)
+    }
+
+    async fn raw_rest(&mut self) -> Result<Bytes, Error> {
+        let first = self.raw_chunk().await?.unwrap_or_default();
         // Most answers are one piece, which is not copied.
-        let Some(second) = self.chunk().await? else {
+        let Some(second) = self.raw_chunk().await? else {
             return Ok(first);
         };
         let mut body = BytesMut::from(first);
         body.extend_from_slice(&second);
-        while let Some(chunk) = self.chunk().await? {
+        while let Some(chunk) = self.raw_chunk().await? {
             body.extend_from_slice(&chunk);
         }
         Ok(body.freeze())
+    }
+
+    /// The body without its codings. One that cannot be undone stays, and whoever does not understand the answer says so:
+    /// servers declare codings that a body is not in.
+    fn undone(&mut self, body: Bytes) -> Result<Bytes, Error> {
+        let Some(codings) = self.codings.take() else {
+            return Ok(body);
+        };
+        let why = codings.unknown().map(|name| {
+            format!("the server declares the content coding {name:?}, which cannot be undone here")
+        });
+        self.still_coded = why.map(Box::new);
+        match codings.undone(&body, self.cap) {
+            Ok(undone) => Ok(undone.into()),
+            Err(cause) if cause.kind() == io::ErrorKind::FileTooLarge => Err(self.too_large()),
+            Err(_) => {
+                let why = "the server declares a content coding that the answer is not in";
+                self.still_coded = Some(Box::new(why.to_owned()));
+                Ok(body)
+            }
+        }
     }
 
     /// The answer with this body, which is all of it.
@@ -101,6 +146,7 @@ impl Incoming {
             self.permit.clock(),
             Some(self.permit.said()),
         )
+        .still_coded(self.still_coded)
     }
 
     /// A part of the body, such as one event, as an answer of its own: for whoever reads the vendor's envelope in it.
@@ -185,6 +231,62 @@ mod tests {
             let error = answered(pieces, is_whole).await.into_answer().await;
             let error = error.unwrap_err();
             assert_eq!((error.kind(), error.sent()), (kind, Sent::Maybe));
+        }
+    }
+
+    /// An answer with this declaration and body, under a cap of 100 bytes.
+    async fn coded(declaration: &str, body: &[u8]) -> Incoming {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: {declaration}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        let answer = [head.as_bytes(), body].concat();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read_buf(&mut Vec::new()).await.unwrap();
+            stream.write_all(&answer).await.unwrap();
+        });
+        let transport = TransportBuilder::new("v", Origin::parse(&origin).unwrap())
+            .with_body_cap(100)
+            .build()
+            .unwrap();
+        transport.stream(Request::get("op", &[])).await.unwrap()
+    }
+
+    fn gzip(body: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::read::GzEncoder::new(body, flate2::Compression::fast());
+        let mut coded = Vec::new();
+        io::Read::read_to_end(&mut encoder, &mut coded).unwrap();
+        coded
+    }
+
+    #[tokio::test]
+    async fn a_declared_coding_is_undone_within_the_cap() {
+        let answer = coded("gzip", &gzip(b"{}")).await.into_answer().await;
+        assert_eq!(answer.unwrap().body(), b"{}");
+        let mut incoming = coded("gzip", &gzip(b"{}")).await;
+        assert_eq!(&incoming.chunk().await.unwrap().unwrap()[..], b"{}");
+        assert!(incoming.chunk().await.unwrap().is_none());
+        let grown = coded("gzip", &gzip(&[b' '; 101])).await.into_answer().await;
+        let error = grown.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.sent()),
+            (ErrorKind::TooLarge, Sent::Maybe)
+        );
+    }
+
+    #[tokio::test]
+    async fn a_coding_that_cannot_be_undone_is_named_by_who_does_not_understand_the_answer() {
+        for (declaration, body, named) in [
+            ("lzma86", &b"\x5d\0\0"[..], "\"lzma86\""),
+            ("br", b"{\"code\":1}", "is not in"),
+        ] {
+            let answer = coded(declaration, body).await.into_answer().await.unwrap();
+            assert_eq!(answer.body(), body);
+            let line = answer.garbled("no envelope").to_string();
+            assert!(line.contains(named), "{line}");
         }
     }
 }

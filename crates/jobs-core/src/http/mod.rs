@@ -7,6 +7,7 @@
 
 mod answer;
 mod body;
+mod coding;
 mod context;
 mod download;
 mod incoming;
