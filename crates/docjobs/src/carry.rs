@@ -342,7 +342,11 @@ impl<'a, L: Line> Carrier<'a, L> {
         output: <L::Kind as JobKind>::Output,
         place: &Place,
     ) -> Result<(), Stop> {
-        match self.steps().fetch(&claim, output, place).await? {
+        match self
+            .steps()
+            .fetch(&claim, output, place, self.deadline)
+            .await?
+        {
             Fetched::Done(delivered) => self.hand_over(delivered, claim.job(), job),
             Fetched::Failed(held, error) => {
                 self.ledger.release(held, Due::Now).await?;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobs_core::disk::Target;
-use jobs_core::http::Verified;
-use jobs_core::{Error, JobId, JobKind, Lost, Submission};
+use jobs_core::http::{DownloadError, Verified};
+use jobs_core::{Error, JobId, JobKind, Lost, Moment, Submission};
 use jobs_ledger::{Claim, at};
 
 use crate::exit::Stop;
@@ -47,12 +47,13 @@ pub(crate) trait Line: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Brings what a finished job gives to the folder of its target, verified.
+    /// Brings what a finished job gives to the folder of its target, verified, until the deadline.
     async fn fetch(
         &self,
         output: <Self::Kind as JobKind>::Output,
         target: &Target,
-    ) -> Result<Brought, Error>;
+        deadline: Moment,
+    ) -> Result<Brought, DownloadError>;
 
     /// How the name of a result ends, for one that was given no name.
     fn extension(&self) -> &'static str;

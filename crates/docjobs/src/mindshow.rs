@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use jobs_core::disk::Target;
-use jobs_core::{Error, Job, JobId, Lost, Submission};
+use jobs_core::http::DownloadError;
+use jobs_core::{Error, Job, JobId, Lost, Moment, Submission};
 use jobs_ledger::{Claim, at};
 use mindshow::types::{GptDeck, MarkdownDeck};
 use mindshow::{Client, Clues, Deck, Pdf, PdfBudget, PdfReady, Ready};
@@ -156,8 +157,13 @@ impl Line for DeckLine {
         Ok(candidates.into_iter().map(|found| found.id).collect())
     }
 
-    async fn fetch(&self, ready: Ready, target: &Target) -> Result<Brought, Error> {
-        let (verified, _) = self.client.fetch_deck(&ready, target).await?;
+    async fn fetch(
+        &self,
+        ready: Ready,
+        target: &Target,
+        deadline: Moment,
+    ) -> Result<Brought, DownloadError> {
+        let (verified, _) = self.client.fetch_deck(&ready, target, deadline).await?;
         Ok(Brought::File(verified))
     }
 
@@ -205,9 +211,14 @@ impl Line for PdfLine {
         Submission::Accepted(Job::accepted(self.kind(), deck.clone()))
     }
 
-    async fn fetch(&self, ready: PdfReady, target: &Target) -> Result<Brought, Error> {
+    async fn fetch(
+        &self,
+        ready: PdfReady,
+        target: &Target,
+        deadline: Moment,
+    ) -> Result<Brought, DownloadError> {
         self.client
-            .fetch_pdf(&ready, target)
+            .fetch_pdf(&ready, target, deadline)
             .await
             .map(Brought::File)
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobs_core::disk::Target;
-use jobs_core::{Error, JobId, Lost, Submission};
+use jobs_core::http::DownloadError;
+use jobs_core::{Error, JobId, Lost, Moment, Submission};
 use jobs_ledger::{Claim, at};
 use ppj::{Client, Conversion, ConvertRequest, Fit, Ready};
 use serde_json::Value;
@@ -103,8 +104,13 @@ impl Line for ConvertLine {
             .collect())
     }
 
-    async fn fetch(&self, ready: Ready, target: &Target) -> Result<Brought, Error> {
-        let (verified, _) = self.client.fetch_zip(&ready, target).await?;
+    async fn fetch(
+        &self,
+        ready: Ready,
+        target: &Target,
+        deadline: Moment,
+    ) -> Result<Brought, DownloadError> {
+        let (verified, _) = self.client.fetch_zip(&ready, target, deadline).await?;
         Ok(Brought::File(verified))
     }
 

@@ -154,12 +154,13 @@ impl<L: Line> Steps<'_, L> {
         claim: &Claim<at::Held>,
         output: <L::Kind as JobKind>::Output,
         place: &Place,
+        deadline: Moment,
     ) -> Result<Fetched, Stop> {
         let ledger = self.ledger;
         let ready = ledger.ready(claim, &Value::Null, Note::none()).await?;
         let fetching = ledger.fetching(&ready).await?;
         let keeper = ledger.keep(&fetching);
-        let brought = self.bring(&fetching, output, place).await;
+        let brought = self.bring(&fetching, output, place, deadline).await;
         drop(keeper);
         let delivered = match brought {
             Ok(delivered) => delivered,
@@ -185,12 +186,16 @@ impl<L: Line> Steps<'_, L> {
         claim: &Claim<at::Fetching>,
         output: <L::Kind as JobKind>::Output,
         place: &Place,
+        deadline: Moment,
     ) -> Result<Delivered, Trouble> {
-        let verified = match self.line.fetch(output, place.target()).await {
+        let verified = match self.line.fetch(output, place.target(), deadline).await {
             Ok(Brought::File(verified)) => verified,
             Ok(Brought::Text(text)) => return Ok(Delivered::Text(text)),
-            Err(error) => return Err(Trouble::Result(error)),
+            Err(error) => return Err(Trouble::Result(error.into())),
         };
+        for warning in verified.warnings() {
+            self.report.say(&format!("warning: {warning}"));
+        }
         if !matches!(place, Place::File(_)) {
             return verified
                 .into_file()

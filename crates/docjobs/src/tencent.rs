@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobs_core::disk::Target;
-use jobs_core::http::Document;
-use jobs_core::{Error, JobKind as _, Submission};
+use jobs_core::http::{Document, DownloadError};
+use jobs_core::{JobKind as _, Moment, Submission};
 use jobs_ledger::{Claim, at};
 use serde_json::Value;
 use tencent_ess::{Client, Conversion, Family, Ready};
@@ -90,7 +90,7 @@ impl Line for ConvertLine {
         true
     }
 
-    async fn fetch(&self, ready: Ready, _: &Target) -> Result<Brought, Error> {
+    async fn fetch(&self, ready: Ready, _: &Target, _: Moment) -> Result<Brought, DownloadError> {
         Ok(Brought::Text(ready.resource_id.to_string()))
     }
 

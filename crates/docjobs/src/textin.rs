@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobs_core::disk::Target;
-use jobs_core::{Error, Submission};
+use jobs_core::http::DownloadError;
+use jobs_core::{Moment, Submission};
 use jobs_ledger::{Claim, at};
 use serde_json::{Value, json};
 use textin::{Client, PageRange, Parse, ParseRequest, Ready};
@@ -113,10 +114,16 @@ impl Line for ParseLine {
         true
     }
 
-    async fn fetch(&self, ready: Ready, target: &Target) -> Result<Brought, Error> {
+    async fn fetch(
+        &self,
+        ready: Ready,
+        target: &Target,
+        deadline: Moment,
+    ) -> Result<Brought, DownloadError> {
+        let client = &self.client;
         let (verified, _) = match self.format {
-            Format::Markdown => self.client.fetch_markdown(&ready, target).await?,
-            Format::Json => self.client.fetch_json(&ready, target).await?,
+            Format::Markdown => client.fetch_markdown(&ready, target, deadline).await?,
+            Format::Json => client.fetch_json(&ready, target, deadline).await?,
         };
         Ok(Brought::File(verified))
     }

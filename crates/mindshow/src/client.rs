@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use jobs_core::clock::bounded;
 use jobs_core::disk::Target;
 use jobs_core::http::{
-    Answer, Fetch, Fetched, Incoming, Origin, Request, Saved, Transport, TransportBuilder, Verified,
+    Answer, DownloadError, Fetch, Fetched, Incoming, Origin, Request, Saved, Transport,
+    TransportBuilder, Verified,
 };
 use jobs_core::{
-    Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Quota, Secret, Sent,
+    Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Moment, Quota, Secret, Sent,
     SharedRate, Status, Submission, SystemClock, Window, retry,
 };
 use serde::Serialize;
@@ -318,19 +320,22 @@ impl Client {
         ready: &Ready,
         target: &Target,
     ) -> Result<(Saved, DeckOutline), Error> {
-        let (verified, outline) = self.fetch_deck(ready, target).await?;
+        let deadline = self.0.transport.download_deadline();
+        let (verified, outline) = self.fetch_deck(ready, target, deadline).await?;
         Ok((verified.save().await?, outline))
     }
 
-    /// [`download_deck`](Self::download_deck) up to the point of giving it its name.
+    /// [`download_deck`](Self::download_deck) up to the point of giving it its name, and until `deadline`.
     ///
     /// # Errors
-    /// As [`download_deck`](Self::download_deck).
+    /// As [`download_deck`](Self::download_deck); bytes that arrived whole and are no deck are handed over as
+    /// [`DownloadError::Invalid`].
     pub async fn fetch_deck(
         &self,
         ready: &Ready,
         target: &Target,
-    ) -> Result<(Verified, DeckOutline), Error> {
+        deadline: Moment,
+    ) -> Result<(Verified, DeckOutline), DownloadError> {
         const OPERATION: &str = "fetch_deck";
         let gone = |message: &str| {
             Error::new(ErrorKind::NotFound, VENDOR, OPERATION)
@@ -342,19 +347,18 @@ impl Client {
             gone("the job succeeded without a deck")
                 .with_advice("create it with create_ppt_flag set to true")
         })?;
-        let fetched = match self.fetch(OPERATION, &ready.job_id, link, target).await {
+        let fetch = |link| Fetch::new(OPERATION, link).with_deadline(deadline);
+        let fetched = match self.fetch(fetch(link), &ready.job_id, target).await {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                let renewed =
+                let look =
                     retry::harmless(&**self.clock(), async || self.look(&ready.job_id).await);
-                let Status::Succeeded(renewed) = renewed.await?.status else {
-                    return Err(gone(
-                        "the link has expired, and the vendor gives no new one",
-                    ));
+                let renewed = bounded(&**self.clock(), deadline, look).await;
+                let no_new_one = || gone("the link has expired, and the vendor gives no new one");
+                let Status::Succeeded(renewed) = renewed.ok_or(error)??.status else {
+                    return Err(no_new_one().into());
                 };
-                let link = renewed
-                    .ppt_url()
-                    .ok_or_else(|| gone("the link has expired, and the vendor gives no new one"))?;
-                self.fetch(OPERATION, &ready.job_id, link, target).await?
+                let link = renewed.ppt_url().ok_or_else(no_new_one)?;
+                self.fetch(fetch(link), &ready.job_id, target).await?
             }
             outcome => outcome?,
         };
@@ -367,16 +371,24 @@ impl Client {
     /// [`ErrorKind::NotFound`] when the link has expired; it is not asked for again, because that may cost 10 credits.
     /// Otherwise as [`download_deck`](Self::download_deck).
     pub async fn download_pdf(&self, ready: &PdfReady, target: &Target) -> Result<Saved, Error> {
-        self.fetch_pdf(ready, target).await?.save().await
+        let deadline = self.0.transport.download_deadline();
+        let verified = self.fetch_pdf(ready, target, deadline).await?;
+        verified.save().await
     }
 
-    /// [`download_pdf`](Self::download_pdf) up to the point of giving it its name.
+    /// [`download_pdf`](Self::download_pdf) up to the point of giving it its name, and until `deadline`.
     ///
     /// # Errors
-    /// As [`download_pdf`](Self::download_pdf).
-    pub async fn fetch_pdf(&self, ready: &PdfReady, target: &Target) -> Result<Verified, Error> {
-        let link = ready.pdf_url();
-        let fetched = self.fetch("fetch_pdf", &ready.job_id, link, target).await;
+    /// As [`download_pdf`](Self::download_pdf); bytes that arrived whole and are no PDF are handed over as
+    /// [`DownloadError::Invalid`].
+    pub async fn fetch_pdf(
+        &self,
+        ready: &PdfReady,
+        target: &Target,
+        deadline: Moment,
+    ) -> Result<Verified, DownloadError> {
+        let fetch = Fetch::new("fetch_pdf", ready.pdf_url()).with_deadline(deadline);
+        let fetched = self.fetch(fetch, &ready.job_id, target).await;
         let fetched = fetched.map_err(|error| match error.kind() {
             ErrorKind::NotFound => {
                 error.with_advice("a new link needs another get_pdf, which may cost 10 credits")
@@ -387,14 +399,13 @@ impl Client {
         Ok(verified)
     }
 
-    async fn fetch(
+    async fn fetch<'a>(
         &self,
-        operation: &'static str,
-        id: &JobId,
-        link: &str,
+        fetch: Fetch<'a>,
+        id: &'a JobId,
         target: &Target,
     ) -> Result<Fetched, Error> {
-        let fetch = Fetch::new(operation, link).for_job(id).with_exact_link();
+        let fetch = fetch.for_job(id).with_exact_link();
         self.0.transport.fetch(fetch, target).await
     }
 

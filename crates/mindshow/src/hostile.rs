@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 
 use bytes::Bytes;
+use jobs_core::http::Inspection;
 use jobs_core::testing::{answer, said_by};
 use jobs_core::{Error, JobId, Secret, Sent, Status};
 use serde_json::Value;
@@ -100,11 +101,11 @@ fn split<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Bytes> {
 /// # Errors
 /// Those of `on_disk`.
 pub fn finished(bytes: &[u8], on_disk: impl Fn(&[u8]) -> io::Result<File>) -> io::Result<()> {
-    if let Ok(outline) = inspect_pptx(&mut on_disk(bytes)?) {
+    if let Ok(outline) = inspect_pptx(&mut on_disk(bytes)?, &mut Inspection::unbounded()) {
         // Each has a name of its own in the directory, which takes 46 bytes beside it.
         assert!(outline.slides <= bytes.len() / 46);
     }
-    if inspect_pdf(&mut on_disk(bytes)?).is_ok() {
+    if inspect_pdf(&mut on_disk(bytes)?, &mut Inspection::unbounded()).is_ok() {
         assert!(bytes.starts_with(b"%PDF-"));
         let end = bytes.windows(5).rposition(|part| part == b"%%EOF");
         let cut = bytes.get(..end.unwrap_or_default()).unwrap_or_default();
@@ -112,7 +113,10 @@ pub fn finished(bytes: &[u8], on_disk: impl Fn(&[u8]) -> io::Result<File>) -> io
             .get(cut.len().saturating_sub(1024)..)
             .unwrap_or_default();
         let has_another = tail.windows(5).any(|part| part == b"%%EOF");
-        assert_eq!(inspect_pdf(&mut on_disk(cut)?).is_ok(), has_another);
+        assert_eq!(
+            inspect_pdf(&mut on_disk(cut)?, &mut Inspection::unbounded()).is_ok(),
+            has_another
+        );
     }
     Ok(())
 }

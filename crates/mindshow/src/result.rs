@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
+use jobs_core::http::{CheckError, Inspection};
 use zip::ZipArchive;
 
 /// What a deck on disk was seen to hold.
@@ -17,10 +18,13 @@ pub struct DeckOutline {
 const LARGEST_UNPACKED: u64 = 4 << 30;
 
 /// Reads a whole .pptx: its directory, every part against its checksum, and the parts without which it is none.
-pub(crate) fn inspect_pptx(file: &mut File) -> Result<DeckOutline, String> {
-    let cut = |problem| format!("this is no whole .pptx: {problem}");
-    let mut archive =
-        ZipArchive::new(BufReader::new(file)).map_err(|problem| cut(problem.to_string()))?;
+pub(crate) fn inspect_pptx(
+    file: &mut File,
+    inspection: &mut Inspection,
+) -> Result<DeckOutline, CheckError> {
+    let cut = |problem| CheckError::Invalid(format!("this is no whole .pptx: {problem}"));
+    let mut archive = ZipArchive::new(BufReader::new(inspection.reader(file)))
+        .map_err(|problem| cut(problem.to_string()))?;
     let (mut slides, mut has_types, mut has_presentation) = (0, false, false);
     let mut room = LARGEST_UNPACKED;
     for index in 0..archive.len() {
@@ -56,21 +60,23 @@ fn is_slide(name: &str) -> bool {
 }
 
 /// Checks that a PDF begins as one and was not cut: its last line is an end mark.
-pub(crate) fn inspect_pdf(file: &mut File) -> Result<(), String> {
+pub(crate) fn inspect_pdf(file: &mut File, _: &mut Inspection) -> Result<(), CheckError> {
     const TAIL: u64 = 1024;
-    let unreadable = |problem: io::Error| format!("the PDF cannot be read: {problem}");
     let mut head = [0; 5];
     let has_head = file.read_exact(&mut head).is_ok() && &head == b"%PDF-";
     if !has_head {
-        return Err("this is no PDF: it does not begin with %PDF-".to_owned());
+        return Err("this is no PDF: it does not begin with %PDF-"
+            .to_owned()
+            .into());
     }
-    let len = file.seek(SeekFrom::End(0)).map_err(unreadable)?;
-    file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))
-        .map_err(unreadable)?;
+    let len = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
     let mut tail = Vec::new();
-    file.take(TAIL).read_to_end(&mut tail).map_err(unreadable)?;
+    file.take(TAIL).read_to_end(&mut tail)?;
     if !tail.windows(5).any(|window| window == b"%%EOF") {
-        return Err("the PDF is cut: it has no %%EOF near its end".to_owned());
+        return Err("the PDF is cut: it has no %%EOF near its end"
+            .to_owned()
+            .into());
     }
     Ok(())
 }
@@ -88,6 +94,20 @@ mod tests {
         file.write_all(bytes).unwrap();
         file.rewind().unwrap();
         file
+    }
+
+    fn words<T>(checked: Result<T, CheckError>) -> Result<T, String> {
+        checked.map_err(|problem| match problem {
+            CheckError::Invalid(problem) => problem,
+            CheckError::Local(cause) => panic!("{cause}"),
+        })
+    }
+
+    fn deck(bytes: &[u8]) -> Result<DeckOutline, String> {
+        words(inspect_pptx(
+            &mut on_disk(bytes),
+            &mut Inspection::unbounded(),
+        ))
     }
 
     fn pptx(parts: &[&str]) -> Vec<u8> {
@@ -110,20 +130,14 @@ mod tests {
 
     #[test]
     fn a_whole_deck_passes_and_its_slides_are_counted() {
-        assert_eq!(
-            inspect_pptx(&mut on_disk(&pptx(&WHOLE))),
-            Ok(DeckOutline { slides: 2 })
-        );
+        assert_eq!(deck(&pptx(&WHOLE)), Ok(DeckOutline { slides: 2 }));
     }
 
     #[test]
     fn a_deck_cut_anywhere_is_refused() {
         let whole = pptx(&WHOLE);
         for len in (0..whole.len()).step_by(7) {
-            assert!(
-                inspect_pptx(&mut on_disk(whole.get(..len).unwrap())).is_err(),
-                "cut at {len}"
-            );
+            assert!(deck(whole.get(..len).unwrap()).is_err(), "cut at {len}");
         }
     }
 
@@ -132,7 +146,7 @@ mod tests {
         let mut damaged = pptx(&WHOLE);
         let inside = "[Content_Types].xml".len() + 30 + 20;
         *damaged.get_mut(inside).unwrap() ^= 0x55;
-        assert!(inspect_pptx(&mut on_disk(&damaged)).is_err());
+        assert!(deck(&damaged).is_err());
     }
 
     #[test]
@@ -143,14 +157,19 @@ mod tests {
             (b"<html>".to_vec(), "no whole .pptx"),
             (Vec::new(), "no whole .pptx"),
         ] {
-            let found = inspect_pptx(&mut on_disk(&bytes)).unwrap_err();
+            let found = deck(&bytes).unwrap_err();
             assert!(found.contains(problem), "{found}");
         }
     }
 
     #[test]
     fn a_pdf_has_a_head_and_an_end() {
-        let check = |bytes: &[u8]| inspect_pdf(&mut on_disk(bytes));
+        let check = |bytes: &[u8]| {
+            words(inspect_pdf(
+                &mut on_disk(bytes),
+                &mut Inspection::unbounded(),
+            ))
+        };
         assert_eq!(check(b"%PDF-1.7\n...\n%%EOF\n"), Ok(()));
         assert!(check(b"%PDF-1.7\n...").unwrap_err().contains("cut"));
         assert!(check(b"<html>%%EOF").unwrap_err().contains("no PDF"));

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
+use jobs_core::http::{CheckError, Inspection};
 use jobs_core::{Error, ErrorKind};
 use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config};
@@ -72,8 +73,8 @@ impl Limits {
 const CHECKED: u64 = 64 << 30;
 
 /// Checks the central directory and the checksum of every entry.
-pub(crate) fn verify(file: &mut File) -> Result<Bundle, String> {
-    let mut zip = open(file)?;
+pub(crate) fn verify(file: &mut File, inspection: &mut Inspection) -> Result<Bundle, CheckError> {
+    let mut zip = open(inspection.reader(file))?;
     let mut bundle = Bundle { files: 0, size: 0 };
     let mut room = CHECKED;
     for index in 0..zip.len() {
@@ -90,7 +91,7 @@ pub(crate) fn verify(file: &mut File) -> Result<Bundle, String> {
         }
     }
     if bundle.files == 0 {
-        return Err("the bundle holds no file".to_owned());
+        return Err(CheckError::Invalid("the bundle holds no file".to_owned()));
     }
     Ok(bundle)
 }
@@ -222,11 +223,11 @@ fn is_rooted(name: &str) -> bool {
     name.starts_with(['/', '\\']) || name.as_bytes().get(1) == Some(&b':')
 }
 
-fn open(file: &mut File) -> Result<ZipArchive<BufReader<&mut File>>, String> {
+fn open<R: Read + Seek>(mut file: R) -> Result<ZipArchive<BufReader<R>>, String> {
     let mut beginning = Vec::new();
     let read = file
         .rewind()
-        .and_then(|()| Read::take(&mut *file, 4).read_to_end(&mut beginning))
+        .and_then(|()| Read::take(&mut file, 4).read_to_end(&mut beginning))
         .and_then(|_| file.rewind());
     read.map_err(|problem| format!("the bundle cannot be read: {problem}"))?;
     match beginning.as_slice() {
@@ -348,7 +349,10 @@ mod tests {
     fn checked(bytes: &[u8]) -> Result<Bundle, String> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        verify(&mut file)
+        verify(&mut file, &mut Inspection::unbounded()).map_err(|problem| match problem {
+            CheckError::Invalid(problem) => problem,
+            CheckError::Local(cause) => panic!("{cause}"),
+        })
     }
 
     fn unpacked(bytes: &[u8], limits: &Limits) -> (TempDir, Result<Bundle, Error>) {

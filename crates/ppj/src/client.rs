@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use jobs_core::disk::Target;
 use jobs_core::http::{
-    Answer, Body, Fetch, Origin, Request, Saved, Transport, TransportBuilder, Verified,
+    Answer, Body, DownloadError, Fetch, Origin, Request, Saved, Transport, TransportBuilder,
+    Verified,
 };
 use jobs_core::{
-    Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Lost, Quota, Secret, Sent,
-    SharedRate, Submission, SystemClock, Window, retry,
+    Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Lost, Moment, Quota, Secret,
+    Sent, SharedRate, Submission, SystemClock, Window, retry,
 };
 
 use crate::auth::{Credentials, Headers};
@@ -376,19 +377,22 @@ impl Client {
         ready: &Ready,
         target: &Target,
     ) -> Result<(Saved, Bundle), Error> {
-        let (verified, bundle) = self.fetch_zip(ready, target).await?;
+        let deadline = self.0.transport.download_deadline();
+        let (verified, bundle) = self.fetch_zip(ready, target, deadline).await?;
         Ok((verified.save().await?, bundle))
     }
 
-    /// [`download_zip`](Self::download_zip) up to the point of giving it its name.
+    /// [`download_zip`](Self::download_zip) up to the point of giving it its name, and until `deadline`.
     ///
     /// # Errors
-    /// As [`download_zip`](Self::download_zip).
+    /// As [`download_zip`](Self::download_zip); bytes that arrived whole and are no bundle are handed over as
+    /// [`DownloadError::Invalid`].
     pub async fn fetch_zip(
         &self,
         ready: &Ready,
         target: &Target,
-    ) -> Result<(Verified, Bundle), Error> {
+        deadline: Moment,
+    ) -> Result<(Verified, Bundle), DownloadError> {
         let route = Route::Download(&ready.job_id);
         let query = self.query(route, &[]);
         let link = self.0.transport.link(&self.path(route), &query);
@@ -397,6 +401,7 @@ impl Client {
         let refusal = |answer: &Answer| envelope::rejection(route.operation(), answer);
         let fetch = Fetch::new(route.operation(), &link)
             .for_job(&ready.job_id)
+            .with_deadline(deadline)
             .with_refusals_read_by(&refusal);
         let fetched = self
             .0

@@ -5,14 +5,16 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobs_core::clock::bounded;
 use jobs_core::disk::Target;
 use jobs_core::http::{
-    Answer, Body, Fetch, Fetched, Origin, Request, Saved, Transport, TransportBuilder, Verified,
+    Answer, Body, DownloadError, Fetch, Fetched, Origin, Request, Saved, Transport,
+    TransportBuilder, Verified,
 };
 use jobs_core::retry::{self, NotTaken};
 use jobs_core::{
-    Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Lost, Quota, Secret, Sent,
-    SharedRate, Status, Submission, SubmitError, SystemClock, Window,
+    Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Lost, Moment, Quota, Secret,
+    Sent, SharedRate, Status, Submission, SubmitError, SystemClock, Window,
 };
 
 use crate::auth::Credentials;
@@ -271,7 +273,8 @@ impl Client {
         ready: &Ready,
         target: &Target,
     ) -> Result<(Saved, Outline), Error> {
-        let (verified, outline) = self.fetch_json(ready, target).await?;
+        let deadline = self.0.transport.download_deadline();
+        let (verified, outline) = self.fetch_json(ready, target, deadline).await?;
         Ok((verified.save().await?, outline))
     }
 
@@ -284,35 +287,39 @@ impl Client {
         ready: &Ready,
         target: &Target,
     ) -> Result<(Saved, Outline), Error> {
-        let (verified, outline) = self.fetch_markdown(ready, target).await?;
+        let deadline = self.0.transport.download_deadline();
+        let (verified, outline) = self.fetch_markdown(ready, target, deadline).await?;
         Ok((verified.save().await?, outline))
     }
 
-    /// [`download_json`](Self::download_json) up to the point of giving it its name.
+    /// [`download_json`](Self::download_json) up to the point of giving it its name, and until `deadline`.
     ///
     /// # Errors
-    /// As [`download_json`](Self::download_json).
+    /// As [`download_json`](Self::download_json); bytes that arrived whole and are no result are handed over as
+    /// [`DownloadError::Invalid`].
     pub async fn fetch_json(
         &self,
         ready: &Ready,
         target: &Target,
-    ) -> Result<(Verified, Outline), Error> {
-        self.fetch(ready, target)
+        deadline: Moment,
+    ) -> Result<(Verified, Outline), DownloadError> {
+        self.fetch(ready, target, deadline)
             .await?
             .verify(result::inspect)
             .await
     }
 
-    /// [`download_markdown`](Self::download_markdown) up to the point of giving it its name.
+    /// [`download_markdown`](Self::download_markdown) up to the point of giving it its name, and until `deadline`.
     ///
     /// # Errors
-    /// As [`download_markdown`](Self::download_markdown).
+    /// As [`fetch_json`](Self::fetch_json); also for a result without Markdown.
     pub async fn fetch_markdown(
         &self,
         ready: &Ready,
         target: &Target,
-    ) -> Result<(Verified, Outline), Error> {
-        self.fetch(ready, target)
+        deadline: Moment,
+    ) -> Result<(Verified, Outline), DownloadError> {
+        self.fetch(ready, target, deadline)
             .await?
             .convert(result::extract_markdown)
             .await
@@ -326,7 +333,8 @@ impl Client {
         let transport = &self.0.transport;
         let cap = transport.body_cap();
         let body = transport.read(fetch_of(ready).with_cap(cap)).await;
-        let body = match self.renewed(ready, body).await? {
+        let deadline = transport.download_deadline();
+        let body = match self.renewed(ready, body, deadline).await? {
             Followed::Through(body) => body,
             Followed::Renewed(ready) => transport.read(fetch_of(&ready).with_cap(cap)).await?,
         };
@@ -361,16 +369,25 @@ impl Client {
                 fetch.with_secret_header(name, value)
             });
         let fetched = self.0.transport.fetch(fetch, target).await?;
-        let (verified, ()) = fetched.verify(|_| Ok(())).await?;
+        let (verified, ()) = fetched.verify(|_, _| Ok(())).await?;
         verified.save().await
     }
 
-    async fn fetch(&self, ready: &Ready, target: &Target) -> Result<Fetched, Error> {
+    async fn fetch(
+        &self,
+        ready: &Ready,
+        target: &Target,
+        deadline: Moment,
+    ) -> Result<Fetched, Error> {
         let transport = &self.0.transport;
-        let fetched = transport.fetch(fetch_of(ready), target).await;
-        match self.renewed(ready, fetched).await? {
+        let fetch = fetch_of(ready).with_deadline(deadline);
+        let fetched = transport.fetch(fetch, target).await;
+        match self.renewed(ready, fetched, deadline).await? {
             Followed::Through(fetched) => Ok(fetched),
-            Followed::Renewed(ready) => transport.fetch(fetch_of(&ready), target).await,
+            Followed::Renewed(ready) => {
+                let fetch = fetch_of(&ready).with_deadline(deadline);
+                transport.fetch(fetch, target).await
+            }
         }
     }
 
@@ -379,14 +396,15 @@ impl Client {
         &self,
         ready: &Ready,
         outcome: Result<T, Error>,
+        deadline: Moment,
     ) -> Result<Followed<T>, Error> {
-        match outcome {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
+        let refused = match outcome {
+            Err(error) if error.kind() == ErrorKind::NotFound => error,
             outcome => return outcome.map(Followed::Through),
-        }
-        let renewed =
-            retry::harmless(&**self.clock(), async || self.look(&ready.job_id).await).await?;
-        match renewed.status {
+        };
+        let look = retry::harmless(&**self.clock(), async || self.look(&ready.job_id).await);
+        let renewed = bounded(&**self.clock(), deadline, look).await;
+        match renewed.ok_or(refused)??.status {
             Status::Succeeded(ready) => Ok(Followed::Renewed(ready)),
             _ => Err(Error::new(ErrorKind::NotFound, VENDOR, "fetch")
                 .with_sent(Sent::Yes)

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
 
 use jobs_core::Error;
+use jobs_core::http::{CheckError, Inspection};
 use serde_json::value::RawValue;
 use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ValueType};
 
@@ -55,37 +56,46 @@ pub(crate) fn decode(body: &[u8]) -> Result<(ParseResult, Box<RawValue>), String
 }
 
 /// Reads a whole result from disk and checks that it is complete JSON with elements.
-pub(crate) fn inspect(file: &mut File) -> Result<Outline, String> {
-    walk(file, &mut io::sink())
+pub(crate) fn inspect(file: &mut File, inspection: &mut Inspection) -> Result<Outline, CheckError> {
+    walk(inspection.reader(file), &mut io::sink())
 }
 
 /// The same, and writes its Markdown text as it passes.
-pub(crate) fn extract_markdown(file: &mut File, out: &mut File) -> Result<Outline, String> {
+pub(crate) fn extract_markdown(
+    file: &mut File,
+    out: &mut File,
+    inspection: &mut Inspection,
+) -> Result<Outline, CheckError> {
     let mut out = BufWriter::with_capacity(256 * 1024, out);
-    let outline = walk(file, &mut out)?;
+    let outline = walk(inspection.reader(file), &mut out)?;
     if !outline.has_markdown {
-        return Err("the result has no Markdown text".to_owned());
+        return Err(CheckError::Invalid(
+            "the result has no Markdown text".to_owned(),
+        ));
     }
-    out.flush()
-        .map_err(|problem| format!("the Markdown text cannot be written: {problem}"))?;
+    out.flush()?;
     Ok(outline)
 }
 
-pub(crate) fn walk(file: impl Read, markdown: &mut impl Write) -> Result<Outline, String> {
+pub(crate) fn walk(file: impl Read, markdown: &mut impl Write) -> Result<Outline, CheckError> {
     let mut json = JsonStreamReader::new(BufReader::with_capacity(256 * 1024, file));
     let mut seen = Seen::default();
     let walked = seen
         .object(&mut json, markdown, Level::Top)
         .and_then(|()| Ok(json.consume_trailing_whitespace()?));
     walked.map_err(|problem| match problem {
-        Problem::Json(problem) => format!("the result is cut or no JSON: {problem}"),
-        Problem::Write(problem) => format!("the Markdown text cannot be written: {problem}"),
+        Problem::Json(problem) => {
+            CheckError::Invalid(format!("the result is cut or no JSON: {problem}"))
+        }
+        Problem::Write(problem) => CheckError::Local(problem),
     })?;
     let Some(elements) = seen.elements else {
         let code = seen
             .code
             .map_or_else(String::new, |code| format!("; it carries the code {code}"));
-        return Err(format!("the result has no elements{code}"));
+        return Err(CheckError::Invalid(format!(
+            "the result has no elements{code}"
+        )));
     };
     Ok(Outline {
         elements,
@@ -185,7 +195,10 @@ mod tests {
 
     fn markdown(json: &str) -> Result<(Outline, String), String> {
         let mut out = Vec::new();
-        let outline = walk(json.as_bytes(), &mut out)?;
+        let outline = walk(json.as_bytes(), &mut out).map_err(|problem| match problem {
+            CheckError::Invalid(problem) => problem,
+            CheckError::Local(cause) => panic!("{cause}"),
+        })?;
         Ok((outline, String::from_utf8(out).unwrap()))
     }
 

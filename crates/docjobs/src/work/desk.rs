@@ -19,6 +19,9 @@ use crate::steps::{Fetched, Searched, Steps, Submitted};
 /// How long a lost submit is searched for.
 const SEARCH: Duration = Duration::from_secs(60);
 
+/// How long a result is fetched before the job waits for another turn.
+const FETCH: Duration = Duration::from_secs(60 * 60);
+
 /// What a desk needs from the worker.
 #[derive(Clone)]
 pub(super) struct Hands {
@@ -95,8 +98,11 @@ impl<L: Line + 'static> LineDesk<L> {
         let lane = fleet.lane(line.kind(), move |output| {
             let line = Arc::clone(&at_desk);
             Box::new(move |hands: Hands, claim, place| {
-                Box::pin(async move { hands.steps(&*line).fetch(&claim, output, &place).await })
-                    as Bringing
+                Box::pin(async move {
+                    let deadline = line.kind().clock().now() + FETCH;
+                    let steps = hands.steps(&*line);
+                    steps.fetch(&claim, output, &place, deadline).await
+                }) as Bringing
             }) as Bring
         });
         let lane = lane.with_looks();

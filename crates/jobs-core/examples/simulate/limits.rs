@@ -73,7 +73,7 @@ pub(crate) async fn play(scene: Scene) -> Result<Seen, jobs_core::Error> {
         while let Some(request) = requests.next().await {
             seen.push(request?);
         }
-        Ok(seen)
+        Ok::<_, jobs_core::Error>(seen)
     });
     let seen = clock.run(all).await?;
     Ok(summed_up(seen, scene.limit))

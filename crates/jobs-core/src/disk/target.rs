@@ -56,7 +56,13 @@ impl Target {
     /// Gives a draft the final name, for good.
     #[cfg(feature = "http")]
     pub(crate) fn keep(&self, draft: Draft) -> io::Result<()> {
-        draft.keep(&self.path)?;
+        self.keep_as(draft, &self.path)
+    }
+
+    /// Gives a draft another name in the same folder, for good.
+    #[cfg(feature = "http")]
+    pub(crate) fn keep_as(&self, draft: Draft, path: &Path) -> io::Result<()> {
+        draft.keep(path)?;
         Draft::sync_folder(&self.folder)
     }
 }

@@ -1,23 +1,24 @@
 //! Brings a result to disk: fetched beside its place, verified, then given its name.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read, Seek};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE};
 use reqwest::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt, BufWriter};
 use url::Url;
 
+use crate::clock::{Clock, Moment, bounded};
 use crate::disk::{Draft, Target};
 use crate::error::{Error, ErrorKind, Sent};
 use crate::http::answer::{Answer, retry_after};
 use crate::http::context::Context;
 use crate::http::origin::InvalidAddress;
+use crate::http::result_file::{Fetched, Limit, local};
 use crate::http::transport::Transport;
 use crate::id::JobId;
 use crate::quota::{Permit, Said, Use};
@@ -35,6 +36,7 @@ pub struct Fetch<'a> {
     cap: Option<u64>,
     len: Option<u64>,
     timeout: Duration,
+    deadline: Option<Moment>,
 }
 
 impl<'a> Fetch<'a> {
@@ -52,6 +54,7 @@ impl<'a> Fetch<'a> {
             cap: None,
             len: None,
             timeout: ATTEMPT,
+            deadline: None,
         }
     }
 
@@ -108,6 +111,14 @@ impl<'a> Fetch<'a> {
         self
     }
 
+    /// Ends everything at this moment of the transport's clock: attempts, the pauses between them, and the check of what
+    /// came. Six hours from the beginning unless set.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Moment) -> Self {
+        self.deadline = Some(deadline);
+        self
+    }
+
     /// Refuses a result of another length.
     #[must_use]
     pub fn with_len(mut self, bytes: u64) -> Self {
@@ -119,38 +130,19 @@ impl<'a> Fetch<'a> {
 /// Long enough for the largest results over a slow line, together with resuming.
 const ATTEMPT: Duration = Duration::from_secs(60 * 60);
 
-/// What an attempt must bring so that the tries are counted anew. A server that gives a byte now and then would
-/// otherwise be listened to for ever.
+/// What all attempts together have when the caller names no deadline: no download is without an end.
+const WHOLE: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// What an attempt must bring beyond every earlier one so that the tries are counted anew. A server that gives a byte now
+/// and then, or the same bytes again and again, would otherwise be listened to for ever.
 const PROGRESS: u64 = 64 * 1024;
 
-/// Bytes on disk beside their place, complete as far as HTTP can tell, and removed when dropped.
-#[derive(Debug)]
-pub struct Fetched {
-    partial: Partial,
-    context: Context,
-}
+/// What must arrive in each window of an attempt. Slower than the slowest line in use, and faster than a server that
+/// dribbles so that nobody notices that it has nothing to give.
+const FLOOR: u64 = 32 * 1024;
 
-/// Bytes that passed the vendor's own check, and may get their final name.
-#[derive(Debug)]
-pub struct Verified {
-    file: Draft,
-    target: Target,
-    len: u64,
-    sha256: Option<[u8; 32]>,
-    context: Context,
-}
-
-/// A result at its final name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Saved {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its length in bytes.
-    pub len: u64,
-    /// Its digest, where it is byte for byte what the vendor served.
-    pub sha256: Option<[u8; 32]>,
-}
+/// The window of [`FLOOR`].
+const WINDOW: Duration = Duration::from_secs(60);
 
 impl fmt::Debug for Fetch<'_> {
     /// Without the link and the credentials.
@@ -174,24 +166,36 @@ impl Transport {
         let context = self.context(&fetch);
         let mut partial =
             Partial::new(target).map_err(|cause| local(&context, target.path(), cause))?;
-        let clock = self.clock();
+        let limit = self.limit(&fetch);
         let mut repeats = 0;
         loop {
-            let before = partial.len;
-            let error = match self.attempt(&fetch, &context, &mut partial).await {
-                Ok(()) => return Ok(Fetched { partial, context }),
+            let before = partial.furthest;
+            let attempt = self.attempt(&fetch, &context, &mut partial);
+            let Some(ended) = bounded(&*limit.clock, limit.deadline, attempt).await else {
+                return Err(too_late(&context, partial.furthest));
+            };
+            let error = match ended {
+                Ok(()) => {
+                    return Ok(Fetched {
+                        partial,
+                        context,
+                        limit,
+                    });
+                }
                 Err(error) => error,
             };
-            if partial.len >= before.saturating_add(PROGRESS) {
+            if partial.furthest >= before.saturating_add(PROGRESS) {
                 repeats = 0;
             }
             let Some(pause) = verdict::harmless(&error, repeats) else {
                 return Err(error);
             };
+            let at = limit.clock.now() + retry::lengthened(pause);
+            if at >= limit.deadline {
+                return Err(error);
+            }
             tracing::debug!(%error, bytes = partial.len, "the download broke off, going on");
-            clock
-                .sleep_until(clock.now() + retry::lengthened(pause))
-                .await;
+            limit.clock.sleep_until(at).await;
             repeats += 1;
         }
     }
@@ -202,22 +206,39 @@ impl Transport {
     /// As [`fetch`](Self::fetch), without the disk.
     pub async fn read(&self, fetch: Fetch<'_>) -> Result<Vec<u8>, Error> {
         let context = self.context(&fetch);
-        let clock = self.clock();
-        retry::harmless(&**clock, async || {
+        let limit = self.limit(&fetch);
+        let read = retry::harmless(&*limit.clock, async || {
             let mut response = self.open(&fetch, &context, None).await?;
-            let status = response.status().as_u16();
-            let mut body = Vec::new();
-            while let Some(chunk) = response
-                .chunk()
-                .await
-                .map_err(|cause| context.lost_answer(status, cause))?
-            {
+            let (mut body, mut floor) = (Vec::new(), self.floor());
+            while let Some(chunk) = floor.chunk(&context, &mut response).await? {
                 self.check_cap(&fetch, &context, (body.len() + chunk.len()) as u64)?;
                 body.extend_from_slice(&chunk);
             }
             Ok(body)
-        })
-        .await
+        });
+        let read = bounded(&*limit.clock, limit.deadline, read).await;
+        read.unwrap_or_else(|| Err(too_late(&context, 0)))
+    }
+
+    /// When a download that begins now ends at the latest, if its caller names no deadline.
+    pub fn download_deadline(&self) -> Moment {
+        self.clock().now() + WHOLE
+    }
+
+    fn limit(&self, fetch: &Fetch<'_>) -> Limit {
+        Limit {
+            clock: Arc::clone(self.clock()),
+            deadline: fetch.deadline.unwrap_or_else(|| self.download_deadline()),
+        }
+    }
+
+    fn floor(&self) -> Floor<'_> {
+        let clock = &**self.clock();
+        Floor {
+            clock,
+            end: clock.now() + WINDOW,
+            arrived: 0,
+        }
     }
 
     fn context(&self, fetch: &Fetch<'_>) -> Context {
@@ -258,9 +279,7 @@ impl Transport {
         for len in [total, fetch.len].into_iter().flatten() {
             self.check_cap(fetch, context, len)?;
         }
-        let copied = self
-            .copy(fetch, context, &mut response, partial, status)
-            .await;
+        let copied = self.copy(fetch, context, &mut response, partial).await;
         // Whatever arrived is kept for the next attempt, also when this one broke.
         partial.file.flush().await.map_err(disk)?;
         copied?;
@@ -375,13 +394,9 @@ impl Transport {
         context: &Context,
         response: &mut Response,
         partial: &mut Partial,
-        status: u16,
     ) -> Result<(), Error> {
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|cause| context.lost_answer(status, cause))?
-        {
+        let mut floor = self.floor();
+        while let Some(chunk) = floor.chunk(context, response).await? {
             self.check_cap(fetch, context, partial.len + chunk.len() as u64)?;
             partial
                 .file
@@ -390,6 +405,7 @@ impl Transport {
                 .map_err(|cause| local(context, partial.target.path(), cause))?;
             partial.digest.update(&chunk);
             partial.len += chunk.len() as u64;
+            partial.furthest = partial.furthest.max(partial.len);
         }
         Ok(())
     }
@@ -469,22 +485,62 @@ fn resolve(base: &Url, location: &str) -> String {
         .map_or_else(|_| location.to_owned(), String::from)
 }
 
-fn local(context: &Context, path: &Path, cause: io::Error) -> Error {
+fn too_late(context: &Context, arrived: u64) -> Error {
     context
-        .error(ErrorKind::Local)
-        .with_message(format!("cannot write {}: {cause}", path.display()))
-        .with_advice("nothing appeared at the final name; fetch again once there is room")
-        .with_source(cause)
+        .error(ErrorKind::TimedOut)
+        .with_message(format!("the deadline came after {arrived} bytes"))
+}
+
+/// Sees to it that an attempt brings something.
+struct Floor<'a> {
+    clock: &'a dyn Clock,
+    end: Moment,
+    /// In this window.
+    arrived: u64,
+}
+
+impl Floor<'_> {
+    /// The next piece; `None` at the end.
+    async fn chunk(
+        &mut self,
+        context: &Context,
+        response: &mut Response,
+    ) -> Result<Option<Bytes>, Error> {
+        let status = response.status().as_u16();
+        loop {
+            let chunk = bounded(self.clock, self.end, response.chunk()).await;
+            let chunk = chunk
+                .transpose()
+                .map_err(|cause| context.lost_answer(status, cause))?;
+            if let Some(chunk) = &chunk {
+                self.arrived += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
+            }
+            if chunk.is_none() || self.clock.now() >= self.end {
+                if self.arrived < FLOOR && !matches!(chunk, Some(None)) {
+                    let message =
+                        format!("only {} bytes came in {} s", self.arrived, WINDOW.as_secs());
+                    let error = context.error(ErrorKind::TimedOut);
+                    return Err(error.with_http_status(status).with_message(message));
+                }
+                (self.end, self.arrived) = (self.clock.now() + WINDOW, 0);
+            }
+            if let Some(chunk) = chunk {
+                return Ok(chunk);
+            }
+        }
+    }
 }
 
 /// A result on its way.
 #[derive(Debug)]
-struct Partial {
-    target: Target,
-    draft: Draft,
-    file: BufWriter<tokio::fs::File>,
-    digest: Sha256,
-    len: u64,
+pub(super) struct Partial {
+    pub(super) target: Target,
+    pub(super) draft: Draft,
+    pub(super) file: BufWriter<tokio::fs::File>,
+    pub(super) digest: Sha256,
+    pub(super) len: u64,
+    /// The most bytes that any attempt has come to. What begins anew and breaks off earlier brings nothing new.
+    furthest: u64,
     /// What says that a later piece belongs to the same bytes; without it, the next attempt begins anew.
     validator: Option<HeaderValue>,
 }
@@ -499,6 +555,7 @@ impl Partial {
             file: BufWriter::with_capacity(256 * 1024, file),
             digest: Sha256::new(),
             len: 0,
+            furthest: 0,
             validator: None,
         })
     }
@@ -536,159 +593,6 @@ impl Partial {
         self.validator = strong.or(response.headers().get(LAST_MODIFIED)).cloned();
         Ok(())
     }
-}
-
-impl Fetched {
-    /// The number of bytes.
-    pub fn size(&self) -> u64 {
-        self.partial.len
-    }
-
-    /// Lets `check` read the bytes from the beginning; only what it accepts can be saved.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Garbled`] with the words of `check`.
-    pub async fn verify<T: Send + 'static>(
-        self,
-        check: impl FnOnce(&mut File) -> Result<T, String> + Send + 'static,
-    ) -> Result<(Verified, T), Error> {
-        let Partial {
-            target,
-            mut draft,
-            file,
-            digest,
-            len,
-            ..
-        } = self.partial;
-        drop(file);
-        let checked = on_disk(&self.context, target.path(), move || {
-            draft.file_mut().rewind()?;
-            let verdict = check(draft.file_mut());
-            Ok((draft, verdict))
-        });
-        let (file, verdict) = checked.await?;
-        let context = self.context;
-        let value =
-            verdict.map_err(|problem| context.error(ErrorKind::Garbled).with_message(problem))?;
-        Ok((
-            Verified {
-                file,
-                target,
-                len,
-                sha256: Some(digest.finalize().into()),
-                context,
-            },
-            value,
-        ))
-    }
-
-    /// Turns the bytes into others, such as the one text that the caller wants out of a result. `convert` reads the
-    /// first file, writes the second, and thereby verifies what it read.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Garbled`] with the words of `convert`.
-    pub async fn convert<T: Send + 'static>(
-        self,
-        convert: impl FnOnce(&mut File, &mut File) -> Result<T, String> + Send + 'static,
-    ) -> Result<(Verified, T), Error> {
-        let target = self.partial.target.clone();
-        let context = self.context.clone();
-        let fresh = target
-            .draft()
-            .map_err(|cause| local(&context, target.path(), cause))?;
-        let mut writer = fresh
-            .file()
-            .try_clone()
-            .map_err(|cause| local(&context, target.path(), cause))?;
-        let (_, value) = self.verify(move |file| convert(file, &mut writer)).await?;
-        let len = fresh
-            .file()
-            .metadata()
-            .map_err(|cause| local(&context, target.path(), cause))?
-            .len();
-        Ok((
-            Verified {
-                file: fresh,
-                target,
-                len,
-                sha256: None,
-                context,
-            },
-            value,
-        ))
-    }
-}
-
-impl Verified {
-    /// The SHA-256 of the bytes as they will lie on the disk. Reads them once more where they were
-    /// [converted](Fetched::convert).
-    ///
-    /// A program that writes it down before [`save`](Self::save) can tell after a crash whether the file at the final
-    /// name is this one.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Local`] when the file cannot be read again.
-    pub async fn digest(&self) -> Result<[u8; 32], Error> {
-        if let Some(known) = self.sha256 {
-            return Ok(known);
-        }
-        let again = self.file.file().try_clone();
-        on_disk(&self.context, self.target.path(), move || {
-            let (mut file, mut digest) = (again?, Sha256::new());
-            file.rewind()?;
-            let mut piece = vec![0; 64 * 1024];
-            loop {
-                match file.read(&mut piece)? {
-                    0 => return Ok(digest.finalize().into()),
-                    count => digest.update(piece.get(..count).unwrap_or_default()),
-                }
-            }
-        })
-        .await
-    }
-
-    /// Flushes the bytes to the disk and gives them their final name. Never replaces anything.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Local`] when something has appeared at that name since it was checked, or the disk is in trouble.
-    pub async fn save(self) -> Result<Saved, Error> {
-        let Self {
-            file,
-            target,
-            len,
-            sha256,
-            context,
-        } = self;
-        let path = target.path().to_owned();
-        on_disk(&context, &path.clone(), move || {
-            target.keep(file)?;
-            Ok(Saved { path, len, sha256 })
-        })
-        .await
-    }
-
-    /// The bytes as an unnamed file, for a caller that passes them on instead of keeping them.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Local`] when the file cannot be read again.
-    pub fn into_file(self) -> Result<File, Error> {
-        let mut file = self.file.into_file();
-        file.rewind()
-            .map_err(|cause| local(&self.context, self.target.path(), cause))?;
-        Ok(file)
-    }
-}
-
-/// Runs blocking work on files where it does not hold up the runtime.
-async fn on_disk<T: Send + 'static>(
-    context: &Context,
-    path: &Path,
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, Error> {
-    let done = tokio::task::spawn_blocking(work)
-        .await
-        .map_err(io::Error::other);
-    done.flatten().map_err(|cause| local(context, path, cause))
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+#[cfg(feature = "http")]
+mod download;
 mod fleet;
 #[cfg(feature = "http")]
 mod loopback;

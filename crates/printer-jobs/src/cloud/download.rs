@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 
 use jobs_core::disk::Target;
-use jobs_core::http::{Fetch, Fetched, Saved};
+use jobs_core::http::{CheckError, Fetch, Fetched, Inspection, Saved};
 use jobs_core::{Error, ErrorKind, JobId, Secret, Sent};
 use serde_json::json;
 
@@ -41,7 +41,9 @@ impl CloudClient {
             }
             fetched => fetched?,
         };
-        let decrypt = move |from: &mut File, to: &mut File| decrypt(&key, &expected, from, to);
+        let decrypt = move |from: &mut File, to: &mut File, inspection: &mut Inspection| {
+            decrypt(&key, &expected, &mut inspection.reader(from), to)
+        };
         let (verified, ()) = fetched.convert(decrypt).await?;
         verified.save().await
     }
@@ -101,25 +103,22 @@ fn impossible(id: &JobId, problem: FileProblem) -> Error {
 fn decrypt(
     key: &FileKey,
     expected: &Expected,
-    from: &mut File,
+    from: &mut impl Read,
     to: &mut File,
-) -> Result<(), String> {
+) -> Result<(), CheckError> {
     let mut decryptor = Decryptor::new(key);
     let mut to = BufWriter::new(to);
     let mut offset = 0_u64;
-    let mut keep = |plain: Vec<u8>| -> Result<(), String> {
+    let mut keep = |plain: Vec<u8>| -> Result<(), CheckError> {
         expected
             .check_chunk(offset, &plain)
             .map_err(|problem| problem.to_string())?;
         offset = offset.saturating_add(plain.len() as u64);
-        to.write_all(&plain)
-            .map_err(|cause| format!("cannot keep the decrypted file: {cause}"))
+        Ok(to.write_all(&plain)?)
     };
     let mut buffer = vec![0; 64 * 1024];
     loop {
-        let read = from
-            .read(&mut buffer)
-            .map_err(|cause| format!("cannot read the encrypted file: {cause}"))?;
+        let read = from.read(&mut buffer)?;
         let Some(piece) = buffer.get(..read).filter(|piece| !piece.is_empty()) else {
             break;
         };
@@ -129,6 +128,5 @@ fn decrypt(
     expected
         .check_end(offset)
         .map_err(|problem| problem.to_string())?;
-    to.flush()
-        .map_err(|cause| format!("cannot keep the decrypted file: {cause}"))
+    Ok(to.flush()?)
 }
