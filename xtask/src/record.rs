@@ -14,7 +14,7 @@ use crate::metadata::cargo;
 
 const PICTURE: &str = "crates/docjobs/demo.svg";
 /// What the README tells to type.
-const TYPED: &str = "cargo run --release -p docjobs -- demo";
+const TYPED: &str = "cargo run -p docjobs -- demo";
 const MARGIN: usize = 16;
 const LINE: usize = 20;
 /// An id above this many letters shows its first eight only.

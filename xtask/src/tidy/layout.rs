@@ -8,6 +8,8 @@ use super::words::VAGUE;
 
 /// What may stand in the top folder besides dot files.
 const TOP: &[&str] = &[
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
     "Cargo.lock",
     "Cargo.toml",
     "LICENSE-APACHE",
@@ -17,6 +19,7 @@ const TOP: &[&str] = &[
     "clippy.toml",
     "crates",
     "deny.toml",
+    "docs",
     "target",
     "tests",
     "xtask",
