@@ -108,7 +108,7 @@ mod tests {
         let names = ["Cargo.toml", ".github", "crates", "docs"].map(str::to_owned);
         let found = top_level(&names);
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].path, "docs");
+        assert_eq!(found[0].path, "notes");
     }
 
     #[test]
