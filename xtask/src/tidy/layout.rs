@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn a_foreign_entry_of_the_top_level_is_found() {
-        let names = ["Cargo.toml", ".github", "crates", "docs"].map(str::to_owned);
+        let names = ["Cargo.toml", ".github", "crates", "notes"].map(str::to_owned);
         let found = top_level(&names);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].path, "notes");
