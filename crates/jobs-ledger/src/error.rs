@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::id::LedgerId;
-use crate::stage::IllegalMove;
+use crate::stage::{IllegalMove, Stage};
 
 /// An error of the ledger, not of a vendor.
 ///
@@ -89,6 +89,11 @@ impl LedgerError {
 
     pub(crate) fn illegal(job: LedgerId, problem: IllegalMove) -> Self {
         Self::of(LedgerErrorKind::IllegalMove, job, problem.to_string())
+    }
+
+    pub(crate) fn not_parkable(job: LedgerId, stage: Stage) -> Self {
+        let line = format!("a job that is {stage} cannot be given back as it is");
+        Self::of(LedgerErrorKind::IllegalMove, job, line)
     }
 
     pub(crate) fn not_found(job: LedgerId) -> Self {

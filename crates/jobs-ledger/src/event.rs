@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::id::LedgerId;
 use crate::job::rfc3339;
+use crate::record::{ErrorRecord, EventData};
 
 /// One entry of the append-only history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -25,8 +26,11 @@ pub struct Event {
     pub worker: String,
     /// What happened: one of the words in [`what`].
     pub what: String,
-    /// The details, in words.
+    /// The details, in words for people; nothing is decided by them.
     pub text: Option<String>,
+    /// The details, in types.
+    #[serde(skip_serializing_if = "EventData::is_empty")]
+    pub data: EventData,
     /// The vendor's id of the request.
     pub request_id: Option<String>,
     /// What it cost.
@@ -77,6 +81,16 @@ pub mod what {
     pub const RESCUED: &str = "rescued";
     /// It waits until somebody takes it up by hand.
     pub const PARKED: &str = "parked";
+    /// What arrived was verified, and is about to get its name; the data has its digest.
+    pub const VERIFIED: &str = "verified";
+    /// The work on this side has ended and is about to be reported; the data says how.
+    pub const OUTCOME: &str = "outcome";
+    /// The result arrived whole and did not pass our checks; the data has its digest.
+    pub const UNVERIFIED: &str = "unverified";
+    /// An answer was not understood; the data has its beginning.
+    pub const NOT_UNDERSTOOD: &str = "not understood";
+    /// It was parked, and is due again.
+    pub const UNPARKED: &str = "unparked";
     /// A remark of the caller.
     pub const NOTED: &str = "noted";
 }
@@ -89,6 +103,7 @@ pub struct Note {
     pub(crate) text: Option<Box<str>>,
     pub(crate) request_id: Option<Box<str>>,
     pub(crate) credits: Option<i64>,
+    pub(crate) data: EventData,
 }
 
 impl Note {
@@ -112,6 +127,18 @@ impl Note {
         self
     }
 
+    /// Adds what went wrong, in types.
+    #[must_use]
+    pub fn with_error(mut self, error: ErrorRecord) -> Self {
+        self.data.error = Some(error);
+        self
+    }
+
+    pub(crate) fn with_remote_id(mut self, id: &str) -> Self {
+        self.data.remote_id = Some(id.to_owned());
+        self
+    }
+
     /// Adds what it cost. Costs of several writes of one job add up.
     #[must_use]
     pub fn with_credits(mut self, credits: Option<i64>) -> Self {
@@ -121,9 +148,11 @@ impl Note {
 }
 
 impl From<&jobs_core::Error> for Note {
-    /// The error's line, which holds no secret, and its request id.
+    /// The error's line, which holds no secret, its request id, and what the other side answered.
     fn from(error: &jobs_core::Error) -> Self {
-        Self::new(error.to_string()).with_request_id(error.request_id())
+        Self::new(error.to_string())
+            .with_request_id(error.request_id())
+            .with_error(error.into())
     }
 }
 

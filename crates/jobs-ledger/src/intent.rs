@@ -12,7 +12,8 @@ use crate::job::Job;
 /// A job that somebody wants to submit.
 ///
 /// Vendor, kind, account, options and content make up its digest: a second wish with the same digest attaches to
-/// the job that is in flight or done instead of being bought again. `input` and the paths do not count.
+/// the job that is in flight or done instead of being bought again. `input`, the request and
+/// the paths do not count.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Intent {
@@ -26,7 +27,11 @@ pub struct Intent {
     pub content: [u8; 32],
     /// All that a submit needs beside the content. Never a secret: it is stored as it is.
     pub options: Value,
-    /// What a person reads in the list of jobs, such as the file's name.
+    /// All that a submit needs beside the content, for making it after a crash. Not part of what is bought.
+    pub request: Value,
+    /// What of it nobody may read, such as an address that opens without a key: forgotten once the job is accepted or over.
+    pub private_request: Value,
+    /// What a person reads in the list of jobs, such as the file's name; nothing is decided by it.
     pub input: Box<str>,
     /// Where the content is, for going on after a crash.
     pub input_path: Option<PathBuf>,
@@ -52,6 +57,8 @@ impl Intent {
             account,
             content,
             options: Value::Null,
+            request: Value::Null,
+            private_request: Value::Null,
             input: "".into(),
             input_path: None,
             output: None,
@@ -64,6 +71,20 @@ impl Intent {
     #[must_use]
     pub fn with_options(mut self, options: Value) -> Self {
         self.options = options;
+        self
+    }
+
+    /// Adds what a submit needs beside the content. Never put a secret into it.
+    #[must_use]
+    pub fn with_request(mut self, request: Value) -> Self {
+        self.request = request;
+        self
+    }
+
+    /// Adds what of the request nobody may read: kept until the job is accepted or over.
+    #[must_use]
+    pub fn with_private_request(mut self, request: Value) -> Self {
+        self.private_request = request;
         self
     }
 
@@ -181,6 +202,8 @@ mod tests {
     fn names_paths_and_key_order_do_not_count() {
         let same = Intent::new("textin", "parse", Account::of("textin", "a"), [7; 32])
             .with_options(json!({"format": {"a": [1, null], "b": 1}, "pages": "1-5"}))
+            .with_request(json!({"path": "report.pdf"}))
+            .with_private_request(json!({"url": "https://h/?k"}))
             .with_input("report.pdf")
             .with_output("out.md")
             .again();

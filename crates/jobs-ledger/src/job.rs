@@ -11,12 +11,14 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::id::LedgerId;
+use crate::record::{ErrorRecord, JobOutcome, ParkReason, UnverifiedResult};
 use crate::stage::Stage;
 
 /// What the ledger knows of a job.
 ///
 /// Serialises to the object that `jobs --json` prints, with the keys `id, vendor, kind, stage, remote_id, ticket, input,
-/// output, created_at, updated_at, credits, error`. `Debug` leaves out the result, whose link may open without a key.
+/// output, created_at, updated_at, credits, error`. `Debug` leaves out the request and the result, whose links may
+/// open without a key.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Job {
@@ -42,12 +44,22 @@ pub struct Job {
     pub content: [u8; 32],
     /// The options of the submit.
     pub options: Value,
+    /// All that a submit needs beside the content; null if nobody said.
+    pub request: Value,
+    /// What of it nobody may read, such as an address that opens without a key; null once the job is accepted or over.
+    pub private_request: Value,
     /// Where the result shall go, and once done, where it is.
     pub output: Option<PathBuf>,
     /// In which form the result is wanted, in the caller's word.
     pub format: Option<String>,
     /// SHA-256 of the result file, where the caller computed it.
     pub sha256: Option<[u8; 32]>,
+    /// SHA-256 of what was verified last, written down before it gets its name.
+    pub verified: Option<[u8; 32]>,
+    /// Results that arrived whole and did not pass our checks.
+    pub unverified: Vec<UnverifiedResult>,
+    /// How the work on this side ended, written down before it is reported.
+    pub outcome: Option<JobOutcome>,
     /// What the vendor gave as output, from *ready* until *done*: enough to fetch the result.
     pub result: Option<Value>,
     /// Whether it was bought although the same had been bought before.
@@ -68,6 +80,8 @@ pub struct Job {
     pub looks: i64,
     /// When it wants attention next; none when settled or parked.
     pub due: Option<SystemTime>,
+    /// Why it waits for somebody; of a job that was just claimed, why it did.
+    pub parked: Option<ParkReason>,
     /// Whether a process has claimed it; its lease then ends at [`due`](Self::due).
     pub claimed: bool,
     /// When the wish was written down.
@@ -76,11 +90,18 @@ pub struct Job {
     pub updated_at: SystemTime,
     /// What it cost, as far as told.
     pub credits: Option<i64>,
-    /// Why it failed, is gone or in doubt.
+    /// Why it failed, is gone, parked or in doubt, in words for people; nothing is decided by them.
     pub error: Option<String>,
+    /// The same in types.
+    pub error_data: Option<ErrorRecord>,
 }
 
 impl Job {
+    /// Whether the result may be fetched again: not after the same bytes failed our checks twice, or any five times.
+    pub fn allows_fetch(&self) -> bool {
+        UnverifiedResult::allow_fetch(&self.unverified)
+    }
+
     /// The text with which to go on waiting elsewhere; none before the vendor accepted the job.
     pub fn ticket(&self) -> Option<Ticket> {
         Ticket::new(
@@ -131,6 +152,7 @@ impl fmt::Debug for Job {
             .field("word", &self.word)
             .field("looks", &self.looks)
             .field("due", &self.due)
+            .field("parked", &self.parked)
             .field("claimed", &self.claimed)
             .field("error", &self.error)
             .finish_non_exhaustive()

@@ -10,6 +10,7 @@ mod keeper;
 mod ledger;
 mod owner;
 mod quota;
+mod record;
 mod settings;
 pub mod stage;
 mod store;
@@ -26,5 +27,6 @@ pub use self::keeper::Keeper;
 pub use self::ledger::{
     Check, Due, Filter, Hinted, Ledger, Look, Page, Place, Settle, Settled, Turn,
 };
+pub use self::record::{ErrorRecord, EventData, JobOutcome, ParkReason, UnverifiedResult};
 pub use self::settings::Settings;
 pub use self::stage::Stage;

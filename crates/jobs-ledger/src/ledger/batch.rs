@@ -301,7 +301,8 @@ async fn look_in_sqlite(
         };
     }
     const END: &str = look!(
-        "due = CASE WHEN wake.nudge = 1 THEN $2 ELSE s.value ->> 2 END, owner = NULL, nudge = 0",
+        "due = CASE WHEN wake.nudge = 1 THEN $2 ELSE s.value ->> 2 END, owner = NULL, nudge = 0, \
+         parked = CASE WHEN wake.nudge = 0 AND s.value ->> 2 IS NULL THEN 'unspecified' END",
         ""
     );
     const KEEP: &str = look!("due = s.value ->> 2", " AND wake.owner IS NOT NULL");
@@ -355,7 +356,8 @@ async fn look_in_postgres(
     }
     const END: &str = look!(
         "due = CASE WHEN wake.nudge = 1 THEN $5 ELSE nullif(locked.due, 9223372036854775807) END, \
-         owner = NULL, nudge = 0",
+         owner = NULL, nudge = 0, \
+         parked = CASE WHEN wake.nudge = 0 AND locked.due = 9223372036854775807 THEN 'unspecified' END",
         ""
     );
     const KEEP: &str = look!("due = locked.due", " AND w.owner IS NOT NULL");
@@ -384,7 +386,9 @@ async fn release(
     const SQL: Sql = Sql::each(
         "UPDATE wake SET due = CASE WHEN wake.owner IS NULL THEN wake.due \
          WHEN wake.nudge = 1 AND s.value ->> 2 IS NOT NULL THEN $2 ELSE s.value ->> 2 END, \
-         owner = NULL, nudge = 0, updated_at = $2 FROM jsonb_each($1) s WHERE wake.id = s.value ->> 0 \
+         owner = NULL, nudge = 0, updated_at = $2, \
+         parked = CASE WHEN wake.owner IS NULL THEN wake.parked \
+         WHEN s.value ->> 2 IS NULL THEN 'unspecified' END FROM jsonb_each($1) s WHERE wake.id = s.value ->> 0 \
          AND wake.fence = s.value ->> 1 AND wake.stage IN ('wanted', 'held', 'ready', 'fetching', 'unknown') \
          RETURNING id",
         "WITH locked AS (SELECT w.id, (s ->> 2)::bigint AS due FROM wake w JOIN json_array_elements($1::json) s \
@@ -392,7 +396,9 @@ async fn release(
          WHERE w.stage IN ('wanted', 'held', 'ready', 'fetching', 'unknown') ORDER BY w.id FOR UPDATE OF w) \
          UPDATE wake SET due = CASE WHEN wake.owner IS NULL THEN wake.due \
          WHEN wake.nudge = 1 AND locked.due IS NOT NULL THEN $2 ELSE locked.due END, \
-         owner = NULL, nudge = 0, updated_at = $2 FROM locked WHERE wake.id = locked.id RETURNING wake.id",
+         owner = NULL, nudge = 0, updated_at = $2, \
+         parked = CASE WHEN wake.owner IS NULL THEN wake.parked WHEN locked.due IS NULL THEN 'unspecified' END \
+         FROM locked WHERE wake.id = locked.id RETURNING wake.id",
     );
     if claims.is_empty() {
         return Ok(Default::default());
@@ -437,9 +443,11 @@ async fn finish(
             text,
             request_id,
             credits,
+            data,
         } = note;
+        let data = data.to_text();
         let job = key.job.to_string();
-        (job, key.fence, result, text, request_id, credits)
+        (job, key.fence, result, text, request_id, credits, data)
     }));
     let rows = if tx.is_sqlite() {
         finish_in_sqlite(tx, by, batch).await?
@@ -457,8 +465,8 @@ async fn finish_in_sqlite(
     by: &Writer,
     batch: String,
 ) -> Result<Vec<Row>, LedgerError> {
-    const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, acked) \
-        SELECT w.id, $2, w.fence, $3, $4, s.value ->> 3, s.value ->> 4, s.value ->> 5, 0 \
+    const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, data, acked) \
+        SELECT w.id, $2, w.fence, $3, $4, s.value ->> 3, s.value ->> 4, s.value ->> 5, s.value ->> 6, 0 \
         FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
         WHERE w.fence = s.value ->> 1 AND w.stage = 'held'";
     const JOBS: &str = "UPDATE job SET result = s.value ->> 2, credits = CASE WHEN s.value ->> 5 IS NULL \
@@ -480,11 +488,11 @@ async fn finish_in_postgres(
     batch: String,
 ) -> Result<Vec<Row>, LedgerError> {
     const SQL: &str = "WITH s AS (SELECT e ->> 0 AS id, (e ->> 1)::bigint AS fence, e ->> 2 AS result, \
-        e ->> 3 AS text, e ->> 4 AS request_id, (e ->> 5)::bigint AS credits FROM json_array_elements($1::json) e), \
+        e ->> 3 AS text, e ->> 4 AS request_id, (e ->> 5)::bigint AS credits, e ->> 6 AS data FROM json_array_elements($1::json) e), \
         locked AS (SELECT s.* FROM wake w JOIN s ON s.id = w.id \
                    WHERE w.fence = s.fence AND w.stage = 'held' ORDER BY w.id FOR UPDATE OF w), \
-        told AS (INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, acked) \
-                 SELECT id, $2, fence, $3, $4, text, request_id, credits, 0 FROM locked), \
+        told AS (INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, data, acked) \
+                 SELECT id, $2, fence, $3, $4, text, request_id, credits, data, 0 FROM locked), \
         kept AS (UPDATE job SET result = locked.result, credits = CASE WHEN locked.credits IS NULL \
                  THEN job.credits ELSE coalesce(job.credits, 0) + locked.credits END \
                  FROM locked WHERE job.id = locked.id) \

@@ -156,6 +156,7 @@ impl Ledger {
         let (by, key) = (self.writer(), claim.key());
         // A name that is not Unicode is kept as well as it can be: by now the file is there and paid for.
         let path = path.map(|path| path.to_string_lossy().replace('\0', ""));
+        let digest = sha256;
         let sha256 = sha256.map(|sum| sum.to_vec());
         self.write(Flush::Now, move |tx| {
             Box::pin(async move {
@@ -163,15 +164,16 @@ impl Ledger {
                     return Ok(());
                 }
                 tx.run(
-                    "UPDATE job SET output = coalesce($2, output), sha256 = $3, result = NULL, error = NULL \
+                    "UPDATE job SET output = coalesce($2, output), sha256 = $3, result = NULL, error = NULL, \
+                     error_data = NULL \
                      WHERE id = $1",
                     args![key.job.to_string(), path.as_deref(), sha256],
                 )
                 .await?;
-                let note = Note {
-                    text: note.text.or(path.map(Into::into)),
-                    ..note
-                };
+                let mut note = note;
+                note.data.path = path.as_deref().map(Into::into);
+                note.data.sha256 = digest;
+                note.text = note.text.or(path.map(Into::into));
                 row::event(tx, &by, key.job, Some(key.fence), what::DONE, &note).await
             })
         })

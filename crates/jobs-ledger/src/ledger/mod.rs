@@ -4,6 +4,7 @@ mod batch;
 mod look;
 mod rate;
 mod read;
+mod record;
 mod row;
 mod shared;
 mod submit;

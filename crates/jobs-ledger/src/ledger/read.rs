@@ -194,7 +194,7 @@ impl Ledger {
     /// # Errors
     /// The store's.
     pub async fn events(&self, job: LedgerId) -> Result<Vec<Event>, LedgerError> {
-        let sql = "SELECT seq, job, at, fence, worker, what, text, request_id, credits FROM event \
+        let sql = "SELECT seq, job, at, fence, worker, what, text, request_id, credits, data FROM event \
                    WHERE job = $1 ORDER BY seq";
         let rows = self.store.read(sql.into(), args![job.to_string()]).await?;
         rows.iter().map(event).collect()
@@ -208,7 +208,7 @@ impl Ledger {
     /// # Errors
     /// The store's.
     pub async fn outbox(&self, limit: usize) -> Result<Vec<Event>, LedgerError> {
-        let sql = "SELECT seq, job, at, fence, worker, what, text, request_id, credits FROM event \
+        let sql = "SELECT seq, job, at, fence, worker, what, text, request_id, credits, data FROM event \
                    WHERE acked = 0 ORDER BY seq LIMIT $1";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows = self.store.read(sql.into(), args![limit]).await?;
@@ -302,5 +302,6 @@ fn event(row: &Row) -> Result<Event, LedgerError> {
         text: row.opt_text(6)?,
         request_id: row.opt_text(7)?,
         credits: row.opt_int(8)?,
+        data: row::read_or_default(row.opt_str(9)?)?,
     })
 }

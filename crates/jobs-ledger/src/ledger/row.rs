@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use jobs_core::{Account, JobId};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::claim::{Claim, ClaimKey, Claimed};
 use crate::error::{LedgerError, LedgerErrorKind};
@@ -12,18 +14,19 @@ use crate::event::Note;
 use crate::id::LedgerId;
 use crate::job::{Job, from_micros};
 use crate::owner::Owner;
+use crate::record::{self, ParkReason, hex_digest};
 use crate::stage::{Move, Stage, apply};
 use crate::store::{Row, Sql, Tx, args};
 
 /// A whole job as one JSON array in the order of [`Fields`]: handing a value over costs as much as finding it.
 macro_rules! job_line {
     (sqlite) => {
-        $crate::ledger::row::job_line!("json_array", "hex(j.content), hex(j.sha256))")
+        $crate::ledger::row::job_line!("json_array", "hex(j.content), hex(j.sha256), hex(j.verified))")
     };
     (postgres) => {
         $crate::ledger::row::job_line!(
             "json_build_array",
-            "encode(j.content, 'hex'), encode(j.sha256, 'hex'))::text"
+            "encode(j.content, 'hex'), encode(j.sha256, 'hex'), encode(j.verified, 'hex'))::text"
         )
     };
     ($array:literal, $digests:literal) => {
@@ -32,7 +35,7 @@ macro_rules! job_line {
             "(w.id, j.vendor, j.kind, j.account, w.stage, j.remote_id, j.accepted_at, j.input, j.input_path, ",
             "j.options, j.output, j.result, j.again, j.attempts, j.sent_at, j.calls, w.word, w.last_look, w.looks, ",
             "w.due, CASE WHEN w.owner IS NULL THEN 0 ELSE 1 END, j.created_at, w.updated_at, j.credits, j.error, ",
-            "j.format, w.fence, ",
+            "j.format, w.fence, j.request, j.request_private, j.unverified, j.outcome, j.error_data, w.parked, ",
             $digests
         )
     };
@@ -93,8 +96,15 @@ struct Fields<'r> {
     error: Option<String>,
     format: Option<String>,
     fence: i64,
+    request: Option<String>,
+    request_private: Option<String>,
+    unverified: Option<String>,
+    outcome: Option<String>,
+    error_data: Option<String>,
+    parked: Option<&'r str>,
     content: &'r str,
     sha256: Option<&'r str>,
+    verified: Option<&'r str>,
 }
 
 /// A job as [`select_jobs`] asked for it.
@@ -121,6 +131,7 @@ pub(super) fn jobs(rows: &[Row]) -> Result<Vec<(Job, i64)>, LedgerError> {
 
 fn fenced(it: Fields<'_>) -> Result<(Job, i64), LedgerError> {
     let json = |text: &str| known(serde_json::from_str(text).ok());
+    let value = |text: Option<String>| text.as_deref().map_or(Ok(Value::Null), json);
     let job = Job {
         id: known(it.id.parse().ok())?,
         vendor: it.vendor,
@@ -134,15 +145,16 @@ fn fenced(it: Fields<'_>) -> Result<(Job, i64), LedgerError> {
         accepted_at: it.accepted_at.map(from_micros),
         input: it.input,
         input_path: it.input_path,
-        content: known(digest(it.content))?,
+        content: known(hex_digest::decode(it.content))?,
         options: json(&it.options)?,
         output: it.output,
-        // SQLite's text of no bytes is empty.
-        sha256: it
-            .sha256
-            .filter(|text| !text.is_empty())
-            .map(|text| known(digest(text)))
-            .transpose()?,
+        sha256: opt_digest(it.sha256)?,
+        verified: opt_digest(it.verified)?,
+        unverified: read_or_default(it.unverified.as_deref())?,
+        outcome: read_or_default(it.outcome.as_deref())?,
+        request: value(it.request)?,
+        private_request: value(it.request_private)?,
+        parked: it.parked.map(ParkReason::parse),
         result: it.result.as_deref().map(json).transpose()?,
         again: it.again != 0,
         attempts: it.attempts,
@@ -157,20 +169,26 @@ fn fenced(it: Fields<'_>) -> Result<(Job, i64), LedgerError> {
         updated_at: from_micros(it.updated_at),
         credits: it.credits,
         error: it.error,
+        error_data: read_or_default(it.error_data.as_deref())?,
         format: it.format,
     };
     Ok((job, it.fence))
 }
 
-fn digest(hex: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if hex.len() != 2 * digest.len() {
-        return None;
-    }
-    for (byte, pair) in digest.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(digest)
+/// SQLite's text of no bytes is empty.
+fn opt_digest(text: Option<&str>) -> Result<Option<[u8; 32]>, LedgerError> {
+    let text = text.filter(|text| !text.is_empty());
+    text.map(|text| known(hex_digest::decode(text))).transpose()
+}
+
+/// A typed value of a column; nothing is none of it.
+pub(super) fn read_or_default<T: DeserializeOwned + Default>(
+    text: Option<&str>,
+) -> Result<T, LedgerError> {
+    text.map_or_else(
+        || Ok(T::default()),
+        |text| known(serde_json::from_str(text).ok()),
+    )
 }
 
 fn known<T>(value: Option<T>) -> Result<T, LedgerError> {
@@ -307,9 +325,12 @@ pub(super) async fn put(
     if owner.is_none() && due.is_some_and(|due| due <= by.now) {
         tx.nudge();
     }
+    // Whoever knows better says so in the same transaction.
+    let parked = (owner.is_none() && due.is_none() && !to.is_settled())
+        .then_some(ParkReason::Unspecified.as_str());
     let changed = tx
         .run(
-            "UPDATE wake SET stage = $3, due = $4, owner = $5, nudge = $6, updated_at = $7 \
+            "UPDATE wake SET stage = $3, due = $4, owner = $5, nudge = $6, updated_at = $7, parked = $8 \
              WHERE id = $1 AND fence = $2",
             args![
                 key.job.to_string(),
@@ -318,7 +339,8 @@ pub(super) async fn put(
                 due,
                 owner,
                 nudge,
-                by.now
+                by.now,
+                parked
             ],
         )
         .await?;
@@ -327,7 +349,7 @@ pub(super) async fn put(
     }
     if !to.is_live() {
         tx.run(
-            "UPDATE job SET live = NULL WHERE id = $1",
+            "UPDATE job SET live = NULL, request_private = NULL WHERE id = $1",
             args![key.job.to_string()],
         )
         .await?;
@@ -345,8 +367,8 @@ pub(super) async fn event(
     note: &Note,
 ) -> Result<(), LedgerError> {
     tx.run(
-        "INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, acked) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)",
+        "INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, data, acked) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)",
         args![
             id.to_string(),
             by.now,
@@ -355,7 +377,8 @@ pub(super) async fn event(
             what,
             note.text.as_deref(),
             note.request_id.as_deref(),
-            note.credits
+            note.credits,
+            note.data.to_text()
         ],
     )
     .await?;
@@ -372,8 +395,14 @@ pub(super) async fn event(
 /// Keeps the reason of a side exit where the list of jobs shows it; nothing when there is none.
 pub(super) async fn error(tx: &mut Tx, id: LedgerId, note: &Note) -> Result<(), LedgerError> {
     tx.run(
-        "UPDATE job SET error = coalesce($2, error) WHERE id = $1",
-        args![id.to_string(), note.text.as_deref()],
+        // What is said in words and not in types is no longer what the types say.
+        "UPDATE job SET error = coalesce($2, error), \
+         error_data = CASE WHEN $2 IS NULL THEN coalesce($3, error_data) ELSE $3 END WHERE id = $1",
+        args![
+            id.to_string(),
+            note.text.as_deref(),
+            note.data.error.as_ref().map(record::to_text)
+        ],
     )
     .await
     .map(drop)

@@ -129,7 +129,8 @@ impl Ledger {
                     )
                     .await?;
                 let attempt = row.map(|row| row.int(0)).transpose()?.unwrap_or_default();
-                let note = Note::new(format!("attempt {attempt}"));
+                let mut note = Note::new(format!("attempt {attempt}"));
+                note.data.attempt = Some(attempt);
                 row::event(tx, &by, key.job, Some(key.fence), what::SENDING, &note).await
             })
         })
@@ -247,8 +248,9 @@ impl Ledger {
                 let text = note.text.as_deref().unwrap_or_default();
                 let note = Note {
                     text: Some(one_line(&format!("{remote_id} {text}"))),
-                    ..note
-                };
+                    ..note.clone()
+                }
+                .with_remote_id(&remote_id);
                 row::event(tx, &by, key.job, Some(key.fence), what::ADOPTED, &note).await
             })
         })
@@ -355,9 +357,10 @@ async fn accept(
         row::put(tx, by, key, to, Then::Keep, &held).await?;
         keep_id(tx, by, key.job, &remote_id, accepted_at).await?;
         let note = Note {
-            text: Some(remote_id.into()),
+            text: Some(remote_id.as_str().into()),
             ..note
-        };
+        }
+        .with_remote_id(&remote_id);
         row::event(tx, by, key.job, Some(key.fence), what::HELD, &note).await?;
         return Ok(Some(key.fence));
     }
@@ -375,7 +378,8 @@ async fn accept(
     let note = Note {
         text: Some(remote_id.as_str().into()),
         ..note
-    };
+    }
+    .with_remote_id(&remote_id);
     if apply(held.stage, Move::Accept) != Ok(Stage::Held) {
         row::event(tx, by, key.job, Some(key.fence), what::ANSWERED_LATE, &note).await?;
         return Ok(None);
@@ -451,7 +455,8 @@ async fn keep_id(
     accepted_at: i64,
 ) -> Result<(), LedgerError> {
     tx.run(
-        "UPDATE job SET remote_id = $2, accepted_at = $3, error = NULL WHERE id = $1",
+        "UPDATE job SET remote_id = $2, accepted_at = $3, error = NULL, error_data = NULL, \
+         request_private = NULL WHERE id = $1",
         args![id.to_string(), remote_id, accepted_at],
     )
     .await?;
@@ -480,6 +485,8 @@ struct NewJob {
     live: Vec<u8>,
     content: Vec<u8>,
     options: String,
+    request: Option<String>,
+    private_request: Option<String>,
     input: String,
     input_path: Option<String>,
     output: Option<String>,
@@ -505,6 +512,8 @@ impl NewJob {
             live: intent.digest().to_vec(),
             content: intent.content.to_vec(),
             options: intent.options.to_string(),
+            request: json(&intent.request),
+            private_request: json(&intent.private_request),
             input: one_line(&intent.input).into(),
             input_path: path(intent.input_path.as_deref())?,
             output: path(intent.output.as_deref())?,
@@ -525,6 +534,8 @@ impl NewJob {
             live: digest.clone(),
             content: digest,
             options: Value::Null.to_string(),
+            request: None,
+            private_request: None,
             input: String::new(),
             input_path: None,
             output: path(output)?,
@@ -565,8 +576,9 @@ impl NewJob {
         let rows = tx
             .run(
                 "INSERT INTO job (id, vendor, kind, account, live, digest, content, options, input, input_path, \
-                 output, again, remote_id, accepted_at, attempts, calls, created_at, format) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, $15, $16) \
+                 output, again, remote_id, accepted_at, attempts, calls, created_at, format, request, \
+                 request_private) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, $15, $16, \
+                 $17, $18) \
                  ON CONFLICT DO NOTHING",
                 args![
                     id.to_string(),
@@ -584,7 +596,9 @@ impl NewJob {
                     self.remote_id.as_deref(),
                     self.accepted_at,
                     by.now,
-                    self.format.as_deref()
+                    self.format.as_deref(),
+                    self.request.as_deref(),
+                    self.private_request.as_deref()
                 ],
             )
             .await?;
@@ -610,6 +624,11 @@ impl NewJob {
         .await?;
         Ok(true)
     }
+}
+
+/// As it is stored; PostgreSQL takes no NUL, which JSON text has as an escape alone.
+fn json(value: &Value) -> Option<String> {
+    (!value.is_null()).then(|| value.to_string())
 }
 
 /// Names that a ticket could not carry are refused before anything is bought under them.

@@ -167,7 +167,7 @@ impl Ledger {
 macro_rules! take {
     ($which:literal) => {
         concat!(
-            "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, nudge = 0, last_look = CASE ",
+            "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, nudge = 0, parked = NULL, last_look = CASE ",
             "WHEN owner IS NOT NULL AND stage IN ('held', 'ready', 'fetching') AND coalesce(last_look, 0) < $4 ",
             "THEN $4 ELSE last_look END ",
             $which

@@ -18,7 +18,7 @@ use crate::error::{LedgerError, LedgerErrorKind};
 use crate::settings::Settings;
 
 /// The newest layout of tables that this version knows.
-pub(crate) const SCHEMA: i64 = 2;
+pub(crate) const SCHEMA: i64 = 3;
 
 /// A place where jobs are kept.
 #[async_trait]

@@ -242,6 +242,7 @@ async fn is_current(conn: &mut PgConnection) -> Result<bool, LedgerError> {
 const LAYOUTS: &[&str] = &[
     include_str!("schema/postgres-1.sql"),
     include_str!("schema/postgres-2.sql"),
+    include_str!("schema/postgres-3.sql"),
 ];
 
 /// Brings the tables to the layout of this version; one process at a time.

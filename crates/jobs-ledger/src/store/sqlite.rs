@@ -265,6 +265,7 @@ async fn journal(conn: &mut SqliteConnection) -> Result<(), LedgerError> {
 const LAYOUTS: &[&str] = &[
     include_str!("schema/sqlite-1.sql"),
     include_str!("schema/sqlite-2.sql"),
+    include_str!("schema/sqlite-3.sql"),
 ];
 
 /// The number of the layout, at most that which this version writes; zero for an empty file.

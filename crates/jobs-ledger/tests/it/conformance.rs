@@ -1801,7 +1801,7 @@ async fn the_check_counts(world: &World) {
     } else {
         "postgres"
     };
-    assert_eq!((check.store, check.schema), (name, 2));
+    assert_eq!((check.store, check.schema), (name, 3));
     assert_eq!(check.clock_off.is_some(), !world.is_sqlite());
     ledger.close().await;
     let closed = ledger.intend(intent(3)).await.unwrap_err();

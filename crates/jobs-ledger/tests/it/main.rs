@@ -8,9 +8,12 @@
     reason = "helpers of tests may fail like tests"
 )]
 
+#[macro_use]
 mod conformance;
 mod model;
+mod old;
 mod postgres;
+mod records;
 #[cfg(target_os = "linux")]
 mod restart;
 mod schedules;

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::world::World;
+use crate::world::{self, World};
 
 fn intent() -> Intent {
     Intent::new("textin", "parse", Account::of("textin", "a"), [1; 32])
@@ -99,10 +99,10 @@ async fn layouts_of_others_are_named_and_left_alone() {
         return;
     };
     world.open().await.close().await;
-    run(&world, "ALTER TABLE job DROP COLUMN format").await;
+    run(&world, world::BACK_TO_1).await;
     run(&world, "UPDATE docjobs_schema SET version = 1").await;
     world.open().await.close().await;
-    run(&world, "UPDATE docjobs_schema SET version = 3").await;
+    run(&world, "UPDATE docjobs_schema SET version = 4").await;
     let problem = Ledger::open_with(&world.url, world.clock.shared(), &world.settings)
         .await
         .unwrap_err();

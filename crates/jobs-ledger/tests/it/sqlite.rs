@@ -10,7 +10,7 @@ use jobs_ledger::{Filter, Intended, Intent, Ledger, LedgerError, LedgerErrorKind
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use crate::world::World;
+use crate::world::{self, World};
 
 async fn raw(world: &World) -> SqliteConnection {
     SqliteConnectOptions::new()
@@ -100,7 +100,7 @@ async fn an_older_layout_is_brought_up_to_date_with_its_jobs() {
     };
     ledger.close().await;
     let mut conn = raw(&world).await;
-    run(&mut conn, "ALTER TABLE job DROP COLUMN format").await;
+    run(&mut conn, world::BACK_TO_1).await;
     run(&mut conn, "PRAGMA user_version = 1").await;
     conn.close().await.unwrap();
     let ledger = world.open().await;
@@ -118,11 +118,11 @@ async fn a_newer_layout_is_named_and_left_alone() {
     let world = World::sqlite();
     world.open().await.close().await;
     let mut conn = raw(&world).await;
-    run(&mut conn, "PRAGMA user_version = 3").await;
+    run(&mut conn, "PRAGMA user_version = 4").await;
     conn.close().await.unwrap();
     let problem = refusal(&world.url).await;
     assert_eq!(problem.kind(), LedgerErrorKind::Newer);
-    assert!(problem.to_string().contains("number 3"), "{problem}");
+    assert!(problem.to_string().contains("number 4"), "{problem}");
 }
 
 #[tokio::test]

@@ -1,0 +1,47 @@
+-- What is decided by, in types; the texts beside it are for people. This step grows until it is published.
+
+-- All that a submit needs beside the content, kept; and what of it nobody may read, until the job is accepted or over.
+ALTER TABLE job ADD COLUMN request TEXT;
+ALTER TABLE job ADD COLUMN request_private TEXT;
+-- Of what was verified, before it gets its name.
+ALTER TABLE job ADD COLUMN verified BLOB;
+-- How work on this side ended, before it is reported.
+ALTER TABLE job ADD COLUMN outcome TEXT;
+-- Results that arrived whole and did not pass our checks, with how often each was fetched.
+ALTER TABLE job ADD COLUMN unverified TEXT;
+-- Beside the error, which is for people: its kind, codes and what the other side answered.
+ALTER TABLE job ADD COLUMN error_data TEXT;
+ALTER TABLE event ADD COLUMN data TEXT;
+-- Why a job waits for somebody; set exactly while it is neither due nor claimed nor settled.
+ALTER TABLE wake ADD COLUMN parked TEXT;
+CREATE INDEX wake_parked ON wake (account, parked) WHERE parked IS NOT NULL;
+
+-- From here on the words of layout 2 are read for the last time.
+UPDATE wake SET parked = 'unspecified'
+WHERE due IS NULL AND owner IS NULL AND stage NOT IN ('done', 'failed', 'gone', 'stopped');
+UPDATE wake SET parked = 'in_doubt' WHERE parked IS NOT NULL AND stage = 'unknown';
+UPDATE job SET verified = (
+    SELECT unhex(substr(e.text, 18)) FROM event e
+    WHERE e.job = job.id AND e.what = 'noted' AND e.text GLOB 'verified, sha256 *' AND length(e.text) = 81
+    ORDER BY e.seq DESC LIMIT 1
+);
+UPDATE job SET outcome = (
+    SELECT CASE WHEN e.text = 'printed' THEN '"succeeded"'
+    ELSE json_object('failed', json_object(
+        'code', CAST(substr(e.text, 9, instr(e.text, '): ') - 9) AS INTEGER),
+        'message', substr(e.text, instr(e.text, '): ') + 3)
+    )) END
+    FROM event e
+    WHERE e.job = job.id AND e.what = 'noted' AND (e.text = 'printed' OR e.text GLOB 'failed ([0-9]*): *')
+    ORDER BY e.seq DESC LIMIT 1
+);
+-- A job that may still have to be sent and has no file: its text is what was to be sent, or ends with it.
+UPDATE job SET request_private = json_object('text', input)
+WHERE remote_id IS NULL AND live IS NOT NULL AND input_path IS NULL;
+-- An address is kept without what opens it.
+UPDATE job SET input = substr(input, 1, instr(input, '?')) || '…'
+WHERE (input GLOB 'http://*' OR input GLOB 'https://*') AND instr(input, '?') > 0;
+UPDATE job SET input = substr(input, 1, instr(input, '://') + 2) || substr(input, instr(input, '@') + 1)
+WHERE (input GLOB 'http://*' OR input GLOB 'https://*')
+AND instr(substr(input, instr(input, '://') + 3), '@') > 0
+AND instr(substr(input, instr(input, '://') + 3) || '/', '/') > instr(substr(input, instr(input, '://') + 3), '@');
