@@ -56,6 +56,8 @@ fn intent<K: JobKind + ?Sized>(
 ) -> Intent {
     let mut intent = Intent::new(kind.vendor(), kind.name(), kind.account(), input.digest)
         .with_options(input.options)
+        .with_request(input.request)
+        .with_private_request(input.private_request)
         .with_input(input.what);
     if let Some(format) = input.format {
         intent = intent.with_format(format);

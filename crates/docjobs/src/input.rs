@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use jobs_core::http::Document;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::exit::Stop;
@@ -20,6 +20,10 @@ pub(crate) struct Input {
     pub(crate) digest: [u8; 32],
     /// Whatever else decides what the vendor makes of it. Never a secret.
     pub(crate) options: Value,
+    /// All that a submit needs beside the content, where that is more than a file. Never a secret.
+    pub(crate) request: Value,
+    /// What of it nobody may read: kept until the job is accepted or over.
+    pub(crate) private_request: Value,
     /// In which form the result is wanted; the same job gives it in any.
     pub(crate) format: Option<&'static str>,
 }
@@ -35,6 +39,8 @@ impl Input {
             path: Some(path),
             digest,
             options,
+            request: Value::Null,
+            private_request: Value::Null,
             format: None,
         })
     }
@@ -59,16 +65,57 @@ impl Input {
         )))
     }
 
-    /// Text, or an address from which the vendor fetches.
+    /// An address from which the vendor fetches. It may open without a key, so it is kept for the submit alone.
+    pub(crate) fn address(url: &str, options: Value) -> Self {
+        let shown = without_keys(url);
+        Self {
+            request: json!({ "url": shown }),
+            private_request: json!({ "url": url }),
+            ..Self::text(url, &shown, options)
+        }
+    }
+
+    /// Text.
     pub(crate) fn text(text: &str, what: &str, options: Value) -> Self {
         Self {
             what: what.to_owned(),
             path: None,
             digest: Sha256::digest(text).into(),
             options,
+            request: Value::Null,
+            private_request: Value::Null,
             format: None,
         }
     }
+}
+
+/// The address without user, query and fragment, which may be what opens it.
+fn without_keys(url: &str) -> String {
+    let (plain, cut) = match url.find(['?', '#']) {
+        Some(at) => (url.get(..at).unwrap_or_default(), "?…"),
+        None => (url, ""),
+    };
+    let (scheme, rest) = plain.split_once("://").unwrap_or(("", plain));
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    format!("{scheme}://{host}{path}{cut}")
+}
+
+/// The text that a job is about, where it was written down as a whole: under `name`, or by a version that wrote it into
+/// the label, of which the job's digest tells it.
+pub(crate) fn text_of(job: &jobs_ledger::Job, name: &str) -> Option<String> {
+    let known = [&job.private_request, &job.request]
+        .into_iter()
+        .find_map(|request| request.get(name).and_then(Value::as_str));
+    if let Some(text) = known {
+        return Some(text.to_owned());
+    }
+    let label = job.private_request.get("text").and_then(Value::as_str)?;
+    let tail = label.rsplit(' ').next().unwrap_or_default();
+    [label, tail]
+        .into_iter()
+        .find(|text| job.content == <[u8; 32]>::from(Sha256::digest(text)))
+        .map(str::to_owned)
 }
 
 /// Where the content of a job was.
@@ -109,4 +156,35 @@ pub(crate) fn unreadable(path: &Path, problem: &io::Error) -> Stop {
         "cannot read {}: {problem}; name another file",
         path.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_opens_an_address_is_not_shown() {
+        for (url, shown) in [
+            ("https://h.example/a.pdf", "https://h.example/a.pdf"),
+            (
+                "https://h.example/a.pdf?sign=s3cret&x=1",
+                "https://h.example/a.pdf?…",
+            ),
+            (
+                "https://h.example/a.pdf#s3cret",
+                "https://h.example/a.pdf?…",
+            ),
+            (
+                "http://me:s3cret@h.example:81/a?s3cret",
+                "http://h.example:81/a?…",
+            ),
+            ("https://h.example/@a", "https://h.example/@a"),
+            ("https://a@b@h.example", "https://h.example"),
+        ] {
+            let input = Input::address(url, Value::Null);
+            assert_eq!(input.what, shown);
+            assert_eq!(input.request, json!({ "url": shown }));
+            assert_eq!(input.private_request, json!({ "url": url }));
+        }
+    }
 }

@@ -36,7 +36,10 @@ pub(crate) async fn pdf(app: &App, args: PdfArgs) -> Result<(), Stop> {
     let id =
         JobId::new(args.job_id.as_str()).map_err(|problem| Stop::bad_input(problem.to_string()))?;
     let line = PdfLine::new(client(app)?, args.max_calls);
-    let input = Input::text(id.as_str(), &format!("deck {id}"), Value::Null);
+    let input = Input {
+        request: json!({ "deck": id.as_str(), "max_calls": args.max_calls }),
+        ..Input::text(id.as_str(), &format!("deck {id}"), Value::Null)
+    };
     flow::run(app, &line, &id, input, args.output.as_deref()).await
 }
 
@@ -202,7 +205,7 @@ impl Line for PdfLine {
     }
 
     fn order_again(&self, job: &jobs_ledger::Job) -> Result<JobId, Stop> {
-        let id = job.input.strip_prefix("deck ").unwrap_or_default();
+        let id = input::text_of(job, "deck").unwrap_or_default();
         JobId::new(id).map_err(|problem| Stop::bad_input(problem.to_string()))
     }
 

@@ -203,9 +203,8 @@ impl<L: Line> Steps<'_, L> {
                 .map_err(Trouble::Result);
         }
         let digest = verified.digest().await.map_err(Trouble::Result)?;
-        let note = Note::new(verified_as(&digest));
         self.ledger
-            .note(claim, note)
+            .record_verified(claim, digest)
             .await
             .map_err(Trouble::Ledger)?;
         let saved = verified.save().await.map_err(Trouble::Result)?;
@@ -303,10 +302,6 @@ pub(crate) fn in_doubt(id: LedgerId, candidates: &[JobId]) -> String {
     )
 }
 
-fn verified_as(digest: &[u8; 32]) -> String {
-    format!("verified, sha256 {}", hex::encode(digest))
-}
-
 /// The digest of the file at `path`, if it is this job's result: verified by a process that was stopped before it could
 /// say *done*, or brought home before the job was reopened.
 pub(crate) async fn arrived(
@@ -322,13 +317,9 @@ pub(crate) async fn arrived(
     if row.sha256 == Some(digest) && row.output.as_deref() == Some(path) {
         return Ok(Some(digest));
     }
-    let words = verified_as(&digest);
-    let written = ledger.events(row.id).await?;
-    let latest = written
-        .iter()
-        .filter_map(|event| event.text.as_deref())
-        .rfind(|text| text.starts_with("verified, "));
-    Ok((latest == Some(words.as_str())).then_some(digest))
+    let now = ledger.get(row.id).await?;
+    let verified = now.and_then(|row| row.verified);
+    Ok((verified == Some(digest)).then_some(digest))
 }
 
 /// Settles a job whose result has [arrived]. Says whether it was so.

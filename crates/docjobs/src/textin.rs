@@ -65,7 +65,7 @@ fn order(input: &str, pages: Option<PageRange>) -> Result<(ParseRequest, Input),
     let options = json!({ "pages": pages.as_ref().map(ToString::to_string) });
     let is_url = input.starts_with("https://") || input.starts_with("http://");
     let (request, input) = if is_url {
-        (ParseRequest::url(input), Input::text(input, input, options))
+        (ParseRequest::url(input), Input::address(input, options))
     } else {
         let document = input::open(Path::new(input))?;
         let input = Input::document(&document, Path::new(input), options)?;
@@ -93,10 +93,10 @@ impl Line for ParseLine {
             .and_then(Value::as_str)
             .map(pages)
             .transpose()?;
-        let source = job
-            .input_path
-            .as_ref()
-            .map_or_else(|| job.input.clone(), |path| path.display().to_string());
+        let source = match input::text_of(job, "url") {
+            Some(url) => url,
+            None => input::path_of(job)?.display().to_string(),
+        };
         let (request, input) = order(&source, pages)?;
         input.must_be(job)?;
         Ok(request)

@@ -1,36 +1,35 @@
 //! How a job ended, as the ledger's history remembers it, and what a failed download means for the job.
 
 use jobs_core::{Error, ErrorKind};
-use jobs_ledger::{Event, what};
+use jobs_ledger::{Job, JobOutcome};
 use printer_jobs::wire::PrintOutcome;
 
 use super::shape::one_line;
 
-const PRINTED: &str = "printed";
-const FAILED: &str = "failed (";
-
-/// The text of a remark that remembers the outcome from before it is reported.
+/// The outcome in words.
 pub(super) fn remark(outcome: &PrintOutcome) -> String {
     match outcome {
-        PrintOutcome::Succeeded => PRINTED.to_owned(),
-        PrintOutcome::Failed { code, message } => format!("{FAILED}{code}): {message}"),
+        PrintOutcome::Succeeded => "printed".to_owned(),
+        PrintOutcome::Failed { code, message } => format!("failed ({code}): {message}"),
     }
 }
 
-/// The outcome in a job's history, if it is known.
-pub(super) fn recorded(history: &[Event]) -> Option<PrintOutcome> {
-    let remarks = history.iter().rev().filter(|it| it.what == what::NOTED);
-    remarks.filter_map(|it| read(it.text.as_deref()?)).next()
+/// The outcome as the ledger keeps it from before it is reported.
+pub(super) fn to_record(outcome: &PrintOutcome) -> JobOutcome {
+    match outcome {
+        PrintOutcome::Succeeded => JobOutcome::Succeeded,
+        PrintOutcome::Failed { code, message } => JobOutcome::Failed {
+            code: *code,
+            message: message.clone(),
+        },
+    }
 }
 
-fn read(remark: &str) -> Option<PrintOutcome> {
-    if remark == PRINTED {
-        return Some(PrintOutcome::Succeeded);
-    }
-    let (code, message) = remark.strip_prefix(FAILED)?.split_once("): ")?;
-    Some(PrintOutcome::Failed {
-        code: code.parse().ok()?,
-        message: message.to_owned(),
+/// The outcome of a job, if the ledger knows it.
+pub(super) fn recorded(row: &Job) -> Option<PrintOutcome> {
+    row.outcome.clone().map(|outcome| match outcome {
+        JobOutcome::Succeeded => PrintOutcome::Succeeded,
+        JobOutcome::Failed { code, message } => PrintOutcome::Failed { code, message },
     })
 }
 
@@ -87,21 +86,6 @@ pub(super) fn after_download(error: &Error, tries: u32) -> Next {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn outcomes_come_back_from_their_remarks() {
-        for outcome in [
-            PrintOutcome::Succeeded,
-            in_doubt(),
-            failure(3, "out of paper (tray 2): really"),
-            failure(0, "\n"),
-        ] {
-            assert_eq!(read(&remark(&outcome)), Some(outcome));
-        }
-        for text in ["", "printed it", "failed", "failed (x): y", "failed (1) y"] {
-            assert_eq!(read(text), None, "{text:?}");
-        }
-    }
 
     #[test]
     fn a_file_that_never_comes_is_given_up_and_a_lost_connection_is_not() {

@@ -127,8 +127,7 @@ impl Press<'_> {
             Taking::Settled(_) => return Ok(Fate::Gone),
             _ => return Err(Stop::unexpected(format!("job {row} cannot be taken up"))),
         };
-        let history = self.ledger.events(row).await?;
-        let known = outcome::recorded(&history);
+        let known = outcome::recorded(claimed.job());
         let (claim, row) = match claimed {
             Claimed::Wanted(claim, row) => match (known, listed) {
                 (Some(PrintOutcome::Succeeded), _) => {
@@ -218,7 +217,7 @@ impl Press<'_> {
                 let reason = error.message().unwrap_or("the file cannot be had");
                 let failed = failure(1, &format!("the file cannot be printed: {reason}"));
                 self.ledger
-                    .note(&claim, Note::new(outcome::remark(&failed)))
+                    .record_outcome(&claim, &outcome::to_record(&failed))
                     .await?;
                 return self.hopeless(claim, id, &failed, deadline).await;
             }
@@ -243,8 +242,8 @@ impl Press<'_> {
         };
         let Some(exec) = &self.exec else {
             // Nothing can go wrong between here and *held*, so a crash there leaves no doubt.
-            let remark = outcome::remark(&PrintOutcome::Succeeded);
-            self.ledger.note(&claim, Note::new(remark)).await?;
+            let printed = outcome::to_record(&PrintOutcome::Succeeded);
+            self.ledger.record_outcome(&claim, &printed).await?;
             let sending = self.ledger.sending(claim).await?;
             let held = self.held(&sending, id).await?;
             return self
@@ -321,9 +320,9 @@ impl Press<'_> {
                 ));
             }
         };
-        let remark = outcome::remark(&outcome);
+        let record = outcome::to_record(&outcome);
         let noted = self
-            .insist(async || self.ledger.note(&sending, Note::new(&remark)).await)
+            .insist(async || self.ledger.record_outcome(&sending, &record).await)
             .await;
         noted.map_err(|error| self.unwritten(&error, id, &outcome))?;
         let held = self.held(&sending, id).await?;

@@ -26,10 +26,9 @@ impl Press<'_> {
         id: &JobId,
         deadline: Moment,
     ) -> Result<Fate, Stop> {
-        let history = self.ledger.events(row.id).await?;
         let known = match row.stage {
             Stage::Done => Some(PrintOutcome::Succeeded),
-            _ => outcome::recorded(&history),
+            _ => outcome::recorded(row),
         };
         let is_known = known.is_some();
         let outcome = known.unwrap_or_else(in_doubt);
