@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, SystemTime};
 
+use hashbrown::HashTable;
+
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::fleet::index::Index;
 use crate::fleet::outlines::{Outlines, UNSEEN, pack};
 use crate::fleet::wheel::{LOOSE, Linked};
 use crate::id::{Account, JobId};
@@ -85,7 +86,8 @@ pub(super) struct Book {
     chunks: Vec<Chunk>,
     free: u32,
     held: usize,
-    index: Index,
+    /// Slots by the hash of their kind and id; the ids stay in the chunks.
+    index: HashTable<u32>,
     /// Where hashing begins: no vendor can know which ids share a place.
     seed: u64,
     terms: Vec<Terms>,
@@ -101,7 +103,7 @@ impl Default for Book {
             chunks: Vec::new(),
             free: LOOSE,
             held: 0,
-            index: Index::default(),
+            index: HashTable::new(),
             seed: RandomState::new().hash_one(()),
             terms: Vec::new(),
             by_terms: HashMap::new(),
@@ -142,12 +144,13 @@ impl Book {
     /// The slot of a job.
     pub(super) fn find(&self, kind: &str, id: &str) -> Option<u32> {
         let hash = self.hash(kind, id);
-        self.index.find(hash, |slot| {
+        let found = self.index.find(hash, |&slot| {
             self.text(slot) == id
                 && self
                     .terms_of(slot)
                     .is_some_and(|terms| terms.names.kind == kind)
-        })
+        });
+        found.copied()
     }
 
     /// Takes a job that it does not have; in no list of the wheel yet. `None` when 32 bits of slots are used up.
@@ -188,7 +191,7 @@ impl Book {
         let kind = self.terms_of(slot)?.names.kind;
         let hash = self.hash(kind, id.as_str());
         let mut index = std::mem::take(&mut self.index);
-        index.insert(hash, slot, |slot| self.rehash(slot));
+        index.insert_unique(hash, slot, |slot| self.rehash(*slot));
         self.index = index;
         Some(slot)
     }
@@ -196,7 +199,9 @@ impl Book {
     /// Gives a slot back. It must be in no list.
     pub(super) fn free(&mut self, slot: u32) {
         let hash = self.rehash(slot);
-        self.index.remove(hash, slot);
+        if let Ok(entry) = self.index.find_entry(hash, |held| *held == slot) {
+            entry.remove();
+        }
         if !self.errors.is_empty() {
             self.errors.remove(&slot);
         }
@@ -222,7 +227,7 @@ impl Book {
             // An account that has nothing to wait for holds no memory of having been busy.
             self.chunks = Vec::new();
             self.free = LOOSE;
-            self.index = Index::default();
+            self.index = HashTable::new();
             self.errors = HashMap::new();
         }
     }
@@ -362,7 +367,7 @@ impl Book {
         let chunk = |chunk: &Chunk| size_of_val(&*chunk.entries) + chunk.texts.capacity();
         self.chunks.iter().map(chunk).sum::<usize>()
             + self.chunks.capacity() * size_of::<Chunk>()
-            + self.index.bytes()
+            + self.index.allocation_size()
     }
 
     fn grow(&mut self) -> Option<()> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Wake, Waker};
 
-use crate::fleet::bell::Sleeper;
+use futures_util::task::AtomicWaker;
 
 /// How many looks one account may have in flight: a bit for each.
 pub(super) const MOST: u32 = u64::BITS;
@@ -26,7 +26,7 @@ pub(super) struct Flights<T> {
 #[derive(Default)]
 struct Woken {
     places: AtomicU64,
-    task: Sleeper,
+    task: AtomicWaker,
 }
 
 struct Place {
@@ -89,7 +89,7 @@ impl<T> Flights<T> {
         cx: &mut Context<'_>,
         landed: &mut Vec<(usize, Result<T, Panicked>)>,
     ) {
-        self.woken.task.becomes(cx.waker());
+        self.woken.task.register(cx.waker());
         let mut woken = self.woken.places.swap(0, Ordering::AcqRel);
         while woken != 0 {
             let place = woken.trailing_zeros() as usize;

@@ -6,7 +6,6 @@ mod book;
 mod desk;
 mod flights;
 mod gate;
-mod index;
 mod look;
 mod meter;
 mod order;
