@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
 
-use futures_util::task::AtomicWaker;
+use atomic_waker::AtomicWaker;
 
 /// Wakes the task of an account.
 #[derive(Default)]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Wake, Waker};
 
-use futures_util::task::AtomicWaker;
+use atomic_waker::AtomicWaker;
 
 /// How many looks one account may have in flight: a bit for each.
 pub(super) const MOST: u32 = u64::BITS;
