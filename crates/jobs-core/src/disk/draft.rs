@@ -1,8 +1,8 @@
 //! A file that gets its name when it is complete.
 
 use std::fs::{self, File};
-use std::io;
-use std::path::Path;
+use std::io::{self, Seek as _};
+use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
@@ -60,30 +60,196 @@ impl Draft {
     /// Brings the bytes to the disk and gives them the name `path`, in the folder that the file was made in. Never
     /// replaces anything. The folder's own entry is on the disk after [`sync_folder`](Self::sync_folder).
     ///
+    /// Where the file system has neither hard links nor a rename that replaces nothing, the name is first taken by an
+    /// empty file, which the complete one then replaces: a process killed between these two calls leaves it empty.
+    ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] when something has that name, or what the disk says.
-    pub fn keep(self, path: &Path) -> io::Result<()> {
+    /// [`io::ErrorKind::AlreadyExists`] when something has that name, or what the disk says; [`advice`](super::advice)
+    /// tells what helps.
+    pub fn keep(mut self, path: &Path) -> io::Result<()> {
         self.file.sync_all()?;
-        match self.name {
-            Some(name) => Ok(name.persist_noclobber(path)?),
+        match self.name.take() {
+            Some(name) => keep_named(name, path),
             #[cfg(target_os = "linux")]
-            None => nameless::keep(&self.file, path),
+            None => match nameless::keep(&self.file, path) {
+                Err(problem) if is_of_the_way(&problem) => keep_named(self.copied(path)?, path),
+                kept => kept,
+            },
             #[cfg(not(target_os = "linux"))]
             None => unreachable!("only Linux makes files without a name"),
+        }
+    }
+
+    /// The same, but a regular file or a link of that name is replaced: at every instant the name has the old bytes or the
+    /// new ones. A link is replaced itself, not the file that it leads to.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::IsADirectory`] for a folder, [`io::ErrorKind::InvalidInput`] for what is no file, or what the disk
+    /// says.
+    pub fn replace(mut self, path: &Path) -> io::Result<()> {
+        self.file.sync_all()?;
+        replaceable(path)?;
+        let name = match self.name.take() {
+            Some(name) => name,
+            #[cfg(target_os = "linux")]
+            None => self.linked(path)?,
+            #[cfg(not(target_os = "linux"))]
+            None => unreachable!("only Linux makes files without a name"),
+        };
+        Ok(name.persist(path)?)
+    }
+
+    /// A name of its own beside `path` for a file without any.
+    #[cfg(target_os = "linux")]
+    fn linked(&mut self, path: &Path) -> io::Result<TempPath> {
+        let name = free_name(folder_of(path));
+        match nameless::keep(&self.file, &name) {
+            Ok(()) => TempPath::try_from_path(name),
+            Err(problem) if is_of_the_way(&problem) => self.copied(path),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// The same bytes in a file with a name of its own beside `path`, where a file without any cannot get one.
+    #[cfg(target_os = "linux")]
+    fn copied(&mut self, path: &Path) -> io::Result<TempPath> {
+        let mut copy = Self::named_in(folder_of(path))?;
+        self.file.rewind()?;
+        io::copy(&mut self.file, &mut copy.file)?;
+        copy.file.sync_all()?;
+        copy.name
+            .ok_or_else(|| io::Error::other("the copy has no name"))
+    }
+
+    /// Makes a file in `folder`, gives it a name there, and removes it, so that what the file system refuses is known before
+    /// there is anything to lose. The answer says how files get their names there.
+    pub(super) fn rehearse(folder: &Path) -> io::Result<Way> {
+        #[cfg(target_os = "linux")]
+        if let Some(file) = nameless::new_in(folder) {
+            // In a folder that is only added to, nothing could be removed again.
+            if nameless::is_append_only(folder) {
+                return Ok(Way::Link);
+            }
+            let name = free_name(folder);
+            if nameless::keep(&file, &name).is_ok() {
+                TempPath::try_from_path(name)?.close()?;
+                return Ok(Way::Link);
+            }
+        }
+        let name = free_name(folder);
+        Self::named_in(folder)?.keep(&name)?;
+        TempPath::try_from_path(name)?.close()?;
+        Ok(Way::Rename)
+    }
+
+    pub(super) fn by(way: Way, folder: &Path) -> io::Result<Self> {
+        match way {
+            Way::Link => Self::new_in(folder),
+            Way::Rename => Self::named_in(folder),
         }
     }
 
     /// Makes the entries of `folder` for new files survive a power cut.
     ///
     /// # Errors
-    /// What the disk says.
+    /// What the disk says; not that folders cannot be synced there, or not by us: the file has its name already.
     pub fn sync_folder(folder: &Path) -> io::Result<()> {
-        if cfg!(unix) {
-            File::open(folder)?.sync_all()
-        } else {
-            Ok(())
+        use io::ErrorKind::{InvalidInput, PermissionDenied, Unsupported};
+        if !cfg!(unix) {
+            return Ok(());
+        }
+        match File::open(folder).and_then(|folder| folder.sync_all()) {
+            Err(problem)
+                if matches!(
+                    problem.kind(),
+                    InvalidInput | PermissionDenied | Unsupported
+                ) =>
+            {
+                Ok(())
+            }
+            synced => synced,
         }
     }
+}
+
+/// How a file gets its name in a folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It has none until it is linked.
+    Link,
+    /// It has another one until it is renamed.
+    Rename,
+}
+
+/// Gives a complete file its final name, replacing nothing.
+fn keep_named(name: TempPath, path: &Path) -> io::Result<()> {
+    match name.persist_noclobber(path) {
+        Err(refused) if is_of_the_way(&refused.error) => keep_over_placeholder(refused.path, path),
+        kept => Ok(kept?),
+    }
+}
+
+/// The name is taken by an empty file, which only one process can make, and that one is replaced.
+fn keep_over_placeholder(name: TempPath, path: &Path) -> io::Result<()> {
+    File::create_new(path)?;
+    let is_ours = |path: &Path| {
+        fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == 0)
+    };
+    if !is_ours(path) {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    name.persist(path).map_err(|refused| {
+        if is_ours(path) {
+            let _ = fs::remove_file(path);
+        }
+        refused.error
+    })
+}
+
+/// Whether another way to the same name may be open; not where the name or the disk is what is wrong.
+fn is_of_the_way(problem: &io::Error) -> bool {
+    use io::ErrorKind::{
+        AlreadyExists, InvalidFilename, NotADirectory, NotFound, QuotaExceeded, ReadOnlyFilesystem,
+        StorageFull,
+    };
+    !matches!(
+        problem.kind(),
+        AlreadyExists
+            | InvalidFilename
+            | NotADirectory
+            | NotFound
+            | QuotaExceeded
+            | ReadOnlyFilesystem
+            | StorageFull
+    )
+}
+
+/// Refuses to put a file where something other than one is.
+pub(super) fn replaceable(path: &Path) -> io::Result<()> {
+    let Ok(found) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    let kind = found.file_type();
+    if kind.is_file() || kind.is_symlink() {
+        return Ok(());
+    }
+    Err(if kind.is_dir() {
+        io::Error::new(io::ErrorKind::IsADirectory, "this is a folder")
+    } else {
+        io::Error::new(io::ErrorKind::InvalidInput, "this is no regular file")
+    })
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// A name in `folder` that nothing has: its characters are random.
+fn free_name(folder: &Path) -> PathBuf {
+    folder.join(format!(".docjobs-{:016x}.part", fastrand::u64(..)))
 }
 
 #[cfg(target_os = "linux")]
@@ -91,7 +257,7 @@ mod nameless {
     use std::os::fd::AsRawFd;
     use std::path::PathBuf;
 
-    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
+    use rustix::fs::{AtFlags, CWD, IFlags, Mode, OFlags, ioctl_getflags, linkat, openat};
 
     use super::{File, Path, fs, io};
 
@@ -106,6 +272,13 @@ mod nameless {
     pub(super) fn keep(file: &File, path: &Path) -> io::Result<()> {
         let from = descriptor(file);
         Ok(linkat(CWD, &from, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+    }
+
+    /// Whether nothing in this folder can be removed or renamed.
+    pub(super) fn is_append_only(folder: &Path) -> bool {
+        File::open(folder)
+            .and_then(|folder| Ok(ioctl_getflags(folder)?))
+            .is_ok_and(|flags| flags.contains(IFlags::APPEND))
     }
 
     fn descriptor(file: &File) -> PathBuf {
@@ -141,6 +314,68 @@ mod tests {
             drop(draft("third"));
             assert_eq!(entries(folder.path()), 1);
         }
+    }
+
+    #[test]
+    fn without_links_and_careful_renames_a_name_is_taken_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result");
+        let draft = |text: &str| {
+            let mut draft = Draft::named_in(folder.path()).unwrap();
+            draft.file_mut().write_all(text.as_bytes()).unwrap();
+            draft.name.unwrap()
+        };
+        keep_over_placeholder(draft("first"), &path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        let refused = keep_over_placeholder(draft("second"), &path).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        assert_eq!(entries(folder.path()), 1);
+        // A rename that fails takes the placeholder away.
+        let lost = draft("third");
+        fs::remove_file(&lost).unwrap();
+        keep_over_placeholder(lost, &folder.path().join("other")).unwrap_err();
+        assert_eq!(entries(folder.path()), 1);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_file_that_cannot_be_linked_is_copied_beside_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("result");
+        let mut draft = Draft::new_in(folder.path()).unwrap();
+        draft.file_mut().write_all(b"whole").unwrap();
+        let name = draft.copied(&path).unwrap();
+        keep_named(name, &path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(entries(folder.path()), 1);
+    }
+
+    #[test]
+    fn a_file_is_replaced_only_when_asked_and_as_a_whole() {
+        for make in [Draft::new_in, Draft::named_in] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("result");
+            for text in ["first", "second"] {
+                let mut draft = make(folder.path()).unwrap();
+                draft.file_mut().write_all(text.as_bytes()).unwrap();
+                draft.replace(&path).unwrap();
+                assert_eq!(fs::read(&path).unwrap(), text.as_bytes());
+            }
+            assert_eq!(entries(folder.path()), 1);
+            let below = folder.path().join("below");
+            fs::create_dir(&below).unwrap();
+            let refused = make(folder.path()).unwrap().replace(&below).unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::IsADirectory);
+            assert_eq!(entries(folder.path()), 2);
+        }
+    }
+
+    #[test]
+    fn a_rehearsal_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        Draft::rehearse(folder.path()).unwrap();
+        assert_eq!(entries(folder.path()), 0);
     }
 
     #[test]

@@ -1,46 +1,74 @@
 //! The place of a result on disk, checked before anything is sent.
 
-use std::fs;
-use std::io;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::disk::Draft;
+use crate::disk::draft::{Draft, Way, folder_of, replaceable};
 
-/// A file name at which a result can appear: nothing is there, and its folder can be written to.
+/// A file name at which a result can appear: nothing is there, or what is there may be replaced, and its folder can be
+/// written to.
 ///
 /// Make it before the paid call, so that no money is spent on a result that cannot be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     path: PathBuf,
     folder: PathBuf,
+    way: Way,
+    replaces: bool,
 }
 
 impl Target {
-    /// Checks the place by making a file beside it and removing it again.
+    /// Checks the place by making a file beside it, naming it, and removing it again.
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] when something is there, and whatever keeps a file from being made.
+    /// [`io::ErrorKind::AlreadyExists`] when something is there, and whatever keeps a file from being made or named;
+    /// [`advice`](super::advice) tells what helps.
     pub fn new(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        if path.file_name().is_none() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not the name of a file",
-            ));
-        }
-        let folder = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        if fs::symlink_metadata(&path).is_ok() {
+        if path.file_name().is_some() && fs::symlink_metadata(&path).is_ok() {
             return Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
                 "there is something already, and it is not overwritten",
             ));
         }
-        let target = Self { path, folder };
-        target.draft()?;
-        Ok(target)
+        Self::checked(path, false)
+    }
+
+    /// The same for a place whose file, if there is one, is to be replaced: at once and as a whole.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::IsADirectory`] when a folder is there, [`io::ErrorKind::InvalidInput`] for what is no file, and
+    /// whatever keeps a file from being made or named.
+    pub fn replacing(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        replaceable(&path)?;
+        Self::checked(path, true)
+    }
+
+    fn checked(path: PathBuf, replaces: bool) -> io::Result<Self> {
+        let Some(name) = path.file_name() else {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "not the name of a file",
+            ));
+        };
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(io::Error::new(
+                io::ErrorKind::IsADirectory,
+                "this is the name of a folder",
+            ));
+        }
+        let folder = folder_of(&path).to_owned();
+        let way = Draft::rehearse(&folder)?;
+        try_name(&folder, name)?;
+        Ok(Self {
+            path,
+            folder,
+            way,
+            replaces,
+        })
     }
 
     /// The final name.
@@ -48,22 +76,47 @@ impl Target {
         &self.path
     }
 
+    /// Makes a file of these bytes there.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] when something has come there since, or what the disk says.
+    pub fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut draft = self.draft()?;
+        draft.file_mut().write_all(bytes)?;
+        self.keep(draft)
+    }
+
     /// An empty file that can get the final name.
     pub(crate) fn draft(&self) -> io::Result<Draft> {
-        Draft::new_in(&self.folder)
+        Draft::by(self.way, &self.folder)
     }
 
     /// Gives a draft the final name, for good.
-    #[cfg(feature = "http")]
     pub(crate) fn keep(&self, draft: Draft) -> io::Result<()> {
-        self.keep_as(draft, &self.path)
+        if self.replaces {
+            draft.replace(&self.path)?;
+            Draft::sync_folder(&self.folder)
+        } else {
+            self.keep_as(draft, &self.path)
+        }
     }
 
-    /// Gives a draft another name in the same folder, for good.
-    #[cfg(feature = "http")]
+    /// Gives a draft another name in the same folder, for good; it replaces nothing.
     pub(crate) fn keep_as(&self, draft: Draft, path: &Path) -> io::Result<()> {
         draft.keep(path)?;
         Draft::sync_folder(&self.folder)
+    }
+}
+
+/// Whether the file system of `folder` can hold this very name, tried in a folder of its own so that nobody sees it at its
+/// place. Where no folder can be made, the name is not tried.
+fn try_name(folder: &Path, name: &OsStr) -> io::Result<()> {
+    match tempfile::Builder::new()
+        .prefix(".docjobs-")
+        .tempdir_in(folder)
+    {
+        Ok(apart) => File::create_new(apart.path().join(name)).map(drop),
+        Err(_) => Ok(()),
     }
 }
 
@@ -82,10 +135,45 @@ mod tests {
             (folder.path().join("missing/x"), io::ErrorKind::NotFound),
             (taken.join("x"), io::ErrorKind::NotADirectory),
             (PathBuf::from("/"), io::ErrorKind::InvalidInput),
+            (folder.path().join("new/"), io::ErrorKind::IsADirectory),
+            (
+                folder.path().join("n".repeat(256)),
+                io::ErrorKind::InvalidFilename,
+            ),
         ] {
             assert_eq!(Target::new(&path).unwrap_err().kind(), kind, "{path:?}");
         }
         assert_eq!(fs::read(&taken).unwrap(), b"precious");
+        assert!(Target::replacing(&taken).is_ok());
+        for (path, kind) in [
+            (folder.path().to_owned(), io::ErrorKind::IsADirectory),
+            (PathBuf::from("/dev/null"), io::ErrorKind::InvalidInput),
+            (taken.join("x"), io::ErrorKind::NotADirectory),
+        ] {
+            assert_eq!(
+                Target::replacing(&path).unwrap_err().kind(),
+                kind,
+                "{path:?}"
+            );
+        }
+        assert_eq!(fs::read(&taken).unwrap(), b"precious");
+    }
+
+    #[test]
+    fn what_came_meanwhile_is_replaced_only_when_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.md");
+        let (careful, bold) = (
+            Target::new(&path).unwrap(),
+            Target::replacing(&path).unwrap(),
+        );
+        fs::write(&path, "precious").unwrap();
+        let refused = careful.write(b"ours").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+        bold.write(b"ours").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"ours");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Clock, Moment, bounded};
-use crate::disk::{Draft, Target};
+use crate::disk::{Draft, Target, advice};
 use crate::error::{Error, ErrorKind};
 use crate::http::context::Context;
 use crate::http::download::Partial;
@@ -561,6 +561,9 @@ pub(super) fn local(context: &Context, path: &Path, cause: io::Error) -> Error {
     context
         .error(ErrorKind::Local)
         .with_message(format!("cannot write {}: {cause}", path.display()))
-        .with_advice("nothing appeared at the final name; fetch again once there is room")
+        .with_advice(format!(
+            "nothing appeared at the final name; {}, then fetch again",
+            advice(&cause)
+        ))
         .with_source(cause)
 }
