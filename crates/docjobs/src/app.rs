@@ -9,6 +9,7 @@ use jobs_core::{Clock, Env, Facts, SystemClock};
 use jobs_ledger::Ledger;
 use tokio::sync::OnceCell;
 
+use crate::address;
 use crate::args::Common;
 use crate::exit::Stop;
 use crate::learn::Paces;
@@ -75,7 +76,7 @@ impl App {
     /// The same command with a ledger of its own.
     pub(crate) fn with_ledger(&self, path: PathBuf) -> Self {
         let options = Common {
-            ledger: Some(path.display().to_string()),
+            ledger: Some(path.into_os_string()),
             ..self.options.clone()
         };
         Self {
@@ -123,19 +124,10 @@ impl App {
     }
 
     async fn open_ledger(&self) -> Result<Ledger, Stop> {
-        let url = match &self.options.ledger {
-            Some(url) => url.clone(),
-            None => {
-                let folders = etcetera::choose_base_strategy().map_err(|problem| {
-                    Stop::bad_input(format!("{problem}; set HOME or give --ledger"))
-                })?;
-                folders
-                    .data_dir()
-                    .join("docjobs")
-                    .join("ledger.db")
-                    .display()
-                    .to_string()
-            }
+        let given = self.options.ledger.as_deref().unwrap_or_default();
+        let url = match address::ledger(given, || etcetera::home_dir().ok())? {
+            Some(url) => url,
+            None => usual_ledger()?,
         };
         // Leases are real time, however fast the vendors' clocks run.
         Ledger::open(&url, SystemClock::shared())
@@ -153,5 +145,18 @@ impl App {
             )));
         }
         Ok(())
+    }
+}
+
+/// Where jobs are written down unless somebody says otherwise.
+fn usual_ledger() -> Result<String, Stop> {
+    let folders = etcetera::choose_base_strategy()
+        .map_err(|problem| Stop::bad_input(format!("{problem}; set HOME or give --ledger")))?;
+    let path = folders.data_dir().join("docjobs").join("ledger.db");
+    match path.to_str() {
+        Some(path) => Ok(path.to_owned()),
+        None => Err(Stop::bad_input(format!(
+            "the path {path:?} is not UTF-8; give --ledger another one"
+        ))),
     }
 }

@@ -1,21 +1,35 @@
 //! What can be typed.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{
+    Arg, ArgMatches, Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    ValueEnum,
+};
 
+use jobs_ledger::Stage;
+
+use crate::clean;
 use crate::examples;
+
+/// A command line that was understood.
+#[derive(Debug)]
+pub(crate) struct Args {
+    pub(crate) common: Common,
+    pub(crate) command: Command,
+}
 
 /// Run document jobs that take minutes and cost money, without losing or repeating one.
 #[derive(Debug, Parser)]
-#[command(version, after_help = EXAMPLES)]
-pub(crate) struct Args {
-    #[command(flatten)]
-    pub(crate) common: Common,
+#[command(name = "docjobs", version, after_help = EXAMPLES)]
+struct Typed {
     #[command(subcommand)]
-    pub(crate) command: Command,
+    command: Command,
 }
 
 const EXAMPLES: &str = "\
@@ -29,33 +43,183 @@ Exit codes: 0 done, 1 unexpected, 2 bad usage or input, 3 the job failed at the 
 4 deadline passed (ticket printed), 5 outcome unknown (may have been charged), 6 credentials refused,
 7 quota or balance used up, 8 vendor not reachable or refusing by rate.";
 
-/// What every command understands.
+/// What several commands understand. Each shows and takes what it [uses], and nothing else.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Common {
     /// One JSON object per line on stdout, progress as events.
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub(crate) json: bool,
     /// Give up waiting after this time, such as 90s, 10m or 2h; the job goes on and its ticket is printed.
-    #[arg(long, global = true, default_value = "30m", value_parser = deadline, value_name = "TIME")]
+    #[arg(long, default_value = DEADLINE, value_parser = deadline, value_name = "TIME")]
     pub(crate) deadline: Duration,
     /// Submit, print the ticket, and end.
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub(crate) no_wait: bool,
     /// Submit the same input once more on purpose, and pay once more; without it, it attaches to the job already paid for.
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub(crate) again: bool,
+    /// Replace a file that is there, at once and as a whole.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     /// Where jobs are written down: a path, or postgres://…; a file in the user's data directory unless given.
     #[arg(
         long,
-        global = true,
         env = "DOCJOBS_LEDGER",
         hide_env_values = true,
         value_name = "URL"
     )]
-    pub(crate) ledger: Option<String>,
+    pub(crate) ledger: Option<OsString>,
     /// More detail on stderr; repeat for still more.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+const DEADLINE: &str = "30m";
+
+/// The common options that a command uses, by the words that lead to it.
+fn uses(command: &str) -> &'static [&'static str] {
+    match command {
+        "manual" => &[],
+        "sim" => &["overwrite", "verbose"],
+        "demo" => &["json", "verbose"],
+        "textin parse" | "ppj convert" | "mindshow deck" | "mindshow pdf" => &[
+            "json",
+            "deadline",
+            "no_wait",
+            "again",
+            "overwrite",
+            "ledger",
+            "verbose",
+        ],
+        "tencent-ess convert" => &["json", "deadline", "no_wait", "again", "ledger", "verbose"],
+        "wait" => &["json", "deadline", "overwrite", "ledger", "verbose"],
+        "resume" | "printer list" | "printer run" => &["json", "deadline", "ledger", "verbose"],
+        _ => &["json", "ledger", "verbose"],
+    }
+}
+
+/// All that can be typed, with each common option at the commands that use it, and at those above them.
+pub(crate) fn command() -> clap::Command {
+    let common = Common::augment_args(clap::Command::new(""));
+    let common: Vec<Arg> = common.get_arguments().cloned().collect();
+    with_common(Typed::command(), "", &common)
+}
+
+fn with_common(command: clap::Command, path: &str, common: &[Arg]) -> clap::Command {
+    let command = command.mut_subcommands(|below| {
+        let path = format!("{path} {}", below.get_name());
+        with_common(below, path.trim_start(), common)
+    });
+    let is_used = |option: &&Arg| {
+        let mut below = command.get_subcommands().peekable();
+        if below.peek().is_none() {
+            return uses(path).contains(&option.get_id().as_str());
+        }
+        below.any(|below| {
+            below
+                .get_arguments()
+                .any(|known| known.get_id() == option.get_id())
+        })
+    };
+    let used: Vec<Arg> = common.iter().filter(is_used).cloned().collect();
+    command.args(used)
+}
+
+impl Args {
+    /// What this process was called with; ends it where that makes no sense, or asks for help.
+    pub(crate) fn of_process() -> Self {
+        let words: Vec<OsString> = std::env::args_os().collect();
+        Self::try_parse_from(&words).unwrap_or_else(|error| {
+            // What is complained about is quoted, so it is cleaned before.
+            let clean = words.iter().map(|word| match word.to_str() {
+                Some(word) => clean::line(word).into_owned().into(),
+                None => word.clone(),
+            });
+            match Self::try_parse_from(clean) {
+                Err(shown) => shown.exit(),
+                Ok(_) => error.exit(),
+            }
+        })
+    }
+
+    pub(crate) fn try_parse_from<T: Into<OsString> + Clone>(
+        words: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let mut known = command();
+        let matches = known.try_get_matches_from_mut(&words).map_err(|error| {
+            match words.iter().find(|word| word.to_str().is_none()) {
+                Some(word) if error.kind() == ErrorKind::InvalidUtf8 => known.error(
+                    ErrorKind::InvalidUtf8,
+                    format!("the argument {word:?} is not UTF-8"),
+                ),
+                _ => error,
+            }
+        })?;
+        let typed = Typed::from_arg_matches(&matches).map_err(|error| error.format(&mut known))?;
+        let common = Common::of(&levels(&matches))
+            .map_err(|line| known.error(ErrorKind::UnknownArgument, line))?;
+        Ok(Self {
+            common,
+            command: typed.command,
+        })
+    }
+}
+
+/// A command between those that lead to it and its own options: its name and what was typed for it.
+type Level<'a> = (&'a str, &'a ArgMatches);
+
+fn levels(matches: &ArgMatches) -> Vec<Level<'_>> {
+    let mut levels = vec![("docjobs", matches)];
+    let mut next = matches.subcommand();
+    while let Some((name, below)) = next {
+        levels.push((name, below));
+        next = below.subcommand();
+    }
+    levels
+}
+
+impl Common {
+    /// The options of the last command, wherever on the line they were typed.
+    fn of(levels: &[Level<'_>]) -> Result<Self, String> {
+        Ok(Self {
+            json: typed(levels, "json")?.unwrap_or_default(),
+            deadline: typed(levels, "deadline")?.map_or_else(|| deadline(DEADLINE), Ok)?,
+            no_wait: typed(levels, "no_wait")?.unwrap_or_default(),
+            again: typed(levels, "again")?.unwrap_or_default(),
+            overwrite: typed(levels, "overwrite")?.unwrap_or_default(),
+            ledger: typed(levels, "ledger")?,
+            verbose: typed(levels, "verbose")?.unwrap_or_default(),
+        })
+    }
+}
+
+/// What was typed for an option, the last word first, or else what the command itself takes it to be.
+fn typed<T: Clone + Send + Sync + 'static>(
+    levels: &[Level<'_>],
+    option: &str,
+) -> Result<Option<T>, String> {
+    let value = |level: &ArgMatches| level.try_get_one::<T>(option).ok().flatten().cloned();
+    let is_typed = |level: &&Level<'_>| {
+        level.1.try_contains_id(option).is_ok()
+            && level.1.value_source(option) == Some(ValueSource::CommandLine)
+    };
+    let Some((_, last)) = levels.last() else {
+        return Ok(None);
+    };
+    let found = levels.iter().rev().find(is_typed);
+    match last.try_contains_id(option) {
+        Ok(_) => Ok(found.map_or_else(|| value(last), |(_, level)| value(level))),
+        Err(_) if found.is_some() => {
+            let names: Vec<&str> = levels.iter().map(|(name, _)| *name).collect();
+            Err(format!(
+                "unexpected argument '--{}' found: {} does not use it",
+                option.replace('_', "-"),
+                names.join(" ")
+            ))
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -131,10 +295,13 @@ pub(crate) enum TextinCommand {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ParseArgs {
-    /// The document, or an http(s) address from which the vendor fetches it.
-    #[arg(value_name = "FILE|URL")]
-    pub(crate) input: String,
-    /// Where to put the result; stdout unless given. Never overwritten.
+    /// The document: a file, - for stdin, or an http(s) address from which the vendor fetches it.
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: OsString,
+    /// What the document on stdin is called, such as report.pdf: the vendor knows its type by it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Where to put the result; stdout unless given, or with -. Never replaced without --overwrite.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
     /// What to bring home.
@@ -154,9 +321,13 @@ pub(crate) enum PpjCommand {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConvertArgs {
-    /// The PowerPoint file.
-    pub(crate) file: PathBuf,
-    /// Where to put the zip; stdout unless given. Never overwritten.
+    /// The PowerPoint file, or - for stdin.
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: PathBuf,
+    /// What the file on stdin is called, such as slides.pptx: the vendor knows its type by it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Where to put the zip; stdout unless given, or with -. Never replaced without --overwrite.
     #[arg(short, long, value_name = "OUT.zip")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -175,7 +346,7 @@ pub(crate) enum MindshowCommand {
 pub(crate) struct DeckArgs {
     #[command(flatten)]
     pub(crate) source: DeckSource,
-    /// Where to put the deck; stdout unless given. Never overwritten.
+    /// Where to put the deck; stdout unless given, or with -. Never replaced without --overwrite.
     #[arg(short, long, value_name = "OUT.pptx")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -186,10 +357,10 @@ pub(crate) struct DeckSource {
     /// By AI, about this; 12 credits, most likely.
     #[arg(long, value_name = "TEXT")]
     pub(crate) topic: Option<String>,
-    /// By AI, from an outline in Markdown; 11 credits, most likely.
+    /// By AI, from an outline in Markdown (- for stdin); 11 credits, most likely.
     #[arg(long, value_name = "FILE")]
     pub(crate) outline: Option<PathBuf>,
-    /// Without AI, from Markdown with four levels of headings; 10 credits.
+    /// Without AI, from Markdown with four levels of headings (- for stdin); 10 credits.
     #[arg(long, value_name = "FILE")]
     pub(crate) markdown: Option<PathBuf>,
 }
@@ -198,7 +369,7 @@ pub(crate) struct DeckSource {
 pub(crate) struct PdfArgs {
     /// The deck's job, by the vendor's id.
     pub(crate) job_id: String,
-    /// Where to put the PDF; stdout unless given. Never overwritten.
+    /// Where to put the PDF; stdout unless given, or with -. Never replaced without --overwrite.
     #[arg(short, long, value_name = "OUT.pdf")]
     pub(crate) output: Option<PathBuf>,
     /// How many calls to make at most: the vendor does not say whether each one is charged.
@@ -210,10 +381,17 @@ pub(crate) struct PdfArgs {
 pub(crate) enum TencentEssCommand {
     /// Upload a file, convert it, and print the ResourceId of the PDF.
     #[command(after_help = examples::SIGNABLE)]
-    Convert {
-        /// The file.
-        file: PathBuf,
-    },
+    Convert(SignableArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SignableArgs {
+    /// The file, or - for stdin.
+    #[arg(value_name = "INPUT")]
+    pub(crate) input: PathBuf,
+    /// What the file on stdin is called, such as contract.docx: the vendor knows its type by it.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -253,7 +431,7 @@ pub(crate) struct WaitArgs {
     /// A ticket, our id, or the vendor's.
     #[arg(value_name = "ID|TICKET")]
     pub(crate) job: String,
-    /// Where to put the result; stdout unless given. Never overwritten.
+    /// Where to put the result; stdout unless given, or with -. Never replaced without --overwrite.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
     /// What to bring home of a TextIn job; what was wanted at first unless given.
@@ -266,9 +444,15 @@ pub(crate) struct WaitArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct JobsArgs {
+    /// Only those in these stages, such as held,unknown.
+    #[arg(long, value_parser = stage, value_delimiter = ',', value_name = "STAGE")]
+    pub(crate) stage: Vec<Stage>,
     /// Only those that are not settled.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "stage")]
     pub(crate) unfinished: bool,
+    /// The newest so many; on a terminal 50 unless given, elsewhere all.
+    #[arg(long, value_parser = jobs, value_name = "N")]
+    pub(crate) limit: Option<usize>,
     /// Only those of this vendor.
     #[arg(long)]
     pub(crate) vendor: Option<String>,
@@ -343,6 +527,13 @@ impl Format {
     }
 }
 
+fn stage(text: &str) -> Result<Stage, String> {
+    Stage::parse(text.trim()).ok_or_else(|| {
+        let known = Stage::ALL.map(Stage::as_str).join(", ");
+        format!("the stages are {known}")
+    })
+}
+
 fn jobs(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count) if count > 0 => Ok(count),
@@ -352,4 +543,121 @@ fn jobs(text: &str) -> Result<usize, String> {
 
 fn deadline(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|problem| format!("{problem}; write 90s, 10m or 2h"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Args, clap::Error> {
+        Args::try_parse_from(line.split(' '))
+    }
+
+    #[test]
+    fn a_command_takes_the_options_that_it_uses_wherever_they_stand() {
+        for line in [
+            "docjobs --json -v --ledger x.db textin parse a.pdf --no-wait --deadline 7s",
+            "docjobs textin --json -v --ledger x.db parse a.pdf --no-wait --deadline 7s",
+            "docjobs textin parse a.pdf --json -v --ledger x.db --deadline 7s --no-wait",
+            "docjobs --deadline 9s textin --deadline 8s parse --deadline 7s a.pdf --no-wait --json -v --ledger x.db",
+        ] {
+            let common = parse(line).unwrap().common;
+            assert!(common.json && common.no_wait && !common.again, "{line}");
+            assert_eq!(common.verbose, 1, "{line}");
+            assert_eq!(common.deadline, Duration::from_secs(7), "{line}");
+            assert_eq!(common.ledger.as_deref(), Some("x.db".as_ref()), "{line}");
+        }
+        let common = parse("docjobs wait 7").unwrap().common;
+        assert_eq!(common.deadline, Duration::from_secs(30 * 60));
+    }
+
+    #[test]
+    fn an_option_that_a_command_does_not_use_is_refused() {
+        for line in [
+            "docjobs doctor --again",
+            "docjobs --again doctor",
+            "docjobs sim --no-wait",
+            "docjobs sim --ledger x.db",
+            "docjobs jobs --deadline 5s",
+            "docjobs --deadline 5s jobs",
+            "docjobs show 7 --no-wait",
+            "docjobs resolve 7 --abandon --deadline 5s",
+            "docjobs resume --again",
+            "docjobs wait 7 --no-wait",
+            "docjobs work --no-wait",
+            "docjobs tencent-ess convert a.docx --overwrite",
+            "docjobs printer list --again",
+            "docjobs printer --again list",
+            "docjobs manual --json",
+            "docjobs demo --ledger x.db",
+        ] {
+            let refused = parse(line).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::UnknownArgument, "{line}");
+            let option = line.split(' ').find(|word| word.starts_with("--")).unwrap();
+            let option = if line.contains("--abandon") {
+                "--deadline"
+            } else {
+                option
+            };
+            assert!(refused.to_string().contains(option), "{line}: {refused}");
+        }
+    }
+
+    #[test]
+    fn help_shows_what_is_taken_and_nothing_else() {
+        for (line, shown, hidden) in [
+            (
+                "docjobs doctor --help",
+                &["--json", "--ledger"][..],
+                &["--again", "--no-wait", "--deadline"][..],
+            ),
+            (
+                "docjobs sim --help",
+                &["--verbose", "--overwrite"],
+                &["--json", "--ledger", "--deadline"],
+            ),
+            (
+                "docjobs textin parse --help",
+                &["--again", "--no-wait", "--overwrite", "--name"],
+                &[],
+            ),
+            (
+                "docjobs printer --help",
+                &["--deadline"],
+                &["--again", "--overwrite"],
+            ),
+            (
+                "docjobs jobs --help",
+                &["--stage", "--limit"],
+                &["--deadline"],
+            ),
+        ] {
+            let help = parse(line).unwrap_err().to_string();
+            assert!(shown.iter().all(|option| help.contains(option)), "{help}");
+            assert!(!hidden.iter().any(|option| help.contains(option)), "{help}");
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn an_argument_that_is_no_text_is_named() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let odd = || OsString::from_vec(b"\xba\xcf.pdf".to_vec());
+        let words = |before: &[&str]| -> Vec<OsString> {
+            before.iter().map(OsString::from).chain([odd()]).collect()
+        };
+        let Command::Textin(TextinCommand::Parse(parse)) =
+            Args::try_parse_from(words(&["docjobs", "textin", "parse"]))
+                .unwrap()
+                .command
+        else {
+            panic!("another command");
+        };
+        assert_eq!(parse.input, odd());
+        let refused = Args::try_parse_from(words(&["docjobs", "show"])).unwrap_err();
+        assert!(
+            refused.to_string().contains(r#""\xBA\xCF.pdf""#),
+            "{refused}"
+        );
+    }
 }

@@ -364,8 +364,7 @@ impl<'a, L: Line> Carrier<'a, L> {
         let report = &self.app.report;
         report.quiet();
         let named = named(id, job);
-        let unprintable =
-            |problem| Stop::unexpected(format!("cannot print the result: {problem}; use -o"));
+        let unprintable = |problem| Stop::unprintable(&problem, "; use -o");
         match delivered {
             Delivered::Saved(saved, _) => {
                 report.done(&named, Some(&saved.path), None);

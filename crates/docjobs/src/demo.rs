@@ -9,7 +9,9 @@ use vendor_sim::{SimOptions, Simulators};
 use crate::app::App;
 use crate::args::{
     ConvertArgs, DeckArgs, DeckSource, Format, ParseArgs, PdfArgs, PrinterCommand, RunArgs,
+    SignableArgs,
 };
+use crate::clean::count;
 use crate::exit::{Exit, Stop};
 use crate::place::print_line;
 use crate::{mindshow, ppj, printer, tencent, textin};
@@ -98,7 +100,8 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), Stop> {
     ppj::convert(
         &app,
         ConvertArgs {
-            file: deck,
+            input: deck,
+            name: None,
             output: Some(bundle.clone()),
         },
     )
@@ -107,12 +110,13 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), Stop> {
         &app,
         "ppj",
         &bundle,
-        &format!("{} project", simulators.ppj().charges().len()),
+        &count(simulators.ppj().charges().len(), "project"),
     )?;
 
     let markdown = folder.join("report.md");
     let parse = ParseArgs {
-        input: pdf.display().to_string(),
+        input: pdf.into_os_string(),
+        name: None,
         output: Some(markdown.clone()),
         format: Format::Markdown,
         pages: None,
@@ -125,7 +129,7 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), Stop> {
         .iter()
         .map(|charge| charge.pages)
         .sum();
-    say(&app, "textin", &markdown, &format!("{pages} pages"))?;
+    say(&app, "textin", &markdown, &count(pages, "page"))?;
 
     let contract = folder.join("contract.html");
     write(
@@ -135,7 +139,14 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), Stop> {
     if !app.report.is_json() {
         app.report.say("tencent-ess: the PDF that can be signed is");
     }
-    tencent::convert(&app, &contract).await?;
+    tencent::convert(
+        &app,
+        SignableArgs {
+            input: contract,
+            name: None,
+        },
+    )
+    .await?;
     print(&app, &simulators, folder.join("spool")).await?;
     simulators.stop().await;
     Ok(())
@@ -169,8 +180,8 @@ async fn print(app: &App, simulators: &Simulators, spool: PathBuf) -> Result<(),
         "printer-jobs",
         &spool,
         &format!(
-            "{} jobs reported, one of them failed",
-            cloud.reports().len()
+            "{} reported, one of them failed",
+            count(cloud.reports().len(), "job")
         ),
     )
 }

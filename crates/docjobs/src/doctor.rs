@@ -8,6 +8,7 @@ use jobs_core::{Error, ErrorKind};
 use serde_json::json;
 
 use crate::app::App;
+use crate::clean::count;
 use crate::exit::{Exit, Stop};
 use crate::place::print_line;
 use crate::{mindshow, ppj, printer, tencent, textin};
@@ -106,8 +107,11 @@ async fn check_ledger(app: &App) -> Checkup {
         Err(error) => return Checkup::Bad(Stop::ledger(&error)),
     };
     let line = format!(
-        "ready: {}, layout {}, can be written; {} jobs, {} of them unfinished",
-        check.store, check.schema, check.jobs, check.unfinished
+        "ready: {}, layout {}, can be written; {}, {} of them unfinished",
+        check.store,
+        check.schema,
+        count(check.jobs, "job"),
+        check.unfinished
     );
     match check.clock_off {
         Some(off) if off.as_secs() > CLOCK_TOLERANCE => Checkup::Odd(format!(

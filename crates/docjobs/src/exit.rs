@@ -7,6 +7,8 @@ use jobs_ledger::{LedgerError, LedgerErrorKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Exit {
+    /// Nobody reads what is printed any more, as with `| head`: they have what they want, so this is no failure.
+    Closed = 0,
     Unexpected = 1,
     BadInput = 2,
     Failed = 3,
@@ -47,6 +49,14 @@ impl Stop {
 
     pub(crate) fn unexpected(line: impl Into<String>) -> Self {
         Self::new(Exit::Unexpected, line)
+    }
+
+    /// Something that could not be printed on stdout; `else_do` is what helps, where the reader is not simply gone.
+    pub(crate) fn unprintable(problem: &std::io::Error, else_do: &str) -> Self {
+        match problem.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::new(Exit::Closed, String::new()),
+            _ => Self::unexpected(format!("cannot print: {problem}{else_do}")),
+        }
     }
 
     /// A submit that brought no job.

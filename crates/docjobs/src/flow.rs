@@ -1,5 +1,6 @@
 //! How a new job begins.
 
+use std::fs::File;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -9,9 +10,9 @@ use jobs_ledger::{Filter, Intended, Intent, Stage};
 use crate::app::App;
 use crate::carry::Carrier;
 use crate::exit::Stop;
-use crate::input::Input;
+use crate::input::{self, Input};
 use crate::line::Line;
-use crate::place::{Place, absolute};
+use crate::place::{self, Place};
 use crate::steps::settle_arrived;
 
 /// Writes the wish down, submits it, and unless told otherwise waits and delivers. The same input attaches to the job that
@@ -23,7 +24,7 @@ pub(crate) async fn run<L: Line>(
     input: Input,
     output: Option<&Path>,
 ) -> Result<(), Stop> {
-    let output = output.map(absolute).transpose()?;
+    let output = place::output(output)?;
     let prints = output.is_none() && !app.options.no_wait;
     if prints && !line.is_text() && (app.report.is_json() || std::io::stdout().is_terminal()) {
         return Err(Stop::bad_input(
@@ -31,10 +32,13 @@ pub(crate) async fn run<L: Line>(
         ));
     }
     let carrier = Carrier::new(app, line).await?;
-    let place = match Place::new(output.as_deref()) {
-        Ok(place) => place,
-        Err(stop) => return done_before(&carrier, &input, output.as_deref(), stop).await,
-    };
+    if let Some(path) = output.as_deref()
+        && path.exists()
+        && done_before(&carrier, &input, path).await?
+    {
+        return Ok(());
+    }
+    let place = Place::of(output.as_deref(), app.options.overwrite)?;
     let intent = intent(app, &*line.kind(), input, output);
     match carrier.ledger.intend(intent).await? {
         Intended::New(claim, _) => carrier.submit(claim, order, &place).await,
@@ -79,41 +83,44 @@ fn intent<K: JobKind + ?Sized>(
 async fn done_before<L: Line>(
     carrier: &Carrier<'_, L>,
     input: &Input,
-    output: Option<&Path>,
-    stop: Stop,
-) -> Result<(), Stop> {
+    path: &Path,
+) -> Result<bool, Stop> {
     let kind = carrier.line.kind();
     let mut filter = Filter::all()
         .with_stages([Stage::Done, Stage::Ready, Stage::Fetching])
         .with_vendor(kind.vendor())
         .with_kind(kind.name())
         .with_account(kind.account());
-    while output.is_some() && !carrier.app.options.again {
+    while !carrier.app.options.again {
         let page = carrier.ledger.list(&filter).await?;
         let same = |job: &&jobs_ledger::Job| {
-            job.output.as_deref() == output
+            job.output.as_deref() == Some(path)
                 && job.content == input.digest
                 && job.options == input.options
         };
         for job in page.jobs.iter().filter(same) {
-            let is_there = match (job.stage, output) {
-                (Stage::Done, _) => true,
-                (_, Some(path)) => settle_arrived(&carrier.ledger, job, path).await?,
-                (_, None) => false,
+            let is_there = match job.stage {
+                Stage::Done => still_holds(job, path),
+                _ => settle_arrived(&carrier.ledger, job, path).await?,
             };
-            if !is_there {
-                continue;
+            if is_there {
+                carrier.app.report.say(&format!(
+                    "job {} was done before; its result is there",
+                    job.id
+                ));
+                return Ok(true);
             }
-            carrier.app.report.say(&format!(
-                "job {} was done before; its result is there",
-                job.id
-            ));
-            return Ok(());
         }
         match page.next {
             Some(next) => filter = filter.after(next),
             None => break,
         }
     }
-    Err(stop)
+    Ok(false)
+}
+
+/// Whether the file is what the job put there, as far as that was written down.
+fn still_holds(job: &jobs_ledger::Job, path: &Path) -> bool {
+    let found = File::open(path).and_then(|mut file| input::digest(&mut file));
+    found.is_ok_and(|found| job.sha256.is_none_or(|digest| digest == found))
 }

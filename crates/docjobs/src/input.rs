@@ -1,12 +1,16 @@
 //! What goes in: opened, named and digested before anything is sent.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use jobs_core::disk::advice;
 use jobs_core::http::Document;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tempfile::TempDir;
 
+use crate::address;
 use crate::exit::Stop;
 
 /// The input of a paid call, as the ledger remembers it.
@@ -29,24 +33,37 @@ pub(crate) struct Input {
 }
 
 impl Input {
-    /// A document; reads it once.
-    pub(crate) fn document(document: &Document, path: &Path, options: Value) -> Result<Self, Stop> {
+    /// A document; reads it once. Without a path nobody can read it again.
+    pub(crate) fn document(
+        document: &Document,
+        path: Option<&Path>,
+        options: Value,
+    ) -> Result<Self, Stop> {
         let digest = document.reader().and_then(|mut reader| digest(&mut reader));
-        let digest = digest.map_err(|problem| unreadable(path, &problem))?;
-        let path = std::path::absolute(path).map_err(|problem| unreadable(path, &problem))?;
-        Ok(Self {
+        let place = path.unwrap_or_else(|| Path::new(document.name()));
+        let input = Self {
             what: document.name().to_owned(),
-            path: Some(path),
-            digest,
+            path: None,
+            digest: digest.map_err(|problem| unreadable(place, &problem))?,
             options,
             request: Value::Null,
             private_request: Value::Null,
             format: None,
-        })
+        };
+        match path {
+            Some(path) => input.at(path),
+            None => Ok(input),
+        }
     }
 
     /// The same, read from `path`.
     pub(crate) fn at(self, path: &Path) -> Result<Self, Stop> {
+        if path.to_str().is_none() {
+            return Err(Stop::bad_input(format!(
+                "the name {path:?} is not UTF-8, so it cannot be written down: rename the file, or give it on stdin with \
+                 - --name"
+            )));
+        }
         let path = std::path::absolute(path).map_err(|problem| unreadable(path, &problem))?;
         Ok(Self {
             path: Some(path),
@@ -67,7 +84,7 @@ impl Input {
 
     /// An address from which the vendor fetches. It may open without a key, so it is kept for the submit alone.
     pub(crate) fn address(url: &str, options: Value) -> Self {
-        let shown = without_keys(url);
+        let shown = address::shown(url);
         Self {
             request: json!({ "url": shown }),
             private_request: json!({ "url": url }),
@@ -87,18 +104,6 @@ impl Input {
             format: None,
         }
     }
-}
-
-/// The address without user, query and fragment, which may be what opens it.
-fn without_keys(url: &str) -> String {
-    let (plain, cut) = match url.find(['?', '#']) {
-        Some(at) => (url.get(..at).unwrap_or_default(), "?…"),
-        None => (url, ""),
-    };
-    let (scheme, rest) = plain.split_once("://").unwrap_or(("", plain));
-    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
-    format!("{scheme}://{host}{path}{cut}")
 }
 
 /// The text that a job is about, where it was written down as a whole: under `name`, or by a version that wrote it into
@@ -121,12 +126,82 @@ pub(crate) fn text_of(job: &jobs_ledger::Job, name: &str) -> Option<String> {
 /// Where the content of a job was.
 pub(crate) fn path_of(job: &jobs_ledger::Job) -> Result<PathBuf, Stop> {
     let lost = || {
-        Stop::unexpected(format!(
-            "job {}: nobody wrote down where {} is",
-            job.id, job.input
+        Stop::bad_input(format!(
+            "job {}: {} came on stdin and was not sent yet: give it to the same command once more, or give the job up \
+             with docjobs resolve {} --abandon",
+            job.id, job.input, job.id
         ))
     };
     job.input_path.clone().ok_or_else(lost)
+}
+
+/// What a person named as input: a file, or stdin, which is written to a file that is gone after the command.
+pub(crate) struct Given {
+    place: PathBuf,
+    spool: Option<TempDir>,
+}
+
+/// Whether a path means stdin.
+pub(crate) fn is_stdin(path: &Path) -> bool {
+    const STDIN: [&str; 4] = ["-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"];
+    STDIN.iter().any(|stdin| path.as_os_str() == *stdin)
+}
+
+impl Given {
+    /// Reads stdin to its end where that is meant; its `name` says of what type it is.
+    pub(crate) async fn new(path: &Path, name: Option<String>) -> Result<Self, Stop> {
+        match (is_stdin(path), name) {
+            (false, None) => Ok(Self {
+                place: path.to_owned(),
+                spool: None,
+            }),
+            (false, Some(_)) => Err(Stop::bad_input(
+                "--name says what stdin is called; a file has a name already",
+            )),
+            (true, None) => Err(Stop::bad_input(
+                "what comes on stdin needs a name that tells its type, such as --name report.pdf",
+            )),
+            (true, Some(name)) => {
+                if Path::new(&name).file_name() != Some(name.as_ref()) || name.contains('\0') {
+                    return Err(Stop::bad_input(format!(
+                        "--name {name:?} is no plain file name; write it like report.pdf"
+                    )));
+                }
+                // Apart from the runtime: whoever writes to stdin may take any time.
+                let read = tokio::task::spawn_blocking(move || spool(&name)).await;
+                read.map_err(io::Error::other).flatten().map_err(|problem| {
+                    Stop::bad_input(format!(
+                        "cannot keep what comes on stdin: {problem}; {}, or set TMPDIR",
+                        advice(&problem)
+                    ))
+                })
+            }
+        }
+    }
+
+    pub(crate) fn open(&self) -> Result<Document, Stop> {
+        open(&self.place)
+    }
+
+    /// Where it lies during this command.
+    pub(crate) fn place(&self) -> &Path {
+        &self.place
+    }
+
+    /// Where it will still lie after this command.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.spool.is_none().then_some(&*self.place)
+    }
+}
+
+fn spool(name: &str) -> io::Result<Given> {
+    let folder = tempfile::tempdir()?;
+    let place = folder.path().join(name);
+    io::copy(&mut io::stdin().lock(), &mut File::create_new(&place)?)?;
+    Ok(Given {
+        place,
+        spool: Some(folder),
+    })
 }
 
 /// Opens a document.
@@ -163,28 +238,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_opens_an_address_is_not_shown() {
-        for (url, shown) in [
-            ("https://h.example/a.pdf", "https://h.example/a.pdf"),
-            (
-                "https://h.example/a.pdf?sign=s3cret&x=1",
-                "https://h.example/a.pdf?…",
-            ),
-            (
-                "https://h.example/a.pdf#s3cret",
-                "https://h.example/a.pdf?…",
-            ),
-            (
-                "http://me:s3cret@h.example:81/a?s3cret",
-                "http://h.example:81/a?…",
-            ),
-            ("https://h.example/@a", "https://h.example/@a"),
-            ("https://a@b@h.example", "https://h.example"),
-        ] {
-            let input = Input::address(url, Value::Null);
-            assert_eq!(input.what, shown);
-            assert_eq!(input.request, json!({ "url": shown }));
-            assert_eq!(input.private_request, json!({ "url": url }));
-        }
+    fn what_opens_an_address_is_kept_for_the_submit_alone() {
+        let url = "https://me:s3cret@h.example/a.pdf?sign=s3cret&x=1";
+        let input = Input::address(url, Value::Null);
+        assert_eq!(input.what, "https://h.example/a.pdf?…");
+        assert_eq!(input.request, json!({ "url": input.what }));
+        assert_eq!(input.private_request, json!({ "url": url }));
     }
 }

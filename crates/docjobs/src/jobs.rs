@@ -1,17 +1,20 @@
 //! The ledger on the screen: `jobs`, `show`, `wait`, `resume`, `resolve`.
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use jobs_core::{Account, JobId, JobKind as _, Ticket};
 use jobs_ledger::{Claimed, Due, Filter, Job, Ledger, Note, Stage, Taking};
 use serde_json::Value;
 
+use crate::address;
 use crate::app::App;
 use crate::args::{Format, JobsArgs, ResolveArgs, WaitArgs};
 use crate::carry::Carrier;
+use crate::clean::count;
 use crate::exit::{Exit, Stop};
 use crate::line::Line;
-use crate::place::{Place, absolute, print_line};
+use crate::place::{self, Place, print_json, print_line};
 use crate::steps::settle_arrived;
 use crate::textin::ParseLine;
 use crate::{mindshow, ppj, printer, tencent, textin};
@@ -20,30 +23,62 @@ use crate::{mindshow, ppj, printer, tencent, textin};
 pub(crate) async fn jobs(app: &App, args: JobsArgs) -> Result<(), Stop> {
     let ledger = app.ledger().await?;
     if let Some(age) = args.prune {
-        let count = ledger.prune(age).await?;
-        app.report.say(&format!("{count} settled jobs forgotten"));
+        let forgotten = ledger.prune(age).await?;
+        app.report
+            .say(&format!("{} forgotten", count(forgotten, "settled job")));
         return Ok(());
     }
     let mut filter = if args.unfinished {
         Filter::unfinished()
     } else {
-        Filter::all()
+        Filter::all().with_stages(args.stage)
     };
     filter.vendor = args.vendor;
-    loop {
+    let is_glanced_at = !app.report.is_json() && std::io::stdout().is_terminal();
+    let most = args.limit.or(is_glanced_at.then_some(SCREENFUL));
+    let mut left = most.unwrap_or(usize::MAX);
+    while left > 0 {
+        filter.limit = left.min(PAGE);
         let page = ledger.list(&filter).await?;
-        for job in &page.jobs {
-            print_line(&if app.report.is_json() {
-                as_json(job)?.to_string()
+        for job in page.jobs.iter().take(left) {
+            if app.report.is_json() {
+                print_json(&as_json(job)?)?;
             } else {
-                as_row(job)
-            })?;
+                print_line(&as_row(job))?;
+            }
         }
+        left -= page.jobs.len().min(left);
         match page.next {
             Some(next) => filter = filter.after(next),
             None => return Ok(()),
         }
     }
+    if args.limit.is_none() {
+        let more = count_more(&ledger, filter).await?;
+        app.report
+            .say(&format!("{more} older: --limit shows more of them"));
+    }
+    Ok(())
+}
+
+/// How many jobs a terminal shows unless told otherwise.
+const SCREENFUL: usize = 50;
+const PAGE: usize = 100;
+
+/// How many jobs come after those that were shown, as far as anybody wants to know.
+async fn count_more(ledger: &Ledger, mut filter: Filter) -> Result<String, Stop> {
+    const PAGES: usize = 10;
+    let mut found = 0;
+    for _ in 0..PAGES {
+        filter.limit = 10 * PAGE;
+        let page = ledger.list(&filter).await?;
+        found += page.jobs.len();
+        match page.next {
+            Some(next) => filter = filter.after(next),
+            None => return Ok(count(found, "job")),
+        }
+    }
+    Ok(format!("more than {}", count(found, "job")))
 }
 
 /// `docjobs show`
@@ -58,7 +93,7 @@ pub(crate) async fn show(app: &App, id: &str) -> Result<(), Stop> {
         if let Some(object) = object.as_object_mut() {
             object.insert("events".to_owned(), events);
         }
-        return print_line(&object.to_string());
+        return print_json(&object);
     }
     print_line(&as_row(&job))?;
     for event in events {
@@ -85,7 +120,7 @@ pub(crate) async fn wait(app: &App, args: WaitArgs) -> Result<(), Stop> {
         }
         Err(_) => Subject::Row(Box::new(find(&ledger, &args.job).await?)),
     };
-    let output = args.output.as_deref().map(absolute).transpose()?;
+    let output = place::output(args.output.as_deref())?;
     // Without -o, a job whose result has not come yet goes where it was first wanted.
     let remembered = match &subject {
         Subject::Row(job) if job.stage != Stage::Done => job.output.clone(),
@@ -119,7 +154,9 @@ pub(crate) async fn resume(app: &App) -> Result<(), Stop> {
         }
         app.report.say(&format!(
             "job {id}: {} {} of {}",
-            job.vendor, job.kind, job.input
+            job.vendor,
+            job.kind,
+            address::shown(&job.input)
         ));
         if let Err(stop) = carry(
             app,
@@ -382,7 +419,7 @@ async fn go_on<L: Line>(
         ));
     }
     let carrier = Carrier::new(app, line).await?;
-    let place = match (Place::new(output), &job, output) {
+    let place = match (Place::of(output, app.options.overwrite), &job, output) {
         (Err(_), Subject::Row(row), Some(path))
             if settle_arrived(&carrier.ledger, row, path).await? =>
         {
@@ -414,7 +451,12 @@ async fn find(ledger: &Ledger, id: &str) -> Result<Job, Stop> {
 }
 
 fn as_json(job: &Job) -> Result<Value, Stop> {
-    serde_json::to_value(job).map_err(|problem| Stop::unexpected(problem.to_string()))
+    let mut object =
+        serde_json::to_value(job).map_err(|problem| Stop::unexpected(problem.to_string()))?;
+    if let Some(input) = object.get_mut("input") {
+        *input = address::shown(&job.input).into();
+    }
+    Ok(object)
 }
 
 fn as_row(job: &Job) -> String {
@@ -426,7 +468,11 @@ fn as_row(job: &Job) -> String {
     };
     let row = format!(
         "{}  {:<9} {:<12} {:<15} {remote:<34} {}  {tail}",
-        job.id, job.stage, job.vendor, job.kind, job.input
+        job.id,
+        job.stage,
+        job.vendor,
+        job.kind,
+        address::shown(&job.input)
     );
     row.trim_end().to_owned()
 }

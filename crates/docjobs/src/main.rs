@@ -1,8 +1,10 @@
 //! The `docjobs` command: document jobs that take minutes and cost money, without losing or repeating one.
 
+mod address;
 mod app;
 mod args;
 mod carry;
+mod clean;
 mod demo;
 mod doctor;
 mod examples;
@@ -12,6 +14,7 @@ mod input;
 mod jobs;
 mod learn;
 mod line;
+mod logs;
 mod manual;
 mod mindshow;
 mod place;
@@ -27,17 +30,15 @@ mod work;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use crate::app::App;
 use crate::args::{Args, Command, MindshowCommand, PpjCommand, TencentEssCommand, TextinCommand};
 use crate::exit::Stop;
 use crate::report::Report;
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::of_process();
     let report = Report::new(&args.common);
-    report::start_logging(args.common.verbose);
+    logs::start(args.common.verbose);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -64,8 +65,8 @@ async fn run(args: Args, report: &Report) -> Result<(), Stop> {
         Command::Ppj(PpjCommand::Convert(convert)) => ppj::convert(&app, convert).await,
         Command::Mindshow(MindshowCommand::Deck(deck)) => mindshow::deck(&app, deck).await,
         Command::Mindshow(MindshowCommand::Pdf(pdf)) => mindshow::pdf(&app, pdf).await,
-        Command::TencentEss(TencentEssCommand::Convert { file }) => {
-            tencent::convert(&app, &file).await
+        Command::TencentEss(TencentEssCommand::Convert(convert)) => {
+            tencent::convert(&app, convert).await
         }
         Command::Printer(command) => printer::run(&app, command).await,
         Command::Jobs(args) => jobs::jobs(&app, args).await,

@@ -5,11 +5,10 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::args::{Args, ManualArgs};
+use crate::args::{self, ManualArgs};
 use crate::exit::Stop;
 
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
@@ -25,7 +24,7 @@ pub(crate) fn run(args: &ManualArgs) -> Result<(), Stop> {
 
 /// The command with its subcommands spelt out: `docjobs-textin-parse` has all options.
 fn command() -> clap::Command {
-    let mut command = Args::command();
+    let mut command = args::command();
     command.build();
     command
 }
@@ -86,7 +85,7 @@ fn print(text: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
+    use crate::args::Args;
 
     /// Every command that is shown, with the words that lead to it.
     fn each(command: &clap::Command, name: &str, seen: &mut Vec<(String, clap::Command)>) {

@@ -13,10 +13,10 @@ use mindshow::{Client, Clues, Deck, Pdf, PdfBudget, PdfReady, Ready};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::args::{DeckArgs, PdfArgs};
+use crate::args::{DeckArgs, DeckSource, PdfArgs};
 use crate::exit::Stop;
 use crate::flow;
-use crate::input::{self, Input};
+use crate::input::{self, Given, Input};
 use crate::line::{Brought, Budget, Line};
 use crate::rate;
 
@@ -27,7 +27,7 @@ pub(crate) async fn deck(app: &App, args: DeckArgs) -> Result<(), Stop> {
     let line = DeckLine {
         client: client(app)?,
     };
-    let (source, input) = Source::read(&args)?;
+    let (source, input) = Source::read(args.source).await?;
     flow::run(app, &line, &source, input, args.output.as_deref()).await
 }
 
@@ -65,14 +65,18 @@ pub(crate) enum Source {
 }
 
 impl Source {
-    fn read(args: &DeckArgs) -> Result<(Self, Input), Stop> {
-        let source = &args.source;
-        match (&source.topic, &source.outline, &source.markdown) {
-            (Some(topic), _, _) => Ok(Self::topic(topic)),
-            (_, Some(path), _) => Self::file("outline", path),
-            (_, _, Some(path)) => Self::file("markdown", path),
-            (None, None, None) => Err(Stop::bad_input("give --topic, --outline or --markdown")),
-        }
+    async fn read(source: DeckSource) -> Result<(Self, Input), Stop> {
+        let (word, path) = match (source.topic, source.outline, source.markdown) {
+            (Some(topic), _, _) => return Ok(Self::topic(&topic)),
+            (_, Some(path), _) => ("outline", path),
+            (_, _, Some(path)) => ("markdown", path),
+            (None, None, None) => {
+                return Err(Stop::bad_input("give --topic, --outline or --markdown"));
+            }
+        };
+        let name = input::is_stdin(&path).then(|| "stdin.md".to_owned());
+        let given = Given::new(&path, name).await?;
+        Self::file(word, given.place(), given.path())
     }
 
     fn topic(topic: &str) -> (Self, Input) {
@@ -84,10 +88,15 @@ impl Source {
         )
     }
 
-    fn file(word: &str, path: &Path) -> Result<(Self, Input), Stop> {
-        let text = input::text(path)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let input = Input::text(&text, &name, json!({ "source": word })).at(path)?;
+    /// The text lies at `place`; `path` is where it can be found again.
+    fn file(word: &str, place: &Path, path: Option<&Path>) -> Result<(Self, Input), Stop> {
+        let text = input::text(place)?;
+        let name = place.file_name().unwrap_or_default().to_string_lossy();
+        let input = Input::text(&text, &name, json!({ "source": word }));
+        let input = match path {
+            Some(path) => input.at(path)?,
+            None => input,
+        };
         let source = if word == "outline" {
             Self::Outline(text)
         } else {
@@ -131,7 +140,10 @@ impl Line for DeckLine {
         };
         let (source, input) = match option("source") {
             "topic" => Source::topic(option("topic")),
-            word => Source::file(word, &input::path_of(job)?)?,
+            word => {
+                let path = input::path_of(job)?;
+                Source::file(word, &path, Some(&path))?
+            }
         };
         input.must_be(job)?;
         Ok(source)

@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use jobs_core::disk::Target;
+use jobs_core::disk::{Target, advice};
 use jobs_core::http::Saved;
+use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::clean;
 use crate::exit::Stop;
 
 /// A place that was checked before anything was sent.
@@ -31,13 +33,29 @@ pub(crate) enum Delivered {
 }
 
 impl Place {
+    /// Checks the place, at which nothing may be.
     pub(crate) fn new(output: Option<&Path>) -> Result<Self, Stop> {
+        Self::of(output, false)
+    }
+
+    /// Checks the place; a file that is there may be replaced if `overwrites`.
+    pub(crate) fn of(output: Option<&Path>, overwrites: bool) -> Result<Self, Stop> {
         match output {
             Some(path) => {
-                let target = Target::new(path).map_err(|problem| {
+                let target = if overwrites {
+                    Target::replacing(path)
+                } else {
+                    Target::new(path)
+                };
+                let target = target.map_err(|problem| {
+                    let or = match problem.kind() {
+                        io::ErrorKind::AlreadyExists => " with -o, or --overwrite",
+                        _ => "",
+                    };
                     Stop::bad_input(format!(
-                        "cannot write {}: {problem}; choose another name with -o",
-                        path.display()
+                        "cannot write {}: {problem}; {}{or}",
+                        path.display(),
+                        advice(&problem)
                     ))
                 })?;
                 Ok(Self::File(target))
@@ -68,6 +86,18 @@ impl Place {
         }
     }
 
+    /// Puts a text there, complete or not at all.
+    pub(crate) fn write(&self, text: &str) -> Result<(), Stop> {
+        let target = self.target();
+        target.write(text.as_bytes()).map_err(|problem| {
+            Stop::bad_input(format!(
+                "cannot write {}: {problem}; {}",
+                target.path().display(),
+                advice(&problem)
+            ))
+        })
+    }
+
     pub(crate) fn target(&self) -> &Target {
         match self {
             Self::File(target) | Self::Stdout { target, .. } => target,
@@ -82,14 +112,36 @@ pub(crate) fn print(mut from: File) -> io::Result<()> {
     stdout.flush()
 }
 
+/// The file that is meant by `-o`, from the root; none for stdout, in all its spellings.
+pub(crate) fn output(given: Option<&Path>) -> Result<Option<PathBuf>, Stop> {
+    const STDOUT: [&str; 4] = ["-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"];
+    match given {
+        Some(path) if path.as_os_str().is_empty() => Err(Stop::bad_input(
+            "-o names no file; give a path, or - for stdout",
+        )),
+        Some(path) if !STDOUT.iter().any(|stdout| path.as_os_str() == *stdout) => {
+            absolute(path).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
 /// The path from the root, so that it means the same to every process.
 pub(crate) fn absolute(path: &Path) -> Result<PathBuf, Stop> {
     std::path::absolute(path)
         .map_err(|problem| Stop::bad_input(format!("{}: {problem}", path.display())))
 }
 
-/// One line on stdout.
+/// One line for people on stdout, [cleaned](clean::line).
 pub(crate) fn print_line(line: &str) -> Result<(), Stop> {
-    writeln!(io::stdout(), "{line}")
-        .map_err(|problem| Stop::unexpected(format!("cannot print: {problem}")))
+    print_exact(&clean::line(line))
+}
+
+/// One line for scripts on stdout, as it is.
+pub(crate) fn print_json(value: &Value) -> Result<(), Stop> {
+    print_exact(&value.to_string())
+}
+
+fn print_exact(line: &str) -> Result<(), Stop> {
+    writeln!(io::stdout(), "{line}").map_err(|problem| Stop::unprintable(&problem, ""))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobs_core::disk::Target;
-use jobs_core::http::DownloadError;
+use jobs_core::http::{Document, DownloadError};
 use jobs_core::{Error, JobId, Lost, Moment, Submission};
 use jobs_ledger::{Claim, at};
 use ppj::{Client, Conversion, ConvertRequest, Fit, Ready};
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::args::ConvertArgs;
 use crate::exit::Stop;
 use crate::flow;
-use crate::input::{self, Input};
+use crate::input::{self, Given, Input};
 use crate::line::{Brought, Line};
 use crate::rate;
 
@@ -26,7 +26,8 @@ pub(crate) async fn convert(app: &App, args: ConvertArgs) -> Result<(), Stop> {
     let line = ConvertLine {
         client: client(app)?,
     };
-    let (order, input) = Order::new(&args.file)?;
+    let given = Given::new(&args.input, args.name).await?;
+    let (order, input) = Order::new(given.open()?, given.path())?;
     flow::run(app, &line, &order, input, args.output.as_deref()).await
 }
 
@@ -56,10 +57,9 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    fn new(file: &Path) -> Result<(Self, Input), Stop> {
-        let document = input::open(file)?;
+    fn new(document: Document, path: Option<&Path>) -> Result<(Self, Input), Stop> {
         let (name, size) = (document.name().to_owned(), document.size());
-        let input = Input::document(&document, file, Value::Null)?;
+        let input = Input::document(&document, path, Value::Null)?;
         Ok((
             Self {
                 request: ConvertRequest::new(document),
@@ -81,7 +81,8 @@ impl Line for ConvertLine {
     }
 
     fn order_again(&self, job: &jobs_ledger::Job) -> Result<Order, Stop> {
-        let (order, input) = Order::new(&input::path_of(job)?)?;
+        let path = input::path_of(job)?;
+        let (order, input) = Order::new(input::open(&path)?, Some(&path))?;
         input.must_be(job)?;
         Ok(order)
     }

@@ -12,7 +12,8 @@ use jobs_ledger::LedgerId;
 use serde_json::{Map, Value, json};
 
 use crate::args::Common;
-use crate::exit::Stop;
+use crate::clean::{self, count};
+use crate::exit::{Exit, Stop};
 
 /// A job as messages name it.
 pub(crate) struct Named<'a> {
@@ -50,7 +51,7 @@ impl Report {
     pub(crate) fn new(options: &Common) -> Self {
         let show = !options.json && io::stderr().is_terminal();
         let bar = show.then(|| {
-            let style = ProgressStyle::with_template("{spinner} {msg} ({elapsed})");
+            let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}");
             let bar = ProgressBar::new_spinner();
             Arc::new(if let Ok(style) = style {
                 bar.with_style(style)
@@ -69,8 +70,9 @@ impl Report {
         self.json
     }
 
-    /// A line for people. Lost when stderr is closed: there is nobody to tell.
+    /// A line for people, [cleaned](clean::line). Lost when stderr is closed: there is nobody to tell.
     pub(crate) fn say(&self, text: &str) {
+        let text = clean::line(text);
         let print = || drop(writeln!(io::stderr(), "{text}"));
         match &self.bar {
             Some(bar) => bar.suspend(print),
@@ -111,10 +113,9 @@ impl Report {
             .progress
             .percent
             .map_or_else(String::new, |percent| format!(" {percent} %"));
-        let ahead = snapshot
-            .progress
-            .ahead
-            .map_or_else(String::new, |jobs| format!(", {jobs} before it"));
+        let ahead = snapshot.progress.ahead.map_or_else(String::new, |jobs| {
+            format!(", {} before it", count(jobs, "job"))
+        });
         let known = if snapshot.recognised {
             ""
         } else {
@@ -158,7 +159,7 @@ impl Report {
     fn progress(&self, line: String, is_usual: bool) {
         match &self.bar {
             Some(bar) => {
-                bar.set_message(line);
+                bar.set_message(clean::line(&line).into_owned());
                 bar.enable_steady_tick(Duration::from_millis(200));
             }
             None if !self.json && (self.verbose > 0 || !is_usual) => self.say(&line),
@@ -176,6 +177,9 @@ impl Report {
     /// The last words of a command that did not get done.
     pub(crate) fn stop(&self, stop: &Stop) -> ExitCode {
         self.quiet();
+        if stop.exit == Exit::Closed {
+            return ExitCode::SUCCESS;
+        }
         let ticket = stop.ticket.as_ref().map(ToString::to_string);
         self.event(
             "stopped",
@@ -192,19 +196,4 @@ impl Report {
         }
         ExitCode::from(stop.exit as u8)
     }
-}
-
-/// Warnings always, such as a retired operation; `-v` more, `-vv` requests, `-vvv` everything; never secrets.
-pub(crate) fn start_logging(verbose: u8) {
-    let level = match verbose {
-        0 => tracing::Level::WARN,
-        1 => tracing::Level::INFO,
-        2 => tracing::Level::DEBUG,
-        _ => tracing::Level::TRACE,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(io::stderr)
-        .with_target(false)
-        .init();
 }

@@ -1,15 +1,18 @@
 //! `docjobs sim`: the simulators as a server.
 
-use std::fs;
-
 use vendor_sim::{SimOptions, Simulators};
 
 use crate::app::App;
 use crate::args::SimArgs;
 use crate::exit::Stop;
-use crate::place::print_line;
+use crate::place::{Place, absolute, print_line};
 
 pub(crate) async fn run(app: &App, args: SimArgs) -> Result<(), Stop> {
+    let env_file = args
+        .env_file
+        .as_deref()
+        .map(|path| Place::of(Some(&absolute(path)?), app.options.overwrite));
+    let env_file = env_file.transpose()?;
     let options = SimOptions {
         listen: args.listen,
         speed: f64::from(args.speed),
@@ -26,10 +29,8 @@ pub(crate) async fn run(app: &App, args: SimArgs) -> Result<(), Stop> {
     for line in &lines {
         print_line(line)?;
     }
-    if let Some(path) = &args.env_file {
-        fs::write(path, lines.join("\n") + "\n").map_err(|problem| {
-            Stop::bad_input(format!("cannot write {}: {problem}", path.display()))
-        })?;
+    if let Some(place) = &env_file {
+        place.write(&(lines.join("\n") + "\n"))?;
     }
     app.report
         .say("the simulators listen on this machine until Ctrl-C");

@@ -1,6 +1,5 @@
 //! `docjobs tencent-ess`: convert a file to a PDF that can be signed.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -12,23 +11,25 @@ use serde_json::Value;
 use tencent_ess::{Client, Conversion, Family, Ready};
 
 use crate::app::App;
+use crate::args::SignableArgs;
 use crate::exit::Stop;
 use crate::flow;
-use crate::input::{self, Input};
+use crate::input::{self, Given, Input};
 use crate::line::{Brought, Line};
 use crate::rate;
 
 pub(crate) const VENDOR: &str = "tencent-ess";
 
 /// `docjobs tencent-ess convert`
-pub(crate) async fn convert(app: &App, file: &Path) -> Result<(), Stop> {
+pub(crate) async fn convert(app: &App, args: SignableArgs) -> Result<(), Stop> {
     let client = client(app)?;
     let line = ConvertLine {
         kind: client.kind(),
         client,
     };
-    let document = input::open(file)?;
-    let input = Input::document(&document, file, Value::Null)?;
+    let given = Given::new(&args.input, args.name).await?;
+    let document = given.open()?;
+    let input = Input::document(&document, given.path(), Value::Null)?;
     flow::run(app, &line, &document, input, None).await
 }
 
@@ -78,7 +79,7 @@ impl Line for ConvertLine {
     fn order_again(&self, job: &jobs_ledger::Job) -> Result<Document, Stop> {
         let path = input::path_of(job)?;
         let document = input::open(&path)?;
-        Input::document(&document, &path, Value::Null)?.must_be(job)?;
+        Input::document(&document, Some(&path), Value::Null)?.must_be(job)?;
         Ok(document)
     }
 

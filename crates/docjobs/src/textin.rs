@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jobs_core::disk::Target;
-use jobs_core::http::DownloadError;
+use jobs_core::http::{Document, DownloadError};
 use jobs_core::{Moment, Submission};
 use jobs_ledger::{Claim, at};
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::args::{Format, ParseArgs};
 use crate::exit::Stop;
 use crate::flow;
-use crate::input::{self, Input};
+use crate::input::{self, Given, Input};
 use crate::line::{Brought, Line};
 use crate::rate;
 
@@ -28,7 +28,15 @@ pub(crate) async fn parse(app: &App, args: ParseArgs) -> Result<(), Stop> {
         format: args.format,
     };
     let pages = args.pages.as_deref().map(pages).transpose()?;
-    let (request, input) = order(&args.input, pages)?;
+    // What came on stdin is there until the end of this command.
+    let given;
+    let (request, input) = match args.input.to_str().filter(|text| is_url(text)) {
+        Some(url) => order_url(url, pages),
+        None => {
+            given = Given::new(Path::new(&args.input), args.name).await?;
+            order(given.open()?, given.path(), pages)?
+        }
+    };
     let input = Input {
         format: Some(args.format.name()),
         ..input
@@ -61,20 +69,38 @@ fn pages(text: &str) -> Result<PageRange, Stop> {
         .map_err(|problem| Stop::bad_input(format!("--pages: {problem}")))
 }
 
-fn order(input: &str, pages: Option<PageRange>) -> Result<(ParseRequest, Input), Stop> {
-    let options = json!({ "pages": pages.as_ref().map(ToString::to_string) });
-    let is_url = input.starts_with("https://") || input.starts_with("http://");
-    let (request, input) = if is_url {
-        (ParseRequest::url(input), Input::address(input, options))
-    } else {
-        let document = input::open(Path::new(input))?;
-        let input = Input::document(&document, Path::new(input), options)?;
-        (ParseRequest::document(document), input)
+fn is_url(input: &str) -> bool {
+    let is = |scheme: &str| {
+        let beginning = input.get(..scheme.len()).unwrap_or_default();
+        beginning.eq_ignore_ascii_case(scheme)
     };
-    Ok(match &pages {
-        Some(pages) => (request.with_pages(pages), input),
-        None => (request, input),
-    })
+    is("https://") || is("http://")
+}
+
+fn order_url(url: &str, pages: Option<PageRange>) -> (ParseRequest, Input) {
+    let input = Input::address(url, options(pages.as_ref()));
+    (with_pages(ParseRequest::url(url), pages), input)
+}
+
+fn order(
+    document: Document,
+    path: Option<&Path>,
+    pages: Option<PageRange>,
+) -> Result<(ParseRequest, Input), Stop> {
+    let input = Input::document(&document, path, options(pages.as_ref()))?;
+    Ok((with_pages(ParseRequest::document(document), pages), input))
+}
+
+/// What else decides what the vendor makes of it.
+fn options(pages: Option<&PageRange>) -> Value {
+    json!({ "pages": pages.map(ToString::to_string) })
+}
+
+fn with_pages(request: ParseRequest, pages: Option<PageRange>) -> ParseRequest {
+    match &pages {
+        Some(pages) => request.with_pages(pages),
+        None => request,
+    }
 }
 
 #[async_trait]
@@ -93,11 +119,13 @@ impl Line for ParseLine {
             .and_then(Value::as_str)
             .map(pages)
             .transpose()?;
-        let source = match input::text_of(job, "url") {
-            Some(url) => url,
-            None => input::path_of(job)?.display().to_string(),
+        let (request, input) = match input::text_of(job, "url") {
+            Some(url) => order_url(&url, pages),
+            None => {
+                let path = input::path_of(job)?;
+                order(input::open(&path)?, Some(&path), pages)?
+            }
         };
-        let (request, input) = order(&source, pages)?;
         input.must_be(job)?;
         Ok(request)
     }

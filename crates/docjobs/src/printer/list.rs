@@ -5,7 +5,7 @@ use printer_jobs::wire::{ListQuery, StatusFilter};
 use super::{connect, hang_up, shape};
 use crate::app::App;
 use crate::exit::Stop;
-use crate::place::print_line;
+use crate::place::{print_json, print_line};
 
 pub(super) async fn list(app: &App, all: bool) -> Result<(), Stop> {
     let clock = app.clock()?;
@@ -22,7 +22,7 @@ pub(super) async fn list(app: &App, all: bool) -> Result<(), Stop> {
     let jobs = jobs.map_err(|error| Stop::before_acceptance(&error))?;
     if app.report.is_json() {
         for job in &jobs {
-            print_line(&shape::as_json(job, unsaid).to_string())?;
+            print_json(&shape::as_json(job, unsaid))?;
         }
         return Ok(());
     }

@@ -16,6 +16,7 @@ mod ppj;
 mod printer;
 mod secrets;
 mod stage;
+mod surface;
 mod tencent;
 mod textin;
 mod usage;

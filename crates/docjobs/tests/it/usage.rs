@@ -36,7 +36,7 @@ async fn bad_input_is_named_and_nothing_is_sent() {
             &["textin", "parse", "good.pdf", "--deadline", "soon"],
             "10m",
         ),
-        (&["textin", "parse"], "FILE|URL"),
+        (&["textin", "parse"], "INPUT"),
         (&["wait", "hello"], "neither a ticket nor a job"),
         (&["wait", truncated], "damaged"),
         (&["sim", "--listen", "0.0.0.0"], "0.0.0.0"),
