@@ -47,7 +47,10 @@ fn corrected_official_example_is_read_in_full() {
     assert_eq!(first.doc_name.as_deref(), Some("plan.docx"));
     assert_eq!((first.doc_size, first.page_count), (Some(20480), Some(3)));
     assert_eq!(first.format, Format::Pdf);
-    assert_eq!(first.settings.paper(&Vocabulary::default()), Some("A4"));
+    assert_eq!(
+        first.settings.paper(&Vocabulary::default()).as_deref(),
+        Some("A4")
+    );
     assert_eq!(
         first.settings.sides(&Vocabulary::default()),
         Some(Sides::Single)
