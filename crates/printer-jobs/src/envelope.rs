@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::code::Code;
 use crate::lenient::{self, Object};
+use crate::error::bracketed;
 use crate::{Command, ProtocolError, Refusal};
 
 /// Largest message to accept: files have up to 20 MB and come whole by default.
@@ -61,6 +62,13 @@ pub fn decode(message: &[u8], limit: usize) -> Result<Incoming, ProtocolError> {
             actual: message.len(),
         });
     }
+    let weight = weight(message);
+    if weight > MAX_WEIGHT {
+        return Err(ProtocolError::TooLarge {
+            limit: MAX_WEIGHT,
+            actual: weight,
+        });
+    }
     let text = std::str::from_utf8(message).map_err(|source| ProtocolError::NotUtf8 {
         field: "message",
         source,
@@ -87,6 +95,21 @@ pub fn decode(message: &[u8], limit: usize) -> Result<Incoming, ProtocolError> {
         Some(Value::String(cmd)) => Ok(Incoming::Push(Push { cmd, req_id, body })),
         Some(_) => Err(ProtocolError::Shape { field: "cmd" }),
     }
+}
+
+/// Most memory for the values of a message. Without it 32 MiB of empty objects would take gigabytes.
+const MAX_WEIGHT: usize = 128 * 1024 * 1024;
+
+/// What the values of a JSON text take in memory at most, by the marks that begin or follow one.
+fn weight(message: &[u8]) -> usize {
+    message.iter().fold(0_usize, |sum, byte| {
+        sum.saturating_add(match byte {
+            // A map has room for eleven entries from its first on.
+            b'{' => 700,
+            b',' | b'[' => 100,
+            _ => 0,
+        })
+    })
 }
 
 /// The answer to a request.
@@ -189,13 +212,6 @@ pub(crate) fn check_req_id(req_id: &str) -> Result<(), ProtocolError> {
         });
     }
     Ok(())
-}
-
-/// The text between `opening` (which ends in a bracket) and the next closing bracket.
-pub(crate) fn bracketed<'a>(message: &'a str, opening: &str) -> Option<&'a str> {
-    let (_, rest) = message.rsplit_once(opening)?;
-    let (inside, _) = rest.split_once(']')?;
-    (!inside.is_empty()).then_some(inside)
 }
 
 #[derive(Serialize)]

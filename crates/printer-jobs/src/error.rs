@@ -3,7 +3,6 @@
 use std::str::Utf8Error;
 
 use crate::code::Code;
-use crate::envelope;
 
 /// A message could not be understood, built or matched, or the cloud refused a request.
 #[derive(Debug, thiserror::Error)]
@@ -107,12 +106,12 @@ impl Refusal {
 
     /// The support hint inside the message, worth quoting to the vendor.
     pub fn hint(&self) -> Option<&str> {
-        envelope::bracketed(&self.message, "hint: [")
+        bracketed(&self.message, "hint: [")
     }
 
     /// The request id inside the message.
     pub fn req_id(&self) -> Option<&str> {
-        envelope::bracketed(&self.message, "reqid: [")
+        bracketed(&self.message, "reqid: [")
     }
 }
 
@@ -120,4 +119,11 @@ impl From<Refusal> for ProtocolError {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(Box::new(refusal))
     }
+}
+
+/// The text between `opening` (which ends in a bracket) and the next closing bracket.
+pub(crate) fn bracketed<'a>(message: &'a str, opening: &str) -> Option<&'a str> {
+    let (_, rest) = message.rsplit_once(opening)?;
+    let (inside, _) = rest.split_once(']')?;
+    (!inside.is_empty()).then_some(inside)
 }

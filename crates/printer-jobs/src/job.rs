@@ -1,19 +1,14 @@
-//! The kind of job: how the cloud's statuses read, and what a look at many jobs costs.
+//! The kind of job: how the cloud's statuses read.
 
 use std::collections::HashMap;
-use std::num::{NonZeroU32, NonZeroUsize};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::{
-    Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Looks, Pacing, Repeat,
-    Snapshot, Source, Status,
-};
+use jobs_core::{Account, Clock, Facts, Failure, JobId, JobKind, Looks, Snapshot, Status};
 
-use crate::device::Device;
+use crate::device::{BATCH, Device};
 use crate::trouble::VENDOR;
-use crate::wire::{JobList, ListQuery, ListedJob, MAX_PAGE, PrintStatus};
+use crate::wire::{JobList, ListQuery, ListedJob, PrintStatus};
 
 /// A print job, watched from its submission until it is reported.
 ///
@@ -29,9 +24,16 @@ pub struct PrintJob {
     device: Device,
 }
 
-impl PrintJob {
-    pub(crate) fn new(device: Device) -> Self {
-        Self { device }
+impl Device {
+    /// The kind of its jobs, for tickets, waits and fleets.
+    pub fn kind(&self) -> Arc<PrintJob> {
+        let device = self.clone();
+        Arc::new(PrintJob { device })
+    }
+
+    /// The job known as `id`. Sends nothing.
+    pub fn job(&self, id: JobId) -> jobs_core::Job<PrintJob> {
+        jobs_core::Job::attach(self.kind(), id)
     }
 }
 
@@ -135,139 +137,5 @@ fn snapshot(id: &JobId, job: &ListedJob) -> Snapshot<Printed> {
         }
         PrintStatus::Unknown(Some(number)) => Snapshot::unrecognised(number.to_string()),
         PrintStatus::Unknown(None) => Snapshot::unrecognised("listed without a status"),
-    }
-}
-
-/// How often each job was absent from a complete answer in a row.
-#[derive(Debug)]
-pub(crate) struct Absences {
-    gone_after: NonZeroU32,
-    counts: Mutex<HashMap<JobId, u32>>,
-}
-
-impl Absences {
-    pub(crate) fn new(gone_after: NonZeroU32) -> Self {
-        Self {
-            gone_after,
-            counts: Mutex::default(),
-        }
-    }
-
-    fn seen(&self, id: &JobId) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.remove(id);
-    }
-
-    /// Whether the job is gone for good.
-    fn missed(&self, id: &JobId, deleted: bool) -> bool {
-        // Waits that ended early leave their counts behind; starting over costs a few looks.
-        const MOST: usize = 100_000;
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.len() >= MOST {
-            counts.clear();
-        }
-        let count = counts.entry(id.clone()).or_default();
-        *count = count.saturating_add(1);
-        let gone = deleted || *count >= self.gone_after.get();
-        if gone {
-            counts.remove(id);
-        }
-        gone
-    }
-}
-
-pub(crate) const GONE_AFTER: NonZeroU32 = match NonZeroU32::new(3) {
-    Some(looks) => looks,
-    None => NonZeroU32::MIN,
-};
-
-const BATCH: NonZeroUsize = match NonZeroUsize::new(MAX_PAGE as usize) {
-    Some(ids) => ids,
-    None => NonZeroUsize::MIN,
-};
-
-/// The facts of a print job. What is inferred can be set through
-/// [`DeviceBuilder::with_facts`](crate::DeviceBuilder::with_facts).
-pub(crate) fn facts() -> Facts {
-    let second = Duration::from_secs(1);
-    let mut facts = Facts::new(
-        Fact::inferred(second, "the vendor states no rate; once a second is modest"),
-        Fact::observed(
-            Duration::from_secs(2),
-            "a job's push came 1 to 2 s after its submission",
-        ),
-        Fact::inferred(
-            Pacing::every(Duration::from_secs(10)),
-            "printing takes a person's time, and pushes announce what is urgent",
-        ),
-        CALLS,
-    );
-    facts.look_timeout = Fact::inferred(
-        Duration::from_secs(30),
-        "an answer within 15 s, and as long to be online again",
-    );
-    facts.batch = Fact::inferred(
-        BATCH,
-        "the cloud flavour allows 200 ids; this one states no limit",
-    );
-    facts.job_life = Some(Fact::documented(
-        Duration::from_secs(7 * 86_400),
-        "document path 94010: jobs are kept for seven days",
-    ));
-    facts
-}
-
-const CALLS: &[Call] = &[
-    free(
-        "look",
-        Source::Documented("document path 94010: reads only"),
-    ),
-    free(
-        "list",
-        Source::Documented("document path 94010: reads only"),
-    ),
-    free(
-        "download",
-        Source::Documented("document path 94011: reads only"),
-    ),
-    free(
-        "report",
-        Source::Inferred("the same report again says the same; nobody documents it"),
-    ),
-];
-
-const fn free(operation: &'static str, source: Source) -> Call {
-    Call {
-        operation,
-        cost: Cost::Free,
-        repeat: Repeat::Harmless,
-        source,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn id(text: &str) -> JobId {
-        JobId::new(text).unwrap()
-    }
-
-    #[test]
-    fn three_absences_in_a_row_make_a_job_gone() {
-        let absences = Absences::new(GONE_AFTER);
-        let job = id("a");
-        assert!(!absences.missed(&job, false));
-        assert!(!absences.missed(&job, false));
-        absences.seen(&job);
-        assert!(!absences.missed(&job, false));
-        assert!(!absences.missed(&job, false));
-        assert!(absences.missed(&job, false));
-    }
-
-    #[test]
-    fn a_deleted_job_is_gone_at_its_first_absence() {
-        let absences = Absences::new(GONE_AFTER);
-        assert!(absences.missed(&id("a"), true));
     }
 }

@@ -125,8 +125,12 @@ impl FileStore {
 
 impl CredentialStore for FileStore {
     fn load(&self, sn: &str) -> io::Result<Stored> {
-        let text = match fs::read_to_string(self.path(sn)) {
-            Ok(text) => text,
+        let path = self.path(sn);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => {
+                make_private(&path)?;
+                text
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Stored::default()),
             Err(error) => return Err(error),
         };
@@ -182,6 +186,26 @@ impl CredentialStore for FileStore {
         }
         self.sync_folder()
     }
+}
+
+/// Takes from others what a copy or a backup has given them: a record is its owner's only.
+#[cfg(unix)]
+fn make_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    match fs::set_permissions(path, fs::Permissions::from_mode(0o600)) {
+        // Somebody else's, or on a file system without modes: it was readable, and is no more open than before.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        changed => changed,
+    }
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 fn write_private(path: &Path, text: &[u8]) -> io::Result<()> {
@@ -262,6 +286,10 @@ mod tests {
             let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
             assert_eq!(mode(&store.path("SN/1")), 0o600);
             assert_eq!(mode(&folder.path().join("state")), 0o700);
+            let open = fs::Permissions::from_mode(0o644);
+            fs::set_permissions(store.path("SN/1"), open).unwrap();
+            assert!(!store.load("SN/1").unwrap().is_empty());
+            assert_eq!(mode(&store.path("SN/1")), 0o600);
         }
         assert_eq!(
             fs::read_dir(folder.path().join("state")).unwrap().count(),

@@ -11,10 +11,11 @@ use jobs_core::{
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::absences::{Absences, GONE_AFTER};
+use super::facts::facts;
 use super::{Device, Inner, MAX_FILE, Pages, Transfer};
 use crate::correlate::CorrelatorOptions;
 use crate::envelope::MAX_MESSAGE_BYTES;
-use crate::job::{self, Absences};
 use crate::login::{Identity, Login, LoginOptions, Phase, Times};
 use crate::socket::{self, Endpoint};
 use crate::store::{CredentialStore, FileStore, MemoryStore};
@@ -99,8 +100,8 @@ impl DeviceBuilder {
             transfer: NonZeroU32::new(CHUNK_BYTES).map_or(Transfer::Whole, Transfer::Chunks),
             pages: Pages::default(),
             numbering: ReportNumbering::default(),
-            facts: job::facts(),
-            gone_after: job::GONE_AFTER,
+            facts: facts(),
+            gone_after: GONE_AFTER,
         }
     }
 
@@ -244,7 +245,14 @@ impl DeviceBuilder {
         let tls = if endpoint.is_plain() {
             None
         } else {
-            Some(socket::tls().map_err(|cause| local("cannot set up TLS").with_source(cause))?)
+            Some(socket::tls().map_err(|cause| {
+                let error = local(&format!("cannot set up TLS: {cause}"));
+                match roots() {
+                    Some(name) => error.with_advice(format!("mend what {name} names")),
+                    None => error.with_advice("install a bundle of root certificates"),
+                }
+                .with_source(cause)
+            })?)
         };
         let shared = Arc::new(Shared::default());
         let mut identity = match (self.secret_no, self.seed) {
@@ -312,6 +320,12 @@ impl DeviceBuilder {
             clock: self.clock,
         })))
     }
+}
+
+/// The variable that says where root certificates are, if one does.
+fn roots() -> Option<&'static str> {
+    let mut names = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter();
+    names.find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
 impl fmt::Debug for DeviceBuilder {

@@ -1,8 +1,8 @@
 //! Brings a job's file to disk, resuming after a lost connection, and checks it before it gets its name.
 
+use std::io::SeekFrom;
 use std::num::NonZeroU32;
 
-use jobs_core::disk::Draft;
 use jobs_core::{Error, ErrorKind};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Bytes;
@@ -33,9 +33,13 @@ impl Device {
         let place = destination.clone();
         let checked = names.clone();
         blocking(doing, move || place.check(&checked)).await?;
-        let mut files = Vec::new();
+        let place = destination.clone();
+        let draft = blocking(doing, move || place.draft()).await?;
+        let handle = draft.file().try_clone();
+        let mut file = tokio::fs::File::from_std(handle.map_err(|cause| local(doing, cause))?);
         let mut bytes = 0;
         if job.format == Format::Jpg && self.0.pages == Pages::ByIndex {
+            // Joined on disk: a file for each page would be an open one until all are there.
             for (page, range) in job.pages.files().iter().zip(expected.pages()) {
                 let expected = Expected::of_page(range, self.0.max_file)
                     .map_err(|problem| doing.file(problem))?;
@@ -43,31 +47,24 @@ impl Device {
                     job,
                     page: Some(page.index),
                     expected: &expected,
+                    start: bytes,
                 };
-                let (file, length) = self.transfer(doing, piece, destination).await?;
-                files.push(file);
-                bytes += length;
+                bytes += self.transfer(doing, piece, &mut file).await?;
             }
         } else {
             let piece = Piece {
                 job,
                 page: None,
                 expected: &expected,
+                start: 0,
             };
-            let (file, length) = self.transfer(doing, piece, destination).await?;
-            files.push(file);
-            bytes = length;
+            bytes = self.transfer(doing, piece, &mut file).await?;
         }
+        drop(file);
         let place = destination.clone();
         let pages = expected.pages().to_vec();
         let finals = names.clone();
-        blocking(doing, move || {
-            if let (true, [joined]) = (pages.len() > files.len(), &mut *files) {
-                files = place.split(joined.file_mut(), &pages)?;
-            }
-            place.publish(files, &finals)
-        })
-        .await?;
+        blocking(doing, move || place.publish(draft, &pages, &finals)).await?;
         Ok(Downloaded {
             files: names,
             bytes,
@@ -102,13 +99,9 @@ impl Device {
         &self,
         doing: Doing<'_>,
         piece: Piece<'_>,
-        destination: &Destination,
-    ) -> Result<(Draft, u64), Error> {
-        let place = destination.clone();
-        let draft = blocking(doing, move || place.draft()).await?;
-        let handle = draft.file().try_clone();
+        file: &mut tokio::fs::File,
+    ) -> Result<u64, Error> {
         let disk = |cause| local(doing, cause);
-        let mut file = tokio::fs::File::from_std(handle.map_err(disk)?);
         let length = match self.0.transfer {
             Transfer::Whole => {
                 let data = self.piece(doing, piece.whole()).await?;
@@ -116,14 +109,14 @@ impl Device {
                 file.write_all(&data).await.map_err(disk)?;
                 data.len() as u64
             }
-            Transfer::Chunks(limit) => self.chunks(doing, piece, limit, &mut file).await?,
+            Transfer::Chunks(limit) => self.chunks(doing, piece, limit, file).await?,
         };
         file.flush().await.map_err(disk)?;
         piece
             .expected
             .check_end(length)
             .map_err(|problem| doing.file(problem))?;
-        Ok((draft, length))
+        Ok(length)
     }
 
     async fn chunks(
@@ -148,8 +141,9 @@ impl Device {
                 }
                 Err(error) if error.code() == Some(BAD_RANGE) && offset > 0 && !restarted => {
                     restarted = true;
-                    file.set_len(0).await.map_err(disk)?;
-                    file.rewind().await.map_err(disk)?;
+                    file.set_len(piece.start).await.map_err(disk)?;
+                    let start = SeekFrom::Start(piece.start);
+                    file.seek(start).await.map_err(disk)?;
                     offset = 0;
                     continue;
                 }
@@ -182,6 +176,8 @@ struct Piece<'a> {
     job: &'a ListedJob,
     page: Option<u64>,
     expected: &'a Expected,
+    /// Where it begins in the file on disk.
+    start: u64,
 }
 
 impl Piece<'_> {

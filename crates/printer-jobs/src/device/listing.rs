@@ -79,6 +79,10 @@ impl Device {
         let list = loop {
             match self.list_once(doing, query).await {
                 Ok(list) => break list,
+                // A smaller page is a better answer to this than the same one again.
+                Err(error) if error.kind() == ErrorKind::TooLarge && query.is_page() => {
+                    return Err(error);
+                }
                 Err(error) => repeats.pause(error).await?,
             }
         };
@@ -111,13 +115,21 @@ impl Device {
         // Seven days of jobs of one printer are far fewer.
         const MOST: usize = 100_000;
         let mut offset = 0;
+        let mut size = PAGE;
         let mut last: Option<String> = None;
         loop {
             let page = query
                 .clone()
-                .with_page(offset, PAGE)
+                .with_page(offset, size)
                 .map_err(|error| doing.protocol(error))?;
-            let list = self.list(doing, &page).await?;
+            let list = match self.list(doing, &page).await {
+                // Pictures of many pages make long items.
+                Err(error) if error.kind() == ErrorKind::TooLarge && size > 1 => {
+                    size /= 2;
+                    continue;
+                }
+                answered => answered?,
+            };
             if let Some(last) = &last
                 && !list.jobs.iter().any(|job| job.id == *last)
             {
@@ -127,9 +139,13 @@ impl Device {
             last = list.jobs.last().map(|job| job.id.clone());
             // What cannot be read stands in nobody's way, but may hide the end of the page.
             let behind = u32::try_from(list.unreadable).unwrap_or(u32::MAX);
-            let overlap = behind.saturating_add(1).min(PAGE - 1);
+            let overlap = behind.saturating_add(1).min(size - 1);
+            if overlap == 0 {
+                // Then a job that was left out is found by whoever lists next.
+                last = None;
+            }
             let news = found.add(list.jobs);
-            if items < PAGE || news == 0 {
+            if items < size || news == 0 {
                 return Ok(true);
             }
             if found.jobs.len() > MOST {

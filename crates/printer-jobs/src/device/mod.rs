@@ -1,7 +1,9 @@
 //! The device: one method for each thing a printer does.
 
+mod absences;
 mod builder;
 mod download;
+mod facts;
 mod listing;
 mod place;
 
@@ -18,7 +20,6 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::envelope::{self, Answer, Request};
 use crate::integrity::MAX_FILE_BYTES;
-use crate::job::{Absences, PrintJob};
 use crate::login::Phase;
 use crate::mailbox::Events;
 use crate::sign::Nonce;
@@ -30,7 +31,9 @@ use crate::wire::{
 };
 use crate::{Command, ProtocolError, qr};
 
+use absences::Absences;
 pub use builder::DeviceBuilder;
+pub(crate) use facts::BATCH;
 pub use place::{Destination, Downloaded};
 
 /// How files are fetched.
@@ -141,16 +144,6 @@ impl Device {
         drop(self.0.orders.send(Order::Close));
         let mut standing = self.0.standing.clone();
         while standing.changed().await.is_ok() {}
-    }
-
-    /// The kind of its jobs, for tickets, waits and fleets.
-    pub fn kind(&self) -> Arc<PrintJob> {
-        Arc::new(PrintJob::new(self.clone()))
-    }
-
-    /// The job known as `id`. Sends nothing.
-    pub fn job(&self, id: JobId) -> jobs_core::Job<PrintJob> {
-        jobs_core::Job::attach(self.kind(), id)
     }
 
     /// Reports how printing a job ended. Free; repeating the same report is taken to be harmless.
@@ -495,7 +488,7 @@ impl Device {
         Repeats {
             clock: &*self.0.clock,
             made: 0,
-            system: 0,
+            doubtful: 0,
         }
     }
 }
@@ -505,19 +498,26 @@ impl Device {
 struct Repeats<'a> {
     clock: &'a dyn Clock,
     made: u32,
-    system: u32,
+    doubtful: u32,
 }
 
 impl Repeats<'_> {
     /// Sleeps before the next try, or gives the error back when another try is no use.
     async fn pause(&mut self, error: Error) -> Result<(), Error> {
-        // "System error" was seen for jobs whose file never comes, so it is repeated less than other trouble.
-        const SYSTEM: u32 = 3;
-        if error.code() == Some("-1") {
-            self.system += 1;
+        // "System error" was seen for jobs whose file never comes, so it is repeated less than other trouble; so is what
+        // arrives torn or too large.
+        const DOUBTFUL: u32 = 3;
+        let is_torn = error.sent() == Sent::Maybe
+            && matches!(error.kind(), ErrorKind::Garbled | ErrorKind::TooLarge);
+        if is_torn || error.code() == Some("-1") {
+            self.doubtful += 1;
         }
-        let pause = verdict::harmless(&error, self.made).filter(|_| self.system <= SYSTEM);
-        let Some(pause) = pause else {
+        let pause = if is_torn {
+            Some(Duration::from_millis(500 << self.doubtful.min(6)))
+        } else {
+            verdict::harmless(&error, self.made)
+        };
+        let Some(pause) = pause.filter(|_| self.doubtful <= DOUBTFUL) else {
             return Err(error);
         };
         tracing::debug!(%error, ?pause, "trying again");

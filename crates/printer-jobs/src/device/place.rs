@@ -1,7 +1,7 @@
 //! Where a job's files appear: complete and under their final names, or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -99,38 +99,53 @@ impl Destination {
         Ok(())
     }
 
-    /// An empty file that can get one of the names.
+    /// An empty file that can get one of the names. Documents are their senders' own, so nobody else can read it.
     pub(super) fn draft(&self) -> io::Result<Draft> {
-        Draft::new_in(&self.folder)
+        let draft = Draft::new_in(&self.folder)?;
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            match draft
+                .file()
+                .set_permissions(fs::Permissions::from_mode(0o600))
+            {
+                // A file system without modes says so in one of these ways, and its mount decides who reads.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::PermissionDenied
+                            | io::ErrorKind::Unsupported
+                            | io::ErrorKind::InvalidInput
+                    ) => {}
+                changed => changed?,
+            }
+        }
+        Ok(draft)
     }
 
-    /// Cuts the pages of one joined file apart.
-    pub(super) fn split(&self, joined: &mut File, pages: &[Range<u64>]) -> io::Result<Vec<Draft>> {
-        joined.rewind()?;
-        pages
-            .iter()
-            .map(|page| {
-                let mut piece = self.draft()?;
-                let length = page.end.saturating_sub(page.start);
-                let copied = io::copy(&mut joined.take(length), piece.file_mut())?;
-                if copied == length {
-                    Ok(piece)
-                } else {
-                    Err(io::ErrorKind::UnexpectedEof.into())
-                }
-            })
-            .collect()
-    }
-
-    /// Gives complete files their names. The last name comes first, so that the first page is there only when all are.
-    pub(super) fn publish(&self, files: Vec<Draft>, names: &[PathBuf]) -> io::Result<()> {
-        // All bytes reach the disk before the first name does.
-        for file in &files {
-            file.file().sync_all()?;
+    /// Gives a complete download its name, or its pages theirs.
+    ///
+    /// Pages are cut off from the last to the first, each with its name at once: so the first is there only when all are,
+    /// and however many there are, few files are open.
+    pub(super) fn publish(
+        &self,
+        mut whole: Draft,
+        pages: &[Range<u64>],
+        names: &[PathBuf],
+    ) -> io::Result<()> {
+        if let ([name], 0 | 1) = (names, pages.len()) {
+            whole.keep(name)?;
+            return Draft::sync_folder(&self.folder);
+        }
+        if pages.len() != names.len() {
+            return Err(io::Error::other("the pages have no names"));
         }
         let mut published = Vec::new();
-        for (file, name) in files.into_iter().zip(names).rev() {
-            if let Err(error) = file.keep(name) {
+        for (page, name) in pages.iter().zip(names).rev() {
+            let kept = self
+                .cut(whole.file_mut(), page)
+                .and_then(|piece| piece.keep(name));
+            if let Err(error) = kept {
                 for name in published {
                     drop(fs::remove_file(name));
                 }
@@ -138,13 +153,26 @@ impl Destination {
             }
             published.push(name);
         }
-        Draft::sync_folder(&self.folder)?;
-        Ok(())
+        Draft::sync_folder(&self.folder)
+    }
+
+    /// One page of a file that holds all of them.
+    fn cut(&self, whole: &mut File, page: &Range<u64>) -> io::Result<Draft> {
+        let mut piece = self.draft()?;
+        let length = page.end.saturating_sub(page.start);
+        whole.seek(SeekFrom::Start(page.start))?;
+        if io::copy(&mut whole.take(length), piece.file_mut())? == length {
+            Ok(piece)
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -157,16 +185,40 @@ mod tests {
         assert_eq!(place.page(0), Path::new("spool/job-1-001.jpg"));
     }
 
+    fn three_pages(place: &Destination) -> (Draft, Vec<Range<u64>>, Vec<PathBuf>) {
+        let mut whole = place.draft().unwrap();
+        whole.file_mut().write_all(b"onetwothree").unwrap();
+        let names = (0..3).map(|index| place.page(index)).collect();
+        (whole, vec![0..3, 3..6, 6..11], names)
+    }
+
     #[test]
     fn page_that_cannot_be_named_takes_the_others_back() {
         let folder = tempfile::tempdir().unwrap();
         let place = Destination::new(folder.path(), "j").unwrap();
-        let names: Vec<_> = (0..3).map(|index| place.page(index)).collect();
-        let files = (0..3).map(|_| place.draft().unwrap()).collect();
+        let (whole, pages, names) = three_pages(&place);
         fs::write(&names[1], "precious").unwrap();
-        let error = place.publish(files, &names).unwrap_err();
+        let error = place.publish(whole, &pages, &names).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(fs::read(&names[1]).unwrap(), b"precious");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn pages_are_cut_apart_and_are_nobody_elses() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Destination::new(folder.path(), "j").unwrap();
+        let (whole, pages, names) = three_pages(&place);
+        place.publish(whole, &pages, &names).unwrap();
+        for (name, text) in names.iter().zip(["one", "two", "three"]) {
+            assert_eq!(fs::read(name).unwrap(), text.as_bytes());
+            #[cfg(unix)]
+            {
+                use std::os::unix::fs::PermissionsExt;
+                let mode = fs::metadata(name).unwrap().permissions().mode();
+                assert_eq!(mode & 0o777, 0o600);
+            }
+        }
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 }

@@ -144,6 +144,9 @@ pub struct PageFile {
     pub bytes: Option<u64>,
 }
 
+/// Most page files of a job: each becomes a file and a word of the command that prints it.
+const MAX_PAGES: usize = 10_000;
+
 /// Why the pages cannot be told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -174,6 +177,12 @@ pub enum PageProblem {
     NoSize {
         /// The first such page.
         index: u64,
+    },
+    /// More pages than anybody prints in one job.
+    #[error("{count} pages are more than the {MAX_PAGES} that a job may have")]
+    TooMany {
+        /// How many are listed.
+        count: usize,
     },
     /// The sizes add up to more than any file can have.
     #[error("page sizes add up to too much")]
@@ -230,6 +239,11 @@ impl PageFiles {
         }
         if self.files.is_empty() {
             return Err(PageProblem::NoPages);
+        }
+        if self.files.len() > MAX_PAGES {
+            return Err(PageProblem::TooMany {
+                count: self.files.len(),
+            });
         }
         let mut ranges = Vec::with_capacity(self.files.len());
         let mut start = 0_u64;

@@ -104,6 +104,12 @@ impl ListQuery {
         Ok(self)
     }
 
+    /// Whether it asks for a part of a list, which can be smaller.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn is_page(&self) -> bool {
+        self.limit.is_some_and(|limit| limit > 1)
+    }
+
     /// Whether it asks for one page only.
     #[cfg(feature = "websocket")]
     pub(crate) fn is_one_page(&self) -> bool {

@@ -119,6 +119,11 @@ async fn unbound_unreachable_and_refused_are_told_apart() {
         .unwrap();
     let error = at_deadline(&device, Phase::BackingOff).await;
     assert_eq!(error.kind(), ErrorKind::Unreachable);
+    let said = error.to_string();
+    assert!(
+        said.contains(&address.to_string()) && said.contains("refused"),
+        "{said}"
+    );
 
     let cloud = Cloud::start(|seen| match seen.cmd.as_str() {
         "register" => Say::Code(600_001, "invalid sn 00112233445566778899aabbccddeeff"),
@@ -380,7 +385,7 @@ async fn oversize_message_ends_the_command_with_its_reason() {
         .await
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
-    assert_eq!(cloud.asked("printer/gen_qrcode").len(), 1);
+    assert_eq!(cloud.asked("printer/gen_qrcode").len(), 4);
 }
 
 #[tokio::test]
@@ -584,6 +589,36 @@ async fn list_that_shrinks_between_pages_loses_no_job() {
             .all(|job| job.status == PrintStatus::Unknown(None))
     );
     assert!(cloud.asked("printer/get_job_list").len() <= 6);
+}
+
+#[tokio::test]
+async fn a_list_that_is_too_large_is_read_in_smaller_pages() {
+    let clock = ManualClock::new();
+    let cloud = Cloud::start(|seen| match seen.cmd.as_str() {
+        "printer/get_job_list" => {
+            let number = |key: &str| seen.body[key].as_u64().unwrap() as usize;
+            let (offset, limit) = (number("offset"), number("limit"));
+            if limit > 6 {
+                // Half a megabyte that would take a hundred times as much as values.
+                let objects = ["{}"; 200_000].join(",");
+                let text =
+                    format!("{{\"errcode\":0,\"body\":{{\"printer_job_list\":[{objects}]}}}}");
+                return Say::Raw(Message::text(text));
+            }
+            let items: Vec<Value> = (offset..20.min(offset + limit))
+                .map(|n| json!({"jobid": format!("j{n:03}")}))
+                .collect();
+            Say::Body(json!({"printer_job_list": items}))
+        }
+        _ => Say::Usual,
+    })
+    .await;
+    let device = online(cloud.device(&clock).with_list_rate(None)).await;
+    let jobs = drive(&clock, &device, device.jobs(ListQuery::all()));
+    assert_eq!(jobs.await.unwrap().len(), 20);
+    let limits = cloud.asked("printer/get_job_list");
+    let limits: Vec<&Value> = limits.iter().map(|it| &it.body["limit"]).collect();
+    assert_eq!(limits[..4], [50, 25, 12, 6]);
 }
 
 #[tokio::test]

@@ -107,6 +107,43 @@ async fn download_resumes_from_the_last_good_byte_after_a_drop() {
 }
 
 #[tokio::test]
+async fn a_torn_piece_is_asked_for_again_three_times() {
+    // A length that lies, no length at all, and a text that ends too early: the last two cost the connection.
+    let torn: [fn(&Seen) -> Say; 3] = [
+        |seen| {
+            Say::Raw(Message::binary(layout_a(
+                &seen.req_id,
+                &pdf(500),
+                Some(1000),
+            )))
+        },
+        |_| Say::Raw(Message::binary(vec![1, 0, 0, 0, 9])),
+        |_| Say::Raw(Message::text("{\"errcode\":0,\"er")),
+    ];
+    for torn in torn {
+        for (times, good) in [(3, true), (4, false)] {
+            let (clock, file) = (ManualClock::new(), pdf(2000));
+            let odd = move |seen: &Seen, n: usize| (2..2 + times).contains(&n).then(|| torn(seen));
+            let cloud = serving(file.clone(), odd).await;
+            let device = online(cloud.device(&clock).with_transfer(in_chunks(1000))).await;
+            let outcome = fetch(&clock, &device, &pdf_job(2000)).await;
+            // The first piece, four times the second at most.
+            assert_eq!(offsets(&cloud).len(), 5);
+            match outcome.result {
+                Ok(downloaded) => assert_eq!(fs::read(&downloaded.files[0]).unwrap(), file),
+                Err(error) => {
+                    assert!(!good, "{error}");
+                    assert_eq!(
+                        (error.kind(), error.sent()),
+                        (ErrorKind::Garbled, Sent::Maybe)
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn whole_file_comes_in_one_message() {
     let (clock, file) = (ManualClock::new(), pdf(300_000));
     let cloud = serving(file.clone(), |_, _| None).await;
