@@ -6,8 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::code::Code;
-use crate::lenient::{self, Object};
 use crate::error::bracketed;
+use crate::lenient::{self, Object};
 use crate::{Command, ProtocolError, Refusal};
 
 /// Largest message to accept: files have up to 20 MB and come whole by default.

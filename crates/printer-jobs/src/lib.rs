@@ -17,6 +17,8 @@ mod lenient;
 pub mod login;
 #[cfg(feature = "websocket")]
 mod mailbox;
+#[cfg(feature = "websocket")]
+mod proxy;
 pub mod qr;
 mod recent;
 pub mod settings;

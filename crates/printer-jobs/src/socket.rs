@@ -14,13 +14,17 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig};
+use tokio_tungstenite::tungstenite::http::Response;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Bytes, Message, Utf8Bytes};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 use url::{Host, Url};
+
+use crate::proxy::{InvalidProxy, Proxy, ProxyChoice, Untunnelled};
 
 /// Where the cloud listens: `wss`, or plain `ws` on this machine.
 #[derive(Debug, Clone)]
@@ -65,6 +69,15 @@ impl Endpoint {
     pub(crate) fn is_plain(&self) -> bool {
         self.0.scheme() == "ws"
     }
+
+    /// The proxy on the way there. None leads to this machine, as with the other vendors.
+    pub(crate) fn proxy(&self, choice: &ProxyChoice) -> Result<Option<Proxy>, InvalidProxy> {
+        if is_loopback(&self.0) {
+            return Ok(None);
+        }
+        let host = self.0.host_str().unwrap_or_default();
+        choice.to(host, self.0.port_or_known_default().unwrap_or_default())
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -108,12 +121,36 @@ pub(crate) enum Inbound {
 pub(crate) enum Broken {
     #[error("the connection was closed")]
     Closed,
-    #[error("cannot reach the cloud")]
-    Connect(#[source] io::Error),
+    #[error("cannot reach {to}: {cause}")]
+    Connect {
+        to: String,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("cannot reach the proxy {proxy}: {cause}")]
+    ProxyUnreachable {
+        proxy: String,
+        #[source]
+        cause: io::Error,
+    },
     /// Embedded devices without a bundle of root certificates end here.
-    #[error("no TLS connection could be made")]
-    Tls(#[source] io::Error),
-    #[error("the connection broke")]
+    #[error("no TLS connection to {to}: {cause}")]
+    Tls {
+        to: String,
+        #[source]
+        cause: io::Error,
+    },
+    #[error("the proxy {proxy} does not connect to {to}: {cause}")]
+    Proxy {
+        proxy: String,
+        to: String,
+        #[source]
+        cause: Untunnelled,
+    },
+    /// Somebody else than the cloud, such as a firewall.
+    #[error("{to} answered with {said} instead of a WebSocket")]
+    Foreign { to: String, said: String },
+    #[error("the connection broke: {0}")]
     Transport(#[source] Box<tungstenite::Error>),
     #[error("a message exceeds the limit")]
     Oversize(#[source] Box<tungstenite::Error>),
@@ -143,16 +180,18 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn open(
         endpoint: Endpoint,
+        proxy: Option<Proxy>,
         tls: Option<TlsConnector>,
         max_message: usize,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let (outbox, outgoing) = mpsc::unbounded_channel();
-        // Messages may have 32 MiB, so few of them are held before the socket is left to wait.
-        let (incoming, inbox) = mpsc::channel(2);
+        // Messages may have 32 MiB, so no more than one is held before the socket is left to wait.
+        let (incoming, inbox) = mpsc::channel(1);
         let task = tokio::spawn(async move {
             let opening = Opening {
                 endpoint,
+                proxy,
                 tls,
                 max_message,
             };
@@ -200,6 +239,7 @@ impl Drop for Link {
 
 struct Opening {
     endpoint: Endpoint,
+    proxy: Option<Proxy>,
     tls: Option<TlsConnector>,
     max_message: usize,
 }
@@ -262,35 +302,117 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 async fn connect(opening: Opening) -> Result<WebSocketStream<Box<dyn Duplex>>, Broken> {
     let Opening {
         endpoint,
+        proxy,
         tls,
         max_message,
     } = opening;
-    let tcp = TcpStream::connect(endpoint.authority())
-        .await
-        .map_err(Broken::Connect)?;
-    // A name may resolve to anything, and what follows is not encrypted.
-    let peer = tcp.peer_addr().map_err(Broken::Connect)?;
-    if endpoint.is_plain() && !peer.ip().to_canonical().is_loopback() {
-        let elsewhere = io::Error::other("plain ws would leave this machine");
-        return Err(Broken::Connect(elsewhere));
-    }
-    tcp.set_nodelay(true).map_err(Broken::Connect)?;
-    let stream: Box<dyn Duplex> = match tls.filter(|_| !endpoint.is_plain()) {
-        Some(tls) => {
-            let host = endpoint.0.host_str().unwrap_or_default();
-            let host = host.trim_start_matches('[').trim_end_matches(']');
-            let name = ServerName::try_from(host.to_owned())
-                .map_err(|error| Broken::Tls(io::Error::other(error)))?;
-            Box::new(tls.connect(name, tcp).await.map_err(Broken::Tls)?)
+    let to = endpoint.authority();
+    let unreachable = |cause| Broken::Connect {
+        to: to.clone(),
+        cause,
+    };
+    let stream: Box<dyn Duplex> = match (&proxy, endpoint.is_plain()) {
+        (_, true) => {
+            let tcp = dial(&to).await.map_err(unreachable)?;
+            // A name may resolve to anything, and what follows is not encrypted.
+            let peer = tcp.peer_addr();
+            if !peer.is_ok_and(|peer| peer.ip().to_canonical().is_loopback()) {
+                let cause = io::Error::other("plain ws would leave this machine");
+                return Err(Broken::Connect { to, cause });
+            }
+            Box::new(tcp)
         }
-        None if endpoint.is_plain() => Box::new(tcp),
-        None => return Err(Broken::Tls(io::Error::other("TLS is not set up"))),
+        (None, false) => {
+            let host = endpoint.0.host_str().unwrap_or_default();
+            let tcp = dial(&to).await.map_err(unreachable)?;
+            Box::new(secured(tls.as_ref(), host, &to, tcp).await?)
+        }
+        (Some(proxy), false) => {
+            let tcp = dial(&proxy.to_string()).await;
+            let tcp = tcp.map_err(|cause| Broken::ProxyUnreachable {
+                proxy: proxy.to_string(),
+                cause,
+            })?;
+            let hop: Box<dyn Duplex> = if proxy.is_tls() {
+                let at = proxy.to_string();
+                Box::new(secured(tls.as_ref(), proxy.host(), &at, tcp).await?)
+            } else {
+                Box::new(tcp)
+            };
+            let tunnel = proxy.tunnel(hop, &to).await;
+            let tunnel = tunnel.map_err(|cause| Broken::Proxy {
+                proxy: proxy.to_string(),
+                to: to.clone(),
+                cause,
+            })?;
+            let host = endpoint.0.host_str().unwrap_or_default();
+            Box::new(secured(tls.as_ref(), host, &to, tunnel).await?)
+        }
     };
     let config = WebSocketConfig::default()
         .max_message_size(Some(max_message))
-        .max_frame_size(Some(max_message));
-    let (socket, _) = client_async_with_config(endpoint.0.as_str(), stream, Some(config)).await?;
-    Ok(socket)
+        .max_frame_size(Some(max_message))
+        // A cloud that does not read must not fill the memory with answers to its pings. One message has to fit.
+        .max_write_buffer_size(max_message.saturating_add(WRITE_BUFFER));
+    let opened = client_async_with_config(endpoint.0.as_str(), stream, Some(config)).await;
+    match opened {
+        Ok((socket, _)) => Ok(socket),
+        Err(tungstenite::Error::Http(page)) => Err(Broken::Foreign {
+            said: said(&page),
+            to,
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What is written at once; what waits beyond it waits for a cloud that does not read.
+const WRITE_BUFFER: usize = 256 * 1024;
+
+async fn dial(to: &str) -> io::Result<TcpStream> {
+    let tcp = TcpStream::connect(to).await?;
+    tcp.set_nodelay(true)?;
+    Ok(tcp)
+}
+
+async fn secured<S: AsyncRead + AsyncWrite + Unpin>(
+    tls: Option<&TlsConnector>,
+    host: &str,
+    to: &str,
+    stream: S,
+) -> Result<TlsStream<S>, Broken> {
+    let secured = async {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        let tls = tls.ok_or_else(|| io::Error::other("TLS is not set up"))?;
+        tls.connect(name, stream).await
+    };
+    secured.await.map_err(|cause| Broken::Tls {
+        to: to.to_owned(),
+        cause,
+    })
+}
+
+/// The status of a foreign page, and where it leads or how it begins.
+fn said(page: &Response<Option<Vec<u8>>>) -> String {
+    const MOST: usize = 200;
+    let status = page.status();
+    let location = page
+        .headers()
+        .get("location")
+        .and_then(|it| it.to_str().ok());
+    // A query may hold what is nobody's business.
+    let location = location.and_then(|it| it.split(['?', '#']).next());
+    let body = page.body().as_deref().unwrap_or_default();
+    let text = String::from_utf8_lossy(body);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty());
+    let detail = location
+        .map(|it| format!(" to {it}"))
+        .or_else(|| line.map(|it| format!(": {it}")));
+    let said = format!("HTTP {}{}", status.as_u16(), detail.unwrap_or_default());
+    said.chars()
+        .filter(|it| !it.is_control())
+        .take(MOST)
+        .collect()
 }
 
 #[cfg(test)]

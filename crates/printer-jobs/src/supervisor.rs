@@ -17,6 +17,7 @@ use crate::correlate::{Correlator, CorrelatorOptions, Match, Owner};
 use crate::envelope::{self, Answer, Incoming, Push};
 use crate::login::{Action, CallId, Credential, Given, Input, Login, Notice, Phase};
 use crate::mailbox::{News, Readers};
+use crate::proxy::Proxy;
 use crate::socket::{Endpoint, Inbound, Link};
 use crate::store::{CredentialStore, Stored};
 use crate::trouble::{self, VENDOR};
@@ -153,6 +154,7 @@ pub(crate) struct Parts {
     pub(crate) login: Login,
     pub(crate) correlation: CorrelatorOptions,
     pub(crate) endpoint: Endpoint,
+    pub(crate) proxy: Option<Proxy>,
     pub(crate) tls: Option<TlsConnector>,
     pub(crate) max_message: usize,
     pub(crate) clock: Arc<dyn Clock>,
@@ -437,6 +439,7 @@ impl Supervisor {
             Action::Connect => {
                 self.link = Some(Link::open(
                     self.parts.endpoint.clone(),
+                    self.parts.proxy.clone(),
                     self.parts.tls.clone(),
                     self.parts.max_message,
                     Arc::clone(&self.parts.clock),

@@ -5,6 +5,7 @@ use jobs_core::{Error, ErrorKind, JobId, Sent};
 use crate::code::{Class, Code};
 use crate::integrity::FileProblem;
 use crate::login::Setback;
+use crate::proxy::Untunnelled;
 use crate::socket::Broken;
 use crate::{ProtocolError, Refusal};
 
@@ -130,8 +131,18 @@ pub(crate) fn setback(setback: Setback) -> Error {
 /// There is no connection, or it broke.
 pub(crate) fn broken(broken: Broken) -> Error {
     let advice = match &broken {
-        Broken::Connect(_) => Some("check the network and WECOM_PRINTER_URL"),
-        Broken::Tls(_) => Some("install a bundle of root certificates and check the clock"),
+        Broken::Connect { .. } => Some("check the network and WECOM_PRINTER_URL"),
+        Broken::ProxyUnreachable { .. } => Some("check the network and HTTPS_PROXY"),
+        Broken::Tls { .. } => Some(
+            "name the root certificates to trust in SSL_CERT_FILE, as behind a proxy that looks into TLS, and check the \
+             clock",
+        ),
+        Broken::Proxy {
+            cause: Untunnelled::Login,
+            ..
+        } => Some("write its login into HTTPS_PROXY: http://USER:PASSWORD@HOST:PORT"),
+        Broken::Proxy { .. } => Some("ask for the host to be let through, or set NO_PROXY"),
+        Broken::Foreign { .. } => Some("check WECOM_PRINTER_URL and what stands between"),
         _ => None,
     };
     let kind = match &broken {

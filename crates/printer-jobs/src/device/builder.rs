@@ -17,6 +17,7 @@ use super::{Device, Inner, MAX_FILE, Pages, Transfer};
 use crate::correlate::CorrelatorOptions;
 use crate::envelope::MAX_MESSAGE_BYTES;
 use crate::login::{Identity, Login, LoginOptions, Phase, Times};
+use crate::proxy::ProxyChoice;
 use crate::socket::{self, Endpoint};
 use crate::store::{CredentialStore, FileStore, MemoryStore};
 use crate::supervisor::{self, Lease, Parts, Requests, Shared, Standing};
@@ -32,6 +33,7 @@ pub struct DeviceBuilder {
     secret_no: Option<Secret>,
     seed: Option<Secret>,
     url: String,
+    proxy: ProxyChoice,
     clock: Arc<dyn Clock>,
     store: Arc<dyn CredentialStore>,
     login: LoginOptions,
@@ -85,6 +87,7 @@ impl DeviceBuilder {
             secret_no,
             seed,
             url: PRODUCTION.to_owned(),
+            proxy: ProxyChoice::default(),
             clock: SystemClock::shared(),
             store: Arc::new(MemoryStore::new()),
             login: LoginOptions::new(concat!("docjobs-", env!("CARGO_PKG_VERSION"))),
@@ -108,6 +111,21 @@ impl DeviceBuilder {
     /// Talks to another address than the vendor's: `wss`, or `ws` on this machine.
     pub fn with_url(mut self, url: impl Into<String>) -> Self {
         self.url = url.into();
+        self
+    }
+
+    /// Goes through this HTTP proxy, such as `http://USER:PASSWORD@HOST:PORT`, whatever the environment says.
+    ///
+    /// Unless set, the proxy is that of the environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`, also in small letters).
+    /// None leads to an address on this machine. A proxy sees the cloud's name, not what is said to it.
+    pub fn with_proxy(mut self, url: Secret) -> Self {
+        self.proxy = ProxyChoice::Given(url);
+        self
+    }
+
+    /// Goes through no proxy, whatever the environment says.
+    pub fn without_proxy(mut self) -> Self {
+        self.proxy = ProxyChoice::None;
         self
     }
 
@@ -231,6 +249,12 @@ impl DeviceBuilder {
                 .with_message(format!("the address is unusable: {problem}"))
                 .with_advice("set WECOM_PRINTER_URL to a wss address")
         })?;
+        let proxy = endpoint.proxy(&self.proxy).map_err(|problem| {
+            doing
+                .error(ErrorKind::Input)
+                .with_message(problem.to_string())
+                .with_advice("write it as http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT")
+        })?;
         let runtime =
             Handle::try_current().map_err(|cause| local("no tokio runtime").with_source(cause))?;
         let lease = Lease::take(endpoint.authority(), self.sn.clone()).ok_or_else(|| {
@@ -291,6 +315,7 @@ impl DeviceBuilder {
             login,
             correlation: self.correlation,
             endpoint,
+            proxy,
             tls,
             max_message: self.max_message,
             clock: Arc::clone(&self.clock),
