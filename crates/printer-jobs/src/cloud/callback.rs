@@ -63,6 +63,25 @@ impl<'a> Callback<'a> {
                 .into(),
         })
     }
+
+    /// The signature covers the values joined without anything between them, so that characters moved from one to its
+    /// neighbour leave it right. Whole blocks of the encrypted text are 64 characters: more than these two may have.
+    fn check_shape(&self) -> Result<(), Error> {
+        const TIMESTAMP: usize = 13;
+        const NONCE: usize = 40;
+        let is = |text: &str, most: usize, allowed: fn(u8) -> bool| {
+            (1..=most).contains(&text.len()) && text.bytes().all(allowed)
+        };
+        if !is(self.timestamp, TIMESTAMP, |byte| byte.is_ascii_digit()) {
+            return Err(bad("the timestamp is no number of seconds"));
+        }
+        if !is(self.nonce, NONCE, |byte| {
+            byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+        }) {
+            return Err(bad("the nonce is no short text"));
+        }
+        Ok(())
+    }
 }
 
 impl fmt::Debug for Callback<'_> {
@@ -125,7 +144,8 @@ pub struct CallbackKey {
     key: FileKey,
     receiver: Option<String>,
     framing: Framing,
-    signature: fn(&Signed<'_>) -> String,
+    /// Another signature than the usual one.
+    signature: Option<fn(&Signed<'_>) -> String>,
 }
 
 impl CallbackKey {
@@ -140,7 +160,7 @@ impl CallbackKey {
                 .map_err(|problem| bad(&problem.to_string()).with_source(problem))?,
             receiver: None,
             framing: Framing::default(),
-            signature: sorted_sha1,
+            signature: None,
         })
     }
 
@@ -161,7 +181,7 @@ impl CallbackKey {
     /// Expects this signature instead of [`sorted_sha1`].
     #[must_use]
     pub fn with_signature(mut self, signature: fn(&Signed<'_>) -> String) -> Self {
-        self.signature = signature;
+        self.signature = Some(signature);
         self
     }
 
@@ -173,7 +193,10 @@ impl CallbackKey {
     /// # Errors
     /// [`Input`](jobs_core::ErrorKind::Input): forged, damaged, or meant for somebody else.
     pub fn open(&self, callback: &Callback<'_>) -> Result<String, Error> {
-        let wanted = (self.signature)(&Signed {
+        if self.signature.is_none() {
+            callback.check_shape()?;
+        }
+        let wanted = self.signature.unwrap_or(sorted_sha1)(&Signed {
             token: &self.token,
             timestamp: callback.timestamp,
             nonce: callback.nonce,
@@ -379,4 +402,55 @@ fn ids(content: &Object) -> Vec<String> {
 
 fn bad(problem: &str) -> Error {
     Error::input(VENDOR, "callback", problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn characters_moved_between_signed_values_are_not_believed() {
+        let secret = |text: &str| Secret::new(text).unwrap();
+        let token = secret("zzz");
+        let key = CallbackKey::new(token.clone(), &secret(&"A".repeat(43)))
+            .unwrap()
+            .with_framing(Framing::Bare);
+        // Two blocks of three, then the rest; sorted: timestamp, nonce, encrypted, token.
+        let encrypted = format!("{}{}", "x".repeat(64), "y".repeat(64));
+        let sign = |timestamp: &str, nonce: &str, encrypted: &str| {
+            sorted_sha1(&Signed {
+                token: &token,
+                timestamp,
+                nonce,
+                encrypted,
+            })
+        };
+        let signature = sign("1700000000", "5", &encrypted);
+        let opened = |timestamp: &str, nonce: &str, encrypted: &str| {
+            let callback = Callback::new(&signature, timestamp, nonce, encrypted);
+            key.open(&callback)
+                .unwrap_err()
+                .message()
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(
+            opened("1700000000", "5", &encrypted),
+            "the padding at the end is wrong"
+        );
+        let (moved, rest) = encrypted.split_at(64);
+        let nonce = format!("5{moved}");
+        assert_eq!(sign("1700000000", &nonce, rest), signature);
+        assert_eq!(
+            opened("1700000000", &nonce, rest),
+            "the nonce is no short text"
+        );
+        for (timestamp, nonce, said) in [
+            ("17000000005", "", "the nonce is no short text"),
+            ("17000000005x", "y", "the timestamp is no number of seconds"),
+            ("1700000000", "6", "the signature is wrong"),
+        ] {
+            assert_eq!(opened(timestamp, nonce, &encrypted), said);
+        }
+    }
 }
