@@ -413,9 +413,11 @@ pub(crate) struct RunArgs {
     /// The folder for the files: JOB_ID.pdf, or JOB_ID-001.jpg and so on.
     #[arg(long, value_name = "DIR")]
     pub(crate) spool: PathBuf,
-    /// The command that prints a job, without a shell; the paths of its files are appended, and exit code 0 means
-    /// printed. DOCJOBS_JOB_ID, _DOC_NAME, _USER, _PAPER, _SIDES, _COLOR and _COPIES tell of the job. Without it a
-    /// complete file counts as printed.
+    /// The command that prints a job, split into words without a shell; exit code 0 means printed. {file}, {copies}, {sides},
+    /// {paper}, {color} and {title} are filled in: a word with {file} once for each file, files at the end where no word
+    /// has it, and a word whose placeholder has no value is left out. DOCJOBS_JOB_ID, _DOC_NAME, _USER, _PAPER, _SIDES,
+    /// _COLOR, _COPIES and DOCJOBS_SETTINGS (JSON, every setting) tell of the job. Without it a complete file counts as
+    /// printed.
     #[arg(long, value_name = "CMD")]
     pub(crate) exec: Option<String>,
     /// End when no unprinted job is left untried.

@@ -36,8 +36,8 @@ Examples:
 pub(crate) const RUN: &str = "\
 Examples:
   docjobs printer run --spool spool  keep every file, print nothing
-  docjobs printer run --spool spool --exec 'lp -d office' --remove
-  docjobs printer run --spool spool --exec 'lp -d office' --once  for a timer";
+  docjobs printer run --spool spool --exec 'lp -d office -n{copies} -osides={sides} -omedia={paper}' --remove
+  docjobs printer run --spool spool --exec 'lp -d office -n{copies}' --once  for a timer";
 
 pub(crate) const SIM: &str = "\
 Examples:

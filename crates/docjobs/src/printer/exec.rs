@@ -1,71 +1,84 @@
-//! The command that prints: its words, its surroundings, and what its end means.
+//! The command that prints: its surroundings, and what its end means.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
-use printer_jobs::settings::{Color, Sides, Vocabulary};
 use printer_jobs::wire::{ListedJob, PrintOutcome};
 use tokio::process::{Child, Command};
 
 use super::outcome::failure;
-use super::shape::one_line;
+use super::shape::{self, one_line};
+use super::words::{Said, Words};
 use crate::exit::Stop;
 
-/// What is ours and opens something: not the business of a command that prints.
-const SECRETS: &[&str] = &[
-    "WECOM_PRINTER_SECRET_NO",
-    "MINDSHOW_API_KEY",
-    "TENCENTCLOUD_SECRET_ID",
-    "TENCENTCLOUD_SECRET_KEY",
-    "TENCENTCLOUD_SESSION_TOKEN",
-    "PPJ_ACCESS_KEY",
-    "PPJ_APP_ID",
-    "PPJ_APP_SECRET",
-    "TEXTIN_APP_ID",
-    "TEXTIN_SECRET_CODE",
-    "DOCJOBS_LEDGER",
+/// Beginnings of the names of variables that are ours, or that open a database: not the business of a command that
+/// prints.
+const OURS: [&str; 8] = [
+    "DOCJOBS_",
+    "PG",
+    "MINDSHOW_",
+    "TENCENTCLOUD_",
+    "TENCENT_ESS_",
+    "PPJ_",
+    "TEXTIN_",
+    "WECOM_PRINTER_SECRET",
 ];
 
 /// A command line, split into words.
 #[derive(Debug, Clone)]
-pub(super) struct Exec {
-    program: String,
-    words: Vec<String>,
-}
+pub(super) struct Exec(Words);
 
 impl Exec {
     pub(super) fn parse(line: &str) -> Result<Self, Stop> {
-        let words = shlex::split(line).unwrap_or_default();
-        match words.split_first() {
-            Some((program, words)) if !program.is_empty() => Ok(Self {
-                program: program.clone(),
-                words: words.to_vec(),
-            }),
-            _ => Err(Stop::bad_input(format!(
-                "--exec {line:?} is no command: give a program and its words, with quotes closed"
-            ))),
-        }
+        Words::parse(line).map(Self)
     }
 
     pub(super) fn program(&self) -> &str {
-        &self.program
+        self.0.program()
+    }
+
+    /// What is odd about it for every job.
+    pub(super) fn advice(&self) -> Option<String> {
+        let (option, placeholder) = self.0.lone_option()?;
+        Some(format!(
+            "--exec: of a job that does not say {placeholder} only that word is left out, and {option} stays; write \
+             {option}{placeholder} as one word if the command takes it so"
+        ))
+    }
+
+    /// A line that names the settings of the job which the command gets only as variables.
+    pub(super) fn drops(&self, job: &ListedJob) -> Option<String> {
+        let (pairs, missing) = self.0.unused(job);
+        if pairs.is_empty() {
+            return None;
+        }
+        let mut line = format!(
+            "has settings that no word of --exec carries: {}; ",
+            pairs.join(", ")
+        );
+        if !missing.is_empty() {
+            line.push_str(&format!("add {}, or ", missing.join(" and ")));
+        }
+        line.push_str("have the command read DOCJOBS_SETTINGS");
+        Some(line)
     }
 
     /// Starts it for a job. On an error it provably did not run.
     pub(super) fn start(&self, job: &ListedJob, files: &[PathBuf]) -> io::Result<Child> {
-        let mut command = Command::new(&self.program);
+        let said = Said::by(job);
+        let mut command = Command::new(self.0.program());
+        for (name, _) in std::env::vars_os().filter(|(name, _)| is_ours(name)) {
+            command.env_remove(name);
+        }
         command
-            .args(&self.words)
-            .args(files)
-            .envs(variables(job))
+            .args(self.0.arguments(&said, files))
+            .envs(variables(job, &said))
             .stdin(Stdio::null())
             // Stdout is for results and events.
             .stdout(io::stderr())
             .stderr(io::stderr());
-        for secret in SECRETS {
-            command.env_remove(secret);
-        }
         // Ctrl-C in a terminal goes to the whole group: the job at hand shall be finished.
         #[cfg(unix)]
         command.process_group(0);
@@ -73,38 +86,25 @@ impl Exec {
     }
 }
 
+fn is_ours(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    OURS.iter().any(|beginning| name.starts_with(beginning))
+}
+
 /// What the command is told of the job; a variable is empty where nothing is known.
-///
-/// Sides and colour use the words of IPP, which print commands take; a value that is not understood is passed on as it
-/// came.
-fn variables(job: &ListedJob) -> [(&'static str, String); 7] {
-    let words = Vocabulary::default();
-    let settings = &job.settings;
-    let raw = |keys: &[String]| settings.first(keys).map(one_line).unwrap_or_default();
-    let sides = match settings.sides(&words) {
-        Some(Sides::Single) => "one-sided".to_owned(),
-        Some(Sides::LongEdge) => "two-sided-long-edge".to_owned(),
-        Some(Sides::ShortEdge) => "two-sided-short-edge".to_owned(),
-        _ => raw(&words.sides_keys),
-    };
-    let color = match settings.color(&words) {
-        Some(Color::Monochrome) => "monochrome".to_owned(),
-        Some(Color::Color) => "color".to_owned(),
-        _ => raw(&words.color_keys),
-    };
-    let copies = settings.copies(&words).map(|copies| copies.to_string());
+fn variables(job: &ListedJob, said: &Said) -> [(&'static str, String); 8] {
     let text = |text: &Option<String>| text.as_deref().map(one_line).unwrap_or_default();
+    let known = |text: Option<&str>| text.unwrap_or_default().to_owned();
     [
         ("DOCJOBS_JOB_ID", one_line(&job.id)),
         ("DOCJOBS_DOC_NAME", text(&job.doc_name)),
         ("DOCJOBS_USER", text(&job.userid)),
-        ("DOCJOBS_PAPER", raw(&words.paper_keys)),
-        ("DOCJOBS_SIDES", sides),
-        ("DOCJOBS_COLOR", color),
-        (
-            "DOCJOBS_COPIES",
-            copies.unwrap_or_else(|| raw(&words.copies_keys)),
-        ),
+        ("DOCJOBS_PAPER", known(said.paper.as_deref())),
+        ("DOCJOBS_SIDES", known(said.sides)),
+        ("DOCJOBS_COLOR", known(said.color)),
+        ("DOCJOBS_COPIES", known(said.copies.as_deref())),
+        // All of them as they came; JSON has no character in it that ends a variable.
+        ("DOCJOBS_SETTINGS", shape::settings(job).to_string()),
     ]
 }
 
@@ -119,20 +119,5 @@ pub(super) fn verdict(status: ExitStatus) -> PrintOutcome {
             &format!("the print command ended with exit code {code}"),
         ),
         None => failure(1, &format!("the print command was ended: {status}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_split_without_a_shell() {
-        let exec = Exec::parse(r#"lp -d "back office" '$HOME;x' a\ b"#).unwrap();
-        assert_eq!(exec.program, "lp");
-        assert_eq!(exec.words, ["-d", "back office", "$HOME;x", "a b"]);
-        for line in ["", "  ", "lp 'open", "''", "\"\" x"] {
-            assert!(Exec::parse(line).is_err(), "{line:?}");
-        }
     }
 }

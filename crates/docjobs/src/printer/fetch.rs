@@ -1,8 +1,10 @@
 //! A job's files in the spool: downloaded, or found there from an earlier run.
 
+use std::error::Error as _;
+use std::io;
 use std::path::PathBuf;
 
-use jobs_core::{Error, Moment};
+use jobs_core::{Error, ErrorKind, Moment};
 use printer_jobs::Destination;
 use printer_jobs::wire::ListedJob;
 
@@ -18,6 +20,8 @@ pub(super) enum Missing {
     /// Something that is not known to be ours is at the file's name.
     InTheWay(PathBuf),
     Left,
+    /// Not yet, which says nothing of other jobs.
+    Later(Stop),
     Stop(Stop),
 }
 
@@ -30,20 +34,13 @@ impl Press<'_> {
         deadline: Moment,
     ) -> Result<Vec<PathBuf>, Missing> {
         let names = self.names(job);
+        let in_the_way = || Missing::InTheWay(names.first().cloned().unwrap_or_default());
         match spool::look(job, &names) {
             Found::Complete => return Ok(names),
             Found::Nothing => {}
             // The ledger says that this job was begun and not printed, so it is ours and good for nothing.
-            Found::Rest if again => spool::remove(&names).map_err(|problem| {
-                Missing::Stop(Stop::bad_input(format!(
-                    "print job {}: cannot remove what is left of it in the spool: {problem}",
-                    job.id
-                )))
-            })?,
-            Found::Rest => {
-                let at = names.first().cloned().unwrap_or_default();
-                return Err(Missing::InTheWay(at));
-            }
+            Found::Rest if again => spool::remove(&names).map_err(|_| in_the_way())?,
+            Found::Rest => return Err(in_the_way()),
         }
         let place = Destination::for_job(&self.spool, job);
         let mut tries = 0;
@@ -57,12 +54,22 @@ impl Press<'_> {
                 Err(error) => error,
             };
             tries += 1;
-            match outcome::after_download(&error, tries) {
+            let next = match on_disk(&error) {
+                Some(io::ErrorKind::AlreadyExists) => return Err(in_the_way()),
+                Some(_) => {
+                    // A spool that can be used shows that it is about this job.
+                    spool::probe(&self.spool).map_err(Missing::Stop)?;
+                    outcome::after_disk(tries)
+                }
+                None => outcome::after_download(&error, tries),
+            };
+            match next {
                 Next::Drop => return Err(Missing::Gone(error)),
                 Next::GiveUp => return Err(Missing::Hopeless(error)),
                 Next::End => return Err(Missing::Stop(Stop::before_acceptance(&error))),
+                Next::Later => return Err(Missing::Later(Stop::before_acceptance(&error))),
                 Next::Again if self.clock.now() + PAUSE >= deadline => {
-                    return Err(Missing::Stop(Stop::before_acceptance(&error)));
+                    return Err(Missing::Later(Stop::before_acceptance(&error)));
                 }
                 Next::Again => self.app.report.missed(&error),
             }
@@ -71,4 +78,13 @@ impl Press<'_> {
             }
         }
     }
+}
+
+/// What the disk said, if it was the disk.
+fn on_disk(error: &Error) -> Option<io::ErrorKind> {
+    if error.kind() != ErrorKind::Local {
+        return None;
+    }
+    let cause = error.source()?.downcast_ref::<io::Error>()?;
+    Some(cause.kind())
 }

@@ -6,10 +6,12 @@ mod halt;
 mod list;
 mod outcome;
 mod press;
+mod print;
 mod report;
 mod run;
 mod shape;
 mod spool;
+mod words;
 
 use std::error::Error as _;
 use std::path::PathBuf;

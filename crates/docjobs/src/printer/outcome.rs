@@ -1,6 +1,6 @@
 //! How a job ended, as the ledger's history remembers it, and what a failed download means for the job.
 
-use jobs_core::{Error, ErrorKind};
+use jobs_core::{Error, ErrorKind, Sent};
 use jobs_ledger::{Job, JobOutcome};
 use printer_jobs::wire::PrintOutcome;
 
@@ -64,23 +64,43 @@ pub(super) enum Next {
     GiveUp,
     /// Try again after a pause.
     Again,
+    /// Let the other jobs have their turn, and try again then.
+    Later,
     /// It is not about this job: end.
     End,
 }
 
+/// A torn answer, a system error and a wrong file are asked for again so often: they were seen for jobs whose file never
+/// comes, and nothing tells these from others.
+const REPEATS: u32 = 3;
+
 /// `tries` counts the downloads that have failed, this one included.
 pub(super) fn after_download(error: &Error, tries: u32) -> Next {
-    use ErrorKind::{Garbled, Input, NotFound, Refused, TooLarge, Unavailable};
-    /// "System error" was seen for jobs whose file never comes, and nothing tells these from others.
-    const DOUBTFUL: u32 = 3;
+    use ErrorKind::{
+        Garbled, Input, NotFound, RateLimited, Refused, TimedOut, TooLarge, Unavailable,
+        Unreachable,
+    };
+    let answered = error.sent() != Sent::Maybe;
     match error.kind() {
         NotFound => Next::Drop,
-        Refused | TooLarge | Input => Next::GiveUp,
-        Garbled if tries >= DOUBTFUL => Next::GiveUp,
-        Unavailable if error.code() == Some("-1") && tries >= DOUBTFUL => Next::GiveUp,
+        Refused | Input => Next::GiveUp,
+        // What came whole: by the list too large, or another file than was announced.
+        TooLarge if answered => Next::GiveUp,
+        Garbled if answered && tries > REPEATS => Next::GiveUp,
+        // The device has asked again already.
+        Garbled | TooLarge if !answered => Next::GiveUp,
+        Unavailable if error.code() == Some("-1") && tries >= REPEATS => Next::GiveUp,
+        // The connection breaks whenever this file is asked for.
+        Unreachable if !answered && tries >= REPEATS => Next::GiveUp,
+        Unreachable | TimedOut | Unavailable | RateLimited if tries >= REPEATS => Next::Later,
         _ if error.is_transient() => Next::Again,
         _ => Next::End,
     }
+}
+
+/// `tries` counts the downloads that the disk has kept from ending, this one included.
+pub(super) fn after_disk(tries: u32) -> Next {
+    if tries > 1 { Next::GiveUp } else { Next::Again }
 }
 
 #[cfg(test)]
@@ -89,19 +109,33 @@ mod tests {
 
     #[test]
     fn a_file_that_never_comes_is_given_up_and_a_lost_connection_is_not() {
-        let error = |kind| Error::new(kind, "printer-jobs", "download");
+        let error = |kind| Error::new(kind, "printer-jobs", "download").with_sent(Sent::Yes);
+        let torn = |kind| error(kind).with_sent(Sent::Maybe);
         let busy = error(ErrorKind::Unavailable).with_code("-1");
         for (error, tries, next) in [
             (error(ErrorKind::NotFound), 1, Next::Drop),
             (error(ErrorKind::Refused), 1, Next::GiveUp),
             (error(ErrorKind::TooLarge), 1, Next::GiveUp),
-            (error(ErrorKind::Garbled), 2, Next::Again),
-            (error(ErrorKind::Garbled), 3, Next::GiveUp),
+            (torn(ErrorKind::TooLarge), 1, Next::GiveUp),
+            (torn(ErrorKind::Garbled), 1, Next::GiveUp),
+            (error(ErrorKind::Garbled), 3, Next::Again),
+            (error(ErrorKind::Garbled), 4, Next::GiveUp),
             (busy.clone(), 2, Next::Again),
             (busy, 3, Next::GiveUp),
-            (error(ErrorKind::Unavailable), 99, Next::Again),
-            (error(ErrorKind::Unreachable), 99, Next::Again),
-            (error(ErrorKind::TimedOut), 99, Next::Again),
+            (torn(ErrorKind::Unreachable), 2, Next::Again),
+            (torn(ErrorKind::Unreachable), 3, Next::GiveUp),
+            (
+                error(ErrorKind::Unreachable).with_sent(Sent::No),
+                2,
+                Next::Again,
+            ),
+            (
+                error(ErrorKind::Unreachable).with_sent(Sent::No),
+                99,
+                Next::Later,
+            ),
+            (error(ErrorKind::Unavailable), 99, Next::Later),
+            (torn(ErrorKind::TimedOut), 99, Next::Later),
             (error(ErrorKind::Local), 1, Next::End),
             (error(ErrorKind::Credentials), 1, Next::End),
         ] {

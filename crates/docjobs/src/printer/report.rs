@@ -15,6 +15,8 @@ pub(super) enum Unreported {
     Gone(Error),
     /// The process was asked to end.
     Left,
+    /// Not yet, which says nothing of other jobs.
+    Later(Stop),
     Stop(Stop),
 }
 
@@ -36,6 +38,7 @@ impl Press<'_> {
             Ok(()) => {}
             Err(Unreported::Gone(_)) => return Ok(Fate::Gone),
             Err(Unreported::Left) => return Ok(Fate::Left),
+            Err(Unreported::Later(stop)) => return Ok(Fate::Later(stop)),
             Err(Unreported::Stop(stop)) => return Err(stop),
         }
         self.say(
@@ -77,7 +80,12 @@ impl Press<'_> {
                 stop.line.push_str(&format!(
                     "; print job {id} is {what} and not reported, which the next docjobs printer run makes up for"
                 ));
-                return Err(Unreported::Stop(stop));
+                // Only a printer that the cloud no longer knows cannot report any job.
+                return Err(if error.kind() == ErrorKind::Credentials {
+                    Unreported::Stop(stop)
+                } else {
+                    Unreported::Later(stop)
+                });
             }
             self.app.report.missed(&error);
             if self.pause().await {
@@ -86,7 +94,7 @@ impl Press<'_> {
         }
     }
 
-    pub(super) fn tell(&self, fate: Fate, row: &Job, id: &JobId, outcome: &PrintOutcome) {
+    pub(super) fn tell(&self, fate: &Fate, row: &Job, id: &JobId, outcome: &PrintOutcome) {
         let input = one_line(&row.input);
         match (fate, outcome) {
             (Fate::Printed, _) => {

@@ -24,6 +24,9 @@ const BUSY: Duration = Duration::from_millis(250);
 
 pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), Stop> {
     let exec = args.exec.as_deref().map(Exec::parse).transpose()?;
+    if let Some(line) = exec.as_ref().and_then(Exec::advice) {
+        app.report.say(&line);
+    }
     let ledger = app.ledger().await?;
     let spool = spool::open(&args.spool, ledger.clock().wall())?;
     let clock = app.clock()?;
@@ -60,8 +63,17 @@ async fn once(press: &Press<'_>) -> Result<(), Stop> {
             return Err(interrupted());
         }
         match pass.busy {
-            None if pass.tried == 0 => return round.verdict(),
-            None => {}
+            _ if pass.later.is_some() && press.clock.now() + SOON >= deadline => {
+                round.verdict()?;
+                return pass.later.map_or(Ok(()), Err);
+            }
+            None if pass.tried > 0 => {}
+            None if pass.later.is_some() => {
+                if press.pause().await {
+                    return Err(interrupted());
+                }
+            }
+            None => return round.verdict(),
             Some(_) if press.clock.now() >= deadline => {
                 return Err(Stop::new(
                     Exit::Deadline,
@@ -95,7 +107,7 @@ async fn forever(press: &Press<'_>) -> Result<(), Stop> {
             Err(stop) => Err(stop),
         };
         let pause = match pass {
-            Ok(pass) if pass.busy.is_some() => SOON,
+            Ok(pass) if pass.busy.is_some() || pass.later.is_some() => SOON,
             Ok(_) => TIMER,
             Err(stop) if is_passing(&stop) => {
                 press.app.report.say(&format!("docjobs: {}", stop.line));
@@ -114,7 +126,10 @@ async fn forever(press: &Press<'_>) -> Result<(), Stop> {
 
 /// Whether the next pass may go better by itself.
 fn is_passing(stop: &Stop) -> bool {
-    matches!(stop.exit, Exit::Unreachable | Exit::Deadline | Exit::Failed)
+    matches!(
+        stop.exit,
+        Exit::Unreachable | Exit::Deadline | Exit::Failed | Exit::Unexpected
+    )
 }
 
 /// The next piece of news after which the list may be another; `None` when the device has ended.
@@ -208,6 +223,8 @@ struct Pass {
     tried: usize,
     /// When the first job of another process may be free.
     busy: Option<SystemTime>,
+    /// Why the last job of those that did not work yet did not.
+    later: Option<Stop>,
 }
 
 impl Round {
@@ -232,7 +249,7 @@ impl Round {
                 continue;
             }
             let fate = press.take_up(row, &id, None, each()).await?;
-            self.count(fate, &mut pass);
+            self.count(press, fate, &mut pass);
         }
         for job in unprinted {
             if press.halt.is_asked() {
@@ -247,7 +264,7 @@ impl Round {
                 continue;
             }
             let fate = press.listed(job, each()).await?;
-            if self.count(fate, &mut pass) {
+            if self.count(press, fate, &mut pass) {
                 self.tried.insert(job.id.clone(), press.clock.now());
             }
         }
@@ -255,13 +272,21 @@ impl Round {
     }
 
     /// Whether the job was tried.
-    fn count(&mut self, fate: Fate, pass: &mut Pass) -> bool {
+    fn count(&mut self, press: &Press<'_>, fate: Fate, pass: &mut Pass) -> bool {
         match fate {
             Fate::Printed | Fate::Gone => {}
             Fate::Failed => self.failed += 1,
             Fate::InDoubt => self.in_doubt += 1,
             Fate::Busy(until) => {
                 pass.busy = Some(pass.busy.map_or(until, |first| first.min(until)));
+                return false;
+            }
+            Fate::Later(stop) => {
+                press.app.report.say(&format!(
+                    "docjobs: {}; going on with other print jobs",
+                    stop.line
+                ));
+                pass.later = Some(stop);
                 return false;
             }
             Fate::Left => return false,
@@ -280,16 +305,26 @@ impl Round {
             (0, 0) => return Ok(()),
             (0, failed) => (
                 Exit::Failed,
-                format!("{failed} print jobs failed; docjobs jobs --vendor printer-jobs shows why"),
+                format!(
+                    "{} failed; docjobs jobs --vendor printer-jobs shows why",
+                    print_jobs(failed)
+                ),
             ),
             (doubtful, failed) => (
                 Exit::Unknown,
                 format!(
-                    "{doubtful} print jobs may have been printed before an interruption, and {failed} failed; look at \
-                     the paper"
+                    "{} may have been printed before an interruption, and {failed} failed; look at the paper",
+                    print_jobs(doubtful)
                 ),
             ),
         };
         Err(Stop::new(exit, line))
+    }
+}
+
+fn print_jobs(count: u32) -> String {
+    match count {
+        1 => "1 print job".to_owned(),
+        count => format!("{count} print jobs"),
     }
 }

@@ -92,7 +92,7 @@ fn created_at(job: &ListedJob) -> Option<String> {
 }
 
 /// Each setting with all its values; one that is listed twice has the values of both.
-fn settings(job: &ListedJob) -> Value {
+pub(super) fn settings(job: &ListedJob) -> Value {
     let mut object = Map::new();
     for setting in job.settings.pairs() {
         let values = object

@@ -1,10 +1,11 @@
 //! The folder of files to be printed: what lies at a job's names, and whether it is the whole of it.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use jobs_core::disk::Draft;
 use printer_jobs::integrity::{Expected, MAX_FILE_BYTES};
 use printer_jobs::wire::ListedJob;
 
@@ -24,12 +25,7 @@ pub(super) enum Found {
 /// The folder, made where needed, with what crashed downloads left in it swept out.
 pub(super) fn open(folder: &Path, now: SystemTime) -> Result<PathBuf, Stop> {
     let folder = absolute(folder)?;
-    let unusable = |problem: io::Error| {
-        Stop::bad_input(format!(
-            "cannot use the spool {}: {problem}; choose another folder with --spool",
-            folder.display()
-        ))
-    };
+    let unusable = |problem: io::Error| unusable(&folder, &problem);
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -41,6 +37,20 @@ pub(super) fn open(folder: &Path, now: SystemTime) -> Result<PathBuf, Stop> {
     builder.create(&folder).map_err(unusable)?;
     sweep(&folder, now).map_err(unusable)?;
     Ok(folder)
+}
+
+/// Whether a file can be made in the folder and filled.
+pub(super) fn probe(folder: &Path) -> Result<(), Stop> {
+    let mut draft = Draft::new_in(folder).map_err(|problem| unusable(folder, &problem))?;
+    let filled = draft.file_mut().write_all(&[0; 64 * 1024]);
+    filled.map_err(|problem| unusable(folder, &problem))
+}
+
+fn unusable(folder: &Path, problem: &io::Error) -> Stop {
+    Stop::bad_input(format!(
+        "cannot use the spool {}: {problem}; choose another folder with --spool",
+        folder.display()
+    ))
 }
 
 /// Removes unfinished downloads that nobody can be working on any more.

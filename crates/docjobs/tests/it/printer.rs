@@ -8,8 +8,9 @@ use std::time::Duration;
 use jobs_core::{Clock as _, SystemClock};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
 use vendor_sim::fault::{Fault, Times};
 use vendor_sim::wecom::{HeaderMode, JobView, NewJob, WeComHandle};
 use vendor_sim::{SimOptions, Simulators};
@@ -280,6 +281,7 @@ async fn the_command_gets_files_and_settings_and_no_secret() {
         "DOCJOBS_SIDES=two-sided-long-edge".to_owned(),
         "DOCJOBS_COLOR=color".to_owned(),
         "DOCJOBS_COPIES=2".to_owned(),
+        r#"DOCJOBS_SETTINGS={"份数":["2"],"单双面":["长边双面"],"纸张大小":["A3"],"颜色":["彩色"]}"#.to_owned(),
     ] {
         assert!(env.contains(&line), "{line}: {env:?}");
     }
@@ -291,6 +293,8 @@ async fn the_command_gets_files_and_settings_and_no_secret() {
         "PPJ_ACCESS_KEY",
         "PPJ_APP_SECRET",
         "DOCJOBS_LEDGER",
+        "DOCJOBS_TIME_SCALE",
+        "PG",
     ];
     for secret in secrets {
         assert!(
@@ -310,6 +314,259 @@ async fn the_command_gets_files_and_settings_and_no_secret() {
     }
     // The files stay for whoever wants them.
     assert_eq!(office.spool().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_fill_the_words_of_the_command_and_what_it_drops_is_named() {
+    let office = Office::open().await;
+    let first = office.cloud().add_job(
+        NewJob::pdf("年报 2026; -rf.pdf", pdf("1"))
+            .with_setting("份数", &["3"])
+            .with_setting("单双面", &["长边双面"]),
+    );
+    let second = office.cloud().add_job(
+        NewJob::pdf("b.pdf", pdf("2"))
+            .with_setting("纸张", &["A3"])
+            .with_setting("双面打印", &["是"])
+            .with_setting("打印份数", &["２"])
+            .with_setting("缩放", &["适应页面"]),
+    );
+    let third = office
+        .cloud()
+        .add_job(NewJob::pdf("c.pdf", pdf("3")).with_setting("份数", &["0"]));
+    let script = office.script(
+        "for word in \"$@\"; do echo \"$word\" >> words-$DOCJOBS_JOB_ID; done\nenv > env-$DOCJOBS_JOB_ID\n",
+    );
+    let ran = office
+        .once(&[
+            "--exec",
+            &format!(
+                "{script} -n{{copies}} -o sides={{sides}} -omedia={{paper}} {{file}} -t {{title}}"
+            ),
+        ])
+        .await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let spool = office.path("spool").display().to_string();
+    let words = |id: &str| office.lines(&format!("words-{id}"));
+    assert_eq!(
+        words(&first),
+        [
+            "-n3",
+            "-o",
+            "sides=two-sided-long-edge",
+            &format!("{spool}/{first}.pdf"),
+            "-t",
+            "年报 2026; -rf.pdf"
+        ]
+    );
+    assert_eq!(
+        words(&second),
+        [
+            "-n2",
+            "-o",
+            "sides=two-sided-long-edge",
+            "-omedia=A3",
+            &format!("{spool}/{second}.pdf"),
+            "-t",
+            "b.pdf"
+        ]
+    );
+    assert_eq!(
+        words(&third),
+        ["-o", &format!("{spool}/{third}.pdf"), "-t", "c.pdf"]
+    );
+    let env = office.lines(&format!("env-{third}"));
+    assert!(env.contains(&"DOCJOBS_COPIES=".to_owned()), "{env:?}");
+    assert!(
+        env.contains(&r#"DOCJOBS_SETTINGS={"份数":["0"]}"#.to_owned()),
+        "{env:?}"
+    );
+    let about = |id: &str| {
+        let lines = ran.stderr.lines();
+        lines
+            .filter(|line| line.contains(id) && line.contains("no word of --exec"))
+            .collect::<Vec<_>>()
+            .join("")
+    };
+    assert_eq!(about(&first), "");
+    assert!(
+        about(&second).contains("缩放=适应页面") && !about(&second).contains("份数"),
+        "{}",
+        ran.stderr
+    );
+    assert!(about(&third).contains("份数=0"), "{}", ran.stderr);
+
+    let id = office.cloud().add_job(
+        NewJob::pdf("d.pdf", pdf("4"))
+            .with_setting("份数", &["3"])
+            .with_setting("单双面", &["长边双面"]),
+    );
+    let ran = office.once(&["--exec", &office.script("true")]).await;
+    for word in [&*id, "份数=3", "单双面=长边双面", "{copies}", "{sides}"] {
+        assert!(ran.stderr.contains(word), "{word}: {}", ran.stderr);
+    }
+    let ran = office.once(&["--exec", "sh -c 'lp -t {title}'"]).await;
+    assert_eq!(ran.exit, 2, "{}", ran.stderr);
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_many_pages_needs_few_files_and_holds_nobody_up() {
+    use std::os::unix::fs::PermissionsExt;
+    let office = Office::open().await;
+    let pages: Vec<_> = (0..300)
+        .map(|number| jpeg(&number.to_string()).into())
+        .collect();
+    let picture = office.cloud().add_job(NewJob::jpg("many.png", pages));
+    let good = office.cloud().add_job(NewJob::pdf("good.pdf", pdf("good")));
+    std::fs::create_dir(office.path("spool")).unwrap();
+    std::fs::set_permissions(office.path("spool"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -n 100; exec \"$0\" \"$@\"",
+            env!("CARGO_BIN_EXE_docjobs"),
+        ])
+        .args(["printer", "run", "--spool", "spool", "--once", "--exec"])
+        .arg(office.script("echo $# >> ran"))
+        .current_dir(office.folder.path())
+        .env("DOCJOBS_LEDGER", office.path("ledger.db"))
+        .env("WECOM_PRINTER_STATE", office.path("state"))
+        .envs(office.simulators.env())
+        .output()
+        .await
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert_eq!(
+        (office.job(&picture).status, office.job(&good).status),
+        (PRINTED, PRINTED)
+    );
+    let mut counts = office.lines("ran");
+    counts.sort();
+    assert_eq!(counts, ["1", "300"]);
+    assert_eq!(office.spool().len(), 301);
+    for entry in std::fs::read_dir(office.path("spool")).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_disk_does_not_take_of_one_job_is_that_jobs_failure() {
+    let office = Office::open().await;
+    let bad = office.cloud().add_job(NewJob::jpg(
+        "a.png",
+        vec![jpeg("1").into(), jpeg("2").into()],
+    ));
+    let good = office.cloud().add_job(NewJob::pdf("good.pdf", pdf("good")));
+    // Somebody's file stands where its second page belongs.
+    std::fs::create_dir(office.path("spool")).unwrap();
+    std::fs::create_dir(office.path(&format!("spool/{bad}-002.jpg"))).unwrap();
+    let ran = office
+        .once(&["--exec", &office.script("echo >> ran")])
+        .await;
+    assert_eq!(ran.exit, 3, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains(&bad) && ran.stderr.contains("1 print job failed"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(office.reported(&good), [Value::from(2)]);
+    assert_eq!(office.lines("ran").len(), 1);
+}
+
+/// A proxy that says this to whoever comes; what it was asked, and the first bytes after that.
+async fn proxy(answer: &'static str) -> (u16, mpsc::UnboundedReceiver<(String, Vec<u8>)>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, asked) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = vec![0; 4096];
+            let count = stream.read(&mut head).await.unwrap_or(0);
+            drop(stream.write_all(answer.as_bytes()).await);
+            let mut next = vec![0; 3];
+            let got = stream.read(&mut next).await.unwrap_or(0);
+            next.truncate(got);
+            head.truncate(count);
+            if tell.send((String::from_utf8(head).unwrap(), next)).is_err() {
+                break;
+            }
+        }
+    });
+    (port, asked)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_to_the_cloud_leads_through_the_proxy_of_the_environment() {
+    const YES: &str = "HTTP/1.1 200 Connection established\r\n\r\n";
+    const NO: &str = "HTTP/1.1 403 Blocked by policy 4711\r\n\r\n<html>";
+    const LOGIN: &str = "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n";
+    let office = Office::open().await;
+    let list = |variables: Vec<(&'static str, String)>| {
+        let mut command = office.command(&["printer", "list", "--deadline", "1s"]);
+        command
+            .env("WECOM_PRINTER_URL", "wss://cloud.invalid/")
+            .env_remove("DOCJOBS_TIME_SCALE")
+            .envs(variables);
+        async move {
+            let output = command.output().await.unwrap();
+            (
+                output.status.code(),
+                String::from_utf8(output.stderr).unwrap(),
+            )
+        }
+    };
+    for (variable, answer, said) in [
+        ("HTTPS_PROXY", YES, "no TLS connection to cloud.invalid:443"),
+        ("https_proxy", NO, "HTTP 403 Blocked by policy 4711"),
+        ("ALL_PROXY", LOGIN, "asks for a login"),
+    ] {
+        let (port, mut asked) = proxy(answer).await;
+        let url = format!("http://mei:s3cret%21@127.0.0.1:{port}");
+        let (exit, stderr) = list(vec![(variable, url)]).await;
+        assert_eq!(exit, Some(8), "{variable}: {stderr}");
+        assert!(stderr.contains(said), "{variable}: {stderr}");
+        assert!(
+            answer == YES || stderr.contains(&format!("127.0.0.1:{port}")),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("s3cret"), "{stderr}");
+        let (head, next) = asked.recv().await.unwrap();
+        assert!(
+            head.starts_with("CONNECT cloud.invalid:443 HTTP/1.1\r\n"),
+            "{head}"
+        );
+        // mei:s3cret!
+        assert!(
+            head.contains("Proxy-Authorization: Basic bWVpOnMzY3JldCE=\r\n"),
+            "{head}"
+        );
+        if answer == YES {
+            assert_eq!(next, [0x16, 3, 1], "no TLS in the tunnel");
+        }
+    }
+    // Not this way: nobody listens at the proxy.
+    let nobody = ("HTTPS_PROXY", "http://127.0.0.1:1".to_owned());
+    let (exit, stderr) = list(vec![nobody.clone()]).await;
+    assert!(
+        exit == Some(8) && stderr.contains("127.0.0.1:1:"),
+        "{stderr}"
+    );
+    let (exit, stderr) = list(vec![nobody, ("NO_PROXY", "invalid".to_owned())]).await;
+    assert!(
+        exit == Some(8) && stderr.contains("cloud.invalid:443:"),
+        "{stderr}"
+    );
+    for broken in ["socks5://u:s3cret@127.0.0.1:1", "http://u:s3cret@", ":::"] {
+        let (exit, stderr) = list(vec![("HTTPS_PROXY", broken.to_owned())]).await;
+        assert!(
+            exit == Some(2) && stderr.contains("HTTPS_PROXY"),
+            "{broken}: {stderr}"
+        );
+        assert!(!stderr.contains("s3cret"), "{stderr}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

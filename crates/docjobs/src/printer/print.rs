@@ -1,0 +1,521 @@
+//! One print job from the list to its report, with the ledger written before every step that must not be repeated.
+//!
+//! *wanted*: not printed, and harmless to begin again. *sending*: the command may be running. *held*: printing has ended,
+//! and the history says how. *done* or *failed*: reported. Printing happens at most once for a row of the ledger, and a
+//! row that was printed is never followed by another one, unless a person gave it up.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jobs_core::clock::bounded;
+use jobs_core::{JobId, Moment};
+use jobs_ledger::{
+    Claim, Claimed, Due, Filter, Intended, Intent, Job, LedgerError, LedgerId, Note, Stage, Taking,
+    at,
+};
+use printer_jobs::wire::{ListedJob, PrintOutcome};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::process::Child;
+
+use super::exec::{self, Exec};
+use super::fetch::Missing;
+use super::outcome::{self, failure, in_doubt};
+use super::press::{Fate, Press};
+use super::report::Unreported;
+use super::shape::one_line;
+use super::spool;
+use super::{KIND, VENDOR, job_id_of, options};
+use crate::exit::{Exit, Stop};
+
+/// How printing ended.
+enum Ended {
+    With(PrintOutcome),
+    /// The process was asked twice to end.
+    Abandoned,
+    /// It took longer than the deadline.
+    TooLong,
+}
+
+impl Press<'_> {
+    /// A job of the list: printed and reported, or only reported if it was printed before.
+    pub(super) async fn listed(&self, job: &ListedJob, deadline: Moment) -> Result<Fate, Stop> {
+        let id = match job.job_id() {
+            Ok(id) => id,
+            Err(problem) => {
+                let line = format!(
+                    "{VENDOR}: a listed job is left alone, because it cannot be reported: {problem}"
+                );
+                self.app.report.say(&line);
+                return Ok(Fate::Failed);
+            }
+        };
+        if let Some(row) = self.settled(&id).await? {
+            return self.report_again(&row, &id, deadline).await;
+        }
+        // Whatever keeps the format from being found is met again, and dealt with, in the download.
+        let identified = self.device.identify(job).await.ok();
+        let job = identified.as_ref().unwrap_or(job);
+        let names = self.names(job);
+        let content = Sha256::digest(id.as_str()).into();
+        let document = job.doc_name.as_deref().map(one_line).unwrap_or_default();
+        let mut intent = Intent::new(VENDOR, KIND, self.account, content)
+            .with_options(options(id.as_str()))
+            .with_input(if document.is_empty() {
+                id.as_str()
+            } else {
+                document.as_str()
+            });
+        if let Some(first) = names.first() {
+            intent = intent.with_output(first);
+        }
+        match self.ledger.intend(intent).await? {
+            Intended::New(claim, row) => self.print(claim, &row, &id, job, false, deadline).await,
+            Intended::Attached(row) => self.take_up(row.id, &id, Some(job), deadline).await,
+        }
+    }
+
+    /// A job that an earlier process left unfinished; `listed` while the cloud has it as unprinted.
+    pub(super) async fn take_up(
+        &self,
+        row: LedgerId,
+        id: &JobId,
+        listed: Option<&ListedJob>,
+        deadline: Moment,
+    ) -> Result<Fate, Stop> {
+        let claimed = match self.ledger.claim(row).await? {
+            Taking::Claimed(claimed) => claimed,
+            Taking::Busy { until, .. } => return Ok(Fate::Busy(until)),
+            Taking::Settled(row) if listed.is_some() => {
+                return self.report_again(&row, id, deadline).await;
+            }
+            Taking::Settled(_) => return Ok(Fate::Gone),
+            _ => {
+                self.say(id, "cannot be taken up by this version");
+                return Ok(Fate::Failed);
+            }
+        };
+        let known = outcome::recorded(claimed.job());
+        let (claim, row) = match claimed {
+            Claimed::Wanted(claim, row) => match (known, listed) {
+                (Some(PrintOutcome::Succeeded), _) => {
+                    let sending = self.ledger.sending(claim).await?;
+                    let held = self.held(&sending, id).await?;
+                    return self
+                        .finish(held, &row, id, Some(PrintOutcome::Succeeded), deadline)
+                        .await;
+                }
+                (Some(failed), _) => return self.hopeless(claim, id, &failed, deadline).await,
+                (None, Some(job)) => return self.print(claim, &row, id, job, true, deadline).await,
+                (None, None) => return self.withdraw(claim, &row, id).await,
+            },
+            Claimed::Held(claim, row) => (claim, row),
+            Claimed::Ready(claim, row) => (self.lapsed(&claim).await?, row),
+            Claimed::Fetching(claim, row) => (self.lapsed(&claim).await?, row),
+            Claimed::Unknown(claim, row) => {
+                let now = self.ledger.clock().wall();
+                let note = Note::new(match &known {
+                    Some(_) => "printing had ended; it was not reported",
+                    None => "it is not printed again by itself",
+                });
+                match self.ledger.adopt(&claim, id, now, note).await {
+                    Ok(held) => (held, row),
+                    Err(error) if error.is_transient() => return Err(error.into()),
+                    Err(error) => {
+                        self.ledger.release(claim, Due::Parked).await?;
+                        self.say(id, &format!("cannot be reported: {error}"));
+                        return Ok(Fate::InDoubt);
+                    }
+                }
+            }
+            other => {
+                self.say(
+                    id,
+                    &format!("cannot be carried on as job {}", other.job().id),
+                );
+                return Ok(Fate::Failed);
+            }
+        };
+        self.finish(claim, &row, id, known, deadline).await
+    }
+
+    /// The rows of this printer that are not settled, the oldest first.
+    pub(super) async fn unfinished(&self) -> Result<Vec<(LedgerId, JobId)>, Stop> {
+        let mut filter = Filter::unfinished()
+            .with_vendor(VENDOR)
+            .with_kind(KIND)
+            .with_account(self.account);
+        let mut rows = Vec::new();
+        loop {
+            let page = self.ledger.list(&filter).await?;
+            let ids = page.jobs.iter().filter_map(|row| {
+                let id = match (&row.remote_id, job_id_of(row)) {
+                    (Some(id), _) => Some(id.clone()),
+                    (None, text) => text.and_then(|text| JobId::new(text).ok()),
+                };
+                id.map(|id| (row.id, id))
+            });
+            rows.extend(ids);
+            match page.next {
+                Some(next) => filter = filter.after(next),
+                None => break,
+            }
+        }
+        rows.reverse();
+        Ok(rows)
+    }
+
+    async fn print(
+        &self,
+        claim: Claim<at::Wanted>,
+        row: &Job,
+        id: &JobId,
+        job: &ListedJob,
+        again: bool,
+        deadline: Moment,
+    ) -> Result<Fate, Stop> {
+        let keeper = self.ledger.keep(&claim);
+        let fetched = self.fetch(job, again, deadline).await;
+        drop(keeper);
+        let files = match fetched {
+            Ok(files) => files,
+            Err(Missing::Gone(error)) => {
+                self.say(id, "was deleted or has lapsed; nothing was printed");
+                self.ledger.refused(&claim, Note::from(&error)).await?;
+                return Ok(Fate::Gone);
+            }
+            Err(Missing::Hopeless(error)) => {
+                let reason = error.message().unwrap_or("the file cannot be had");
+                let failed = failure(1, &format!("the file cannot be printed: {reason}"));
+                self.ledger
+                    .record_outcome(&claim, &outcome::to_record(&failed))
+                    .await?;
+                return self.hopeless(claim, id, &failed, deadline).await;
+            }
+            Err(Missing::InTheWay(path)) => {
+                let line = format!(
+                    "cannot be downloaded: something else is at {}; move it away, or use another --spool",
+                    path.display()
+                );
+                self.say(id, &line);
+                // Not left as wanted, where whatever is at its name counts as ours.
+                self.ledger.refused(&claim, Note::new(line)).await?;
+                return Ok(Fate::Failed);
+            }
+            Err(Missing::Left) => {
+                self.ledger.release(claim, Due::Now).await?;
+                return Ok(Fate::Left);
+            }
+            Err(Missing::Later(stop)) => {
+                self.ledger.release(claim, Due::Now).await?;
+                return Ok(Fate::Later(stop));
+            }
+            Err(Missing::Stop(stop)) => {
+                self.ledger.release(claim, Due::Now).await?;
+                return Err(stop);
+            }
+        };
+        let Some(exec) = &self.exec else {
+            // Nothing can go wrong between here and *held*, so a crash there leaves no doubt.
+            let printed = outcome::to_record(&PrintOutcome::Succeeded);
+            self.ledger.record_outcome(&claim, &printed).await?;
+            let sending = self.ledger.sending(claim).await?;
+            let held = self.held(&sending, id).await?;
+            return self
+                .finish(held, row, id, Some(PrintOutcome::Succeeded), deadline)
+                .await;
+        };
+        let sending = self.ledger.sending(claim).await?;
+        self.press(sending, exec, row, id, job, &files, deadline)
+            .await
+    }
+
+    /// Runs the command, once.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the job as each of its parties knows it"
+    )]
+    async fn press(
+        &self,
+        sending: Claim<at::Sending>,
+        exec: &Exec,
+        row: &Job,
+        id: &JobId,
+        job: &ListedJob,
+        files: &[PathBuf],
+        deadline: Moment,
+    ) -> Result<Fate, Stop> {
+        // A process that was stopped in between must not print: others may have taken the job over.
+        if sending.left(self.ledger.clock().wall()).is_zero() {
+            let note = Note::new("the lease ended before the command was started");
+            self.ledger.not_sent(&sending, Due::Now, note).await?;
+            return Ok(Fate::Busy(self.ledger.clock().wall()));
+        }
+        if let Some(line) = exec.drops(job) {
+            self.say(id, &line);
+        }
+        let keeper = self.ledger.keep(&sending);
+        let ended = match exec.start(job, files) {
+            Ok(child) => self.watch(child, id).await?,
+            Err(problem) if problem.kind() == std::io::ErrorKind::ArgumentListTooLong => {
+                Ended::With(failure(
+                    1,
+                    "the job has too many pages or settings for the print command",
+                ))
+            }
+            Err(problem) => {
+                let note = Note::new(format!("the command could not be started: {problem}"));
+                self.ledger.not_sent(&sending, Due::Now, note).await?;
+                return Err(Stop::bad_input(format!(
+                    "cannot start {:?} for print job {id}: {problem}; nothing was printed, mend --exec",
+                    exec.program()
+                )));
+            }
+        };
+        let is_lost = keeper.is_lost();
+        drop(keeper);
+        if is_lost {
+            self.say(
+                id,
+                "was taken over by another process while it was printed; that one reports it",
+            );
+            return Ok(Fate::InDoubt);
+        }
+        let outcome = match ended {
+            Ended::With(outcome) => outcome,
+            Ended::TooLong => failure(1, "the print command did not end in time and was ended"),
+            Ended::Abandoned => {
+                let note = Note::new("the process was asked to end while it was printed");
+                let unknown = self.ledger.unknown(&sending, note).await?;
+                self.ledger.release(unknown, Due::Parked).await?;
+                return Err(Stop::new(
+                    Exit::Unknown,
+                    format!(
+                        "print job {id} may have been printed; the next docjobs printer run reports it as failed, \
+                         unless docjobs resolve {} --abandon lets it be printed anew",
+                        row.id
+                    ),
+                ));
+            }
+        };
+        let record = outcome::to_record(&outcome);
+        let noted = self
+            .insist(async || self.ledger.record_outcome(&sending, &record).await)
+            .await;
+        noted.map_err(|error| self.unwritten(&error, id, &outcome))?;
+        let held = self.held(&sending, id).await?;
+        self.finish(held, row, id, Some(outcome), deadline).await
+    }
+
+    /// Waits for the command, at most until the deadline in the world's time: it is no vendor.
+    async fn watch(&self, mut child: Child, id: &JobId) -> Result<Ended, Stop> {
+        let clock = self.ledger.clock();
+        let limit = clock.now() + self.app.options.deadline;
+        let mut told = false;
+        let ended = loop {
+            tokio::select! {
+                ended = bounded(&**clock, limit, child.wait()) => break match ended {
+                    None => Ended::TooLong,
+                    Some(Ok(status)) => return Ok(Ended::With(exec::verdict(status))),
+                    Some(Err(problem)) => {
+                        return Err(Stop::new(Exit::Unknown, format!(
+                            "print job {id}: cannot tell how the command ended: {problem}; the next docjobs printer run \
+                             reports it as failed"
+                        )));
+                    }
+                },
+                () = self.halt.asked(1), if !told => {
+                    told = true;
+                    self.say(id, "is finished first; ask again to leave it");
+                }
+                () = self.halt.asked(2) => break Ended::Abandoned,
+            }
+        };
+        if let Err(problem) = child.kill().await {
+            self.say(
+                id,
+                &format!("has a command that cannot be ended: {problem}"),
+            );
+        }
+        Ok(ended)
+    }
+
+    /// Reports how printing ended, and settles the row. Without an outcome nobody knows whether it was printed.
+    async fn finish(
+        &self,
+        claim: Claim<at::Held>,
+        row: &Job,
+        id: &JobId,
+        known: Option<PrintOutcome>,
+        deadline: Moment,
+    ) -> Result<Fate, Stop> {
+        let is_known = known.is_some();
+        let outcome = known.unwrap_or_else(in_doubt);
+        let keeper = self.ledger.keep(&claim);
+        let reported = self.report(id, &outcome, deadline).await;
+        drop(keeper);
+        match reported {
+            Ok(()) => {}
+            Err(Unreported::Gone(error)) => {
+                self.ledger.gone(&claim, Note::from(&error)).await?;
+                self.say(
+                    id,
+                    "is no longer in the cloud, so nobody was told how printing ended",
+                );
+                return Ok(if is_known { Fate::Gone } else { Fate::InDoubt });
+            }
+            Err(Unreported::Left) => {
+                self.ledger.release(claim, Due::Now).await?;
+                return Ok(Fate::Left);
+            }
+            Err(Unreported::Later(stop)) => {
+                self.ledger.release(claim, Due::Now).await?;
+                return Ok(Fate::Later(stop));
+            }
+            Err(Unreported::Stop(stop)) => {
+                self.ledger.release(claim, Due::Now).await?;
+                return Err(stop);
+            }
+        }
+        let fate = match &outcome {
+            PrintOutcome::Succeeded => {
+                let note = Note::new("reported as printed");
+                let ready = self.ledger.ready(&claim, &Value::Null, note).await?;
+                self.ledger.done(&ready, None, None, Note::none()).await?;
+                Fate::Printed
+            }
+            PrintOutcome::Failed { message, .. } => {
+                let note = Note::new(format!("reported as failed: {message}"));
+                self.ledger.failed(&claim, note).await?;
+                if is_known {
+                    Fate::Failed
+                } else {
+                    Fate::InDoubt
+                }
+            }
+        };
+        if self.remove
+            && let Some(first) = &row.output
+            && let Err(problem) = spool::remove(&spool::all_of(first))
+        {
+            self.say(id, &format!("has files that cannot be removed: {problem}"));
+        }
+        self.tell(&fate, row, id, &outcome);
+        Ok(fate)
+    }
+
+    /// A job whose file never comes: reported as failed, and nothing was printed.
+    async fn hopeless(
+        &self,
+        claim: Claim<at::Wanted>,
+        id: &JobId,
+        failed: &PrintOutcome,
+        deadline: Moment,
+    ) -> Result<Fate, Stop> {
+        let keeper = self.ledger.keep(&claim);
+        let reported = self.report(id, failed, deadline).await;
+        drop(keeper);
+        let note = match reported {
+            Ok(()) => Note::new(format!("reported as {}", outcome::remark(failed))),
+            Err(Unreported::Gone(error)) => Note::from(&error),
+            Err(Unreported::Left) => {
+                self.ledger.release(claim, Due::Now).await?;
+                return Ok(Fate::Left);
+            }
+            Err(Unreported::Later(stop)) => {
+                self.ledger.release(claim, Due::Now).await?;
+                return Ok(Fate::Later(stop));
+            }
+            Err(Unreported::Stop(stop)) => {
+                self.ledger.release(claim, Due::Now).await?;
+                return Err(stop);
+            }
+        };
+        self.ledger.refused(&claim, note).await?;
+        if let PrintOutcome::Failed { message, .. } = failed {
+            self.say(id, &format!("failed: {message}"));
+            self.event("failed", id, None, Some(message));
+        }
+        Ok(Fate::Failed)
+    }
+
+    /// The cloud no longer has a job as unprinted that was never printed here: a member has deleted it.
+    async fn withdraw(
+        &self,
+        claim: Claim<at::Wanted>,
+        row: &Job,
+        id: &JobId,
+    ) -> Result<Fate, Stop> {
+        let files = row.output.as_deref().map(spool::all_of).unwrap_or_default();
+        if let Err(problem) = spool::remove(&files) {
+            self.say(id, &format!("has files that cannot be removed: {problem}"));
+        }
+        let note = Note::new("the cloud no longer lists it as unprinted; nothing was printed");
+        self.ledger.refused(&claim, note).await?;
+        self.say(id, "is no longer to be printed");
+        Ok(Fate::Gone)
+    }
+
+    /// The newest row with this job's id, if it is settled and was printed as far as it goes.
+    async fn settled(&self, id: &JobId) -> Result<Option<Job>, Stop> {
+        let rows = self.ledger.find(id.as_str()).await?;
+        let newest = rows.into_iter().find(|row| {
+            row.vendor == VENDOR
+                && row.kind == KIND
+                && row.account == self.account
+                && row.remote_id.as_ref() == Some(id)
+        });
+        Ok(newest.filter(|row| matches!(row.stage, Stage::Done | Stage::Failed | Stage::Gone)))
+    }
+
+    async fn held(
+        &self,
+        sending: &Claim<at::Sending>,
+        id: &JobId,
+    ) -> Result<Claim<at::Held>, Stop> {
+        let now = self.ledger.clock().wall();
+        self.insist(async || self.ledger.held(sending, id, now, Note::none()).await)
+            .await
+            .map_err(Stop::from)
+    }
+
+    async fn lapsed<S: jobs_ledger::WithResult>(
+        &self,
+        claim: &Claim<S>,
+    ) -> Result<Claim<at::Held>, Stop> {
+        let note = Note::new("it is reported once more");
+        self.ledger.lapsed(claim, note).await.map_err(Stop::from)
+    }
+
+    /// Writes what cannot be learnt again, however long the ledger is in trouble.
+    async fn insist<T, F: Future<Output = Result<T, LedgerError>>>(
+        &self,
+        write: impl Fn() -> F,
+    ) -> Result<T, LedgerError> {
+        const TRIES: u32 = 30;
+        let clock = self.ledger.clock();
+        for _ in 0..TRIES {
+            match write().await {
+                Err(error) if error.is_transient() => {
+                    self.app
+                        .report
+                        .say(&format!("docjobs: {error}; trying again"));
+                    clock
+                        .sleep_until(clock.now() + Duration::from_secs(1))
+                        .await;
+                }
+                outcome => return outcome,
+            }
+        }
+        write().await
+    }
+
+    fn unwritten(&self, error: &LedgerError, id: &JobId, outcome: &PrintOutcome) -> Stop {
+        let mut stop = Stop::ledger(error);
+        let what = outcome::remark(outcome);
+        stop.line.push_str(&format!(
+            "; print job {id} is {what}, which could not be written down"
+        ));
+        stop
+    }
+}
