@@ -109,8 +109,13 @@ impl Target {
 }
 
 /// Whether the file system of `folder` can hold this very name, tried in a folder of its own so that nobody sees it at its
-/// place. Where no folder can be made, the name is not tried.
+/// place. Where no folder can be made, the name is not tried; nor is one that every file system holds.
 fn try_name(folder: &Path, name: &OsStr) -> io::Result<()> {
+    let bytes = name.as_encoded_bytes();
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    if bytes.len() <= 100 && bytes.iter().all(is_plain) {
+        return Ok(());
+    }
     match tempfile::Builder::new()
         .prefix(".docjobs-")
         .tempdir_in(folder)
