@@ -160,3 +160,26 @@ fn usual_ledger() -> Result<String, Stop> {
         ))),
     }
 }
+
+/// A variable of ours whose value is no text counts as unset nowhere: it is named instead.
+pub(crate) fn refuse_odd_variables() -> Result<(), Stop> {
+    const OURS: [&str; 6] = [
+        "DOCJOBS_",
+        "MINDSHOW_",
+        "PPJ_",
+        "TENCENT",
+        "TEXTIN_",
+        "WECOM_PRINTER_",
+    ];
+    let odd = std::env::vars_os().find(|(name, value)| {
+        let name = name.to_string_lossy();
+        OURS.iter().any(|ours| name.starts_with(ours)) && value.to_str().is_none()
+    });
+    match odd {
+        Some((name, _)) => Err(Stop::bad_input(format!(
+            "{} is not UTF-8; set it anew",
+            name.to_string_lossy()
+        ))),
+        None => Ok(()),
+    }
+}

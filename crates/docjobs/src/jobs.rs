@@ -106,6 +106,10 @@ pub(crate) async fn show(app: &App, id: &str) -> Result<(), Stop> {
         let detail: Vec<String> = detail.into_iter().flatten().collect();
         let at = at.format("%Y-%m-%d %H:%M:%S%.3f");
         print_line(&format!("  {at}  {:<14} {}", event.what, detail.join(" ")))?;
+        // What was not understood is all that a person has to go by.
+        if let Some(body) = event.data.error.and_then(|error| error.body) {
+            print_line(&format!("{:28}the answer was: {body}", ""))?;
+        }
     }
     Ok(())
 }

@@ -58,6 +58,7 @@ fn main() -> ExitCode {
 
 async fn run(args: Args, report: &Report) -> Result<(), Stop> {
     let app = App::of_process(args.common, report.clone());
+    app::refuse_odd_variables()?;
     match args.command {
         Command::Demo { out } => demo::run(&app, out).await,
         Command::Sim(sim) => sim::run(&app, sim).await,

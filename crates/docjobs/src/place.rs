@@ -119,6 +119,9 @@ pub(crate) fn output(given: Option<&Path>) -> Result<Option<PathBuf>, Stop> {
         Some(path) if path.as_os_str().is_empty() => Err(Stop::bad_input(
             "-o names no file; give a path, or - for stdout",
         )),
+        Some(path) if path.to_str().is_none() => Err(Stop::bad_input(format!(
+            "the name {path:?} is not UTF-8, so it cannot be written down; choose another one with -o"
+        ))),
         Some(path) if !STDOUT.iter().any(|stdout| path.as_os_str() == *stdout) => {
             absolute(path).map(Some)
         }

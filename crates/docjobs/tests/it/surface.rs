@@ -7,6 +7,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
+use vendor_sim::fault::Fault;
 use vendor_sim::textin::Outcome;
 
 use crate::stage::{self, Ran, Stage};
@@ -101,6 +102,12 @@ async fn a_name_that_is_not_utf_8_is_named() {
     let odd = std::ffi::OsString::from_vec(b"\xba\xcf.txt".to_vec());
     fs::write(stage.folder.path().join(&odd), TEXT).unwrap();
     let mut command = stage.command(&["textin", "parse"]);
+    let output = command.arg(&odd).output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains(r#""\xBA\xCF.txt""#), "{said}");
+    stage.input("a.txt", TEXT);
+    let mut command = stage.command(&["textin", "parse", "a.txt", "-o"]);
     let output = command.arg(&odd).output().await.unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
@@ -260,4 +267,112 @@ async fn a_list_is_as_long_as_asked_for() {
     let ran = stage.run(&["jobs", "--stage", "asleep"]).await;
     assert_eq!(ran.exit, 2);
     assert!(ran.stderr.contains(held), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_not_understood_is_shown() {
+    let stage = Stage::new().await;
+    stage.input("a.txt", TEXT);
+    let page = "<html>\u{1b}[2Jblocked by Corp WAF policy 4711</html>";
+    stage.simulators.textin().set_fault(
+        "submit",
+        Fault::Status {
+            status: 403,
+            body: page.to_owned(),
+            headers: vec![],
+            after_commit: false,
+        },
+    );
+    let ran = stage.run(&["textin", "parse", "a.txt"]).await;
+    assert_ne!(ran.exit, 0, "{}", ran.stderr);
+    let listed = stage.run(&["jobs", "--json"]).await;
+    let job: Value = serde_json::from_str(listed.stdout.lines().next().unwrap()).unwrap();
+    let id = job["id"].as_str().unwrap();
+    let shown = stage.run(&["show", id]).await;
+    assert!(shown.stdout.contains("policy 4711"), "{}", shown.stdout);
+    assert!(!shown.stdout.contains('\u{1b}'), "{}", shown.stdout);
+    let exact = stage.run(&["show", id, "--json"]).await;
+    assert!(exact.stdout.contains("policy 4711"), "{}", exact.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_opens_an_address_stands_nowhere() {
+    let stage = Stage::new().await;
+    let url = "https://me:hunter2@h.example/a.pdf?sign=hunter3";
+    let ran = stage.run(&["textin", "parse", url, "--no-wait"]).await;
+    let jobs = stage.run(&["jobs"]).await;
+    let exact = stage.run(&["jobs", "--json"]).await;
+    assert!(
+        jobs.stdout.contains("https://h.example/a.pdf?…"),
+        "{}{}",
+        jobs.stdout,
+        ran.stderr
+    );
+    for said in [&ran.stderr, &ran.stdout, &jobs.stdout, &exact.stdout] {
+        assert!(!said.contains("hunter"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_vendor_elsewhere_is_hurried() {
+    let stage = Stage::new().await;
+    stage.input("a.txt", TEXT);
+    stage.input("a.md", "# A\n");
+    fs::write(stage.path("a.pptx"), "PK").unwrap();
+    for (variable, address, args) in [
+        (
+            "TEXTIN_SERVER_URL",
+            "https://h.example",
+            &["textin", "parse", "a.txt"][..],
+        ),
+        (
+            "PPJ_BASE_URL",
+            "https://h.example/api/",
+            &["ppj", "convert", "a.pptx", "-o", "x"],
+        ),
+        (
+            "MINDSHOW_BASE_URL",
+            "https://h.example",
+            &["mindshow", "deck", "--markdown", "a.md", "-o", "x"],
+        ),
+        (
+            "TENCENT_ESS_ENDPOINT",
+            "https://h.example",
+            &["tencent-ess", "convert", "a.txt"],
+        ),
+        (
+            "TENCENT_ESS_UPLOAD_ENDPOINT",
+            "https://h.example",
+            &["tencent-ess", "convert", "a.txt"],
+        ),
+        (
+            "WECOM_PRINTER_URL",
+            "wss://h.example/",
+            &["printer", "list"],
+        ),
+        (
+            "TEXTIN_SERVER_URL",
+            "https://h.example",
+            &["work", "--once"],
+        ),
+    ] {
+        let ran = stage.run_with(args, &[(variable, address)]).await;
+        assert_eq!(ran.exit, 2, "{variable}: {}", ran.stderr);
+        assert!(
+            ran.stderr.contains("DOCJOBS_TIME_SCALE"),
+            "{variable}: {}",
+            ran.stderr
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_variable_that_is_no_text_is_named() {
+    let stage = Stage::new().await;
+    let odd = std::ffi::OsString::from_vec(b"\xba\xcf".to_vec());
+    let mut command = stage.command(&["doctor"]);
+    let output = command.env("TEXTIN_APP_ID", &odd).output().await.unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("TEXTIN_APP_ID is not UTF-8"), "{said}");
 }
