@@ -9,8 +9,8 @@ use std::task::{Context, Poll, Waker};
 use reqwest::dns::{Name, Resolve, Resolving};
 use url::{Host, Url};
 
-use crate::http::Origin;
 use crate::http::reach::Reach;
+use crate::http::{Origin, ResultNetworks};
 
 /// A link that a vendor gave, under an API at `base`: what is followed stays on TLS and does not reach inside, what is
 /// signed is sent as it stands, and no refusal repeats what the link may hold.
@@ -51,7 +51,7 @@ fn check(origin: &Origin, url: &Url) {
         return;
     };
     if !reaches_inside(&base) && reaches_inside(url) {
-        let reach = Reach::new(origin, Some(Arc::new(Nowhere)));
+        let reach = Reach::new(origin, ResultNetworks::default(), Some(Arc::new(Nowhere)));
         let judged = pin!(reach.check(url)).poll(&mut Context::from_waker(Waker::noop()));
         assert!(matches!(judged, Poll::Ready(Err(_))), "{url} under {base}");
     }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use jobs_core::clock::bounded;
 use jobs_core::disk::Target;
 use jobs_core::http::{
-    Answer, DownloadError, Fetch, Fetched, Incoming, Origin, Request, Saved, Transport,
-    TransportBuilder, Verified,
+    Answer, DownloadError, Fetch, Fetched, Incoming, Origin, Request, ResultNetworks, Saved,
+    Transport, TransportBuilder, Verified,
 };
 use jobs_core::{
     Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Moment, Quota, Secret, Sent,
@@ -76,6 +76,7 @@ pub struct ClientBuilder {
     shared_rate: Option<Arc<dyn SharedRate>>,
     timeouts: Timeouts,
     upload_limit: u64,
+    result_networks: ResultNetworks,
     configure: Box<dyn FnOnce(TransportBuilder) -> TransportBuilder + Send>,
 }
 
@@ -162,6 +163,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Lets result links lead into these private networks.
+    #[must_use]
+    pub fn with_result_networks(mut self, networks: ResultNetworks) -> Self {
+        self.result_networks = networks;
+        self
+    }
+
     /// Changes the request layer, such as a proxy or the largest answer held in memory (16 MiB).
     #[must_use]
     pub fn with_transport(
@@ -192,7 +200,8 @@ impl ClientBuilder {
         let transport = TransportBuilder::new(VENDOR, origin)
             .with_clock(self.clock)
             .with_quota(quota)
-            .with_secrets(self.credentials.secrets());
+            .with_secrets(self.credentials.secrets())
+            .with_result_networks(self.result_networks);
         Ok(Client(Arc::new(Inner {
             transport: (self.configure)(transport).build()?,
             credentials: self.credentials,
@@ -224,6 +233,7 @@ impl Client {
                 model: Duration::from_secs(5 * 60),
             },
             upload_limit: 20_000_000,
+            result_networks: ResultNetworks::default(),
             configure: Box::new(|transport| transport),
         }
     }
@@ -241,7 +251,8 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Input`] that names the missing or unusable variable.
     pub fn builder_from(env: &Env<'_>) -> Result<ClientBuilder, Error> {
-        let builder = Self::builder(env.secret("MINDSHOW_API_KEY")?);
+        let builder = Self::builder(env.secret("MINDSHOW_API_KEY")?)
+            .with_result_networks(env.result_networks()?);
         Ok(match env.optional("MINDSHOW_BASE_URL") {
             Some(url) => builder.with_base_url(url),
             None => builder,

@@ -1,10 +1,9 @@
 //! Finished files: a .pptx or a PDF on disk, checked before it gets its name.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 
-use jobs_core::http::{CheckError, Inspection};
-use zip::ZipArchive;
+use jobs_core::http::{CheckError, Inspection, check_zip};
 
 /// What a deck on disk was seen to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,41 +13,29 @@ pub struct DeckOutline {
     pub slides: usize,
 }
 
-/// Unpacked, a deck of the vendor is smaller than this; what is larger was made to fill a disk or a processor.
-const LARGEST_UNPACKED: u64 = 4 << 30;
-
 /// Reads a whole .pptx: its directory, every part against its checksum, and the parts without which it is none.
 pub(crate) fn inspect_pptx(
     file: &mut File,
     inspection: &mut Inspection,
 ) -> Result<DeckOutline, CheckError> {
-    let cut = |problem| CheckError::Invalid(format!("this is no whole .pptx: {problem}"));
-    let mut archive = ZipArchive::new(BufReader::new(inspection.reader(file)))
-        .map_err(|problem| cut(problem.to_string()))?;
+    let cut = |problem: &str| CheckError::Invalid(format!("this is no whole .pptx: {problem}"));
     let (mut slides, mut has_types, mut has_presentation) = (0, false, false);
-    let mut room = LARGEST_UNPACKED;
-    for index in 0..archive.len() {
-        let mut part = archive
-            .by_index(index)
-            .map_err(|problem| cut(problem.to_string()))?;
-        let name = part
-            .name()
-            .map_err(|problem| cut(problem.to_string()))?
-            .into_owned();
-        let read = io::copy(&mut (&mut part).take(room + 1), &mut io::sink())
-            .map_err(|problem| cut(format!("{name:?}: {problem}")))?;
-        room = room
-            .checked_sub(read)
-            .ok_or_else(|| cut("it unpacks to more than 4 GiB".to_owned()))?;
+    let checked = check_zip(file, inspection, |name| {
         has_types |= name == "[Content_Types].xml";
         has_presentation |= name == "ppt/presentation.xml";
-        slides += usize::from(is_slide(&name));
+        slides += usize::from(is_slide(name));
+    });
+    let contents = checked.map_err(|problem| match problem {
+        CheckError::Invalid(problem) => cut(&problem),
+        local @ CheckError::Local(_) => local,
+    })?;
+    // One whose directory cannot be read here is delivered with a warning, as it is.
+    let is_listed = contents.files > 0 || inspection.warnings().is_empty();
+    if is_listed && !has_types {
+        return Err(cut("it has no [Content_Types].xml"));
     }
-    if !has_types {
-        return Err(cut("it has no [Content_Types].xml".to_owned()));
-    }
-    if !has_presentation {
-        return Err(cut("it has no ppt/presentation.xml".to_owned()));
+    if is_listed && !has_presentation {
+        return Err(cut("it has no ppt/presentation.xml"));
     }
     Ok(DeckOutline { slides })
 }

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
 use std::path::Path;
 
-use jobs_core::http::{CheckError, Inspection};
+use jobs_core::http::{CheckError, Inspection, check_zip};
 use jobs_core::{Error, ErrorKind};
 use zip::ZipArchive;
 use zip::read::{ArchiveOffset, Config};
@@ -69,31 +69,21 @@ impl Limits {
     }
 }
 
-/// The largest content that is read through to check a bundle: a bound on time, not an opinion on bundles.
-const CHECKED: u64 = 64 << 30;
-
-/// Checks the central directory and the checksum of every entry.
+/// Checks the directory and the checksum of every entry.
 pub(crate) fn verify(file: &mut File, inspection: &mut Inspection) -> Result<Bundle, CheckError> {
-    let mut zip = open(inspection.reader(file))?;
-    let mut bundle = Bundle { files: 0, size: 0 };
-    let mut room = CHECKED;
-    for index in 0..zip.len() {
-        let mut entry = zip
-            .by_index(index)
-            .map_err(|problem| format!("entry {index} of the bundle cannot be read: {problem}"))?;
-        let copied = copy(&mut entry, &mut io::sink(), room);
-        let copied = copied.map_err(|problem| problem.in_entry(index))?;
-        room -= copied;
-        // What a folder is said to contain is checked, and never unpacked.
-        if entry.is_file() {
-            bundle.files += 1;
-            bundle.size += copied;
-        }
-    }
-    if bundle.files == 0 {
+    begins_like_a_bundle(file)?;
+    let contents = check_zip(file, inspection, |_| ()).map_err(|problem| match problem {
+        CheckError::Invalid(problem) => CheckError::Invalid(format!("the bundle: {problem}")),
+        local @ CheckError::Local(_) => local,
+    })?;
+    // One whose directory cannot be read here is delivered with a warning, as it is.
+    if contents.files == 0 && inspection.warnings().is_empty() {
         return Err(CheckError::Invalid("the bundle holds no file".to_owned()));
     }
-    Ok(bundle)
+    Ok(Bundle {
+        files: contents.files,
+        size: contents.size,
+    })
 }
 
 /// Unpacks a bundle into a folder that does not exist yet, and appears complete or not at all.
@@ -223,22 +213,24 @@ fn is_rooted(name: &str) -> bool {
     name.starts_with(['/', '\\']) || name.as_bytes().get(1) == Some(&b':')
 }
 
-fn open<R: Read + Seek>(mut file: R) -> Result<ZipArchive<BufReader<R>>, String> {
+fn begins_like_a_bundle(file: &mut File) -> Result<(), String> {
     let mut beginning = Vec::new();
     let read = file
         .rewind()
-        .and_then(|()| Read::take(&mut file, 4).read_to_end(&mut beginning))
+        .and_then(|()| Read::take(&mut *file, 4).read_to_end(&mut beginning))
         .and_then(|_| file.rewind());
     read.map_err(|problem| format!("the bundle cannot be read: {problem}"))?;
     match beginning.as_slice() {
-        b"PK\x03\x04" => {}
+        b"PK\x03\x04" => Ok(()),
         // Of a zip without entries.
-        b"PK\x05\x06" => return Err("the bundle holds no file".to_owned()),
-        [b'<' | b'\n' | b'\r' | b' ', ..] => {
-            return Err("this is a page of text, not a bundle".to_owned());
-        }
-        _ => return Err("this does not begin like a bundle".to_owned()),
+        b"PK\x05\x06" => Err("the bundle holds no file".to_owned()),
+        [b'<' | b'\n' | b'\r' | b' ', ..] => Err("this is a page of text, not a bundle".to_owned()),
+        _ => Err("this does not begin like a bundle".to_owned()),
     }
+}
+
+fn open(file: &mut File) -> Result<ZipArchive<BufReader<&mut File>>, String> {
+    begins_like_a_bundle(file)?;
     let config = Config {
         archive_offset: ArchiveOffset::Known(0),
     };

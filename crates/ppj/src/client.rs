@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use jobs_core::disk::Target;
 use jobs_core::http::{
-    Answer, Body, DownloadError, Fetch, Origin, Request, Saved, Transport, TransportBuilder,
-    Verified,
+    Answer, Body, DownloadError, Fetch, Origin, Request, ResultNetworks, Saved, Transport,
+    TransportBuilder, Verified,
 };
 use jobs_core::{
     Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Lost, Moment, Quota, Secret,
@@ -55,6 +55,7 @@ pub struct ClientBuilder {
     upload_timeout: Duration,
     has_alias_paths: bool,
     signed_prefix: Option<String>,
+    result_networks: ResultNetworks,
     configure: Box<dyn FnOnce(TransportBuilder) -> TransportBuilder + Send>,
 }
 
@@ -123,6 +124,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Lets result links lead into these private networks.
+    #[must_use]
+    pub fn with_result_networks(mut self, networks: ResultNetworks) -> Self {
+        self.result_networks = networks;
+        self
+    }
+
     /// Changes the request layer, such as a proxy or the largest answer held in memory (16 MiB).
     #[must_use]
     pub fn with_transport(
@@ -156,7 +164,8 @@ impl ClientBuilder {
         let transport = TransportBuilder::new(VENDOR, origin)
             .with_clock(self.clock)
             .with_quota(quota)
-            .with_secrets(self.credentials.secrets());
+            .with_secrets(self.credentials.secrets())
+            .with_result_networks(self.result_networks);
         Ok(Client(Arc::new(Inner {
             transport: (self.configure)(transport).build()?,
             has_alias_paths: self.has_alias_paths && self.credentials.is_signed(),
@@ -186,6 +195,7 @@ impl Client {
             upload_timeout: Duration::from_secs(15 * 60),
             has_alias_paths: false,
             signed_prefix: None,
+            result_networks: ResultNetworks::default(),
             configure: Box::new(|transport| transport),
         }
     }
@@ -214,7 +224,7 @@ impl Client {
         } else {
             Credentials::AccessKey(access_key(env)?)
         };
-        let builder = Self::builder(credentials);
+        let builder = Self::builder(credentials).with_result_networks(env.result_networks()?);
         Ok(match env.optional("PPJ_BASE_URL") {
             Some(url) => builder.with_base_url(url),
             None => builder,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jobs_core::clock::bounded;
 use jobs_core::disk::Target;
 use jobs_core::http::{
-    Answer, Body, DownloadError, Fetch, Fetched, Origin, Request, Saved, Transport,
+    Answer, Body, DownloadError, Fetch, Fetched, Origin, Request, ResultNetworks, Saved, Transport,
     TransportBuilder, Verified,
 };
 use jobs_core::retry::{self, NotTaken};
@@ -49,6 +49,7 @@ pub struct ClientBuilder {
     rate: Option<Window>,
     shared_rate: Option<Arc<dyn SharedRate>>,
     upload_timeout: Duration,
+    result_networks: ResultNetworks,
     configure: Box<dyn FnOnce(TransportBuilder) -> TransportBuilder + Send>,
 }
 
@@ -101,6 +102,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Lets result links lead into these private networks.
+    #[must_use]
+    pub fn with_result_networks(mut self, networks: ResultNetworks) -> Self {
+        self.result_networks = networks;
+        self
+    }
+
     /// Changes the request layer, such as a proxy or the largest answer held in memory (16 MiB).
     #[must_use]
     pub fn with_transport(
@@ -131,7 +139,8 @@ impl ClientBuilder {
         let transport = TransportBuilder::new(VENDOR, origin)
             .with_clock(self.clock)
             .with_quota(quota)
-            .with_secrets(self.credentials.secrets());
+            .with_secrets(self.credentials.secrets())
+            .with_result_networks(self.result_networks);
         Ok(Client(Arc::new(Inner {
             transport: (self.configure)(transport).build()?,
             credentials: self.credentials,
@@ -155,6 +164,7 @@ impl Client {
             }),
             shared_rate: None,
             upload_timeout: Duration::from_secs(15 * 60),
+            result_networks: ResultNetworks::default(),
             configure: Box::new(|transport| transport),
         }
     }
@@ -175,7 +185,8 @@ impl Client {
         let builder = Self::builder(
             env.secret("TEXTIN_APP_ID")?,
             env.secret("TEXTIN_SECRET_CODE")?,
-        );
+        )
+        .with_result_networks(env.result_networks()?);
         Ok(match env.optional("TEXTIN_SERVER_URL") {
             Some(url) => builder.with_server_url(url),
             None => builder,

@@ -1,5 +1,7 @@
 //! What holds whatever the vendor, or somebody in its place, sends: tried by the tests here and by the fuzz targets.
 
+use std::io::Cursor;
+
 use jobs_core::testing::{answer, said_by};
 use jobs_core::{JobId, Secret, Sent, Snapshot, Status};
 use serde::de::IgnoredAny;
@@ -56,9 +58,17 @@ fn check(seen: &Snapshot<Ready>, plain: &Value, clean: impl Fn(&str) -> String) 
 /// A result: both ways of reading it agree, and neither takes a part for the whole.
 pub fn result(bytes: &[u8]) {
     let mut markdown = Vec::new();
-    let walked = walk(bytes, &mut markdown);
+    let walked = walk(Cursor::new(bytes), None, &mut markdown);
     let decoded = decode(bytes);
-    if let Ok(outline) = walked {
+    if let Ok((_, oddities)) = &walked {
+        assert!(String::from_utf8(markdown.clone()).is_ok());
+        // What is well-formed to a strict reader is not called odd.
+        let strict = serde_json::from_slice::<Value>(bytes);
+        assert!(oddities.is_empty() || strict.is_err(), "{oddities}");
+    }
+    if let Ok((outline, oddities)) = walked
+        && oddities.is_empty()
+    {
         let whole = serde_json::from_slice::<IgnoredAny>(bytes);
         assert!(whole.is_ok(), "walked over what is no JSON: {whole:?}");
         let text = String::from_utf8(markdown);
@@ -66,7 +76,7 @@ pub fn result(bytes: &[u8]) {
         assert!(outline.has_markdown || text.as_deref() == Ok(""));
         let cut = bytes.trim_ascii_end().len().saturating_sub(1);
         let cut = bytes.get(..cut).unwrap_or_default();
-        assert!(walk(cut, &mut std::io::sink()).is_err());
+        assert!(walk(Cursor::new(cut), None, &mut Vec::new()).is_err());
         if let Ok((result, _)) = &decoded
             && !is_double(bytes)
         {

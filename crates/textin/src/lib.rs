@@ -12,6 +12,7 @@ pub mod hostile;
 mod job;
 mod request;
 mod result;
+mod scan;
 
 /// The types of the vendor's JSON: request options, and the parsed document.
 pub mod types {

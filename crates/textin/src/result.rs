@@ -1,14 +1,14 @@
 //! The parsed document: read as typed elements, or passed through a piece at a time.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Seek, Write};
 
 use jobs_core::Error;
 use jobs_core::http::{CheckError, Inspection};
 use serde_json::value::RawValue;
-use struson::reader::{JsonReader, JsonStreamReader, ReaderError, ValueType};
 
 use crate::generated::types::ParseResult;
+use crate::scan::{self, Oddities, TextSink};
 
 /// A parsed document in memory.
 #[derive(Debug, Clone)]
@@ -55,9 +55,16 @@ pub(crate) fn decode(body: &[u8]) -> Result<(ParseResult, Box<RawValue>), String
     Ok((result, raw))
 }
 
-/// Reads a whole result from disk and checks that it is complete JSON with elements.
+/// Reads a whole result from disk, which is delivered as it is.
 pub(crate) fn inspect(file: &mut File, inspection: &mut Inspection) -> Result<Outline, CheckError> {
-    walk(inspection.reader(file), &mut io::sink())
+    let charset = inspection.charset().map(str::to_owned);
+    let (outline, oddities) = walk(inspection.reader(file), charset.as_deref(), &mut Nowhere)?;
+    if !oddities.is_empty() {
+        inspection.warn(format!(
+            "the result is not well-formed JSON, and is delivered byte for byte: {oddities}"
+        ));
+    }
+    Ok(outline)
 }
 
 /// The same, and writes its Markdown text as it passes.
@@ -66,122 +73,76 @@ pub(crate) fn extract_markdown(
     out: &mut File,
     inspection: &mut Inspection,
 ) -> Result<Outline, CheckError> {
+    let charset = inspection.charset().map(str::to_owned);
     let mut out = BufWriter::with_capacity(256 * 1024, out);
-    let outline = walk(inspection.reader(file), &mut out)?;
+    let (outline, oddities) = walk(inspection.reader(file), charset.as_deref(), &mut out)?;
     if !outline.has_markdown {
         return Err(CheckError::Invalid(
-            "the result has no Markdown text".to_owned(),
+            "the result has no Markdown text; its JSON may be asked for instead".to_owned(),
         ));
     }
     out.flush()?;
+    if !oddities.is_empty() {
+        inspection.warn(format!(
+            "the result is not well-formed JSON, and what could not be read of the Markdown is U+FFFD: {oddities}"
+        ));
+    }
     Ok(outline)
 }
 
-pub(crate) fn walk(file: impl Read, markdown: &mut impl Write) -> Result<Outline, CheckError> {
-    let mut json = JsonStreamReader::new(BufReader::with_capacity(256 * 1024, file));
-    let mut seen = Seen::default();
-    let walked = seen
-        .object(&mut json, markdown, Level::Top)
-        .and_then(|()| Ok(json.consume_trailing_whitespace()?));
-    walked.map_err(|problem| match problem {
-        Problem::Json(problem) => {
-            CheckError::Invalid(format!("the result is cut or no JSON: {problem}"))
-        }
-        Problem::Write(problem) => CheckError::Local(problem),
-    })?;
-    let Some(elements) = seen.elements else {
+pub(crate) fn walk(
+    file: impl Read + Seek,
+    charset: Option<&str>,
+    markdown: &mut impl TextSink,
+) -> Result<(Outline, Oddities), CheckError> {
+    let seen = scan::scan(file, charset, markdown)?;
+    let has_markdown = seen.markdown.is_some();
+    if seen.elements.is_none() && !has_markdown {
         let code = seen
             .code
             .map_or_else(String::new, |code| format!("; it carries the code {code}"));
         return Err(CheckError::Invalid(format!(
             "the result has no elements{code}"
         )));
-    };
-    Ok(Outline {
-        elements,
+    }
+    let outline = Outline {
+        elements: seen.elements.unwrap_or_default(),
         success_count: seen.success_count,
-        has_markdown: seen.has_markdown,
-    })
+        has_markdown,
+    };
+    Ok((outline, seen.oddities))
 }
 
-#[derive(Debug, Default)]
-struct Seen {
-    elements: Option<u64>,
-    success_count: Option<u64>,
-    has_markdown: bool,
-    code: Option<i64>,
-}
+/// For a result whose Markdown nobody asked for.
+struct Nowhere;
 
-#[derive(Clone, Copy, PartialEq)]
-enum Level {
-    Top,
-    Data,
-}
+impl Write for Nowhere {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        Ok(text.len())
+    }
 
-enum Problem {
-    Json(String),
-    Write(io::Error),
-}
-
-impl From<ReaderError> for Problem {
-    fn from(problem: ReaderError) -> Self {
-        Self::Json(problem.to_string())
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
-impl Seen {
-    /// One pass over an object; strings of any length go by in pieces.
-    fn object(
-        &mut self,
-        json: &mut impl JsonReader,
-        markdown: &mut impl Write,
-        level: Level,
-    ) -> Result<(), Problem> {
-        json.begin_object()?;
-        while json.has_next()? {
-            let name = json.next_name_owned()?;
-            match (name.as_str(), json.peek()?) {
-                ("elements", ValueType::Array) => {
-                    let mut count = 0;
-                    json.begin_array()?;
-                    while json.has_next()? {
-                        json.skip_value()?;
-                        count += 1;
-                    }
-                    json.end_array()?;
-                    self.elements = Some(count);
-                }
-                ("markdown", ValueType::String) if !self.has_markdown => {
-                    self.has_markdown = true;
-                    pass(&mut json.next_string_reader()?, markdown)?;
-                }
-                ("success_count", ValueType::Number) => {
-                    self.success_count = json.next_number()?.ok()
-                }
-                ("code", ValueType::Number) if level == Level::Top => {
-                    self.code = json.next_number()?.ok()
-                }
-                ("data", ValueType::Object) if level == Level::Top => {
-                    self.object(json, markdown, Level::Data)?
-                }
-                _ => json.skip_value()?,
-            }
-        }
-        Ok(json.end_object()?)
+impl TextSink for Nowhere {
+    fn restart(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
-fn pass(from: &mut impl Read, to: &mut impl Write) -> Result<(), Problem> {
-    let mut piece = vec![0; 64 * 1024];
-    loop {
-        let count = from
-            .read(&mut piece)
-            .map_err(|problem| Problem::Json(problem.to_string()))?;
-        if count == 0 {
-            return Ok(());
-        }
-        to.write_all(piece.get(..count).unwrap_or_default())
-            .map_err(Problem::Write)?;
+impl TextSink for BufWriter<&mut File> {
+    fn restart(&mut self) -> io::Result<()> {
+        self.rewind()?;
+        self.get_mut().set_len(0)
+    }
+}
+
+impl TextSink for Vec<u8> {
+    fn restart(&mut self) -> io::Result<()> {
+        self.clear();
+        Ok(())
     }
 }
 
@@ -193,13 +154,28 @@ mod tests {
         "metadata":{},"elements":[{"element_id":"e1","type":"Title","text":"A\"b","page_number":1,
         "coordinates":[0,0,1,0,1,1,0,1],"metadata":{},"novelty":[1]}],"markdown":"# A\n\u4e2d\ud83d\ude00"}"##;
 
-    fn markdown(json: &str) -> Result<(Outline, String), String> {
+    /// What a result was seen to hold, its Markdown, and what is odd about it.
+    fn read(
+        json: impl AsRef<[u8]>,
+        charset: Option<&str>,
+    ) -> Result<(Outline, String, String), String> {
         let mut out = Vec::new();
-        let outline = walk(json.as_bytes(), &mut out).map_err(|problem| match problem {
+        let walked = walk(io::Cursor::new(json.as_ref()), charset, &mut out);
+        let (outline, oddities) = walked.map_err(|problem| match problem {
             CheckError::Invalid(problem) => problem,
             CheckError::Local(cause) => panic!("{cause}"),
         })?;
-        Ok((outline, String::from_utf8(out).unwrap()))
+        Ok((
+            outline,
+            String::from_utf8(out).unwrap(),
+            oddities.to_string(),
+        ))
+    }
+
+    fn markdown(json: &str) -> Result<(Outline, String), String> {
+        let (outline, text, oddities) = read(json, None)?;
+        assert_eq!(oddities, "", "{json}");
+        Ok((outline, text))
     }
 
     #[test]
@@ -235,18 +211,165 @@ mod tests {
     #[test]
     fn what_is_no_result_is_named() {
         for (json, problem) in [
-            ("<html>", "cut or no JSON"),
+            ("<html>", "a page"),
+            ("", "empty"),
             (
                 r#"{"code":40102,"message":"no"}"#,
                 "no elements; it carries the code 40102",
             ),
             (r#"{"elements":{}}"#, "no elements"),
-            ("[]", "cut or no JSON"),
-            ("{} {}", "cut or no JSON"),
+            ("[]", "no JSON object"),
+            (r#"{"elements":[]} {}"#, "something follows its end"),
+            (r#"{"elements":[}}"#, "brackets do not match"),
         ] {
             let found = markdown(json).unwrap_err();
             assert!(found.contains(problem), "{json}: {found}");
         }
+    }
+
+    #[test]
+    fn odd_text_is_read_as_far_as_it_can_be_and_said_to_be_odd() {
+        for (json, text, odd) in [
+            (
+                &br#"{"elements":[],"markdown":"x \ud835 y"}"#[..],
+                "x \u{fffd} y",
+                "lone surrogate",
+            ),
+            (
+                br#"{"elements":[],"markdown":"x \ude00\ud83d\ud83d\ude00"}"#,
+                "x \u{fffd}\u{fffd}\u{1f600}",
+                "lone surrogate) at byte 34 of its text and in 1 more places",
+            ),
+            (
+                br#"{"elements":[],"markdown":"\ud83d"}"#,
+                "\u{fffd}",
+                "lone surrogate",
+            ),
+            (
+                br#"{"elements":[],"markdown":"\ud83d\n"}"#,
+                "\u{fffd}\n",
+                "lone surrogate",
+            ),
+            (
+                br#"{"elements":[{"text":"\ud835"}],"markdown":"x"}"#,
+                "x",
+                "lone surrogate",
+            ),
+            (
+                br#"{"elements":[{"score":NaN}],"markdown":"x"}"#,
+                "x",
+                "NaN",
+            ),
+            (
+                br#"{"score":-Infinity,"elements":[],"markdown":"x"}"#,
+                "x",
+                "NaN",
+            ),
+            (br#"{"score":01,"elements":[],"markdown":"x"}"#, "x", "NaN"),
+            (
+                br#"{"score":None,"elements":[],"markdown":"x"}"#,
+                "x",
+                "NaN",
+            ),
+            (
+                b"{\"elements\":[],\"markdown\":\"a\tb\nc\x01\"}",
+                "a\tb\nc\u{1}",
+                "control",
+            ),
+            (
+                br#"{"elements":[],"markdown":"\alpha \u12g"}"#,
+                "\\alpha \u{fffd}g",
+                "escapes nothing",
+            ),
+            (
+                b"\xef\xbb\xbf{\"elements\":[],\"markdown\":\"x\"}",
+                "x",
+                "byte order mark",
+            ),
+            (
+                b"{\"elements\":[],\"markdown\":\"x\"}\0\0",
+                "x",
+                "zero byte",
+            ),
+            (
+                b"{\"elements\":[],\"markdown\":\"x\xff\xfey\"}",
+                "x\u{fffd}\u{fffd}y",
+                "no text",
+            ),
+            (br#"{"elements":[1,],"markdown":"x",}"#, "x", "missing"),
+            (br#"{"elements":[] "markdown":"x"}"#, "x", "comma"),
+            (br#"{elements:[],markdown:"x"}"#, "x", "without quotes"),
+            (br#"{"elements":[],"markdown" "x"}"#, "x", "wrong place"),
+            (br#"{"elements":[],"markdown":"x","a":}"#, "x", "missing"),
+        ] {
+            let shown = String::from_utf8_lossy(json);
+            let (outline, read, oddities) = read(json, None).unwrap();
+            assert!(outline.has_markdown);
+            assert_eq!(read, text, "{shown}");
+            assert!(oddities.contains(odd), "{shown}: {oddities}");
+        }
+    }
+
+    #[test]
+    fn every_encoding_that_is_declared_or_seen_is_read() {
+        let json = r#"{"elements":[],"markdown":"中文 😀"}"#;
+        let units =
+            |read: fn(u16) -> [u8; 2]| -> Vec<u8> { json.encode_utf16().flat_map(read).collect() };
+        let (little, big) = (units(u16::to_le_bytes), units(u16::to_be_bytes));
+        let (gbk, _, _) = encoding_rs::GB18030.encode(json);
+        for (bytes, charset, odd) in [
+            (little.clone(), None, "UTF-16LE"),
+            (big.clone(), None, "UTF-16BE"),
+            (
+                [b"\xff\xfe", little.as_slice()].concat(),
+                Some("utf-8"),
+                "UTF-16LE",
+            ),
+            ([b"\xfe\xff", big.as_slice()].concat(), None, "UTF-16BE"),
+            (gbk.to_vec(), Some("gb18030"), "gb18030"),
+            (gbk.to_vec(), Some("GBK"), "GBK"),
+            // Declared by habit.
+            (json.as_bytes().to_vec(), Some("ISO-8859-1"), ""),
+            (json.as_bytes().to_vec(), Some("no such"), ""),
+        ] {
+            let (_, text, oddities) = read(bytes, charset).unwrap();
+            assert_eq!(text, "中文 😀", "{charset:?}");
+            assert!(oddities.contains(odd), "{oddities}");
+            assert_eq!(oddities.is_empty(), odd.is_empty(), "{oddities}");
+        }
+        let (_, text, oddities) = read(gbk, None).unwrap();
+        assert!(text.contains('\u{fffd}') && oddities.contains("no text"));
+    }
+
+    #[test]
+    fn markdown_needs_nothing_but_itself_and_counts_as_it_stands_last_and_highest() {
+        for (json, text) in [
+            (r#"{"markdown":"a"}"#, "a"),
+            (r#"{"markdown":"a","markdown":"b","elements":[]}"#, "b"),
+            (r#"{"markdown":"a","data":{"markdown":"b"}}"#, "a"),
+            (r#"{"data":{"markdown":"b"},"markdown":"a"}"#, "a"),
+            (r#"{"x":{"markdown":"b"},"markdown":"a"}"#, "a"),
+            (
+                r#"{"x":[{"data":{"markdown":"b"}}],"markdown":"a","markdown":null}"#,
+                "a",
+            ),
+            (r#"{"markdo\u0077n":"a"}"#, "a"),
+        ] {
+            assert_eq!(markdown(json).unwrap().1, text, "{json}");
+        }
+    }
+
+    #[test]
+    fn neither_keys_nor_texts_nor_numbers_take_memory() {
+        let long = "k".repeat(1 << 20);
+        let json = format!(
+            r#"{{"{long}":"{long}","n":{},"elements":[{{"{long}":1}}],"markdown":"x"}}"#,
+            "1".repeat(1 << 20)
+        );
+        let mut out = Vec::new();
+        let seen = scan::scan(io::Cursor::new(json), None, &mut out).unwrap();
+        assert_eq!((seen.elements, out.as_slice()), (Some(1), &b"x"[..]));
+        assert!(seen.oddities.is_empty());
     }
 
     #[test]

@@ -109,7 +109,7 @@ async fn play(world: &World, replies: &[Reply<'_>]) {
     };
     assert!(!path.exists(), "nothing is at the final name yet");
     if let Ok(fetched) = outcome {
-        let (verified, ()) = fetched.verify(|_| Ok(())).await.unwrap();
+        let (verified, ()) = fetched.verify(|_, _| Ok(())).await.unwrap();
         verified.save().await.unwrap();
         let bytes = std::fs::read(&path).unwrap();
         std::fs::remove_file(&path).unwrap();

@@ -79,6 +79,11 @@ impl Answer {
             .with_wait(self.wait)
     }
 
+    /// Keeps the redacted beginning of the body in an error about this answer.
+    pub(crate) fn explained_by_body(&self, error: Error) -> Error {
+        error.with_excerpt(self.context.redactor.excerpt(&self.body))
+    }
+
     /// A message of the vendor, cleaned of credentials.
     pub fn clean(&self, message: &str) -> String {
         self.context.redactor.clean(message)

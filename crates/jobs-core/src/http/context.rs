@@ -1,6 +1,7 @@
 //! What is known of a request in every error about it.
 
 use crate::error::{Error, ErrorKind, Sent};
+use crate::http::origin::InvalidAddress;
 use crate::http::reach;
 use crate::id::JobId;
 use crate::redact::Redactor;
@@ -42,12 +43,7 @@ impl Context {
             return error.with_source(cause);
         }
         if let Some(problem) = reach::refusal(&cause) {
-            let message = format!("the result link is not followed: {problem}");
-            return self
-                .error(ErrorKind::Refused)
-                .with_sent(Sent::No)
-                .with_message(message)
-                .with_source(cause);
+            return self.not_followed(Sent::No, problem).with_source(cause);
         }
         if cause.is_connect() {
             let error = self
@@ -65,6 +61,18 @@ impl Context {
     pub(crate) fn lost_answer(&self, status: u16, cause: reqwest::Error) -> Error {
         self.broken(cause.without_url(), "the answer broke off")
             .with_http_status(status)
+    }
+
+    /// A link of the vendor that is not followed.
+    pub(crate) fn not_followed(&self, sent: Sent, problem: &InvalidAddress) -> Error {
+        let error = self
+            .error(ErrorKind::Refused)
+            .with_sent(sent)
+            .with_message(format!("the result link is not followed: {problem}"));
+        match problem.advice() {
+            Some(advice) => error.with_advice(advice),
+            None => error,
+        }
     }
 
     fn broken(&self, cause: reqwest::Error, problem: &str) -> Error {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{CONTENT_RANGE, ETAG, HeaderValue, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE};
+use reqwest::header::{
+    CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE,
+};
 use reqwest::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt, BufWriter};
@@ -15,13 +17,15 @@ use url::Url;
 use crate::clock::{Clock, Moment, bounded};
 use crate::disk::{Draft, Target};
 use crate::error::{Error, ErrorKind, Sent};
-use crate::http::answer::{Answer, retry_after};
+use crate::http::answer::Answer;
+use crate::http::coding::Codings;
 use crate::http::context::Context;
 use crate::http::origin::InvalidAddress;
-use crate::http::result_file::{Fetched, Limit, local};
+use crate::http::result_file::{Fetched, Headers, Limit, local};
 use crate::http::transport::Transport;
 use crate::id::JobId;
 use crate::quota::{Permit, Said, Use};
+use crate::secret::Secret;
 use crate::{retry, verdict};
 
 /// What to fetch.
@@ -141,6 +145,9 @@ const PROGRESS: u64 = 64 * 1024;
 /// dribbles so that nobody notices that it has nothing to give.
 const FLOOR: u64 = 32 * 1024;
 
+/// A parameter of a link that is this long may be its signature.
+const SECRET: usize = 8;
+
 /// The window of [`FLOOR`].
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -160,7 +167,8 @@ impl Transport {
     /// Harmless and free to repeat. At most five redirects are followed, never away from TLS.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when the link is refused or expired: ask the vendor for a new one.
+    /// [`ErrorKind::NotFound`] when the link is refused or expired: ask the vendor for a new one. What the storage says
+    /// stands in the message. [`ErrorKind::Refused`] for a link that is not followed.
     /// [`ErrorKind::TooLarge`] above the cap, [`ErrorKind::Local`] when the disk is the trouble.
     pub async fn fetch(&self, fetch: Fetch<'_>, target: &Target) -> Result<Fetched, Error> {
         let context = self.context(&fetch);
@@ -177,6 +185,7 @@ impl Transport {
             let error = match ended {
                 Ok(()) => {
                     return Ok(Fetched {
+                        cap: fetch.cap.unwrap_or(self.inner.result_cap),
                         partial,
                         context,
                         limit,
@@ -214,10 +223,42 @@ impl Transport {
                 self.check_cap(&fetch, &context, (body.len() + chunk.len()) as u64)?;
                 body.extend_from_slice(&chunk);
             }
-            Ok(body)
+            self.plain(&fetch, &context, response.headers(), body)
         });
         let read = bounded(&*limit.clock, limit.deadline, read).await;
         read.unwrap_or_else(|| Err(too_late(&context, 0)))
+    }
+
+    /// A small result with its content codings undone.
+    fn plain(
+        &self,
+        fetch: &Fetch<'_>,
+        context: &Context,
+        headers: &HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Vec<u8>, Error> {
+        let Some(codings) = Codings::declared(headers) else {
+            return Ok(body);
+        };
+        if let Some(name) = codings.unknown() {
+            return Err(context.error(ErrorKind::Refused).with_message(format!(
+                "the server declares the content coding {name:?}, which cannot be undone here"
+            )));
+        }
+        let cap = fetch.cap.unwrap_or(self.inner.result_cap);
+        codings.undone(&body, cap).map_err(|cause| {
+            let (kind, message) = match cause.kind() {
+                io::ErrorKind::FileTooLarge => (
+                    ErrorKind::TooLarge,
+                    format!("the result is larger than {cap} bytes"),
+                ),
+                _ => (
+                    ErrorKind::Garbled,
+                    "the result is not in the content coding that the server declares".to_owned(),
+                ),
+            };
+            context.error(kind).with_message(message).with_source(cause)
+        })
     }
 
     /// When a download that begins now ends at the latest, if its caller names no deadline.
@@ -242,11 +283,20 @@ impl Transport {
     }
 
     fn context(&self, fetch: &Fetch<'_>) -> Context {
+        let mut redactor = self.inner.redactor.clone();
+        // The host of a result may repeat what opens it.
+        let link = Url::parse(fetch.link).ok();
+        let query = link.iter().flat_map(Url::query_pairs);
+        for (_, value) in query.filter(|(_, value)| value.len() >= SECRET) {
+            if let Ok(secret) = Secret::new(value.into_owned()) {
+                redactor.know(&secret);
+            }
+        }
         Context {
             vendor: self.inner.vendor,
             operation: fetch.operation,
             job: fetch.job.cloned(),
-            redactor: self.inner.redactor.clone(),
+            redactor,
         }
     }
 
@@ -310,12 +360,7 @@ impl Transport {
     ) -> Result<Response, Error> {
         const REDIRECTS: u32 = 5;
         let origin = self.origin();
-        let not_followed = |sent, problem: InvalidAddress| {
-            context
-                .error(ErrorKind::Refused)
-                .with_sent(sent)
-                .with_message(format!("the result link is not followed: {problem}"))
-        };
+        let not_followed = |sent, problem: InvalidAddress| context.not_followed(sent, &problem);
         let first = if fetch.is_exact {
             origin.check_exact_link(fetch.link)
         } else {
@@ -376,10 +421,10 @@ impl Transport {
                 _ => {
                     let said = permit.as_ref().map(Permit::said);
                     let explain = fetch.explain.filter(|_| said.is_some());
-                    return Err(match explain {
-                        Some(explain) => explain(&self.refusal(context, response, said).await),
-                        None => self.refused(context, &response, said.as_ref()),
-                    });
+                    let answer = self.refusal(context, response, said).await;
+                    return Err(
+                        explain.map_or_else(|| refused(&answer), |explain| explain(&answer))
+                    );
                 }
             }
         }
@@ -428,9 +473,12 @@ impl Transport {
         said: Option<Said>,
     ) -> Answer {
         const LONGEST: usize = 64 * 1024;
+        const PATIENCE: Duration = Duration::from_secs(10);
         let mut body = BytesMut::new();
-        // What broke off explains as much as it can.
-        while let Ok(Some(chunk)) = response.chunk().await {
+        let clock = &**self.clock();
+        let end = clock.now() + PATIENCE;
+        // What broke off, or does not come, explains as much as it can.
+        while let Some(Ok(Some(chunk))) = bounded(clock, end, response.chunk()).await {
             let room = LONGEST.saturating_sub(body.len());
             body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
             if body.len() >= LONGEST {
@@ -449,35 +497,45 @@ impl Transport {
             said,
         )
     }
+}
 
-    fn refused(&self, context: &Context, response: &Response, said: Option<&Said>) -> Error {
-        let (kind, message) = match response.status() {
-            StatusCode::UNAUTHORIZED
-            | StatusCode::FORBIDDEN
-            | StatusCode::NOT_FOUND
-            | StatusCode::GONE => (
-                ErrorKind::NotFound,
-                "the result link is refused or has expired",
-            ),
-            StatusCode::TOO_MANY_REQUESTS => (
-                ErrorKind::RateLimited,
-                "the result host wants slower requests",
-            ),
-            status if status.is_server_error() => {
-                (ErrorKind::Unavailable, "the result host is in trouble")
-            }
-            _ => (ErrorKind::Refused, "the result host refused"),
-        };
-        let wait = retry_after(response.headers(), &**self.clock());
-        if kind == ErrorKind::RateLimited {
-            said.into_iter().for_each(|said| said.refused(wait));
+/// What the host of a result says by an answer that is not the result. The job is finished, whatever it says: a new link,
+/// or a later time, may do.
+fn refused(answer: &Answer) -> Error {
+    let (kind, message) = match answer.status() {
+        429 => (
+            ErrorKind::RateLimited,
+            "the result host wants slower requests",
+        ),
+        408 | 425 | 500.. => (ErrorKind::Unavailable, "the result host is in trouble"),
+        _ => (
+            ErrorKind::NotFound,
+            "the result link is refused or has expired",
+        ),
+    };
+    let text = String::from_utf8_lossy(answer.body());
+    let error = answer.error(kind);
+    match (element(&text, "Code"), element(&text, "Message")) {
+        // Not the rest of it, which may repeat the signature of the link.
+        (Some(code), said) => {
+            let said = said.map_or_else(String::new, |said| format!(": {said}"));
+            let request = element(&text, "RequestId");
+            error
+                .with_message(format!(
+                    "{message}: {}",
+                    answer.clean(&format!("{code}{said}"))
+                ))
+                .with_request_id(request.map(|id| answer.clean(id)))
         }
-        context
-            .error(kind)
-            .with_message(message)
-            .with_http_status(response.status().as_u16())
-            .with_wait(wait)
+        (None, _) => answer.explained_by_body(error.with_message(message)),
     }
+}
+
+/// The text of the first such element of a storage's error.
+fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    let (inner, _) = rest.split_once(&format!("</{name}>"))?;
+    Some(inner.trim()).filter(|inner| !inner.is_empty())
 }
 
 fn resolve(base: &Url, location: &str) -> String {
@@ -539,6 +597,7 @@ pub(super) struct Partial {
     pub(super) file: BufWriter<tokio::fs::File>,
     pub(super) digest: Sha256,
     pub(super) len: u64,
+    pub(super) headers: Headers,
     /// The most bytes that any attempt has come to. What begins anew and breaks off earlier brings nothing new.
     furthest: u64,
     /// What says that a later piece belongs to the same bytes; without it, the next attempt begins anew.
@@ -555,6 +614,7 @@ impl Partial {
             file: BufWriter::with_capacity(256 * 1024, file),
             digest: Sha256::new(),
             len: 0,
+            headers: Headers::default(),
             furthest: 0,
             validator: None,
         })
@@ -585,6 +645,7 @@ impl Partial {
         file.rewind().await?;
         self.digest = Sha256::new();
         self.len = 0;
+        self.headers = Headers::of(response.headers());
         // A weak tag may stand for other bytes of the same meaning, so it cannot join two halves.
         let strong = response
             .headers()
@@ -635,14 +696,11 @@ mod tests {
         let target = Target::new(folder.path().join("x")).unwrap();
         for (url, message) in [
             (api.url(), r#"{"type":"NotReady"}"#),
-            (elsewhere.url(), "the result host refused"),
+            (elsewhere.url(), "the result link is refused or has expired"),
         ] {
             let fetch = Fetch::new("fetch", &url).with_refusals_read_by(&explain);
             let error = transport.fetch(fetch, &target).await.unwrap_err();
-            assert_eq!(
-                (error.kind(), error.message()),
-                (ErrorKind::Refused, Some(message))
-            );
+            assert_eq!(error.message(), Some(message));
             assert_eq!(error.http_status(), Some(400));
         }
     }

@@ -12,12 +12,15 @@ mod coding;
 mod context;
 mod download;
 mod incoming;
+mod networks;
 mod origin;
 pub(crate) mod reach;
 mod request;
 mod result_file;
 mod streamed;
 mod transport;
+#[cfg(feature = "zip")]
+mod zip;
 
 pub use self::answer::Answer;
 pub use self::body::{Body, Document, Form};
@@ -25,6 +28,7 @@ pub use self::body::{Body, Document, Form};
 pub(crate) use self::context::Context;
 pub use self::download::Fetch;
 pub use self::incoming::Incoming;
+pub use self::networks::{InvalidNetwork, ResultNetworks};
 pub use self::origin::{InvalidAddress, Origin};
 pub use self::request::Request;
 pub use self::result_file::{
@@ -33,3 +37,5 @@ pub use self::result_file::{
 };
 pub use self::streamed::Streamed;
 pub use self::transport::{Transport, TransportBuilder};
+#[cfg(feature = "zip")]
+pub use self::zip::{ZipContents, check_zip};

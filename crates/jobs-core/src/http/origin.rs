@@ -5,6 +5,8 @@ use std::fmt;
 
 use url::{Host, Position, Url};
 
+use crate::http::networks::ResultNetworks;
+
 /// The base address of a vendor's API: `https`, or plain `http` on loopback.
 ///
 /// It is the only origin that ever receives credentials.
@@ -27,11 +29,31 @@ pub enum InvalidAddress {
     /// A result link into a private network, while the API is a public one.
     #[error("the link points to the private address {0}")]
     Private(Box<str>),
+    /// A result link to where clouds give out the secrets of a machine.
+    #[error("the link points to {0}, where machines give out their secrets, and is never followed")]
+    Metadata(Box<str>),
     /// A link that is signed as it stands, but holds characters that no request can carry as they stand.
     #[error(
         "the link cannot be sent without rewriting characters in it, which would break its signature"
     )]
     Rewritten,
+}
+
+impl InvalidAddress {
+    /// What may be done about it.
+    pub(crate) fn advice(&self) -> Option<String> {
+        match self {
+            Self::Private(address) => {
+                let ip = address.split(' ').next().unwrap_or_default();
+                let ip = ip.trim_matches(['[', ']']);
+                let variable = ResultNetworks::VARIABLE;
+                Some(format!(
+                    "if that is the vendor's storage, list its network: {variable}={ip}"
+                ))
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Origin {

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::error::Error as StdError;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
+use crate::http::networks::{ResultNetworks, is_metadata, is_private};
 use crate::http::origin::{InvalidAddress, Origin};
 
 /// The rule for one API. Clones share what they remember.
@@ -22,6 +23,7 @@ pub(crate) struct Reach(Arc<Inner>);
 
 struct Inner {
     api: Host<String>,
+    networks: ResultNetworks,
     resolver: Arc<dyn Resolve>,
     judged: Mutex<Judged>,
 }
@@ -38,9 +40,15 @@ const MOST_NAMES: usize = 4096;
 
 impl Reach {
     /// The rule for links given by the API at `origin`. Names are resolved by `resolver`, or else by the system.
-    pub(crate) fn new(origin: &Origin, resolver: Option<Arc<dyn Resolve>>) -> Self {
+    /// They may lead into `networks`, too.
+    pub(crate) fn new(
+        origin: &Origin,
+        networks: ResultNetworks,
+        resolver: Option<Arc<dyn Resolve>>,
+    ) -> Self {
         Self(Arc::new(Inner {
             api: origin.name(),
+            networks,
             resolver: resolver.unwrap_or_else(|| Arc::new(System)),
             judged: Mutex::new(Judged::These(HashSet::new())),
         }))
@@ -49,15 +57,20 @@ impl Reach {
     /// Whether a link may be followed: at once for an address, later, when it is connected to, for a name.
     ///
     /// # Errors
-    /// [`InvalidAddress::Private`] for an address inside, while the API is outside.
+    /// [`InvalidAddress::Private`] for an address inside that is not listed, while the API is outside;
+    /// [`InvalidAddress::Metadata`] wherever the API is.
     pub(crate) async fn check(&self, url: &Url) -> Result<(), InvalidAddress> {
         let inner = &*self.0;
-        if is_inside(&inner.api) == Some(true) {
-            return Ok(());
-        }
         let Some(host) = url.host().map(|host| host.to_owned()) else {
             return Ok(());
         };
+        let ip = address(&host);
+        if ip.is_some_and(is_metadata) {
+            return Err(InvalidAddress::Metadata(host.to_string().into()));
+        }
+        if ip.is_some_and(|ip| inner.networks.has(ip)) {
+            return Ok(());
+        }
         match (is_inside(&host), host) {
             (Some(true), host) if !inner.api_is_inside().await => {
                 Err(InvalidAddress::Private(host.to_string().into()))
@@ -76,6 +89,7 @@ impl Inner {
     /// Whether the API's name leads inside: then it is somebody's own installation, and so are its result hosts.
     async fn api_is_inside(&self) -> bool {
         match &self.api {
+            api if is_inside(api) == Some(true) => true,
             Host::Domain(name) => match self.addresses(name).await {
                 Ok(addresses) => {
                     !addresses.is_empty() && addresses.iter().all(|to| is_private(to.ip()))
@@ -83,7 +97,7 @@ impl Inner {
                 // Who cannot find the API cannot say that it is inside.
                 Err(_) => false,
             },
-            api => is_inside(api) == Some(true),
+            _ => false,
         }
     }
 
@@ -121,14 +135,19 @@ impl Resolve for Reach {
         Box::pin(async move {
             let mut addresses = inner.addresses(name.as_str()).await?;
             if inner.judges(name.as_str()) {
-                let outside = |to: &SocketAddr| !is_private(to.ip());
-                if addresses.iter().any(outside) {
-                    addresses.retain(outside);
+                let found = |to: &SocketAddr| format!("{} ({})", to.ip(), name.as_str()).into();
+                let secret = addresses.iter().find(|to| is_metadata(to.ip())).map(found);
+                addresses.retain(|to| !is_metadata(to.ip()));
+                if let (Some(secret), []) = (secret, addresses.as_slice()) {
+                    return Err(InvalidAddress::Metadata(secret).into());
+                }
+                let may = |to: &SocketAddr| !is_private(to.ip()) || inner.networks.has(to.ip());
+                if addresses.iter().any(may) {
+                    addresses.retain(may);
                 } else if let Some(first) = addresses.first()
                     && !inner.api_is_inside().await
                 {
-                    let found = format!("{} ({})", first.ip(), name.as_str());
-                    return Err(InvalidAddress::Private(found.into()).into());
+                    return Err(InvalidAddress::Private(found(first)).into());
                 }
             }
             Ok(Box::new(addresses.into_iter()) as Addrs)
@@ -157,6 +176,15 @@ impl Resolve for System {
     }
 }
 
+/// The address that a host is, if it is not a name.
+fn address(host: &Host<String>) -> Option<IpAddr> {
+    match host {
+        Host::Domain(_) => None,
+        Host::Ipv4(ip) => Some(IpAddr::V4(*ip)),
+        Host::Ipv6(ip) => Some(IpAddr::V6(*ip)),
+    }
+}
+
 /// Whether a host is inside a private network or this machine; `None` for a name, which only resolving can tell.
 fn is_inside(host: &Host<String>) -> Option<bool> {
     match host {
@@ -167,58 +195,6 @@ fn is_inside(host: &Host<String>) -> Option<bool> {
         Host::Ipv4(ip) => Some(is_private(IpAddr::V4(*ip))),
         Host::Ipv6(ip) => Some(is_private(IpAddr::V6(*ip))),
     }
-}
-
-/// Whether an address belongs to this machine or to a private network.
-///
-/// Not among them is 198.18.0.0/15: resolvers of proxies in wide use hand out such addresses for every public name.
-fn is_private(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_private_v4(ip),
-        IpAddr::V6(ip) => embedded_v4(ip).map_or_else(
-            || {
-                let site_local = ip.segments()[0] & 0xffc0 == 0xfec0;
-                ip.is_loopback()
-                    || ip.is_unspecified()
-                    || ip.is_unique_local()
-                    || ip.is_unicast_link_local()
-                    || ip.is_multicast()
-                    || site_local
-            },
-            is_private_v4,
-        ),
-    }
-}
-
-fn is_private_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    let carrier_grade = a == 100 && (64..128).contains(&b);
-    let protocol_assignments = (a, b, c) == (192, 0, 0);
-    ip.is_private()
-        || ip.is_loopback()
-        || ip.is_link_local()
-        || ip.is_broadcast()
-        || ip.is_multicast()
-        // "This network": connecting to it reaches this machine.
-        || a == 0
-        || carrier_grade
-        || protocol_assignments
-}
-
-/// The IPv4 address that packets to `ip` reach in the end: mapped, compatible, behind NAT64, or 6to4.
-fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d] = match ip.segments() {
-        // The machine itself and the unspecified address are not IPv4 ones, although they look like it.
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => return None,
-        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
-        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x2002, high, low, ..] => {
-            let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-            [a, b, c, d]
-        }
-        _ => return None,
-    };
-    Some(Ipv4Addr::new(a, b, c, d))
 }
 
 /// The refusal of a link in the causes of a failed connection.
@@ -279,7 +255,12 @@ pub(crate) mod tests {
     }
 
     fn reach(api: &str, names: &[(&'static str, &str)]) -> Reach {
-        Reach::new(&Origin::parse(api).unwrap(), Some(Names::new(names)))
+        listing("", api, names)
+    }
+
+    fn listing(networks: &str, api: &str, names: &[(&'static str, &str)]) -> Reach {
+        let origin = Origin::parse(api).unwrap();
+        Reach::new(&origin, networks.parse().unwrap(), Some(Names::new(names)))
     }
 
     /// Where a connection to the name in a link would go.
@@ -315,60 +296,6 @@ pub(crate) mod tests {
         );
     }
 
-    #[test]
-    fn every_way_to_write_an_inner_address_is_known() {
-        for inside in [
-            "10.0.0.1",
-            "172.16.0.1",
-            "172.31.255.255",
-            "192.168.0.1",
-            "127.0.0.1",
-            "127.255.255.254",
-            "169.254.169.254",
-            "100.64.0.1",
-            "100.127.255.255",
-            "0.0.0.0",
-            "0.1.2.3",
-            "192.0.0.8",
-            "224.0.0.1",
-            "255.255.255.255",
-            "::",
-            "::1",
-            "fc00::1",
-            "fdff::1",
-            "fe80::1",
-            "febf::1",
-            "fec0::1",
-            "ff02::1",
-            "::ffff:10.0.0.1",
-            "::ffff:127.0.0.1",
-            "::10.0.0.1",
-            "64:ff9b::10.0.0.1",
-            "2002:a00:1::",
-            "2002:7f00:1::1",
-        ] {
-            assert!(is_private(inside.parse().unwrap()), "{inside}");
-        }
-        for outside in [
-            "8.8.8.8",
-            "9.255.255.255",
-            "11.0.0.0",
-            "100.63.255.255",
-            "100.128.0.0",
-            "172.15.255.255",
-            "172.32.0.0",
-            "192.167.255.255",
-            "192.0.1.1",
-            "198.18.0.1",
-            "2606:4700::1",
-            "::ffff:8.8.8.8",
-            "64:ff9b::8.8.8.8",
-            "2002:808:808::1",
-        ] {
-            assert!(!is_private(outside.parse().unwrap()), "{outside}");
-        }
-    }
-
     #[tokio::test]
     async fn an_inner_address_in_a_link_is_refused_however_it_is_written() {
         let reach = reach("https://api.example.com", &[("api.example.com", "8.8.8.8")]);
@@ -377,7 +304,6 @@ pub(crate) mod tests {
             "https://0x7f.1/x",
             "https://2130706433/x",
             "https://127.0.0.1./x",
-            "https://[::ffff:169.254.169.254]/x",
             "https://[fd00::1]/x",
             "https://localhost/x",
             "https://LOCALHOST:8443/x",
@@ -417,6 +343,74 @@ pub(crate) mod tests {
                 "10.0.0.1 (inside.example.com)".into()
             ))
         );
+    }
+
+    #[tokio::test]
+    async fn a_listed_network_may_be_reached_and_none_beside_it() {
+        let reach = listing(
+            "169.254.0.0/24,fd00::/8",
+            "https://api.example.com",
+            &[
+                ("api.example.com", "8.8.8.8"),
+                ("cos.example.com", "169.254.0.47"),
+                ("six.example.com", "fd00::7 10.0.0.1"),
+                ("other.example.com", "169.254.1.47"),
+                ("meta.example.com", "169.254.0.23 ::ffff:169.254.169.254"),
+                ("mixed.example.com", "169.254.0.23 9.9.9.9"),
+            ],
+        );
+        for (name, found) in [
+            ("cos.example.com", "169.254.0.47 "),
+            ("six.example.com", "fd00::7 "),
+            ("mixed.example.com", "9.9.9.9 "),
+        ] {
+            assert_eq!(connects(&reach, name).await, Ok(found.to_owned()));
+        }
+        assert_eq!(
+            connects(&reach, "other.example.com").await,
+            Err(InvalidAddress::Private(
+                "169.254.1.47 (other.example.com)".into()
+            ))
+        );
+        assert_eq!(
+            connects(&reach, "meta.example.com").await,
+            Err(InvalidAddress::Metadata(
+                "169.254.0.23 (meta.example.com)".into()
+            ))
+        );
+        assert_eq!(reach.check(&url("https://169.254.0.47/x")).await, Ok(()));
+        let beside = reach.check(&url("https://169.254.1.47/x")).await;
+        assert!(matches!(beside, Err(InvalidAddress::Private(_))));
+    }
+
+    #[tokio::test]
+    async fn what_gives_out_secrets_is_never_reached() {
+        for api in ["https://api.example.com", "http://127.0.0.1:9000"] {
+            let reach = listing(
+                "0.0.0.0/0,::/0",
+                api,
+                &[
+                    ("api.example.com", "10.0.0.1"),
+                    ("m.corp", "100.100.100.200"),
+                ],
+            );
+            for link in [
+                "https://169.254.169.254/x",
+                "https://0xa9fea9fe/x",
+                "https://2852039166/x",
+                "https://[::ffff:a9fe:a9fe]/x",
+                "https://[64:ff9b::a9fe:a9fe]/x",
+                "https://[fd00:ec2::254]/x",
+            ] {
+                let refused = reach.check(&url(link)).await;
+                assert!(
+                    matches!(refused, Err(InvalidAddress::Metadata(_))),
+                    "{link}: {refused:?}"
+                );
+            }
+            let refused = connects(&reach, "m.corp").await;
+            assert!(matches!(refused, Err(InvalidAddress::Metadata(_))));
+        }
     }
 
     #[tokio::test]

@@ -3,16 +3,18 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Clock, Moment, bounded};
 use crate::disk::{Draft, Target, advice};
 use crate::error::{Error, ErrorKind};
+use crate::http::coding::Codings;
 use crate::http::context::Context;
 use crate::http::download::Partial;
 
@@ -22,6 +24,8 @@ pub struct Fetched {
     pub(super) partial: Partial,
     pub(super) context: Context,
     pub(super) limit: Limit,
+    /// How long the bytes may become when what was done to them is undone.
+    pub(super) cap: u64,
 }
 
 /// Until when work on a result may go on.
@@ -51,7 +55,10 @@ pub struct InvalidFile {
     file: Draft,
     target: Target,
     len: u64,
-    sha256: [u8; 32],
+    /// Of the bytes as they arrived.
+    arrived: [u8; 32],
+    /// Of the file, unless a coding was undone.
+    sha256: Option<[u8; 32]>,
     error: Error,
     context: Context,
     limit: Limit,
@@ -83,6 +90,7 @@ pub enum CheckError {
 #[derive(Debug)]
 pub struct Inspection {
     stopped: Arc<AtomicBool>,
+    charset: Option<String>,
     warnings: Vec<Warning>,
 }
 
@@ -170,21 +178,39 @@ impl Fetched {
                     mut draft,
                     file,
                     digest,
-                    len,
+                    mut len,
+                    headers,
                     ..
                 },
             context,
             limit,
+            cap,
         } = self;
         drop(file);
-        let sha256: [u8; 32] = digest.finalize().into();
+        let arrived: [u8; 32] = digest.finalize().into();
+        let Headers { codings, charset } = headers;
+        let place = target.clone();
         let checked = until(&limit, &context, target.path(), move |stopped| {
             let mut inspection = Inspection {
                 stopped,
+                charset,
                 warnings: Vec::new(),
             };
-            draft.file_mut().rewind()?;
-            let verdict = match check(&mut draft, &mut inspection) {
+            let (mut is_as_served, mut checked) = (true, Ok(()));
+            if let Some(codings) = codings {
+                let mut plain = place.draft()?;
+                let from = inspection.reader(draft.file_mut());
+                checked = undo(&codings, from, plain.file_mut(), cap);
+                if checked.is_ok() {
+                    len = plain.file().metadata()?.len();
+                    (draft, is_as_served) = (plain, false);
+                }
+            }
+            let checked = checked.and_then(|()| {
+                draft.file_mut().rewind()?;
+                check(&mut draft, &mut inspection)
+            });
+            let verdict = match checked {
                 Ok(value) => Ok((value, inspection.warnings)),
                 Err(CheckError::Invalid(_)) if inspection.stopped.load(Ordering::Relaxed) => {
                     return Err(stopped_error());
@@ -192,27 +218,30 @@ impl Fetched {
                 Err(CheckError::Invalid(problem)) => Err(problem),
                 Err(CheckError::Local(cause)) => return Err(cause),
             };
-            Ok((draft, verdict))
+            Ok((draft, len, is_as_served, verdict))
         });
-        match checked.await? {
-            (file, Ok((value, warnings))) => {
+        let (file, len, is_as_served, verdict) = checked.await?;
+        let sha256 = is_as_served.then_some(arrived);
+        match verdict {
+            Ok((value, warnings)) => {
                 let verified = Verified {
                     file,
                     target,
                     len,
-                    sha256: Some(sha256),
+                    sha256,
                     warnings,
                     context,
                     limit,
                 };
                 Ok((verified, value))
             }
-            (file, Err(problem)) => {
+            Err(problem) => {
                 let error = context.error(ErrorKind::Garbled).with_message(problem);
                 Err(DownloadError::Invalid(Box::new(InvalidFile {
                     file,
                     target,
                     len,
+                    arrived,
                     sha256,
                     error,
                     context,
@@ -304,7 +333,7 @@ impl InvalidFile {
 
     /// The SHA-256 of the bytes as they arrived: who gets the same one twice need not fetch a third time.
     pub fn sha256(&self) -> [u8; 32] {
-        self.sha256
+        self.arrived
     }
 
     /// Takes the bytes for the result as they are, with the check's words as a warning.
@@ -317,7 +346,7 @@ impl InvalidFile {
             file: self.file,
             target: self.target,
             len: self.len,
-            sha256: Some(self.sha256),
+            sha256: self.sha256,
             context: self.context,
             limit: self.limit,
         }
@@ -331,15 +360,22 @@ impl InvalidFile {
     pub async fn keep(self) -> Result<Saved, Error> {
         const NAMES: u32 = 100;
         let Self {
-            file,
+            mut file,
             target,
             len,
-            sha256: digest,
+            sha256: known,
             context,
             ..
         } = self;
         let place = target.path().to_owned();
         on_disk(&context, &place, move || {
+            let digest = match known {
+                Some(digest) => digest,
+                None => {
+                    file.file_mut().rewind()?;
+                    sha256(file.file_mut())?
+                }
+            };
             for number in 1..=NAMES {
                 let path = unverified(target.path(), number);
                 let saved = |path| Saved {
@@ -361,6 +397,69 @@ impl InvalidFile {
             ))
         })
         .await
+    }
+}
+
+/// What the headers say of the bytes that came with them.
+#[derive(Debug, Default)]
+pub(super) struct Headers {
+    codings: Option<Codings>,
+    charset: Option<String>,
+}
+
+impl Headers {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let content_type = headers.get(CONTENT_TYPE);
+        let content_type = content_type.and_then(|value| value.to_str().ok());
+        let parameters = content_type
+            .into_iter()
+            .flat_map(|text| text.split(';').skip(1));
+        let charset = parameters
+            .filter_map(|parameter| parameter.split_once('='))
+            .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
+            .map(|(_, value)| value.trim().trim_matches(['"', '\'']).to_owned());
+        Self {
+            codings: Codings::declared(headers),
+            charset,
+        }
+    }
+}
+
+/// Undoes what was done to the bytes on their way. They arrived whole, so whatever is wrong is wrong with them.
+fn undo(
+    codings: &Codings,
+    from: impl Read + Seek + Send,
+    to: &mut File,
+    cap: u64,
+) -> Result<(), CheckError> {
+    let mut from = from;
+    from.rewind()?;
+    if let Some(name) = codings.unknown() {
+        return Err(CheckError::Invalid(format!(
+            "the server declares the content coding {name:?}, which cannot be undone here"
+        )));
+    }
+    let wrong = |cause: io::Error| match cause.kind() {
+        io::ErrorKind::FileTooLarge => {
+            CheckError::Invalid(format!("unpacked, the result is larger than {cap} bytes"))
+        }
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+            CheckError::Invalid(format!(
+                "the result is not in the content coding that the server declares: {cause}"
+            ))
+        }
+        _ => CheckError::Local(cause),
+    };
+    let mut plain = codings.undo(from, cap).map_err(wrong)?;
+    let mut to = BufWriter::with_capacity(256 * 1024, to);
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        match plain.read(&mut piece) {
+            Ok(0) => return Ok(to.flush()?),
+            Ok(count) => to.write_all(piece.get(..count).unwrap_or_default())?,
+            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
+            Err(cause) => return Err(wrong(cause)),
+        }
     }
 }
 
@@ -402,8 +501,14 @@ impl Inspection {
     pub fn unbounded() -> Self {
         Self {
             stopped: Arc::default(),
+            charset: None,
             warnings: Vec::new(),
         }
+    }
+
+    /// The charset that the server declares, in its own spelling.
+    pub fn charset(&self) -> Option<&str> {
+        self.charset.as_deref()
     }
 
     /// Says what is odd about a file that passes.

@@ -12,6 +12,7 @@ use crate::http::answer::Answer;
 use crate::http::body::Body;
 use crate::http::context::Context;
 use crate::http::incoming::Incoming;
+use crate::http::networks::ResultNetworks;
 use crate::http::origin::Origin;
 use crate::http::reach::Reach;
 use crate::http::request::Request;
@@ -55,6 +56,7 @@ pub struct TransportBuilder {
     body_cap: u64,
     result_cap: u64,
     resolver: Option<Arc<dyn Resolve>>,
+    networks: ResultNetworks,
     configure: Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>,
 }
 
@@ -73,6 +75,7 @@ impl TransportBuilder {
             body_cap: 16 << 20,
             result_cap: 4 << 30,
             resolver: None,
+            networks: ResultNetworks::default(),
             configure: Arc::new(|client| client),
         }
     }
@@ -122,6 +125,13 @@ impl TransportBuilder {
         self
     }
 
+    /// Lets result links lead into these private networks.
+    #[must_use]
+    pub fn with_result_networks(mut self, networks: ResultNetworks) -> Self {
+        self.networks = networks;
+        self
+    }
+
     /// Lets the caller set proxies, roots or time-outs on the HTTP client.
     ///
     /// A builder, not a finished client: redirects and repetitions are switched off after it, because a client that
@@ -145,7 +155,7 @@ impl TransportBuilder {
     /// # Errors
     /// [`ErrorKind::Local`] when the TLS library or a proxy setting is unusable.
     pub fn build(self) -> Result<Transport, Error> {
-        let reach = Reach::new(&self.origin, self.resolver.clone());
+        let reach = Reach::new(&self.origin, self.networks.clone(), self.resolver.clone());
         let client =
             |adjust: &dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
              insist: &dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder| {

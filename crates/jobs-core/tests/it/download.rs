@@ -283,3 +283,162 @@ async fn bytes_that_were_had_before_are_no_progress() {
     let requests = scene.requests.load(Ordering::Relaxed);
     assert!(requests <= 9, "{requests}");
 }
+
+/// A server that says this to every request.
+async fn saying(head: &'static str, body: impl Into<Vec<u8>>) -> Scene {
+    let body = body.into();
+    Scene::new(move |_, mut stream, _| {
+        let len = body.len();
+        let head = format!("HTTP/1.1 {head}\r\nContent-Length: {len}\r\nConnection: close\r\n\r\n");
+        let answer = [head.as_bytes(), &body].concat();
+        async move {
+            drop(stream.write_all(&answer).await);
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn whatever_the_storage_says_is_told_and_is_no_end_of_the_job() {
+    const DENIED: &str = "<?xml version='1.0'?><Error><Code>AccessDenied</Code>\
+        <Message>Request has expired.</Message><RequestId>r-7</RequestId>\
+        <SignatureProvided>s1gnature</SignatureProvided></Error>";
+    for (head, body, kind, told) in [
+        (
+            "403 No",
+            DENIED,
+            ErrorKind::NotFound,
+            "expired: AccessDenied: Request has expired.",
+        ),
+        (
+            "400 No",
+            DENIED,
+            ErrorKind::NotFound,
+            "expired: AccessDenied: Request has expired.",
+        ),
+        ("404 No", "", ErrorKind::NotFound, "refused or has expired"),
+        (
+            "418 No",
+            "tea",
+            ErrorKind::NotFound,
+            "refused or has expired",
+        ),
+        ("304 No", "", ErrorKind::NotFound, "refused or has expired"),
+        (
+            "503 No",
+            DENIED,
+            ErrorKind::Unavailable,
+            "in trouble: AccessDenied",
+        ),
+        ("429 No", "", ErrorKind::RateLimited, "slower"),
+    ] {
+        let scene = saying(head, body).await;
+        let link = format!("{}?Signature=s1gnature", scene.link);
+        let fetch = Fetch::new("fetch", &link).with_deadline(after(3600));
+        let target = scene.target();
+        let fetched = scene.clock.run(scene.transport.fetch(fetch, &target)).await;
+        let error = fetched.unwrap_err();
+        assert_eq!(error.kind(), kind, "{head}: {error}");
+        assert!(error.message().unwrap().contains(told), "{error}");
+        let shown = format!("{error} {error:?} {:?}", error.excerpt());
+        assert!(!shown.contains("s1gnature"), "{shown}");
+    }
+    let scene = saying(
+        "403 No",
+        "<html>blocked by policy 4711, s1gnature-of-x</html>",
+    )
+    .await;
+    let link = format!("{}?sig=s1gnature-of-x", scene.link);
+    let fetch = Fetch::new("fetch", &link);
+    let error = scene
+        .transport
+        .fetch(fetch, &scene.target())
+        .await
+        .unwrap_err();
+    let excerpt = error.excerpt().unwrap();
+    assert!(excerpt.contains("blocked by policy 4711, ***"), "{excerpt}");
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Takes nothing but `plain` for the result.
+async fn checked(scene: &Scene) -> Result<(Verified, Option<String>), DownloadError> {
+    let fetched = scene.fetched(after(1_000_000)).await.unwrap();
+    let check = |file: &mut fs::File, inspection: &mut Inspection| {
+        let mut text = Vec::new();
+        inspection.reader(file).read_to_end(&mut text)?;
+        if text == b"plain" {
+            Ok(inspection.charset().map(str::to_owned))
+        } else {
+            Err(CheckError::Invalid("not plain".to_owned()))
+        }
+    };
+    fetched.verify(check).await
+}
+
+#[tokio::test]
+async fn what_a_server_declares_of_the_bytes_is_undone_before_they_are_checked() {
+    let scene = saying(
+        "200 OK\r\nContent-Encoding: gzip\r\nContent-Type: text/x; a=b; Charset=\"GBK\"",
+        gzip(b"plain"),
+    )
+    .await;
+    let (verified, charset) = checked(&scene).await.unwrap();
+    assert_eq!(charset.as_deref(), Some("GBK"));
+    let digest = verified.digest().await.unwrap();
+    let saved = verified.save().await.unwrap();
+    assert_eq!((saved.len, saved.sha256), (5, None));
+    assert_eq!(fs::read(&saved.path).unwrap(), b"plain");
+    assert_eq!(digest[..4], [0xa1, 0x16, 0xc9, 0xed], "{digest:x?}");
+    let small = Fetch::new("fetch", &scene.link);
+    assert_eq!(scene.transport.read(small).await.unwrap(), b"plain");
+}
+
+#[tokio::test]
+async fn bytes_in_a_coding_that_cannot_be_undone_are_kept_as_they_came() {
+    let bomb = gzip(&vec![0; 1 << 20]);
+    for (head, body, problem) in [
+        (
+            "200 OK\r\nContent-Encoding: lzma86",
+            b"abc".to_vec(),
+            "\"lzma86\"",
+        ),
+        (
+            "200 OK\r\nContent-Encoding: gzip",
+            gzip(b"plain")[..15].to_vec(),
+            "not in the content coding",
+        ),
+        (
+            "200 OK\r\nContent-Encoding: gzip",
+            bomb,
+            "larger than 65536 bytes",
+        ),
+    ] {
+        let scene = saying(head, body.clone()).await;
+        let fetch = Fetch::new("fetch", &scene.link).with_cap(1 << 16);
+        let target = scene.target();
+        let fetched = scene.transport.fetch(fetch, &target).await.unwrap();
+        let error = fetched.verify(|_, _| Ok(())).await.unwrap_err();
+        assert!(
+            error.error().message().unwrap().contains(problem),
+            "{error}"
+        );
+        let DownloadError::Invalid(file) = error else {
+            panic!("{error:?}")
+        };
+        let saved = file.keep().await.unwrap();
+        assert_eq!(fs::read(saved.path).unwrap(), body);
+    }
+    // What was undone and does not pass is kept as it reads.
+    let scene = saying("200 OK\r\nContent-Encoding: gzip", gzip(b"page")).await;
+    let Err(DownloadError::Invalid(file)) = checked(&scene).await else {
+        panic!("passed")
+    };
+    let saved = file.keep().await.unwrap();
+    assert_eq!(fs::read(saved.path).unwrap(), b"page");
+}

@@ -239,7 +239,8 @@ fn the_environment_names_what_is_missing_and_keeps_the_key() {
     assert!(error.to_string().contains("MINDSHOW_API_KEY"), "{error}");
     let plain = |name: &str| match name {
         "MINDSHOW_API_KEY" => Some("k".to_owned()),
-        _ => Some("http://api.mindshow.vip".to_owned()),
+        "MINDSHOW_BASE_URL" => Some("http://api.mindshow.vip".to_owned()),
+        _ => None,
     };
     let error = Client::builder_from(&Env::new("mindshow", &plain))
         .unwrap()

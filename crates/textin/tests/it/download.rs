@@ -254,3 +254,78 @@ async fn an_export_is_fetched_with_credentials_from_the_api_itself() {
     assert_eq!(fs::read(&saved.path).unwrap(), b"PK");
     mock.assert_async().await;
 }
+
+#[tokio::test]
+async fn an_oddly_written_result_is_delivered_in_both_forms_with_a_warning() {
+    const ODD: &[u8] = b"\xef\xbb\xbf{\"elements\":[{\"score\":NaN}],\"markdown\":\"x \\ud835 y\"}";
+    let scene = Scene::new().await;
+    scene
+        .files
+        .mock_async(|when, then| {
+            when.path("/odd");
+            then.status(200).body(ODD);
+        })
+        .await;
+    let ready = scene.ready("/odd").await;
+    let deadline = jobs_core::Moment::after_start(std::time::Duration::from_secs(3600));
+    let target = scene.target();
+    let json = scene.client.fetch_json(&ready, &target, deadline);
+    let (verified, outline) = json.await.unwrap();
+    assert_eq!(outline.elements, 1);
+    let warning = verified.warnings()[0].to_string();
+    assert!(warning.contains("a byte order mark"), "{warning}");
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut verified.into_file().unwrap(), &mut bytes).unwrap();
+    assert_eq!(bytes, ODD);
+    let markdown = scene.client.fetch_markdown(&ready, &target, deadline);
+    let (verified, _) = markdown.await.unwrap();
+    assert_eq!(verified.warnings().len(), 1);
+    let saved = verified.save().await.unwrap();
+    assert_eq!(fs::read_to_string(saved.path).unwrap(), "x \u{fffd} y");
+}
+
+#[tokio::test]
+async fn a_result_in_the_encoding_that_its_header_declares_is_read() {
+    let scene = Scene::new().await;
+    scene
+        .files
+        .mock_async(|when, then| {
+            when.path("/gbk");
+            then.status(200)
+                .header("Content-Type", "application/json; charset=gbk")
+                .body(b"{\"elements\":[],\"markdown\":\"\xd6\xd0\xce\xc4\"}");
+        })
+        .await;
+    let ready = scene.ready("/gbk").await;
+    let (saved, _) = scene
+        .client
+        .download_markdown(&ready, &scene.target())
+        .await
+        .unwrap();
+    assert_eq!(fs::read_to_string(saved.path).unwrap(), "中文");
+}
+
+#[tokio::test]
+async fn what_arrived_whole_and_is_no_result_is_handed_over() {
+    let scene = Scene::new().await;
+    let mut whole = RESULT.as_bytes().to_vec();
+    whole.pop();
+    for body in [whole, b"<html>busy</html>".to_vec()] {
+        let mock = scene
+            .files
+            .mock_async(|when, then| {
+                when.path("/x");
+                then.status(200).body(&body);
+            })
+            .await;
+        let ready = scene.ready("/x").await;
+        let deadline = jobs_core::Moment::after_start(std::time::Duration::from_secs(3600));
+        let target = scene.target();
+        let fetched = scene.client.fetch_markdown(&ready, &target, deadline);
+        let Err(jobs_core::http::DownloadError::Invalid(file)) = fetched.await else {
+            panic!("passed")
+        };
+        assert_eq!(file.size(), body.len() as u64);
+        mock.delete_async().await;
+    }
+}
