@@ -379,10 +379,7 @@ impl<'a, L: Line> Carrier<'a, L> {
                 }
             }
             Delivered::Bytes(mut file) if report.is_json() => {
-                let mut text = String::new();
-                std::io::Read::read_to_string(&mut file, &mut text).map_err(unprintable)?;
-                report.done(&named, None, Some(&text));
-                Ok(())
+                report.done_with(&named, &mut file).map_err(unprintable)
             }
             Delivered::Bytes(file) => place::print(file).map_err(unprintable),
         }

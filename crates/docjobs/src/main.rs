@@ -12,6 +12,7 @@ mod exit;
 mod flow;
 mod input;
 mod jobs;
+mod json_text;
 mod learn;
 mod line;
 mod logs;

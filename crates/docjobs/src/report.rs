@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::args::Common;
 use crate::clean::{self, count};
 use crate::exit::{Exit, Stop};
+use crate::json_text;
 
 /// A job as messages name it.
 pub(crate) struct Named<'a> {
@@ -146,6 +147,20 @@ impl Report {
         if let Some(path) = path {
             self.say(&format!("{} job {} done: {path}", job.vendor, job.job));
         }
+    }
+
+    /// A job is done, and its result is part of the event. It may be longer than memory.
+    pub(crate) fn done_with(&self, job: &Named<'_>, result: impl io::Read) -> io::Result<()> {
+        let mut fields = Map::from_iter([("event".to_owned(), Value::from("done"))]);
+        fields.extend(job.fields());
+        fields.insert("output".to_owned(), Value::Null);
+        let head = Value::Object(fields).to_string();
+        let head = head.strip_suffix('}').unwrap_or(&head);
+        let mut stdout = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
+        write!(stdout, "{head},\"result\":\"")?;
+        json_text::write(result, &mut stdout)?;
+        stdout.write_all(b"\"}\n")?;
+        stdout.flush()
     }
 
     pub(crate) fn missed(&self, error: &Error) {
