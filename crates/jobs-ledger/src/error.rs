@@ -18,6 +18,8 @@ struct Inner {
     kind: LedgerErrorKind,
     job: Option<LedgerId>,
     message: Box<str>,
+    /// The store has provably kept nothing of the write.
+    unwritten: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -59,12 +61,44 @@ impl LedgerError {
             kind,
             job: None,
             message: message.into(),
+            unwritten: false,
             source: None,
         }))
     }
 
     pub(crate) fn with_source(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.edit(|inner| inner.source = Some(source.into()))
+    }
+
+    pub(crate) fn unwritten(self) -> Self {
+        self.edit(|inner| inner.unwritten = true)
+    }
+
+    /// Whether the same write may be made again by ourselves after so many tries: nothing of it was kept, and it failed
+    /// for another transaction's sake or with its connection.
+    pub(crate) fn may_repeat(&self, tries: u32) -> bool {
+        /// Those who conflict finish one after the other.
+        const CONFLICTS: u32 = 20;
+        /// Every connection of a command may have been cut at once.
+        const CUTS: u32 = 3;
+        let is_conflict = matches!(self.sql_state().as_deref(), Some("40001" | "40P01"));
+        let most = match self.kind() {
+            LedgerErrorKind::Locked if is_conflict => CONFLICTS,
+            LedgerErrorKind::Unavailable => CUTS,
+            _ => 0,
+        };
+        self.0.unwritten && tries < most
+    }
+
+    /// Whether a database said that it is read-only.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.sql_state().as_deref() == Some("25006")
+    }
+
+    fn sql_state(&self) -> Option<String> {
+        let source = self.0.source.as_deref()?;
+        let said = source.downcast_ref::<sqlx::Error>()?.as_database_error()?;
+        said.code().map(Into::into)
     }
 
     fn edit(mut self, change: impl FnOnce(&mut Inner)) -> Self {

@@ -10,6 +10,8 @@ pub struct Settings {
     pub lease: Duration,
     /// How long to wait for a lock or a connection. Default 5 s.
     pub patience: Duration,
+    /// How many connections to a database are open at once, at most. Default 8; a command that works on one job needs 2.
+    pub connections: u32,
     /// The PostgreSQL schema to use instead of the user's default one. It is created.
     pub schema: Option<String>,
 }
@@ -19,6 +21,7 @@ impl Default for Settings {
         Self {
             lease: Duration::from_secs(10),
             patience: Duration::from_secs(5),
+            connections: 8,
             schema: None,
         }
     }

@@ -17,14 +17,14 @@ use crate::stage::{Move, Stage};
 use crate::store::{Flush, Row, Sql, Tx, args};
 
 /// What becomes of one claim of a batch.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[must_use]
 pub struct Settle {
     key: ClaimKey,
     verdict: Verdict,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Verdict {
     /// The claim goes on unless there is a due time.
     Looked(Look, Option<Due>),

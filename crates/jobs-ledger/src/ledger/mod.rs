@@ -113,6 +113,11 @@ impl Ledger {
         jobs_core::clock::bounded(self.clock.as_ref(), until, self.store.nudged()).await;
     }
 
+    /// What will go wrong one day with this ledger where it is, in words; empty where all is well.
+    pub fn warnings(&self) -> &[String] {
+        self.store.warnings()
+    }
+
     fn now(&self) -> i64 {
         micros(self.clock.wall())
     }
@@ -124,14 +129,23 @@ impl Ledger {
     }
 
     /// Runs `work` in one transaction and gives its value once that is committed.
+    ///
+    /// A write of which nothing was kept is made again at once: transactions got into each other's way, or a connection
+    /// that rested was cut. What lasts longer is the caller's, whose lease runs.
     async fn write<T: Send + 'static>(
         &self,
         flush: Flush,
-        work: impl for<'t> FnOnce(&'t mut Tx) -> WorkFuture<'t, T> + Send + 'static,
+        work: impl for<'t> FnOnce(&'t mut Tx) -> WorkFuture<'t, T> + Clone + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let (slot, work) = Work::new(work);
-        self.store.write(flush, work).await?;
-        slot.take()
+        let mut tries = 1;
+        loop {
+            let (slot, work) = Work::new(work.clone());
+            match self.store.write(flush, work).await {
+                Ok(()) => return slot.take(),
+                Err(problem) if problem.may_repeat(tries) => tries += 1,
+                Err(problem) => return Err(problem),
+            }
+        }
     }
 }
 

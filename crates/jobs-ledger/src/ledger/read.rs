@@ -116,6 +116,8 @@ pub struct Check {
     /// How far this machine's clock is off the database's, where that has one. Leases hold by the clocks of the workers:
     /// beyond a second or two, a worker takes over jobs of others too early or too late.
     pub clock_off: Option<Duration>,
+    /// Whether what is written goes to another machine in plain text.
+    pub plain_text: bool,
 }
 
 impl Ledger {
@@ -280,6 +282,7 @@ impl Ledger {
             jobs: count(0)?,
             unfinished: count(1)?,
             unread: count(2)?,
+            plain_text: self.store.is_plain().await?,
             clock_off: ahead.map(|off| Duration::from_micros(off.unsigned_abs())),
         })
     }

@@ -102,7 +102,7 @@ impl Ledger {
         &self,
         account: Account,
         action: String,
-        change: impl Fn(&mut Places) -> T + Send + 'static,
+        change: impl Fn(&mut Places) -> T + Clone + Send + 'static,
     ) -> Result<T, LedgerError> {
         let account = account.to_string();
         for _ in 0..SWAPS {

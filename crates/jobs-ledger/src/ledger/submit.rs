@@ -478,6 +478,7 @@ async fn keep_id(
 }
 
 /// A row that is about to be.
+#[derive(Clone)]
 struct NewJob {
     vendor: String,
     kind: String,

@@ -10,6 +10,9 @@ pub(super) fn of(problem: sqlx::Error) -> LedgerError {
     let (kind, advice) = judge(&problem);
     let message = match kind {
         Kind::Store => format!("{advice}: {}", one_line(&problem.to_string())),
+        _ if matches!(problem, sqlx::Error::Tls(_)) => {
+            format!("{advice} ({})", one_line(&problem.to_string()))
+        }
         _ => advice.to_owned(),
     };
     LedgerError::new(kind, message).with_source(problem)
@@ -96,7 +99,11 @@ fn judge_sqlite(code: u32) -> (Kind, &'static str) {
 
 fn judge_postgres(code: &str) -> (Kind, &'static str) {
     match code {
-        "25006" => READ_ONLY,
+        "25006" => (
+            Kind::Unavailable,
+            "the database is read-only, as a standby is or a server during a failover: try again later, or name the \
+             server that takes writes",
+        ),
         "53100" => FULL,
         "3D000" => (
             Kind::Unavailable,
@@ -109,6 +116,15 @@ fn judge_postgres(code: &str) -> (Kind, &'static str) {
         "42501" => (
             Kind::Denied,
             "the database user may not do this: it has to own its tables and may create them",
+        ),
+        "26000" | "42P05" => (
+            Kind::Input,
+            "the address is that of a connection pooler that mixes up sessions: name the database itself, or give the \
+             pooler a mode that does not",
+        ),
+        "3F000" => (
+            Kind::Input,
+            "the database has no schema of the name in search_path: create it, or correct the address",
         ),
         "57014" => (
             Kind::Unavailable,
@@ -175,7 +191,8 @@ mod tests {
             ("08006", Kind::Unavailable),
             ("53300", Kind::Unavailable),
             ("53100", Kind::Full),
-            ("25006", Kind::ReadOnly),
+            ("25006", Kind::Unavailable),
+            ("42P05", Kind::Input),
             ("40P01", Kind::Locked),
             ("55P03", Kind::Locked),
             ("XX001", Kind::Corrupt),

@@ -1,6 +1,8 @@
 //! What a store must be able to do: run work in a transaction, read rows, tell when something became due.
 
+mod address;
 mod error;
+mod file;
 mod postgres;
 mod sqlite;
 
@@ -14,6 +16,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, Postgres, Row as _, SqliteConnection, Transaction};
 
+use self::address::Address;
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::settings::Settings;
 
@@ -47,6 +50,12 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// How far its own clock is ahead of `now`, in microseconds, where it has one.
     async fn ahead(&self, now: i64) -> Result<Option<i64>, LedgerError>;
 
+    /// What will go wrong one day, in words, as far as it is known without asking.
+    fn warnings(&self) -> &[String];
+
+    /// Whether what goes to another machine goes in plain text.
+    async fn is_plain(&self) -> Result<bool, LedgerError>;
+
     /// Ends the connections.
     async fn close(&self);
 }
@@ -57,21 +66,12 @@ pub(crate) async fn open(
     clock: &Arc<dyn Clock>,
     settings: &Settings,
 ) -> Result<Arc<dyn Store>, LedgerError> {
-    match url.split_once(':') {
-        Some(("postgres" | "postgresql", _)) => {
-            Ok(Arc::new(postgres::Store::open(url, clock, settings).await?))
-        }
-        Some(("sqlite", path)) => Ok(Arc::new(
-            sqlite::Store::open(path, clock.as_ref(), settings).await?,
+    match address::read(url)? {
+        Address::Postgres(url) => Ok(Arc::new(
+            postgres::Store::open(&url, clock, settings).await?,
         )),
-        Some((scheme, rest)) if scheme.len() > 1 && rest.starts_with("//") => {
-            Err(LedgerError::new(
-                LedgerErrorKind::Input,
-                "the address must be a path, sqlite:PATH or postgres://…",
-            ))
-        }
-        _ => Ok(Arc::new(
-            sqlite::Store::open(url, clock.as_ref(), settings).await?,
+        Address::File(path) => Ok(Arc::new(
+            sqlite::Store::open(path, clock.as_ref(), settings).await?,
         )),
     }
 }
@@ -182,6 +182,8 @@ pub(crate) struct Tx {
     unsaved: bool,
     /// In SQLite: there is a place to go back to, of this work or of one before.
     savepoint: bool,
+    /// In PostgreSQL: a statement is prepared once a connection. Not through a pooler, behind which connections change.
+    prepares: bool,
 }
 
 enum Conn {
@@ -204,6 +206,7 @@ impl Tx {
                 .await
                 .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
             Conn::Postgres(conn) => sqlx::query_with(sql.postgres, postgres_args(args)?)
+                .persistent(self.prepares)
                 .fetch_all(&mut **conn)
                 .await
                 .map(|rows| rows.into_iter().map(Row::Postgres).collect()),
@@ -234,6 +237,7 @@ impl Tx {
                 .await
                 .map(|done| done.rows_affected()),
             Conn::Postgres(conn) => sqlx::query_with(sql.postgres, postgres_args(args)?)
+                .persistent(self.prepares)
                 .execute(&mut **conn)
                 .await
                 .map(|done| done.rows_affected()),

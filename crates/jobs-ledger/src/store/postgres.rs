@@ -1,8 +1,14 @@
 //! The ledger in a database that machines share.
+//!
+//! Every transaction begins with its own isolation level, whatever the database gives by default. Where the address is
+//! that of a connection pooler, which drops or refuses what a session is started with, each transaction also brings its
+//! own settings, nothing is prepared for later, and nobody listens.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,8 +20,8 @@ use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinHandle;
 
 use super::{
-    Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, error, newer, postgres_args, steps_from,
-    stopped,
+    Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, address, error, newer, postgres_args,
+    steps_from, stopped,
 };
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::settings::Settings;
@@ -30,11 +36,76 @@ const ANSWER: Duration = Duration::from_secs(40);
 /// How long a connection may rest before it is asked whether it still lives, which costs a round trip.
 const REST: Duration = Duration::from_secs(1);
 
+/// What a session is started with to see whether it arrives, which it does not through a pooler.
+const PROBE: &str = "docjobs.direct";
+
+/// A worker that is stopped in the middle of a transaction must not keep its locks for good.
+const LIMITS: [(&str, &str); 3] = [
+    ("idle_in_transaction_session_timeout", "10s"),
+    ("lock_timeout", "10s"),
+    ("statement_timeout", "30s"),
+];
+
 pub(super) struct Store {
     pool: PgPool,
     clock: Arc<dyn Clock>,
     nudged: Arc<Notify>,
     listening: OnceCell<Listening>,
+    way: Arc<Way>,
+    /// Whether it is on this machine, where nobody else can listen.
+    is_near: bool,
+}
+
+/// How the database is talked to.
+struct Way {
+    begin: String,
+    is_pooled: bool,
+    /// The server said that it is read-only. Connections keep that when it is long over, so none is used again.
+    distrusted: AtomicBool,
+}
+
+impl Way {
+    /// Takes the way that the first connection finds.
+    fn new(found: &Found) -> Self {
+        let mut begin = "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned();
+        if found.is_pooled {
+            begin.push_str(&format!(
+                "; SET LOCAL search_path = {}",
+                path(&found.schema)
+            ));
+            for (name, value) in LIMITS {
+                begin.push_str(&format!("; SET LOCAL {name} = '{value}'"));
+            }
+        }
+        Self {
+            begin,
+            is_pooled: found.is_pooled,
+            distrusted: AtomicBool::new(false),
+        }
+    }
+
+    fn begin(&self) -> AssertSqlSafe<String> {
+        AssertSqlSafe(self.begin.clone())
+    }
+
+    /// What the outcome of a write tells of the connections.
+    fn learn<T>(&self, outcome: Result<T, sqlx::Error>) -> Result<T, LedgerError> {
+        outcome.map_err(|problem| {
+            if is_read_only(&problem) {
+                self.distrusted.store(true, Ordering::Relaxed);
+            }
+            error::of(problem)
+        })
+    }
+}
+
+fn code(problem: &sqlx::Error) -> Option<String> {
+    let said = problem.as_database_error()?;
+    said.code().map(Into::into)
+}
+
+fn is_read_only(problem: &sqlx::Error) -> bool {
+    code(problem).as_deref() == Some("25006")
 }
 
 /// Ends with the store.
@@ -46,39 +117,62 @@ impl Drop for Listening {
     }
 }
 
+/// What the first connection finds.
+struct Found {
+    is_pooled: bool,
+    schema: String,
+}
+
 impl Store {
     pub(super) async fn open(
         url: &str,
         clock: &Arc<dyn Clock>,
         settings: &Settings,
     ) -> Result<Self, LedgerError> {
-        let mut options = PgConnectOptions::from_str(url)
-            .map_err(error::of)?
-            .application_name("docjobs")
-            // A worker that is stopped in the middle of a transaction must not keep its locks for good.
-            .options([
-                ("idle_in_transaction_session_timeout", "10s"),
-                ("lock_timeout", "10s"),
-                ("statement_timeout", "30s"),
-            ]);
         if let Some(schema) = &settings.schema {
             check_name(schema)?;
-            options = options.options([("search_path", schema.as_str())]);
         }
+        let read = |url: &str| {
+            let options = PgConnectOptions::from_str(url).map_err(error::of)?;
+            // Nothing here is a fraction, and poolers refuse to be asked for its digits.
+            let options = options.application_name("docjobs").extra_float_digits(None);
+            Ok(options)
+        };
+        let (named, plain) = (read(url)?, read(&address::without_options(url))?);
+        let asked = named.get_options().and_then(search_path).map(str::to_owned);
+        let options = named
+            .options(LIMITS)
+            .options([("default_transaction_isolation", "read committed")])
+            .options([(PROBE, "yes")]);
         // The pool repeats a refused connection until its own time is over and then only says that; ask once, plainly.
         let limit = clock.now() + settings.patience;
-        let mut first = bounded(clock.as_ref(), limit, PgConnection::connect_with(&options))
+        let (mut first, options) = bounded(clock.as_ref(), limit, connect(options, plain))
             .await
             .ok_or_else(|| error::of(sqlx::Error::PoolTimedOut))?
             .map_err(error::of)?;
-        migrate(&mut first, settings.schema.as_deref()).await?;
+        let wanted = settings.schema.clone().or(asked);
+        let found = find(&mut first, wanted).await?;
+        let is_ours = settings.schema.is_some();
+        migrate(&mut first, &found, is_ours).await?;
         let _ = first.close().await;
+        let options = if found.is_pooled {
+            options.statement_cache_capacity(0)
+        } else {
+            options.options([("search_path", path(&found.schema))])
+        };
+        let is_near = options.get_socket().is_some() || is_loopback(options.get_host());
+        let way = Arc::new(Way::new(&found));
+        let trust = Arc::clone(&way);
         let pool = PgPoolOptions::new()
-            .max_connections(8)
+            .max_connections(settings.connections.max(1))
             .acquire_timeout(settings.patience)
             .test_before_acquire(false)
-            .before_acquire(|conn, meta| {
+            .before_acquire(move |conn, meta| {
+                let trust = Arc::clone(&trust);
                 Box::pin(async move {
+                    if trust.distrusted.load(Ordering::Relaxed) {
+                        return Ok(false);
+                    }
                     if meta.idle_for > REST {
                         conn.ping().await?;
                     }
@@ -91,6 +185,8 @@ impl Store {
             clock: Arc::clone(clock),
             nudged: Arc::new(Notify::new()),
             listening: OnceCell::new(),
+            way,
+            is_near,
         })
     }
 
@@ -113,19 +209,104 @@ impl Store {
             })
             .await;
     }
+
+    async fn rows(&self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>, LedgerError> {
+        let query = sqlx::query_with(sql.postgres, postgres_args(args)?);
+        let rows = if self.way.is_pooled {
+            let mut tx = self
+                .pool
+                .begin_with(self.way.begin())
+                .await
+                .map_err(error::of)?;
+            let rows = query.persistent(false).fetch_all(&mut *tx).await;
+            let _ = tx.rollback().await;
+            rows
+        } else {
+            query.fetch_all(&self.pool).await
+        };
+        let rows = rows.map_err(error::of)?;
+        Ok(rows.into_iter().map(Row::Postgres).collect())
+    }
+}
+
+/// A pooler may refuse what a session is started with: then without.
+async fn connect(
+    options: PgConnectOptions,
+    plain: PgConnectOptions,
+) -> Result<(PgConnection, PgConnectOptions), sqlx::Error> {
+    match PgConnection::connect_with(&options).await {
+        Err(problem) if matches!(code(&problem).as_deref(), Some("08P01" | "0A000")) => {
+            let plain = plain.statement_cache_capacity(0);
+            let conn = PgConnection::connect_with(&plain).await?;
+            Ok((conn, plain))
+        }
+        conn => conn.map(|conn| (conn, options)),
+    }
+}
+
+/// The schema that a session would have been started with.
+fn search_path(options: &str) -> Option<&str> {
+    let (_, path) = options.rsplit_once("search_path=")?;
+    path.split([' ', ','])
+        .next()
+        .filter(|name| !name.is_empty())
+}
+
+/// Temporary tables, which anybody may make, come last.
+fn path(schema: &str) -> String {
+    format!("\"{}\",pg_temp", schema.replace('"', "\"\""))
+}
+
+fn is_loopback(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
+/// Asks in the simple protocol, which every pooler passes on.
+async fn find(conn: &mut PgConnection, wanted: Option<String>) -> Result<Found, LedgerError> {
+    let sql = format!(
+        "SELECT current_setting('{PROBE}', true), current_schema()::text, current_setting('server_encoding')"
+    );
+    let row = raw_sql(AssertSqlSafe(sql))
+        .fetch_one(conn)
+        .await
+        .map_err(error::of)?;
+    let text = |column: usize| row.try_get::<Option<String>, _>(column).map_err(error::of);
+    let encoding = text(2)?.unwrap_or_default();
+    if encoding != "UTF8" {
+        return Err(LedgerError::new(
+            LedgerErrorKind::Input,
+            format!(
+                "the database's encoding is {encoding}, which cannot hold every text: make one with ENCODING 'UTF8' \
+                 TEMPLATE template0, and name that"
+            ),
+        ));
+    }
+    let schema = wanted.or(text(1)?).ok_or_else(|| {
+        LedgerError::new(
+            LedgerErrorKind::Input,
+            "the database has no schema of the name in search_path: create it, or correct the address",
+        )
+    })?;
+    Ok(Found {
+        is_pooled: text(0)?.as_deref() != Some("yes"),
+        schema,
+    })
 }
 
 #[async_trait]
 impl super::Store for Store {
     async fn write(&self, _flush: Flush, work: Work) -> Result<(), LedgerError> {
-        let pool = self.pool.clone();
+        let (pool, way) = (self.pool.clone(), Arc::clone(&self.way));
         // On a task of its own, so that it ends even if the caller goes away.
         let writing = tokio::spawn(async move {
+            let begun = way.learn(pool.begin_with(way.begin()).await);
             let mut tx = Tx {
-                conn: Conn::Postgres(pool.begin().await.map_err(error::of)?),
+                conn: Conn::Postgres(begun.map_err(LedgerError::unwritten)?),
                 nudge: false,
                 unsaved: false,
                 savepoint: false,
+                prepares: !way.is_pooled,
             };
             let mut outcome = work.run(&mut tx).await;
             if tx.nudge && outcome.is_ok() {
@@ -136,12 +317,25 @@ impl super::Store for Store {
                 return outcome;
             };
             match outcome {
-                Ok(()) => tx.commit().await.map_err(error::of),
+                Ok(()) => {
+                    let committed = way.learn(tx.commit().await);
+                    if committed.is_ok() {
+                        way.distrusted.store(false, Ordering::Relaxed);
+                    }
+                    // What the server takes back for another's sake it has not kept.
+                    committed.map_err(|problem| match problem.kind() {
+                        LedgerErrorKind::Locked => problem.unwritten(),
+                        _ => problem,
+                    })
+                }
                 Err(problem) => {
                     // Waited for: a transaction that is merely dropped keeps its row locked for a while, and others
                     // skip that row as if somebody worked on it.
                     let _ = tx.rollback().await;
-                    Err(problem)
+                    if problem.is_read_only() {
+                        way.distrusted.store(true, Ordering::Relaxed);
+                    }
+                    Err(problem.unwritten())
                 }
             }
         });
@@ -149,17 +343,31 @@ impl super::Store for Store {
     }
 
     async fn read(&self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>, LedgerError> {
-        let query = sqlx::query_with(sql.postgres, postgres_args(args)?);
-        let rows = self.answer(query.fetch_all(&self.pool)).await?;
-        let rows = rows.map_err(error::of)?;
-        Ok(rows.into_iter().map(Row::Postgres).collect())
+        // Connections that rested may all have been cut at once.
+        const TRIES: u32 = 3;
+        let mut tries = 1;
+        loop {
+            match self.answer(self.rows(sql, args.clone())).await? {
+                Err(problem) if tries < TRIES && problem.kind() == LedgerErrorKind::Unavailable => {
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
+        }
     }
 
     async fn alone(&self, sql: Sql, args: Vec<Value>) -> Result<u64, LedgerError> {
+        if self.way.is_pooled {
+            let (changed, work) =
+                Work::new(move |tx| Box::pin(async move { tx.run(sql, args).await }));
+            self.write(Flush::Later, work).await?;
+            return changed.take();
+        }
         let (pool, args) = (self.pool.clone(), postgres_args(args)?);
+        let way = Arc::clone(&self.way);
         let writing = tokio::spawn(async move {
             let query = sqlx::query_with(sql.postgres, args);
-            query.execute(&pool).await.map_err(error::of)
+            way.learn(query.execute(&pool).await)
         });
         let done = self.answer(writing).await?.map_err(|_| stopped())?;
         done.map(|done| done.rows_affected())
@@ -170,12 +378,20 @@ impl super::Store for Store {
     }
 
     async fn nudged(&self) {
+        if self.way.is_pooled {
+            // Nobody can be listened to. Whoever waits has a limit of its own.
+            return std::future::pending().await;
+        }
         self.listen().await;
         self.nudged.notified().await;
     }
 
     fn name(&self) -> &'static str {
-        "postgres"
+        if self.way.is_pooled {
+            "postgres through a pooler"
+        } else {
+            "postgres"
+        }
     }
 
     async fn check(&self) -> Result<(), LedgerError> {
@@ -189,6 +405,19 @@ impl super::Store for Store {
         let row = self.read(sql.into(), Vec::new()).await?.into_iter().next();
         row.map(|row| row.int(0).map(|theirs| theirs.saturating_sub(now)))
             .transpose()
+    }
+
+    fn warnings(&self) -> &[String] {
+        &[]
+    }
+
+    async fn is_plain(&self) -> Result<bool, LedgerError> {
+        if self.is_near {
+            return Ok(false);
+        }
+        let sql = "SELECT count(*) FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl";
+        let row = self.read(sql.into(), Vec::new()).await?.into_iter().next();
+        row.map_or(Ok(true), |row| row.int(0).map(|encrypted| encrypted == 0))
     }
 
     async fn close(&self) {
@@ -218,26 +447,6 @@ fn check_name(schema: &str) -> Result<(), LedgerError> {
     ))
 }
 
-/// Whether the tables are there in the layout of this version: asked without the lock, for which every process that
-/// opens the ledger would wait.
-async fn is_current(conn: &mut PgConnection) -> Result<bool, LedgerError> {
-    let known = "SELECT to_regclass('docjobs_schema') IS NOT NULL";
-    let is_there: bool = sqlx::query(known)
-        .fetch_one(&mut *conn)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(error::of)?;
-    if !is_there {
-        return Ok(false);
-    }
-    let version: Option<i64> = sqlx::query("SELECT max(version) FROM docjobs_schema")
-        .fetch_one(conn)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(error::of)?;
-    Ok(version == Some(SCHEMA))
-}
-
 /// What leads from each layout to the next.
 const LAYOUTS: &[&str] = &[
     include_str!("schema/postgres-1.sql"),
@@ -246,48 +455,59 @@ const LAYOUTS: &[&str] = &[
 ];
 
 /// Brings the tables to the layout of this version; one process at a time.
-async fn migrate(conn: &mut PgConnection, schema: Option<&str>) -> Result<(), LedgerError> {
-    if is_current(conn).await? {
+///
+/// Everything in the simple protocol and in transactions, so that it works through a pooler.
+async fn migrate(conn: &mut PgConnection, found: &Found, makes: bool) -> Result<(), LedgerError> {
+    const TRIES: u32 = 5;
+    let mut tries = 1;
+    loop {
+        match try_migrate(conn, found, makes).await {
+            Err(problem) if tries < TRIES && problem.kind() == LedgerErrorKind::Locked => {
+                tries += 1
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn try_migrate(
+    conn: &mut PgConnection,
+    found: &Found,
+    makes: bool,
+) -> Result<(), LedgerError> {
+    let begin = format!(
+        "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path = {}",
+        path(&found.schema)
+    );
+    let mut tx = conn
+        .begin_with(AssertSqlSafe(begin.clone()))
+        .await
+        .map_err(error::of)?;
+    // Asked without the lock, for which every process that opens the ledger would wait.
+    let known = known_layout(&mut tx, &found.schema).await;
+    tx.rollback().await.map_err(error::of)?;
+    if known? == Some(SCHEMA) {
         return Ok(());
     }
-    let mut tx = conn.begin().await.map_err(error::of)?;
-    sqlx::query("SELECT pg_advisory_xact_lock($1)")
-        .bind(MIGRATION_LOCK)
-        .execute(&mut *tx)
+    let mut tx = conn
+        .begin_with(AssertSqlSafe(begin))
         .await
         .map_err(error::of)?;
-    if let Some(schema) = schema {
-        raw_sql(AssertSqlSafe(format!(
-            "CREATE SCHEMA IF NOT EXISTS \"{schema}\""
-        )))
-        .execute(&mut *tx)
-        .await
-        .map_err(error::of)?;
+    run(
+        &mut tx,
+        format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"),
+    )
+    .await?;
+    if makes {
+        let schema = &found.schema;
+        run(&mut tx, format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"")).await?;
     }
-    let begin = "CREATE TABLE IF NOT EXISTS docjobs_schema (version BIGINT NOT NULL)";
-    raw_sql(begin).execute(&mut *tx).await.map_err(error::of)?;
-    let version: Option<i64> = sqlx::query("SELECT max(version) FROM docjobs_schema")
-        .fetch_one(&mut *tx)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(error::of)?;
-    let version = match version {
+    let version = match known_layout(&mut tx, &found.schema).await? {
         Some(version @ 1..=SCHEMA) => version,
         Some(version) => return Err(newer(version)),
         None => {
-            let taken: i64 = sqlx::query(
-                "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename IN ('job', 'wake', 'event')",
-            )
-            .fetch_one(&mut *tx)
-            .await
-            .and_then(|row| row.try_get(0))
-            .map_err(error::of)?;
-            if taken > 0 {
-                return Err(LedgerError::new(
-                    LedgerErrorKind::NotALedger,
-                    "the database has tables of another program under our names: use a database or schema of its own",
-                ));
-            }
+            let begin = "CREATE TABLE IF NOT EXISTS docjobs_schema (version BIGINT NOT NULL)";
+            run(&mut tx, begin.to_owned()).await?;
             0
         }
     };
@@ -295,13 +515,79 @@ async fn migrate(conn: &mut PgConnection, schema: Option<&str>) -> Result<(), Le
         for step in steps_from(version, LAYOUTS) {
             raw_sql(step).execute(&mut *tx).await.map_err(error::of)?;
         }
-        sqlx::query("INSERT INTO docjobs_schema (version) VALUES ($1)")
-            .bind(SCHEMA)
-            .execute(&mut *tx)
-            .await
-            .map_err(error::of)?;
+        let mark = format!("INSERT INTO docjobs_schema (version) VALUES ({SCHEMA})");
+        run(&mut tx, mark).await?;
     }
     tx.commit().await.map_err(error::of)
+}
+
+async fn run(conn: &mut PgConnection, sql: String) -> Result<(), LedgerError> {
+    raw_sql(AssertSqlSafe(sql))
+        .execute(conn)
+        .await
+        .map(drop)
+        .map_err(error::of)
+}
+
+/// The number of the layout, none where there are no tables of ours.
+///
+/// Whoever may make tables in the schema could have made them before us, with a trigger that runs as our role: only
+/// tables that belong to our role, or to one that it is a member of, and that do nothing by themselves are a ledger.
+async fn known_layout(conn: &mut PgConnection, schema: &str) -> Result<Option<i64>, LedgerError> {
+    let ours = format!(
+        "SELECT c.relname::text, pg_catalog.pg_get_userbyid(c.relowner)::text, \
+         (u.oid IS NOT NULL OR m.member IS NOT NULL)::text, (c.relkind = 'r')::text, \
+         (c.relrowsecurity OR EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
+         OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid))::text \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         LEFT JOIN pg_catalog.pg_roles u ON u.oid = c.relowner AND u.rolname = current_user \
+         LEFT JOIN pg_catalog.pg_auth_members m ON m.roleid = c.relowner \
+         AND m.member = (SELECT me.oid FROM pg_catalog.pg_roles me WHERE me.rolname = current_user) \
+         WHERE n.nspname = '{}' AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+         AND c.relname IN ('docjobs_schema', 'job', 'wake', 'event', 'hint', 'quota', 'memo')",
+        schema.replace('\'', "''")
+    );
+    let tables = raw_sql(AssertSqlSafe(ours))
+        .fetch_all(&mut *conn)
+        .await
+        .map_err(error::of)?;
+    let mut is_ledger = false;
+    for table in &tables {
+        let text = |column: usize| table.try_get::<String, _>(column).map_err(error::of);
+        let (name, owner) = (text(0)?, text(1)?);
+        if text(2)? != "true" {
+            return Err(foreign(format!(
+                "the table {name} in the schema {schema} belongs to the role {owner} and not to ours"
+            )));
+        }
+        if text(3)? != "true" || text(4)? == "true" {
+            return Err(foreign(format!(
+                "the table {name} in the schema {schema} has triggers, rules or row security, or is no table"
+            )));
+        }
+        is_ledger |= name == "docjobs_schema";
+    }
+    if !is_ledger {
+        if tables.is_empty() {
+            return Ok(None);
+        }
+        return Err(foreign(
+            "the database has tables of another program under our names".to_owned(),
+        ));
+    }
+    let version = raw_sql("SELECT max(version)::text FROM docjobs_schema")
+        .fetch_one(conn)
+        .await
+        .and_then(|row| row.try_get::<Option<String>, _>(0))
+        .map_err(error::of)?;
+    Ok(version.and_then(|version| version.parse().ok()))
+}
+
+fn foreign(what: String) -> LedgerError {
+    LedgerError::new(
+        LedgerErrorKind::NotALedger,
+        format!("{what}: use a database or schema of its own"),
+    )
 }
 
 /// Passes on the database's notifications. Whoever waits also has a limit of its own, so a gap only costs time.

@@ -13,7 +13,8 @@ use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection, SqlitePool, ra
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{
-    Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, error, newer, sqlite_args, steps_from, stopped,
+    Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, error, file, newer, sqlite_args, steps_from,
+    stopped,
 };
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::settings::Settings;
@@ -35,6 +36,7 @@ pub(super) struct Store {
     readers: SqlitePool,
     inbox: mpsc::Sender<Message>,
     nudged: Arc<Notify>,
+    warnings: Vec<String>,
 }
 
 enum Message {
@@ -54,8 +56,10 @@ impl Store {
         clock: &dyn Clock,
         settings: &Settings,
     ) -> Result<Self, LedgerError> {
-        let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+        let path = PathBuf::from(path);
         create(&path)?;
+        file::check_owner(&path)?;
+        let warnings = file::warnings(&path);
         let options = SqliteConnectOptions::new()
             .filename(&path)
             .create_if_missing(false)
@@ -82,6 +86,7 @@ impl Store {
             readers,
             inbox,
             nudged,
+            warnings,
         })
     }
 }
@@ -142,6 +147,14 @@ impl super::Store for Store {
 
     async fn ahead(&self, _now: i64) -> Result<Option<i64>, LedgerError> {
         Ok(None)
+    }
+
+    fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    async fn is_plain(&self) -> Result<bool, LedgerError> {
+        Ok(false)
     }
 
     async fn close(&self) {
@@ -303,6 +316,7 @@ async fn write_all(
         nudge: false,
         unsaved: false,
         savepoint: false,
+        prepares: true,
     };
     let mut set = None;
     let mut closed = None;

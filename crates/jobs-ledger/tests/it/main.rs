@@ -11,6 +11,8 @@
 #[macro_use]
 mod conformance;
 mod model;
+#[cfg(unix)]
+mod neighbours;
 mod old;
 mod postgres;
 mod records;
