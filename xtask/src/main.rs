@@ -16,6 +16,7 @@ mod faults;
 mod fuzz;
 mod metadata;
 mod mutants;
+mod old_ledger;
 mod package;
 mod record;
 mod tidy;
@@ -91,6 +92,12 @@ const TASKS: &[Task] = &[
             only(words, &[])?;
             faults::run(root)
         },
+    },
+    Task {
+        name: "old-ledger",
+        arguments: "--store postgres://...",
+        about: "the fixtures of a ledger as an earlier version left it; needs sqlite3, psql and pg_dump",
+        run: old_ledger::run,
     },
     Task {
         name: "crash",
