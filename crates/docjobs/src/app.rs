@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use etcetera::BaseStrategy;
 use jobs_core::http::Origin;
 use jobs_core::{Clock, Env, Facts, SystemClock};
-use jobs_ledger::Ledger;
+use jobs_ledger::{Ledger, LedgerError, Settings};
 use tokio::sync::OnceCell;
 
 use crate::address;
@@ -26,7 +27,11 @@ pub(crate) struct App {
     clock: Arc<OnceLock<Arc<dyn Clock>>>,
     ledger: Arc<OnceCell<Ledger>>,
     paces: Option<Paces>,
+    connections: u32,
 }
+
+/// What a command needs that works on one job: one to write, one to read meanwhile.
+const CONNECTIONS: u32 = 2;
 
 /// Divides every vendor time, for simulators only.
 const TIME_SCALE: &str = "DOCJOBS_TIME_SCALE";
@@ -40,6 +45,7 @@ impl App {
             clock: Arc::default(),
             ledger: Arc::default(),
             paces: None,
+            connections: CONNECTIONS,
         }
     }
 
@@ -130,9 +136,51 @@ impl App {
             None => usual_ledger()?,
         };
         // Leases are real time, however fast the vendors' clocks run.
-        Ledger::open(&url, SystemClock::shared())
-            .await
-            .map_err(Stop::from)
+        let clock = SystemClock::shared();
+        let mut settings = Settings::default();
+        settings.connections = self.connections;
+        let open = || Ledger::open_with(&url, Arc::clone(&clock), &settings);
+        let opened = self.patiently(&clock, open).await;
+        let ledger = opened?;
+        for warning in ledger.warnings() {
+            self.report.say(&format!("docjobs: {warning}"));
+        }
+        Ok(ledger)
+    }
+
+    /// Repeats what a database cannot do just now, until the deadline.
+    pub(crate) async fn patiently<T, F: Future<Output = Result<T, LedgerError>>>(
+        &self,
+        clock: &Arc<dyn Clock>,
+        what: impl Fn() -> F,
+    ) -> Result<T, Stop> {
+        const MOST: Duration = Duration::from_secs(2);
+        let limit = clock.now() + self.options.deadline / self.scale()?;
+        let mut pause = Duration::from_millis(100);
+        let mut told = false;
+        loop {
+            let problem = match what().await {
+                Err(problem) if problem.is_server_busy() && clock.now() + pause < limit => problem,
+                outcome => return outcome.map_err(Stop::from),
+            };
+            if !told {
+                self.report.say(&format!(
+                    "docjobs: {problem}; trying again until the deadline"
+                ));
+                told = true;
+            }
+            clock.sleep_until(clock.now() + pause).await;
+            pause = (pause * 2).min(MOST);
+        }
+    }
+
+    /// The same command with so many connections to a database at most.
+    pub(crate) fn with_connections(&self, connections: u32) -> Self {
+        Self {
+            connections,
+            ledger: Arc::default(),
+            ..self.clone()
+        }
     }
 
     /// Refuses to hurry a real vendor.

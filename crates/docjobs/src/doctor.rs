@@ -18,6 +18,9 @@ const CLOCK_TOLERANCE: u64 = 60;
 /// How long an address is tried for its clock alone.
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a database that is busy is tried.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How one thing was found.
 enum Checkup {
     /// Not set up; the first variable that is missing.
@@ -94,7 +97,10 @@ fn print_line_of(app: &App, name: &str, checkup: &Checkup) -> Result<(), Stop> {
 }
 
 async fn check_ledger(app: &App) -> Checkup {
-    let ledger = match app.ledger().await {
+    // To look is not worth a long wait.
+    let mut brief = app.clone();
+    brief.options.deadline = brief.options.deadline.min(LEDGER_PATIENCE);
+    let ledger = match brief.ledger().await {
         Ok(ledger) => ledger,
         Err(stop) => return Checkup::Bad(stop),
     };
@@ -113,13 +119,25 @@ async fn check_ledger(app: &App) -> Checkup {
         count(check.jobs, "job"),
         check.unfinished
     );
-    match check.clock_off {
-        Some(off) if off.as_secs() > CLOCK_TOLERANCE => Checkup::Odd(format!(
-            "{line}; its server's clock and the one of this machine are {} s apart: set them",
-            off.as_secs()
-        )),
-        _ => Checkup::Good(line),
+    let mut odd = ledger.warnings().to_vec();
+    if check.plain_text {
+        odd.push(
+            "what is written goes to another machine in plain text: add sslmode=verify-full to its address".to_owned(),
+        );
     }
+    if let Some(off) = check
+        .clock_off
+        .filter(|off| off.as_secs() > CLOCK_TOLERANCE)
+    {
+        odd.push(format!(
+            "its server's clock and the one of this machine are {} s apart: set them",
+            off.as_secs()
+        ));
+    }
+    if odd.is_empty() {
+        return Checkup::Good(line);
+    }
+    Checkup::Odd(format!("{line}; {}", odd.join("; ")))
 }
 
 async fn check_textin(app: &App) -> Checkup {

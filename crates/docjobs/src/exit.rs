@@ -127,14 +127,13 @@ impl Stop {
     /// Trouble with the ledger. What was written down stays.
     pub(crate) fn ledger(error: &LedgerError) -> Self {
         use LedgerErrorKind::{
-            ClaimLost, Corrupt, Denied, Input, Locked, Newer, NotALedger, NotFound, ReadOnly,
+            ClaimLost, Corrupt, Denied, Input, Newer, NotALedger, NotFound, ReadOnly,
         };
         let exit = match error.kind() {
-            Corrupt | Denied | Input | Locked | Newer | NotALedger | NotFound | ReadOnly => {
-                Exit::BadInput
-            }
+            Corrupt | Denied | Input | Newer | NotALedger | NotFound | ReadOnly => Exit::BadInput,
             // Nothing is wrong here: another process goes on with it.
             ClaimLost => Exit::Deadline,
+            // What may pass says nothing about the command.
             _ => Exit::Unexpected,
         };
         Self {

@@ -40,7 +40,9 @@ pub(crate) async fn run<L: Line>(
     }
     let place = Place::of(output.as_deref(), app.options.overwrite)?;
     let intent = intent(app, &*line.kind(), input, output);
-    match carrier.ledger.intend(intent).await? {
+    let clock = carrier.ledger.clock();
+    let intended = app.patiently(clock, || carrier.ledger.intend(intent.clone()));
+    match intended.await? {
         Intended::New(claim, _) => carrier.submit(claim, order, &place).await,
         Intended::Attached(job) => {
             app.report.say(&format!(

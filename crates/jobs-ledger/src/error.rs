@@ -90,6 +90,22 @@ impl LedgerError {
         self.0.unwritten && tries < most
     }
 
+    /// Whether a database is there and cannot serve us just now: it has too many connections, is starting, or is a
+    /// standby for the time of a failover. Worth waiting for, unlike a server that is not there.
+    pub fn is_server_busy(&self) -> bool {
+        let state = self.sql_state();
+        match state.as_deref() {
+            Some("53100") => false,
+            Some("25006" | "57P03") => true,
+            Some(state) => state.starts_with("53"),
+            None => {
+                let source = self.0.source.as_deref();
+                let source = source.and_then(|source| source.downcast_ref::<sqlx::Error>());
+                matches!(source, Some(sqlx::Error::PoolTimedOut))
+            }
+        }
+    }
+
     /// Whether a database said that it is read-only.
     pub(crate) fn is_read_only(&self) -> bool {
         self.sql_state().as_deref() == Some("25006")

@@ -24,8 +24,12 @@ use crate::{mindshow, ppj, tencent, textin};
 /// When a job is tried again whose trouble may pass.
 const LATER: Duration = Duration::from_secs(30);
 
+/// How many connections to a database a worker may hold.
+const CONNECTIONS: u32 = 8;
+
 /// Submits, looks at and fetches the jobs of every vendor that is set up, until told to stop.
 pub(crate) async fn work(app: &App, args: WorkArgs) -> Result<(), Stop> {
+    let app = &app.with_connections(CONNECTIONS);
     let ledger = app.ledger().await?;
     let out = match &args.out {
         Some(folder) => absolute(folder)?,
