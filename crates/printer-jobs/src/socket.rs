@@ -268,7 +268,10 @@ async fn live(
         while let Some(message) = outgoing.recv().await {
             sink.send(message).await?;
         }
-        sink.close().await
+        // Nobody may be reading.
+        bounded(clock, clock.now() + GOODBYE, sink.close())
+            .await
+            .unwrap_or(Ok(()))
     };
     let mut reading = Box::pin(async {
         while let Some(message) = stream.next().await {
