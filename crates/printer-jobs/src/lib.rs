@@ -19,7 +19,8 @@ pub mod login;
 mod mailbox;
 #[cfg(feature = "websocket")]
 mod proxy;
-pub mod qr;
+#[cfg(feature = "websocket")]
+mod qr;
 mod recent;
 pub mod settings;
 pub mod sign;
@@ -40,5 +41,5 @@ pub use error::{ProtocolError, Refusal};
 pub use job::{PrintJob, Printed};
 #[cfg(feature = "websocket")]
 pub use mailbox::{Events, News};
-pub use recent::Recent;
+use recent::Recent;
 pub use store::{CredentialStore, FileStore, MemoryStore, Stored};

@@ -1,20 +1,9 @@
 //! QR codes the device makes by itself, without a request.
 
-use std::time::Duration;
-
 use jobs_core::Secret;
 
 use crate::ProtocolError;
 use crate::sign::{self, Nonce, Purpose};
-
-/// How long a QR code of [`bind_url`] is valid.
-pub const BIND_VALID: Duration = Duration::from_secs(30 * 60);
-/// How often to show a new one.
-pub const BIND_REFRESH: Duration = Duration::from_secs(10 * 60);
-/// How long a QR code of [`login_url`] is valid.
-pub const LOGIN_VALID: Duration = Duration::from_secs(30 * 60);
-/// How often to show a new one; half the validity, because clocks drift.
-pub const LOGIN_REFRESH: Duration = Duration::from_secs(15 * 60);
 
 const BASE: &str = "https://open.work.weixin.qq.com/connect/hardware";
 
@@ -25,7 +14,7 @@ const BASE: &str = "https://open.work.weixin.qq.com/connect/hardware";
 /// # Errors
 ///
 /// The serial number has other characters than letters, digits and `-._~`.
-pub fn bind_url(
+pub(crate) fn bind_url(
     sn: &str,
     secret_no: &Secret,
     timestamp: u64,
@@ -40,7 +29,7 @@ pub fn bind_url(
 ///
 /// The serial number or the state has other characters than letters, digits and `-._~`: nothing
 /// tells whether the encoded or the plain text would have to be signed.
-pub fn login_url(
+pub(crate) fn login_url(
     sn: &str,
     secret_no: &Secret,
     timestamp: u64,

@@ -6,14 +6,14 @@ use std::collections::VecDeque;
 ///
 /// Used to drop a push that is delivered twice under one `req_id`.
 #[derive(Debug, Clone)]
-pub struct Recent {
+pub(crate) struct Recent {
     ids: VecDeque<String>,
     capacity: usize,
 }
 
 impl Recent {
     /// Remembers up to `capacity` ids.
-    pub fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self {
             ids: VecDeque::new(),
             capacity,
@@ -21,7 +21,7 @@ impl Recent {
     }
 
     /// Remembers the id; `true` when it was not known.
-    pub fn insert(&mut self, id: &str) -> bool {
+    pub(crate) fn insert(&mut self, id: &str) -> bool {
         if self.contains(id) {
             return false;
         }
@@ -33,7 +33,7 @@ impl Recent {
     }
 
     /// Whether the id is remembered.
-    pub fn contains(&self, id: &str) -> bool {
+    pub(crate) fn contains(&self, id: &str) -> bool {
         self.ids.iter().any(|known| known == id)
     }
 }
