@@ -83,28 +83,37 @@ async fn connect(app: &App, clock: &Arc<dyn Clock>) -> Result<Device, Stop> {
 
 /// Waits until the device is online, or it is known why it will not be.
 async fn reach(app: &App, device: &Device, clock: &dyn Clock) -> Result<(), Stop> {
+    /// A person who waits learns so early what stands in the way.
+    const LOOK: Duration = Duration::from_secs(1);
     let most = LONG_PATIENCE.min(app.options.deadline);
     let limit = clock.now() + most;
+    let reachable = clock.now() + PATIENCE.min(most);
+    let mut told = String::new();
     loop {
-        let error = match device.is_bound(PATIENCE.min(most)).await {
+        let error = match device.is_bound(LOOK.min(most)).await {
             Ok(true) => return Ok(()),
             Ok(false) => return Err(not_bound(device)),
             Err(error) => error,
         };
         // Without a source it only says that there was no time to connect yet.
-        let hopeless = !error.is_transient()
-            || (error.kind() == ErrorKind::Unreachable && error.source().is_some());
-        if hopeless {
+        let has_reason = error.source().is_some();
+        let is_unreachable = error.kind() == ErrorKind::Unreachable && has_reason;
+        let now = clock.now();
+        if !error.is_transient() || (is_unreachable && now >= reachable) {
             return Err(Stop::before_acceptance(&error));
         }
-        if clock.now() >= limit {
+        if now >= limit {
             let mut stop = Stop::before_acceptance(&error);
             stop.line.push_str(
                 "; the cloud takes one connection of a printer: end any other process that is this one",
             );
             return Err(stop);
         }
-        app.report.missed(&error);
+        let line = error.to_string();
+        if has_reason && line != told {
+            app.report.say(&format!("{line}; trying again"));
+            told = line;
+        }
     }
 }
 
@@ -120,7 +129,8 @@ fn not_bound(device: &Device) -> Stop {
 
 /// Says good-bye, so that the next connection need not wait until the cloud misses this one.
 async fn hang_up(device: &Device, clock: &dyn Clock) {
-    const MOST: Duration = Duration::from_secs(10);
+    // A cloud that does not read hears no good-bye.
+    const MOST: Duration = Duration::from_secs(3);
     bounded(clock, clock.now() + MOST, device.close()).await;
 }
 

@@ -245,13 +245,20 @@ async fn the_command_gets_files_and_settings_and_no_secret() {
         .with_setting("份数", &["2"]),
     );
     let script = office.script("echo some output\nenv > env.txt\nfor word in \"$@\"; do echo \"$word\" >> words.txt; done\n");
-    let ran = office
-        .once(&[
-            "--json",
-            "--exec",
-            &format!("{script} -o 'two words' '$HOME'"),
+    let exec = format!("{script} -o 'two words' '$HOME'");
+    let output = office
+        .command(&[
+            "printer", "run", "--spool", "spool", "--once", "--json", "--exec", &exec,
         ])
-        .await;
+        .env("PGPASSWORD", "s3cret")
+        .output()
+        .await
+        .unwrap();
+    let ran = Ran {
+        exit: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    };
     assert_eq!(ran.exit, 0, "{}", ran.stderr);
     assert!(!ran.stdout.contains("some output"), "{}", ran.stdout);
     assert!(ran.stderr.contains("some output"), "{}", ran.stderr);
@@ -293,8 +300,6 @@ async fn the_command_gets_files_and_settings_and_no_secret() {
         "PPJ_ACCESS_KEY",
         "PPJ_APP_SECRET",
         "DOCJOBS_LEDGER",
-        "DOCJOBS_TIME_SCALE",
-        "PG",
     ];
     for secret in secrets {
         assert!(
@@ -311,6 +316,9 @@ async fn the_command_gets_files_and_settings_and_no_secret() {
             !env.iter().any(|line| line.contains(value)),
             "{name}: {env:?}"
         );
+    }
+    for ours in ["DOCJOBS_TIME_SCALE=", "PGPASSWORD="] {
+        assert!(!env.iter().any(|line| line.starts_with(ours)), "{env:?}");
     }
     // The files stay for whoever wants them.
     assert_eq!(office.spool().len(), 2);
@@ -474,6 +482,37 @@ async fn what_the_disk_does_not_take_of_one_job_is_that_jobs_failure() {
     );
     assert_eq!(office.reported(&good), [Value::from(2)]);
     assert_eq!(office.lines("ran").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_file_is_asked_for_three_times_more_before_its_job_fails() {
+    let lying = Fault::SetField {
+        pointer: "/data_len".to_owned(),
+        value: 999_999.into(),
+    };
+    for torn in [Fault::TruncatedJson {}, lying] {
+        let office = Office::open().await;
+        let id = office.cloud().add_job(NewJob::pdf("a.pdf", pdf("a")));
+        let tear = |times| {
+            let operation = "printer/download_file";
+            office
+                .cloud()
+                .set_fault_times(operation, torn.clone(), times);
+        };
+        tear(Times::N(3));
+        let ran = office.once(&[]).await;
+        assert_eq!(ran.exit, 0, "{}", ran.stderr);
+        assert_eq!(
+            office.spool(),
+            BTreeMap::from([(format!("{id}.pdf"), pdf("a"))])
+        );
+
+        let id = office.cloud().add_job(NewJob::pdf("b.pdf", pdf("b")));
+        tear(Times::Always);
+        let ran = office.once(&[]).await;
+        assert_eq!(ran.exit, 3, "{}", ran.stderr);
+        assert_eq!(office.reported(&id), [Value::from(1)]);
+    }
 }
 
 /// A proxy that says this to whoever comes; what it was asked, and the first bytes after that.
