@@ -598,6 +598,11 @@ async fn the_way_to_the_cloud_leads_through_the_proxy_of_the_environment() {
         exit == Some(8) && stderr.contains("cloud.invalid:443:"),
         "{stderr}"
     );
+    std::fs::write(office.path("empty.pem"), "no certificate").unwrap();
+    for roots in ["nowhere.pem", "empty.pem"] {
+        let (exit, stderr) = list(vec![("SSL_CERT_FILE", roots.to_owned())]).await;
+        assert!(exit == Some(2) && stderr.contains(roots), "{stderr}");
+    }
     for broken in ["socks5://u:s3cret@127.0.0.1:1", "http://u:s3cret@", ":::"] {
         let (exit, stderr) = list(vec![("HTTPS_PROXY", broken.to_owned())]).await;
         assert!(

@@ -1,7 +1,9 @@
 //! Settings of a device, and its start.
 
 use std::fmt;
+use std::fs;
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -269,13 +271,16 @@ impl DeviceBuilder {
         let tls = if endpoint.is_plain() {
             None
         } else {
+            check_roots().map_err(|problem| {
+                doing
+                    .error(ErrorKind::Input)
+                    .with_message(problem)
+                    .with_advice("name a file of PEM certificates there, or unset it")
+            })?;
             Some(socket::tls().map_err(|cause| {
-                let error = local(&format!("cannot set up TLS: {cause}"));
-                match roots() {
-                    Some(name) => error.with_advice(format!("mend what {name} names")),
-                    None => error.with_advice("install a bundle of root certificates"),
-                }
-                .with_source(cause)
+                local(&format!("cannot set up TLS: {cause}"))
+                    .with_advice("install a bundle of root certificates")
+                    .with_source(cause)
             })?)
         };
         let shared = Arc::new(Shared::default());
@@ -347,10 +352,23 @@ impl DeviceBuilder {
     }
 }
 
-/// The variable that says where root certificates are, if one does.
-fn roots() -> Option<&'static str> {
-    let mut names = ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter();
-    names.find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+/// What is wrong with the file of root certificates that the environment names: TLS itself would go on without it.
+fn check_roots() -> Result<(), String> {
+    const MARK: &[u8] = b"CERTIFICATE-----";
+    let Some(path) = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
+    let at = format!(
+        "the variable SSL_CERT_FILE names {}",
+        Path::new(&path).display()
+    );
+    let text =
+        fs::read(&path).map_err(|problem| format!("{at}, which cannot be read: {problem}"))?;
+    if text.windows(MARK.len()).any(|part| part == MARK) {
+        Ok(())
+    } else {
+        Err(format!("{at}, which holds no certificate"))
+    }
 }
 
 impl fmt::Debug for DeviceBuilder {
