@@ -1,15 +1,15 @@
 //! The command killed at points chosen by seed, and both ledgers compared; `cargo xtask crash --runs N` does more of it.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::OnceLock;
+use std::path::Path;
 
 use docjobs_tests::crash::compare::Violation;
 use docjobs_tests::crash::plan::{Round, Shape, Start, Work};
 use docjobs_tests::crash::{
     Crowd, Outcome, Plan, Setting, Store, run, run_all, run_crowd, run_workers,
 };
+
+use crate::docjobs;
 
 /// Names the database server of the tests that need one.
 const SERVER: &str = "DOCJOBS_TEST_POSTGRES";
@@ -19,27 +19,6 @@ const SEEDS: u64 = if cfg!(debug_assertions) { 200 } else { 400 };
 const ON_POSTGRES: u64 = SEEDS / 10;
 /// Runs wait more than they work.
 const WIDTH: usize = 6;
-
-/// The command, which lies beside the folder of this test.
-fn docjobs() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let find = || {
-        let test = std::env::current_exe().unwrap();
-        let folder = test.ancestors().nth(2).unwrap();
-        let program = folder.join("docjobs");
-        // There after `cargo test --workspace`; not when this package is tested alone for the first time.
-        if !program.exists() {
-            let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-            build.args(["build", "--package", "docjobs"]);
-            if !cfg!(debug_assertions) {
-                build.arg("--release");
-            }
-            assert!(build.status().unwrap().success());
-        }
-        program
-    };
-    BUILT.get_or_init(find).clone()
-}
 
 fn setting(store: Store) -> Setting {
     Setting {

@@ -15,10 +15,16 @@ mod crash;
 mod downloads;
 mod examples;
 mod faults;
+#[cfg(unix)]
+mod field;
 mod metrics;
+#[cfg(target_os = "linux")]
+mod soak;
 mod submits;
 
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, OnceLock};
 
 use jobs_core::{Secret, SystemClock};
 use textin::Client;
@@ -46,4 +52,25 @@ fn textin(simulators: &Simulators) -> Client {
     .with_clock(Arc::new(SystemClock::with_speed(SPEED)))
     .build()
     .unwrap()
+}
+
+/// The command, which lies beside the folder of this test.
+pub(crate) fn docjobs() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let find = || {
+        let test = std::env::current_exe().unwrap();
+        let folder = test.ancestors().nth(2).unwrap();
+        let program = folder.join("docjobs");
+        // There after `cargo test --workspace`; not when this package is tested alone for the first time.
+        if !program.exists() {
+            let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+            build.args(["build", "--package", "docjobs"]);
+            if !cfg!(debug_assertions) {
+                build.arg("--release");
+            }
+            assert!(build.status().unwrap().success());
+        }
+        program
+    };
+    BUILT.get_or_init(find).clone()
 }

@@ -44,7 +44,8 @@ pub enum OddText {
 
 impl OddText {
     /// A JSON object with this oddity in its texts and in a field of its own; other bytes get the mark at most.
-    pub(crate) fn written(self, bytes: &[u8]) -> Vec<u8> {
+    #[must_use]
+    pub fn written(self, bytes: &[u8]) -> Vec<u8> {
         let Ok(Value::Object(mut fields)) = serde_json::from_slice(bytes) else {
             return match self {
                 Self::Bom => ["\u{feff}".as_bytes(), bytes].concat(),

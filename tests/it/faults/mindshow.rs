@@ -162,7 +162,7 @@ fn client(sim: &MindShowHandle, case: &Case, is_try: bool) -> Client {
 }
 
 /// The requests of an operation, and the bookings.
-fn counted(sim: &MindShowHandle, operation: &str) -> (usize, i64) {
+pub(super) fn counted(sim: &MindShowHandle, operation: &str) -> (usize, i64) {
     let requests = sim.requests().into_iter().filter(|request| {
         let path = request.path.as_str();
         match operation {

@@ -11,6 +11,10 @@
 //! Behind a bar stands what comes of a fault that does not go away; without a bar, it makes no difference. A cell that
 //! begins with a dash makes no sense, for the reason given.
 
+#[cfg(unix)]
+pub(crate) mod commands;
+#[cfg(unix)]
+mod database;
 mod foreign;
 mod mindshow;
 mod ppj;
@@ -377,20 +381,38 @@ async fn every_fault_ends_as_the_promises_say() {
     }
     let mut tried = cells.join_all().await;
     tried.sort_by_key(|cell| cell.place);
-    print!("{}", table(&tried));
+    let blocks: Vec<Block> = columns()
+        .into_iter()
+        .map(|(vendor, columns)| Block {
+            title: vendor.to_owned(),
+            columns: columns.iter().map(|(operation, _)| *operation).collect(),
+        })
+        .collect();
+    print!("{}", table(&tried, &FAULTS, &blocks));
+    off(&tried, &FAULTS, &blocks);
+}
+
+/// The columns of one vendor.
+struct Block {
+    title: String,
+    columns: Vec<&'static str>,
+}
+
+/// Fails over the cells that are not as they should be.
+fn off(tried: &[Tried], rows: &[&str], blocks: &[Block]) {
     let off: Vec<String> = tried
         .iter()
         .filter(|cell| {
-            let is_slow = FAULTS[cell.place.1] == "time-out";
+            let is_slow = rows[cell.place.1] == "time-out";
             let read = |said: &str| if is_slow { few(said) } else { said.to_owned() };
             read(&cell.seen) != read(&cell.expected)
         })
         .map(|cell| {
-            let (v, f, c) = cell.place;
-            let (vendor, columns) = columns()[v];
+            let (b, r, c) = cell.place;
+            let Block { title, columns } = &blocks[b];
             format!(
-                "{vendor} {} under {}:\n  expected {}\n  seen     {}",
-                columns[c].0, FAULTS[f], cell.expected, cell.seen
+                "{title} {} under {}:\n  expected {}\n  seen     {}",
+                columns[c], rows[r], cell.expected, cell.seen
             )
         })
         .collect();
@@ -403,24 +425,24 @@ async fn every_fault_ends_as_the_promises_say() {
 }
 
 /// One block for each vendor, a row for each fault.
-fn table(tried: &[Tried]) -> String {
+fn table(tried: &[Tried], rows: &[&str], blocks: &[Block]) -> String {
     let mut text = String::new();
-    for (v, (vendor, columns)) in columns().into_iter().enumerate() {
+    for (b, Block { title, columns }) in blocks.iter().enumerate() {
         let width = |c: usize| {
             let cells = tried
                 .iter()
-                .filter(|cell| (cell.place.0, cell.place.2) == (v, c))
+                .filter(|cell| (cell.place.0, cell.place.2) == (b, c))
                 .map(|cell| cell.seen.chars().count());
-            cells.chain([columns[c].0.len()]).max().unwrap_or(0)
+            cells.chain([columns[c].len()]).max().unwrap_or(0)
         };
-        write!(text, "\n{vendor:<20}").unwrap();
-        for (c, (operation, _)) in columns.iter().enumerate() {
+        write!(text, "\n{title:<20}").unwrap();
+        for (c, operation) in columns.iter().enumerate() {
             write!(text, "  {operation:<width$}", width = width(c)).unwrap();
         }
-        for cell in tried.iter().filter(|cell| cell.place.0 == v) {
-            let (_, f, c) = cell.place;
+        for cell in tried.iter().filter(|cell| cell.place.0 == b) {
+            let (_, r, c) = cell.place;
             if c == 0 {
-                write!(text, "\n{:<20}", FAULTS[f]).unwrap();
+                write!(text, "\n{:<20}", rows[r]).unwrap();
             }
             write!(text, "  {:<width$}", cell.seen, width = width(c)).unwrap();
         }

@@ -115,7 +115,7 @@ fn client(sim: &PpjHandle, case: &Case, is_try: bool) -> Client {
 }
 
 /// The requests of an operation, and the projects taken.
-fn counted(sim: &PpjHandle, operation: &str) -> (usize, i64) {
+pub(super) fn counted(sim: &PpjHandle, operation: &str) -> (usize, i64) {
     let requests = sim.requests().into_iter().filter(|request| {
         let path = request.path.as_str();
         match operation {

@@ -117,7 +117,7 @@ fn builder(sim: &WeComHandle) -> DeviceBuilder {
 }
 
 /// The requests of an operation; nothing here costs anything.
-fn counted(sim: &WeComHandle, command: &str) -> usize {
+pub(super) fn counted(sim: &WeComHandle, command: &str) -> usize {
     if command == "connect" {
         return sim.requests().len();
     }

@@ -90,7 +90,7 @@ fn client(sim: &TencentHandle, case: &Case, is_try: bool) -> Client {
 }
 
 /// The requests of an operation, and the tasks charged.
-fn counted(sim: &TencentHandle, operation: &str) -> (usize, i64) {
+pub(super) fn counted(sim: &TencentHandle, operation: &str) -> (usize, i64) {
     let requests = sim.requests().into_iter().filter(|request| {
         let action = request.header("x-tc-action").unwrap_or_default();
         match operation {

@@ -110,7 +110,7 @@ fn client(sim: &TextInHandle, case: &Case, is_try: bool) -> Client {
 }
 
 /// The requests of an operation, and the pages charged.
-fn counted(sim: &TextInHandle, operation: &str) -> (usize, i64) {
+pub(super) fn counted(sim: &TextInHandle, operation: &str) -> (usize, i64) {
     let requests = sim.requests().into_iter().filter(|request| {
         let path = request.path.as_str();
         match operation {
