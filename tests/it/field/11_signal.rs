@@ -1,0 +1,112 @@
+//! A signal ends every command with what is needed to go on, and the process dies by it.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::stand_in::{JOB, Ran, StandIn, Step, Vendor, json};
+
+/// Runs the line, and sends the signal once the step was asked for.
+fn signalled(vendor: &StandIn, line: &[&str], at: Step, signal: Signal) -> Ran {
+    let mut command = vendor.command(line);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let id = Pid::from_raw(child.id().try_into().unwrap());
+    while vendor.count(at) == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    thread::sleep(Duration::from_millis(50));
+    kill(id, signal).unwrap();
+    Ran::from(child.wait_with_output().unwrap())
+}
+
+fn waiting() -> StandIn {
+    let look = format!(r#"{{"code":200,"data":{{"job_id":"{JOB}","status":"in_progress"}}}}"#);
+    StandIn::saying(Vendor::TextIn, Step::Poll, json(look))
+}
+
+const LONG: [&str; 7] = ["textin", "parse", "a.pdf", "-o", "r", "--deadline", "30m"];
+
+#[test]
+fn each_signal_ends_a_wait_with_its_ticket() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let vendor = waiting();
+        let ran = signalled(&vendor, &LONG, Step::Poll, signal);
+        assert_eq!(ran.signal, Some(signal as i32), "{ran:#?}");
+        assert!(ran.ticket().is_some(), "{ran:#?}");
+    }
+}
+
+#[test]
+fn a_signal_during_a_submit_says_that_it_may_have_been_charged() {
+    let stops = Arc::new(AtomicBool::new(false));
+    let stopped = Arc::clone(&stops);
+    let vendor = StandIn::new(Vendor::TextIn, move |asked, _| {
+        while asked.step == Step::Submit && !stopped.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        None
+    });
+    let ran = signalled(&vendor, &LONG, Step::Submit, Signal::SIGTERM);
+    stops.store(true, Ordering::SeqCst);
+    assert_eq!(ran.signal, Some(Signal::SIGTERM as i32), "{ran:#?}");
+    assert!(ran.stderr.contains("may have been charged"), "{ran:#?}");
+    vendor.run(&LONG).ended(5, &[]);
+    assert_eq!(vendor.count(Step::Submit), 1);
+}
+
+#[test]
+fn a_worker_ends_by_the_signal_and_gives_its_jobs_back() {
+    let vendor = waiting();
+    vendor
+        .run(&["textin", "parse", "a.pdf", "--no-wait"])
+        .ended(0, &[]);
+    let before = vendor.count(Step::Poll);
+    assert_eq!(before, 0);
+    let ran = signalled(
+        &vendor,
+        &["work", "--out", "new"],
+        Step::Poll,
+        Signal::SIGHUP,
+    );
+    assert_eq!(ran.signal, Some(Signal::SIGHUP as i32), "{ran:#?}");
+}
+
+#[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    let vendor = waiting();
+    let program = crate::docjobs();
+    let line = format!(
+        "trap '' HUP; exec {} textin parse a.pdf -o r --deadline 60s",
+        program.display()
+    );
+    let mut shell = vendor.command(&[]);
+    let variables: Vec<_> = shell
+        .get_envs()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())))
+        .collect();
+    shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", &line])
+        .env_clear()
+        .envs(variables)
+        .current_dir(vendor.path(""));
+    shell
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = shell.spawn().unwrap();
+    let id = Pid::from_raw(child.id().try_into().unwrap());
+    while vendor.count(Step::Poll) == 0 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    kill(id, Signal::SIGHUP).unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    ran.ended(4, &[]);
+    assert!(ran.ticket().is_some(), "{ran:#?}");
+}

@@ -1,0 +1,30 @@
+//! What people met at vendors like these, in their raw bytes: a file for each kind, a test for each input. The vendor is a
+//! plain server that shares no code with the simulators or the clients.
+
+#[path = "19_advice.rs"]
+mod advice;
+#[path = "02_coding.rs"]
+mod coding;
+#[path = "08_connection.rs"]
+mod connection;
+#[path = "06_foreign_page.rs"]
+mod foreign_page;
+#[path = "04_job_id.rs"]
+mod job_id;
+#[path = "10_link.rs"]
+mod link;
+#[path = "01_odd_text.rs"]
+mod odd_text;
+#[path = "07_refused_download.rs"]
+mod refused_download;
+#[path = "09_result_nets.rs"]
+mod result_nets;
+#[path = "11_signal.rs"]
+mod signal;
+#[path = "20_small.rs"]
+mod small;
+mod stand_in;
+#[path = "05_state.rs"]
+mod state;
+#[path = "03_zip_method.rs"]
+mod zip_method;
