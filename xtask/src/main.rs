@@ -19,6 +19,7 @@ mod mutants;
 mod old_ledger;
 mod package;
 mod record;
+mod soak;
 mod tidy;
 mod tool;
 
@@ -98,6 +99,12 @@ const TASKS: &[Task] = &[
         arguments: "--store postgres://...",
         about: "the fixtures of a ledger as an earlier version left it; needs sqlite3, psql and pg_dump",
         run: old_ledger::run,
+    },
+    Task {
+        name: "soak",
+        arguments: "[--runs N] [--seed S]",
+        about: "every vendor's operations against servers that behave badly at random, in one process",
+        run: soak::run,
     },
     Task {
         name: "crash",
