@@ -7,36 +7,46 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use super::commands::{Folder, ended, simulators};
 
 /// Names the database server.
-pub(super) const SERVER: &str = "DOCJOBS_TEST_POSTGRES";
+pub(crate) const SERVER: &str = "DOCJOBS_TEST_POSTGRES";
 /// Longer than the trouble and what is done again after it.
 const DEADLINE: &str = "400s";
 
-struct Database {
+pub(crate) struct Database {
     server: String,
     name: String,
 }
 
 impl Database {
-    async fn make(server: String, operation: &str) -> Self {
-        let name = format!("matrix_{operation}_{}", std::process::id());
+    /// One of this process and this purpose, with these words behind its name.
+    pub(crate) async fn make(server: String, purpose: &str, options: &str) -> Self {
+        let name = format!("matrix_{purpose}_{}", std::process::id());
         let database = Self { server, name };
         database.drop().await;
         database
-            .say(&format!("create database {}", database.name))
+            .say(&format!("create database {} {options}", database.name))
             .await;
         database
     }
 
-    async fn say(&self, sql: &str) {
+    pub(crate) async fn say(&self, sql: &str) {
         let mut connection = PgConnection::connect(&self.server).await.unwrap();
         let said = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
         said.execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     }
 
-    async fn drop(&self) {
+    pub(crate) async fn drop(&self) {
         self.say(&format!(
             "drop database if exists {} with (force)",
+            self.name
+        ))
+        .await;
+    }
+
+    /// Sets what new connections begin with.
+    pub(crate) async fn set(&self, name: &str, value: &str) {
+        self.say(&format!(
+            "alter database {} set {name} = '{value}'",
             self.name
         ))
         .await;
@@ -61,7 +71,7 @@ impl Database {
     }
 
     /// The address of the server with this database in place of its own.
-    fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let (server, _) = self.server.rsplit_once('/').unwrap();
         format!("{server}/{}", self.name)
     }
@@ -73,7 +83,7 @@ pub(super) async fn seen(server: String, operation: &str) -> String {
     let (simulators, folder) = (simulators().await, Folder::new());
     let sim = simulators.textin();
     sim.change_options(|options| options.pending_seconds = 60.0);
-    let database = Database::make(server, operation).await;
+    let database = Database::make(server, operation, "").await;
     let url = database.url();
     let command = |line: &[&str]| {
         let mut command = folder.command(line, &simulators);

@@ -14,7 +14,7 @@
 #[cfg(unix)]
 pub(crate) mod commands;
 #[cfg(unix)]
-mod database;
+pub(crate) mod database;
 mod foreign;
 mod mindshow;
 mod ppj;

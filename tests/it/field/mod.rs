@@ -7,14 +7,20 @@ mod advice;
 mod coding;
 #[path = "08_connection.rs"]
 mod connection;
+#[path = "15_encoding.rs"]
+mod encoding;
 #[path = "06_foreign_page.rs"]
 mod foreign_page;
+#[path = "13_isolation.rs"]
+mod isolation;
 #[path = "04_job_id.rs"]
 mod job_id;
 #[path = "10_link.rs"]
 mod link;
 #[path = "01_odd_text.rs"]
 mod odd_text;
+#[path = "17_printer_proxy.rs"]
+mod printer_proxy;
 #[path = "07_refused_download.rs"]
 mod refused_download;
 #[path = "09_result_nets.rs"]
