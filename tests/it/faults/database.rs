@@ -29,10 +29,20 @@ impl Database {
     }
 
     pub(crate) async fn say(&self, sql: &str) {
-        let mut connection = PgConnection::connect(&self.server).await.unwrap();
-        let said = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
-        said.execute(&mut connection).await.unwrap();
-        connection.close().await.unwrap();
+        let mut tries = 0;
+        loop {
+            let mut connection = PgConnection::connect(&self.server).await.unwrap();
+            let said = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()));
+            let outcome = said.execute(&mut connection).await;
+            connection.close().await.unwrap();
+            match outcome {
+                Ok(_) => return,
+                // Others make databases too, and the template is busy meanwhile.
+                Err(_) if tries < 20 => tries += 1,
+                Err(error) => panic!("{sql}: {error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     pub(crate) async fn drop(&self) {

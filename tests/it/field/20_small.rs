@@ -53,14 +53,18 @@ fn a_scheme_that_is_none_of_ours_is_refused_with_nothing_made() {
 }
 
 #[test]
-fn a_name_that_is_not_utf_8_is_a_name() {
+fn a_name_that_cannot_be_written_down_is_named_and_has_a_way_in() {
     let vendor = vendor();
     let name = OsStr::from_bytes(b"\xba\xcf.pdf");
-    std::fs::copy(vendor.path("a.pdf"), vendor.path("").join(name)).unwrap();
+    let path = vendor.path("").join(name);
+    std::fs::copy(vendor.path("a.pdf"), &path).unwrap();
     let mut command = vendor.command(&["textin", "parse", "-o", "r"]);
     command.arg(name);
+    Ran::of(command).ended(2, &["\\xBA\\xCF.pdf"]);
+    assert!(vendor.asked().is_empty());
+    let mut command = vendor.command(&["textin", "parse", "-", "--name", "a.pdf", "-o", "r"]);
+    command.stdin(Stdio::from(std::fs::File::open(path).unwrap()));
     Ran::of(command).ended(0, &[]);
-    assert!(vendor.path("r").exists());
 }
 
 #[test]

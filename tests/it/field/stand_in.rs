@@ -95,7 +95,7 @@ impl StandIn {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.pdf"), PDF).unwrap();
         std::fs::write(folder.path().join("a.html"), "<html>Clause 1</html>").unwrap();
-        std::fs::write(folder.path().join("a.pptx"), EMPTY_ZIP).unwrap();
+        std::fs::write(folder.path().join("a.pptx"), "PK\x03\x04 some slides").unwrap();
         std::fs::write(folder.path().join("a.md"), MARKDOWN).unwrap();
         Self {
             vendor,
