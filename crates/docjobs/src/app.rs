@@ -15,6 +15,7 @@ use crate::args::Common;
 use crate::exit::Stop;
 use crate::learn::Paces;
 use crate::report::Report;
+use crate::signals::Shutdown;
 
 type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -23,6 +24,7 @@ type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 pub(crate) struct App {
     pub(crate) options: Common,
     pub(crate) report: Report,
+    pub(crate) shutdown: Shutdown,
     lookup: Lookup,
     clock: Arc<OnceLock<Arc<dyn Clock>>>,
     ledger: Arc<OnceCell<Ledger>>,
@@ -37,10 +39,11 @@ const CONNECTIONS: u32 = 2;
 const TIME_SCALE: &str = "DOCJOBS_TIME_SCALE";
 
 impl App {
-    pub(crate) fn of_process(options: Common, report: Report) -> Self {
+    pub(crate) fn of_process(options: Common, report: Report, shutdown: Shutdown) -> Self {
         Self {
             options,
             report,
+            shutdown,
             lookup: Arc::new(|name| std::env::var(name).ok()),
             clock: Arc::default(),
             ledger: Arc::default(),

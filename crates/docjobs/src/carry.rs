@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use jobs_core::{Cause, Clock, Job, JobId, JobKind, Lost, Moment, SubmitError, Update, Updates};
+use jobs_core::{
+    CallMonitor, Cause, Clock, Job, JobId, JobKind, Lost, Moment, SubmitError, Update, Updates,
+};
 use jobs_ledger::{
-    Claim, Claimed, Due, Ledger, LedgerError, LedgerId, Look, Note, Stage, Taking, at,
+    Claim, ClaimKey, Claimed, Due, Ledger, LedgerError, LedgerId, Look, Note, Stage, Taking, at,
 };
 
 use crate::app::App;
+use crate::ends::{self, Cut, NextFetch};
 use crate::exit::{Exit, Stop};
 use crate::line::Line;
 use crate::place::{self, Delivered, Place, print_line};
 use crate::report::Named;
+use crate::signals::Attended;
 use crate::steps::{self, Fetched, Searched, Steps, Submitted};
 
 /// One command's hold on the ledger and on a kind of job.
@@ -20,34 +24,68 @@ pub(crate) struct Carrier<'a, L: Line> {
     pub(crate) line: &'a L,
     pub(crate) ledger: Ledger,
     deadline: Moment,
+    _attended: Attended,
 }
+
+/// A job that is done at the vendor, and what it gave.
+type Finished<K> = (Claim<at::Held>, Job<K>, <K as JobKind>::Output);
 
 impl<'a, L: Line> Carrier<'a, L> {
     pub(crate) async fn new(app: &'a App, line: &'a L) -> Result<Self, Stop> {
-        let ledger = app.ledger().await?;
         let deadline = line.kind().clock().now() + app.options.deadline;
+        let ledger = app.ledger().await?;
         Ok(Self {
             app,
             line,
             ledger,
             deadline,
+            _attended: app.shutdown.attend(),
         })
     }
 
-    /// Makes the paid call and goes on from there.
+    /// Makes the paid call and goes on from there. What was `input` is for whoever has to search for a lost one.
     pub(crate) async fn submit(
         &self,
         claim: Claim<at::Wanted>,
         order: &L::Order,
+        input: &str,
         place: &Place,
     ) -> Result<(), Stop> {
-        match self.steps().submit(claim, order).await? {
+        let steps = self.steps();
+        if let Some(signal) = self.app.shutdown.asked() {
+            let note = Note::new("interrupted before anything was sent");
+            self.ledger.refused(&claim, note).await?;
+            return Err(Stop::asked_to_end(signal, "nothing was sent"));
+        }
+        let cut = async |monitor: &CallMonitor| self.submit_cut(monitor).await;
+        match steps.submit(claim, order, input, cut).await? {
             Submitted::Held(held, job) => self.accepted(held, &job, place).await,
             Submitted::Refused(sending, error) => {
-                self.steps().refused(&sending, &error).await?;
+                steps.refused(&sending, &error).await?;
                 Err(Stop::before_acceptance(&error))
             }
+            Submitted::NotSent(sending, error) => {
+                // Who was told that nothing was sent is not to find it bought by a worker later.
+                steps.refused(&sending, &error).await?;
+                Err(match self.app.shutdown.asked() {
+                    Some(signal) => Stop::asked_to_end(signal, "nothing was sent"),
+                    None => Stop::before_acceptance(&error),
+                })
+            }
             Submitted::Lost(unknown, lost) => self.find(unknown, order, &lost, place).await,
+        }
+    }
+
+    /// Returns when a submit under way must not go on.
+    async fn submit_cut(&self, monitor: &CallMonitor) -> Cut {
+        let clock = self.clock();
+        let ends = ends::submit_ends(clock.now(), self.deadline, self.line.can_search());
+        tokio::select! {
+            () = clock.guard_until(ends) => Cut::Deadline,
+            signal = self.app.shutdown.requested() => {
+                ends::after_signal(&**self.ledger.clock(), monitor).await;
+                Cut::Signal(signal)
+            }
         }
     }
 
@@ -112,7 +150,7 @@ impl<'a, L: Line> Carrier<'a, L> {
                         &again
                     }
                 };
-                self.submit(claim, order, place).await
+                self.submit(claim, order, &row.input, place).await
             }
             Claimed::Held(claim, row) => self.wait(claim, &steps.job(&row)?, place).await,
             Claimed::Ready(claim, row) => {
@@ -200,11 +238,18 @@ impl<'a, L: Line> Carrier<'a, L> {
         lost: &Lost,
         place: &Place,
     ) -> Result<(), Stop> {
-        let keeper = self.ledger.keep(&claim);
-        let searched = self
-            .steps()
-            .search(claim, order, lost, self.deadline)
-            .await?;
+        let (keeper, key) = (self.ledger.keep(&claim), claim.key());
+        let steps = self.steps();
+        let searched = tokio::select! {
+            biased;
+            signal = self.app.shutdown.requested() => {
+                self.written(self.ledger.release_all(&[key], Due::Parked).await.map(drop))?;
+                let mut stop = Stop::asked_to_end(signal, may_have_been_charged(key.job(), lost));
+                stop.line.push_str(&steps::in_doubt(key.job(), &[]));
+                return Err(stop);
+            }
+            searched = steps.search(claim, order, lost, self.deadline) => searched?,
+        };
         drop(keeper);
         match searched {
             Searched::Adopted(held, id) => {
@@ -234,32 +279,82 @@ impl<'a, L: Line> Carrier<'a, L> {
         Err(stop)
     }
 
-    /// Waits look by look, until the output, the deadline or Ctrl-C, and delivers.
+    /// Waits, fetches and delivers. A result that cannot be had is polled for anew, for another link, as long as there is
+    /// time.
     async fn wait(
         &self,
         mut claim: Claim<at::Held>,
         job: &Job<L::Kind>,
         place: &Place,
     ) -> Result<(), Stop> {
+        let clock = self.clock();
+        let mut failures = 0;
+        loop {
+            let (held, job, output) = self.output(claim, job).await?;
+            let key = held.key();
+            let ends = self.deadline.max(clock.now() + LAST_FETCH);
+            let steps = self.steps();
+            let fetched = tokio::select! {
+                fetched = steps.fetch(&held, output, place, ends) => fetched?,
+                () = clock.guard_until(ends) => return Err(self.left(key, &job, Cut::Deadline).await),
+                signal = self.app.shutdown.requested() => {
+                    return Err(self.left(key, &job, Cut::Signal(signal)).await);
+                }
+            };
+            let (held, error) = match fetched {
+                Fetched::Done(delivered) => return self.hand_over(delivered, key.job(), &job),
+                Fetched::Failed(held, error) => (held, error),
+            };
+            failures += 1;
+            let left = self.deadline.since(clock.now());
+            let (pause, due) = match ends::next_fetch(&error, failures, left) {
+                NextFetch::After(pause) => (Some(pause), Due::Now),
+                NextFetch::LeaveIt => (None, Due::Now),
+                NextFetch::Park => (None, Due::Parked),
+            };
+            let Some(pause) = pause else {
+                self.written(self.ledger.release(held, due).await)?;
+                return Err(Stop::not_delivered(&error, job.ticket().ok()));
+            };
+            self.app.report.not_fetched(&error, pause);
+            let keeper = self.ledger.keep(&held);
+            tokio::select! {
+                () = clock.sleep_until(clock.now() + pause) => {}
+                signal = self.app.shutdown.requested() => {
+                    return Err(self.left(key, &job, Cut::Signal(signal)).await);
+                }
+            }
+            drop(keeper);
+            claim = held;
+        }
+    }
+
+    /// Waits look by look until the output, the deadline or a signal.
+    async fn output(
+        &self,
+        mut claim: Claim<at::Held>,
+        job: &Job<L::Kind>,
+    ) -> Result<Finished<L::Kind>, Stop> {
         let mut keeper = self.ledger.keep(&claim);
         let left = self.deadline.since(self.clock().now());
         let Some((mut booked, job)) = self.book_first(&claim, job).await? else {
-            return self.budget_spent(claim, job).await;
+            return Err(self.budget_spent(claim, job).await);
         };
         let mut updates = job.updates(left);
-        let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
         loop {
             if let Some(budget) = self.line.budget(job.id())
                 && budget.made >= booked
             {
                 match self.book(&claim, budget.calls).await? {
                     Some(call) => booked = call,
-                    None => return self.budget_spent(claim, &job).await,
+                    None => return Err(self.budget_spent(claim, &job).await),
                 }
             }
             let update = tokio::select! {
                 update = next(&mut updates) => update,
-                _ = &mut interrupt => return self.interrupted(claim, &job).await,
+                signal = self.app.shutdown.requested() => {
+                    return Err(self.left(claim.key(), &job, Cut::Signal(signal)).await);
+                }
                 () = keeper.lost() => return Err(taken_over(claim.job())),
             };
             match update {
@@ -276,7 +371,7 @@ impl<'a, L: Line> Carrier<'a, L> {
                 Update::Missed(error) => self.app.report.missed(&error),
                 Update::Done(output) => {
                     drop(keeper);
-                    return self.deliver(claim, &job, output, place).await;
+                    return Ok((claim, job, output));
                 }
                 Update::Over(end) => {
                     let note = Note::new(end.to_string());
@@ -321,37 +416,19 @@ impl<'a, L: Line> Carrier<'a, L> {
             .map_err(Stop::from)
     }
 
-    async fn budget_spent(&self, claim: Claim<at::Held>, job: &Job<L::Kind>) -> Result<(), Stop> {
+    async fn budget_spent(&self, claim: Claim<at::Held>, job: &Job<L::Kind>) -> Stop {
         let calls = self.line.budget(job.id()).map_or(0, |budget| budget.calls);
         let line = format!(
             "{} job {}: all {calls} calls are spent, each of which may have cost credits; --max-calls allows more",
             job.kind().vendor(),
             job.id()
         );
-        self.written(self.ledger.release(claim, Due::Parked).await)?;
-        Err(Stop {
+        if let Err(stop) = self.written(self.ledger.release(claim, Due::Parked).await) {
+            return stop;
+        }
+        Stop {
             ticket: job.ticket().ok(),
             ..Stop::new(Exit::Exhausted, line)
-        })
-    }
-
-    async fn deliver(
-        &self,
-        claim: Claim<at::Held>,
-        job: &Job<L::Kind>,
-        output: <L::Kind as JobKind>::Output,
-        place: &Place,
-    ) -> Result<(), Stop> {
-        match self
-            .steps()
-            .fetch(&claim, output, place, self.deadline)
-            .await?
-        {
-            Fetched::Done(delivered) => self.hand_over(delivered, claim.job(), job),
-            Fetched::Failed(held, error) => {
-                self.ledger.release(held, Due::Now).await?;
-                Err(Stop::after_acceptance(&error, job.ticket().ok()))
-            }
         }
     }
 
@@ -385,18 +462,28 @@ impl<'a, L: Line> Carrier<'a, L> {
         }
     }
 
-    async fn interrupted(&self, claim: Claim<at::Held>, job: &Job<L::Kind>) -> Result<(), Stop> {
-        let line = format!(
-            "interrupted; {} job {} goes on at the vendor: docjobs wait {}, or docjobs resume",
+    /// Gives a job back that goes on at the vendor.
+    async fn left(&self, key: ClaimKey, job: &Job<L::Kind>, cut: Cut) -> Stop {
+        if let Err(stop) = self.written(self.ledger.release_all(&[key], Due::Now).await.map(drop)) {
+            return stop;
+        }
+        let goes_on = format!(
+            "{} job {} goes on at the vendor: docjobs wait {}, or docjobs resume",
             job.kind().vendor(),
             job.id(),
-            claim.job()
+            key.job()
         );
-        self.written(self.ledger.release(claim, Due::Now).await)?;
-        Err(Stop {
+        let stop = match cut {
+            Cut::Deadline => Stop::new(
+                Exit::Deadline,
+                format!("the deadline passed while the result was fetched; {goes_on}"),
+            ),
+            Cut::Signal(signal) => Stop::asked_to_end(signal, goes_on),
+        };
+        Stop {
             ticket: job.ticket().ok(),
-            ..Stop::new(Exit::Interrupted, line)
-        })
+            ..stop
+        }
     }
 
     /// What the ledger could not take down about a look is no reason to stop, unless somebody else has the job.
@@ -440,6 +527,16 @@ pub(crate) fn named<K: JobKind>(id: LedgerId, job: &Job<K>) -> Named<'_> {
         kind: job.kind().name(),
         job: job.id(),
     }
+}
+
+/// How long the fetching of a result may take that the last poll, at the deadline, has brought.
+const LAST_FETCH: Duration = Duration::from_secs(2);
+
+fn may_have_been_charged(id: LedgerId, lost: &Lost) -> String {
+    format!(
+        "the submit of {} was under way and may have been charged, job {id}",
+        lost.what
+    )
 }
 
 fn taken_over(id: LedgerId) -> Stop {

@@ -1,7 +1,11 @@
 //! How a command ends: one number for scripts, one line for people.
 
+use std::fmt::Display;
+
 use jobs_core::{Cause, Error, ErrorKind, Lost, Sent, SubmitError, Ticket, WaitError};
 use jobs_ledger::{LedgerError, LedgerErrorKind};
+
+use crate::signals::Signal;
 
 /// The exit codes that scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,8 +21,12 @@ pub(crate) enum Exit {
     Credentials = 6,
     Exhausted = 7,
     Unreachable = 8,
-    /// What shells report for a program ended by Ctrl-C.
+    /// What shells report for a program ended by SIGHUP,
+    HungUp = 129,
+    /// by Ctrl-C,
     Interrupted = 130,
+    /// and by SIGTERM.
+    Terminated = 143,
 }
 
 /// A command that ended before it was done.
@@ -59,6 +67,11 @@ impl Stop {
         }
     }
 
+    /// The process was asked to end, and this is how far it was.
+    pub(crate) fn asked_to_end(signal: Signal, line: impl Display) -> Self {
+        Self::new(signal.exit(), format!("interrupted; {line}"))
+    }
+
     /// A submit that brought no job.
     pub(crate) fn not_submitted(error: &SubmitError) -> Self {
         match error {
@@ -96,6 +109,14 @@ impl Stop {
         Self {
             ticket,
             ..Self::of(exit, error)
+        }
+    }
+
+    /// A result that the vendor has and that did not come home. It can still be had.
+    pub(crate) fn not_delivered(error: &Error, ticket: Option<Ticket>) -> Self {
+        Self {
+            ticket,
+            ..Self::of(Exit::Deadline, error)
         }
     }
 

@@ -43,7 +43,7 @@ pub(crate) async fn run<L: Line>(
     let clock = carrier.ledger.clock();
     let intended = app.patiently(clock, || carrier.ledger.intend(intent.clone()));
     match intended.await? {
-        Intended::New(claim, _) => carrier.submit(claim, order, &place).await,
+        Intended::New(claim, job) => carrier.submit(claim, order, &job.input, &place).await,
         Intended::Attached(job) => {
             app.report.say(&format!(
                 "the same input is job {} ({}), which is gone on with; --again buys it once more",

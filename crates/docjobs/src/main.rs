@@ -7,6 +7,7 @@ mod carry;
 mod clean;
 mod demo;
 mod doctor;
+mod ends;
 mod examples;
 mod exit;
 mod flow;
@@ -23,6 +24,7 @@ mod ppj;
 mod printer;
 mod rate;
 mod report;
+mod signals;
 mod sim;
 mod steps;
 mod tencent;
@@ -35,11 +37,16 @@ use crate::app::App;
 use crate::args::{Args, Command, MindshowCommand, PpjCommand, TencentEssCommand, TextinCommand};
 use crate::exit::Stop;
 use crate::report::Report;
+use crate::signals::{Shutdown, Signal};
 
 fn main() -> ExitCode {
     let args = Args::of_process();
     let report = Report::new(&args.common);
     logs::start(args.common.verbose);
+    let shutdown = match Shutdown::listen() {
+        Ok(shutdown) => shutdown,
+        Err(stop) => return report.stop(&stop),
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -48,17 +55,29 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(problem) => return report.stop(&Stop::unexpected(format!("cannot start: {problem}"))),
     };
-    let stopped = runtime.block_on(run(args, &report));
+    let stopped = runtime.block_on(async {
+        tokio::select! {
+            biased;
+            stopped = run(args, &report, &shutdown) => stopped,
+            signal = shutdown.unattended() => Err(Stop::asked_to_end(signal, "nothing was sent")),
+        }
+    });
     // A blocked read of a pipe or a slow disk must not keep a finished command from ending.
     runtime.shutdown_background();
     match stopped {
         Ok(()) => ExitCode::SUCCESS,
-        Err(stop) => report.stop(&stop),
+        Err(stop) => {
+            let code = report.stop(&stop);
+            match Signal::of(stop.exit) {
+                Some(signal) => signal.end_process(),
+                None => code,
+            }
+        }
     }
 }
 
-async fn run(args: Args, report: &Report) -> Result<(), Stop> {
-    let app = App::of_process(args.common, report.clone());
+async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), Stop> {
+    let app = App::of_process(args.common, report.clone(), shutdown.clone());
     app::refuse_odd_variables()?;
     match args.command {
         Command::Demo { out } => demo::run(&app, out).await,

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use jobs_core::{Error, JobId, JobKind, Snapshot, Status, Ticket};
+use jobs_core::{Activity, Error, JobId, JobKind, Snapshot, Status, Ticket};
 use jobs_ledger::LedgerId;
 use serde_json::{Map, Value, json};
 
 use crate::args::Common;
 use crate::clean::{self, count};
+use crate::ends;
 use crate::exit::{Exit, Stop};
 use crate::json_text;
 
@@ -169,6 +170,31 @@ impl Report {
             json!({ "vendor": error.vendor(), "error": error.to_string() }),
         );
         self.progress(format!("{error}; looking again"), false);
+    }
+
+    /// The result of a finished job could not be had, and is asked for again.
+    pub(crate) fn not_fetched(&self, error: &Error, pause: Duration) {
+        self.event(
+            "not_fetched",
+            json!({ "vendor": error.vendor(), "error": error.to_string() }),
+        );
+        let pause = pause.as_secs_f64().ceil();
+        self.progress(
+            format!("{error}; a fresh link is asked for in {pause:.0} s"),
+            false,
+        );
+    }
+
+    /// What a call is doing, on a terminal; elsewhere for those who ask for more detail.
+    pub(crate) fn activity(&self, activity: &Activity) {
+        let why = match activity {
+            Activity::Connecting { to } => format!(" to {to}"),
+            Activity::Retrying { error, .. } => format!(": {error}"),
+            // One line for each piece of an upload would be one too many in a log.
+            Activity::Sending { .. } if self.bar.is_none() => return,
+            _ => String::new(),
+        };
+        self.progress(format!("{}{why}", ends::doing(activity)), true);
     }
 
     fn progress(&self, line: String, is_usual: bool) {

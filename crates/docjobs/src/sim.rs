@@ -34,7 +34,8 @@ pub(crate) async fn run(app: &App, args: SimArgs) -> Result<(), Stop> {
     }
     app.report
         .say("the simulators listen on this machine until Ctrl-C");
-    let ended = tokio::signal::ctrl_c().await;
+    let _attended = app.shutdown.attend();
+    let signal = app.shutdown.requested().await;
     simulators.stop().await;
-    ended.map_err(|problem| Stop::unexpected(format!("cannot wait for Ctrl-C: {problem}")))
+    Err(Stop::asked_to_end(signal, "the simulators have ended"))
 }

@@ -3,14 +3,19 @@
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
-use jobs_core::{Error, ErrorKind, Job, JobId, JobKind, Lost, Moment, Sent, Submission};
+use jobs_core::clock::bounded;
+use jobs_core::{
+    CallMonitor, Error, ErrorKind, Job, JobId, JobKind, Lost, Moment, Sent, Submission,
+};
 use jobs_ledger::{
     Claim, Claimed, Ledger, LedgerError, LedgerId, Note, Stage, Taking, WithResult, at,
 };
 use serde_json::Value;
 
+use crate::ends::{self, Cut, CutSubmit};
 use crate::exit::Stop;
 use crate::input;
 use crate::line::{Brought, Line};
@@ -29,6 +34,8 @@ pub(crate) enum Submitted<K: JobKind> {
     Held(Claim<at::Held>, Job<K>),
     /// Nothing was bought; the ledger has still to be told whether it is wanted again.
     Refused(Claim<at::Sending>, Error),
+    /// It was cut short before it was sent; as above.
+    NotSent(Claim<at::Sending>, Error),
     Lost(Claim<at::Unknown>, Lost),
 }
 
@@ -48,17 +55,49 @@ pub(crate) enum Fetched {
 }
 
 impl<L: Line> Steps<'_, L> {
-    /// Makes the paid call, with the ledger on the disk before and after.
+    /// Makes the paid call, with the ledger on the disk before and after. `cut` ends before it when it must not go on;
+    /// `what` describes the input for whoever has to search for it then.
     pub(crate) async fn submit(
         &self,
         claim: Claim<at::Wanted>,
         order: &L::Order,
+        what: &str,
+        cut: impl AsyncFnOnce(&CallMonitor) -> Cut,
     ) -> Result<Submitted<L::Kind>, Stop> {
         let ledger = self.ledger;
         let sending = ledger.sending(claim).await?;
         let keeper = ledger.keep(&sending);
-        let submission = self.line.submit(&sending, order).await;
+        let (monitor, sent_at) = (CallMonitor::new(), self.wall());
+        let submission = {
+            let mut call = pin!(monitor.watch(self.line.submit(&sending, order)));
+            let mut cut = pin!(cut(&monitor));
+            let mut changes = monitor.changes();
+            loop {
+                tokio::select! {
+                    biased;
+                    submission = &mut call => break Ok(submission),
+                    cut = &mut cut => break Err(cut),
+                    activity = changes.next() => self.report.activity(&activity),
+                }
+            }
+        };
         drop(keeper);
+        let submission = match submission {
+            Ok(submission) => submission,
+            Err(cut) => {
+                let (sent, activity) = (monitor.give_up(), monitor.activity());
+                let vendor = self.line.kind().vendor();
+                let address = monitor.address();
+                match ends::cut_submit(vendor, cut, sent, &activity, address.as_deref()) {
+                    CutSubmit::NotSent(error) => return Ok(Submitted::NotSent(sending, error)),
+                    CutSubmit::Unknown(error) => Submission::Unknown(Lost {
+                        what: what.into(),
+                        sent_at,
+                        error,
+                    }),
+                }
+            }
+        };
         match submission {
             Submission::Accepted(job) => {
                 let held = self
@@ -102,21 +141,22 @@ impl<L: Line> Steps<'_, L> {
         lost: &Lost,
         end: Moment,
     ) -> Result<Searched, Stop> {
-        const PAUSES: [u64; 3] = [2, 5, 10];
         let kind = self.line.kind();
         let clock = kind.clock();
-        for pause in PAUSES {
-            let at = clock.now() + Duration::from_secs(pause);
-            if !self.line.can_search() || at > end {
-                break;
-            }
+        let mut searches = 0;
+        while self.line.can_search()
+            && let Some(at) = ends::search_at(clock.now(), end, searches)
+        {
             clock.sleep_until(at).await;
-            let found = match self.line.search(order, lost).await {
-                Ok(found) => self.unaccounted(found).await?,
-                Err(error) => {
+            searches += 1;
+            let limit = end.max(clock.now()) + LAST_SEARCH;
+            let found = match bounded(&**clock, limit, self.line.search(order, lost)).await {
+                Some(Ok(found)) => self.unaccounted(found).await?,
+                Some(Err(error)) => {
                     self.report.missed(&error);
                     continue;
                 }
+                None => break,
             };
             match found.as_slice() {
                 [id] => {
@@ -269,6 +309,9 @@ impl<L: Line> Steps<'_, L> {
         Ok(self.ledger.lapsed(claim, Note::none()).await?)
     }
 }
+
+/// How long the last search may take.
+const LAST_SEARCH: Duration = Duration::from_secs(2);
 
 enum Trouble {
     Result(Error),

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod call;
 pub mod clock;
 #[cfg(feature = "disk")]
 pub mod disk;
@@ -31,6 +32,7 @@ pub mod verdict;
 
 pub use async_trait::async_trait;
 
+pub use self::call::{Activity, CallChanges, CallMonitor};
 pub use self::clock::{Clock, Moment, SystemClock};
 pub use self::end::{Cause, WaitError};
 pub use self::env::Env;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::call::{Activity, CallMonitor};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::verdict::{self, Paid};
@@ -25,14 +26,21 @@ where
 {
     let mut repeats = 0;
     loop {
+        CallMonitor::paid_try_begins();
         let error = match call().await {
-            Ok(value) => return Ok(value),
+            Ok(value) => {
+                CallMonitor::paid_try_succeeded();
+                return Ok(value);
+            }
             Err(error) => error,
         };
+        CallMonitor::paid_try_failed(&error);
         match verdict::paid(&error, repeats) {
             Paid::Repeat(pause) => {
                 tracing::debug!(%error, ?pause, "nothing was begun, trying again");
-                clock.sleep_until(clock.now() + lengthened(pause)).await;
+                let pause = lengthened(pause);
+                CallMonitor::tell(Activity::Retrying { pause, error });
+                clock.sleep_until(clock.now() + pause).await;
                 repeats += 1;
             }
             Paid::Refused => return Err(NotTaken::Refused(error)),
@@ -76,7 +84,9 @@ where
             return Err(error);
         };
         tracing::debug!(%error, ?pause, "trying again");
-        clock.sleep_until(clock.now() + lengthened(pause)).await;
+        let pause = lengthened(pause);
+        CallMonitor::tell(Activity::Retrying { pause, error });
+        clock.sleep_until(clock.now() + pause).await;
         repeats += 1;
     }
 }

@@ -47,7 +47,7 @@ impl Press<'_> {
         loop {
             let downloaded = tokio::select! {
                 downloaded = self.device.download(job, &place) => downloaded,
-                () = self.halt.asked(1) => return Err(Missing::Left),
+                () = self.halt.asked() => return Err(Missing::Left),
             };
             let error = match downloaded {
                 Ok(downloaded) => return Ok(downloaded.files),

@@ -55,7 +55,7 @@ impl Press<'_> {
     pub(super) async fn pause(&self) -> bool {
         tokio::select! {
             () = self.clock.sleep_until(self.clock.now() + PAUSE) => false,
-            () = self.halt.asked(1) => true,
+            () = self.halt.asked() => true,
         }
     }
 

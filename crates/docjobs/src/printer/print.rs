@@ -31,8 +31,6 @@ use crate::exit::{Exit, Stop};
 /// How printing ended.
 enum Ended {
     With(PrintOutcome),
-    /// The process was asked twice to end.
-    Abandoned,
     /// It took longer than the deadline.
     TooLong,
 }
@@ -284,19 +282,6 @@ impl Press<'_> {
         let outcome = match ended {
             Ended::With(outcome) => outcome,
             Ended::TooLong => failure(1, "the print command did not end in time and was ended"),
-            Ended::Abandoned => {
-                let note = Note::new("the process was asked to end while it was printed");
-                let unknown = self.ledger.unknown(&sending, note).await?;
-                self.ledger.release(unknown, Due::Parked).await?;
-                return Err(Stop::new(
-                    Exit::Unknown,
-                    format!(
-                        "print job {id} may have been printed; the next docjobs printer run reports it as failed, \
-                         unless docjobs resolve {} --abandon lets it be printed anew",
-                        row.id
-                    ),
-                ));
-            }
         };
         let record = outcome::to_record(&outcome);
         let noted = self
@@ -324,11 +309,10 @@ impl Press<'_> {
                         )));
                     }
                 },
-                () = self.halt.asked(1), if !told => {
+                () = self.halt.asked(), if !told => {
                     told = true;
-                    self.say(id, "is finished first; ask again to leave it");
+                    self.say(id, "is finished first; a second signal leaves it, and nobody knows then whether it was printed");
                 }
-                () = self.halt.asked(2) => break Ended::Abandoned,
             }
         };
         if let Err(problem) = child.kill().await {

@@ -63,11 +63,7 @@ impl Press<'_> {
         deadline: Moment,
     ) -> Result<(), Unreported> {
         loop {
-            let reported = tokio::select! {
-                reported = self.device.report(id, outcome) => reported,
-                () = self.halt.asked(2) => return Err(Unreported::Left),
-            };
-            let error = match reported {
+            let error = match self.device.report(id, outcome).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::NotFound => {
                     return Err(Unreported::Gone(error));

@@ -14,6 +14,7 @@ use super::{connect, hang_up, not_bound, spool};
 use crate::app::App;
 use crate::args::RunArgs;
 use crate::exit::{Exit, Stop};
+use crate::signals::Signal;
 
 /// Between two looks without a push: pushes may be lost.
 const TIMER: Duration = Duration::from_secs(60);
@@ -40,7 +41,7 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), Stop> {
         spool,
         exec,
         remove: args.remove,
-        halt: Halt::listen()?,
+        halt: Halt::listen(&app.shutdown),
     };
     let ended = if args.once {
         once(&press).await
@@ -60,7 +61,7 @@ async fn once(press: &Press<'_>) -> Result<(), Stop> {
         let unprinted = list(press, deadline).await?;
         let pass = round.pass(press, &unprinted, Some(deadline)).await?;
         if press.halt.is_asked() {
-            return Err(interrupted());
+            return Err(interrupted(press));
         }
         match pass.busy {
             _ if pass.later.is_some() && press.clock.now() + SOON >= deadline => {
@@ -70,7 +71,7 @@ async fn once(press: &Press<'_>) -> Result<(), Stop> {
             None if pass.tried > 0 => {}
             None if pass.later.is_some() => {
                 if press.pause().await {
-                    return Err(interrupted());
+                    return Err(interrupted(press));
                 }
             }
             None => return round.verdict(),
@@ -100,7 +101,7 @@ async fn forever(press: &Press<'_>) -> Result<(), Stop> {
         let unprinted = ListQuery::all().with_status(StatusFilter::Unprinted);
         let listed = tokio::select! {
             listed = press.device.jobs(unprinted) => listed.map_err(|error| Stop::before_acceptance(&error)),
-            () = press.halt.asked(1) => break,
+            () = press.halt.asked() => break,
         };
         let pass = match listed {
             Ok(jobs) => round.pass(press, &jobs, None).await,
@@ -118,10 +119,10 @@ async fn forever(press: &Press<'_>) -> Result<(), Stop> {
         tokio::select! {
             news = worth_a_look(&mut events) => news_or_end(press, news).await?,
             () = clock.sleep_until(clock.now() + pause) => {}
-            () = press.halt.asked(1) => {}
+            () = press.halt.asked() => {}
         }
     }
-    Ok(())
+    Err(interrupted(press))
 }
 
 /// Whether the next pass may go better by itself.
@@ -175,7 +176,7 @@ async fn list(press: &Press<'_>, deadline: Moment) -> Result<Vec<ListedJob>, Sto
         let unprinted = ListQuery::all().with_status(StatusFilter::Unprinted);
         let listed = tokio::select! {
             listed = press.device.jobs(unprinted) => listed,
-            () = press.halt.asked(1) => return Err(interrupted()),
+            () = press.halt.asked() => return Err(interrupted(press)),
         };
         let error = match listed {
             Ok(jobs) => return Ok(jobs),
@@ -187,15 +188,15 @@ async fn list(press: &Press<'_>, deadline: Moment) -> Result<Vec<ListedJob>, Sto
         }
         press.app.report.missed(&error);
         if press.pause().await {
-            return Err(interrupted());
+            return Err(interrupted(press));
         }
     }
 }
 
-fn interrupted() -> Stop {
-    Stop::new(
-        Exit::Interrupted,
-        "interrupted; what is not printed yet waits for the next docjobs printer run",
+fn interrupted(press: &Press<'_>) -> Stop {
+    Stop::asked_to_end(
+        press.halt.signal().unwrap_or(Signal::Interrupt),
+        "what is not printed yet waits for the next docjobs printer run",
     )
 }
 
@@ -205,7 +206,7 @@ async fn wait_for(press: &Press<'_>, until: SystemTime) {
     tokio::select! {
         // It may be given back early, and leases are renewed.
         () = clock.sleep_until(clock.now() + left.min(BUSY)) => {}
-        () = press.halt.asked(1) => {}
+        () = press.halt.asked() => {}
     }
 }
 

@@ -6,14 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::{Account, Error, Fleet, Job, JobId, JobKind as _, Lane, Patience, Unwatched};
+use jobs_core::{
+    Account, CallMonitor, Error, Fleet, Job, JobId, JobKind as _, Lane, Patience, Unwatched,
+};
 use jobs_ledger::{Claim, Ledger, at};
 
 use crate::carry::named;
+use crate::ends::{self, Cut};
 use crate::exit::Stop;
 use crate::line::Line;
 use crate::place::Place;
 use crate::report::Report;
+use crate::signals::Shutdown;
 use crate::steps::{Fetched, Searched, Steps, Submitted};
 
 /// How long a lost submit is searched for.
@@ -27,6 +31,7 @@ const FETCH: Duration = Duration::from_secs(60 * 60);
 pub(super) struct Hands {
     pub(super) ledger: Ledger,
     pub(super) report: Report,
+    pub(super) shutdown: Shutdown,
 }
 
 /// The way a finished job's result is brought home.
@@ -161,18 +166,24 @@ impl<L: Line + 'static> Desk for LineDesk<L> {
             Ok(order) => order,
             Err(stop) => return Ok(Sent::Unready(stop)),
         };
-        Ok(
-            match hands.steps(&*self.line).submit(claim, &order).await? {
-                Submitted::Held(held, job) => {
-                    if let Ok(ticket) = job.ticket() {
-                        hands.report.accepted(&named(held.job(), &job), &ticket);
-                    }
-                    Sent::Held(held, job.id().clone())
+        let cut = async |monitor: &CallMonitor| {
+            let signal = hands.shutdown.requested().await;
+            ends::after_signal(&**hands.ledger.clock(), monitor).await;
+            Cut::Signal(signal)
+        };
+        let steps = hands.steps(&*self.line);
+        Ok(match steps.submit(claim, &order, &row.input, cut).await? {
+            Submitted::Held(held, job) => {
+                if let Ok(ticket) = job.ticket() {
+                    hands.report.accepted(&named(held.job(), &job), &ticket);
                 }
-                Submitted::Refused(sending, error) => Sent::Refused(sending, error),
-                Submitted::Lost(unknown, _) => Sent::Lost(unknown),
-            },
-        )
+                Sent::Held(held, job.id().clone())
+            }
+            Submitted::Refused(sending, error) | Submitted::NotSent(sending, error) => {
+                Sent::Refused(sending, error)
+            }
+            Submitted::Lost(unknown, _) => Sent::Lost(unknown),
+        })
     }
 
     async fn search(

@@ -3,14 +3,12 @@
 mod desk;
 mod shift;
 
-use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jobs_core::{Fleet, FleetSettings};
 use tencent_ess::Family;
-use tokio::signal;
 
 use self::desk::{Bring, Desk, Hands, LineDesk};
 use self::shift::Shift;
@@ -54,10 +52,12 @@ pub(crate) async fn work(app: &App, args: WorkArgs) -> Result<(), Stop> {
     let hands = Hands {
         ledger,
         report: app.report.clone(),
+        shutdown: app.shutdown.clone(),
     };
+    let _attended = app.shutdown.attend();
     let later = LATER / app.scale()?;
     let shift = Shift::new(hands, fleet, desks, lessons, out, args.jobs, later);
-    shift.run(ends, told_to_stop()?, args.once).await
+    shift.run(ends, args.once).await
 }
 
 /// A desk for each kind of job of the vendors whose variables are set.
@@ -96,20 +96,4 @@ fn desks(app: &App, fleet: &Fleet<Bring>) -> Result<Vec<Arc<dyn Desk>>, Stop> {
         ));
     }
     Ok(desks)
-}
-
-/// Ctrl-C, or what a service manager sends.
-fn told_to_stop() -> Result<impl Future<Output = ()>, Stop> {
-    #[cfg(unix)]
-    let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())
-        .map_err(|problem| Stop::unexpected(format!("cannot listen for SIGTERM: {problem}")))?;
-    Ok(async move {
-        #[cfg(unix)]
-        tokio::select! {
-            _ = signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        #[cfg(not(unix))]
-        drop(signal::ctrl_c().await);
-    })
 }

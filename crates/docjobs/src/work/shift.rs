@@ -123,17 +123,13 @@ impl Shift {
         }
     }
 
-    /// Works until `stop`, or with `once` until nothing is left to do; then gives everything back.
-    pub(super) async fn run(
-        mut self,
-        mut ends: Ends<Bring>,
-        stop: impl Future<Output = ()>,
-        once: bool,
-    ) -> Result<(), Stop> {
+    /// Works until the process is asked to end, or with `once` until nothing is left to do; then gives everything back.
+    pub(super) async fn run(mut self, mut ends: Ends<Bring>, once: bool) -> Result<(), Stop> {
+        let shutdown = self.hands.shutdown.clone();
         let accounts = self.accounts();
         let ledger = self.hands.ledger.clone();
         let clock = Arc::clone(ledger.clock());
-        let mut stop = pin!(stop);
+        let mut asked = pin!(shutdown.requested());
         let mut look_for_work = clock.now();
         let mut renew = clock.now() + ledger.lease() / 3;
         let mut flush = clock.now();
@@ -150,7 +146,7 @@ impl Shift {
             self.start_tasks();
             let may_take = self.queue.len() < TASKS && self.claims.len() < self.room;
             tokio::select! {
-                () = &mut stop => break,
+                _ = &mut asked => break,
                 news = ends.next() => match news {
                     Some(news) => self.hear(news),
                     None => return Err(Stop::unexpected("the scheduler has ended")),
@@ -168,7 +164,16 @@ impl Shift {
                 () = ledger.wait_for_work(look_for_work), if may_take => look_for_work = clock.now(),
             }
         }
-        self.close(ends).await
+        let given_back = self.close(ends).await;
+        match shutdown.asked() {
+            Some(signal) => Err(Stop::asked_to_end(
+                signal,
+                format!(
+                    "{given_back} unfinished given back, which any worker or docjobs resume goes on with"
+                ),
+            )),
+            None => Ok(()),
+        }
     }
 
     fn accounts(&self) -> Vec<Account> {
@@ -542,8 +547,12 @@ impl Shift {
     }
 
     /// Gives everything back within the lease. Paid calls are waited for: cutting one off would leave its outcome unknown.
-    async fn close(mut self, mut ends: Ends<Bring>) -> Result<(), Stop> {
+    async fn close(mut self, mut ends: Ends<Bring>) -> String {
         self.stopping = true;
+        let given_back = match self.claims.len() {
+            1 => "1 job".to_owned(),
+            count => format!("{count} jobs"),
+        };
         self.fleet.stop();
         while let Some(news) = ends.next().await {
             self.hear(news);
@@ -580,7 +589,7 @@ impl Shift {
         let keys: Vec<ClaimKey> = self.claims.drain().map(|(_, key)| key).collect();
         self.release(keys, Due::Now).await;
         self.hands.ledger.close().await;
-        Ok(())
+        given_back
     }
 }
 

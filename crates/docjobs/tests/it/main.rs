@@ -10,6 +10,7 @@
 )]
 
 mod demo;
+mod ends;
 mod ledger;
 mod mindshow;
 mod ppj;

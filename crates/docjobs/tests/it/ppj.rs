@@ -85,12 +85,14 @@ async fn a_lost_create_is_found_by_its_document_and_adopted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_html_page_never_becomes_a_zip() {
     let stage = stage_with_deck().await;
-    stage.simulators.ppj().set_fault(
-        "download",
-        Fault::NonJson {
-            body: Some("<html>".to_owned()),
-        },
-    );
+    for _ in 0..2 {
+        stage.simulators.ppj().set_fault(
+            "download",
+            Fault::NonJson {
+                body: Some("<html>".to_owned()),
+            },
+        );
+    }
     let ran = stage
         .run(&["ppj", "convert", "plan.pptx", "-o", "plan.zip"])
         .await;

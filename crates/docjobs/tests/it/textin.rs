@@ -248,7 +248,9 @@ async fn a_cut_result_is_fetched_again_and_a_broken_one_gets_no_name() {
         TEXT
     );
 
-    textin.set_fault("result", Fault::TruncatedJson {});
+    for _ in 0..2 {
+        textin.set_fault("result", Fault::TruncatedJson {});
+    }
     let ran = stage
         .run(&["textin", "parse", "notes.txt", "-o", "broken.md"])
         .await;

@@ -1,5 +1,6 @@
 //! Workers: any number on one ledger, each job once, nothing left behind when they stop.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -117,7 +118,8 @@ async fn a_worker_that_is_told_to_stop_gives_its_jobs_back_at_once() {
     let clock = SystemClock::new();
     let lease = clock.now() + Duration::from_secs(10);
     let ended = bounded(&clock, lease, worker.wait()).await;
-    assert!(ended.expect("within the lease").unwrap().success());
+    let ended = ended.expect("within the lease").unwrap();
+    assert_eq!(ended.signal(), Some(15), "it ends by the signal");
     let ledger = Ledger::open(&stage.ledger_path(), SystemClock::shared())
         .await
         .unwrap();

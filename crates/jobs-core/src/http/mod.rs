@@ -19,6 +19,7 @@ mod request;
 mod result_file;
 mod streamed;
 mod transport;
+mod watched;
 #[cfg(feature = "zip")]
 mod zip;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use reqwest::dns::Resolve;
 
+use crate::call::{Activity, CallMonitor};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Sent};
 use crate::http::answer::Answer;
@@ -16,6 +17,7 @@ use crate::http::networks::ResultNetworks;
 use crate::http::origin::Origin;
 use crate::http::reach::Reach;
 use crate::http::request::Request;
+use crate::http::watched::watched;
 use crate::id::JobId;
 use crate::quota::{Quota, Use};
 use crate::redact::Redactor;
@@ -257,18 +259,22 @@ impl Transport {
     pub async fn stream(&self, request: Request) -> Result<Incoming, Error> {
         let (context, quota, draws_as, builder) = self.prepared(request)?;
         let quota = quota.as_ref().unwrap_or(&self.inner.quota);
+        CallMonitor::tell(Activity::WaitingForRate);
         let permit = quota.acquire(draws_as).await;
         let permit = permit.map_err(|cause| context.no_turn(cause))?;
+        let to = self.inner.origin.to_string().into();
+        CallMonitor::tell(Activity::Connecting { to });
         tracing::debug!(
             vendor = context.vendor,
             operation = context.operation,
             job = context.job.as_ref().map(JobId::as_str),
             "sending"
         );
-        let response = builder
-            .send()
-            .await
-            .map_err(|cause| context.failed_to_send(cause))?;
+        let response = match watched(builder) {
+            Ok(builder) => builder.send().await,
+            Err(cause) => Err(cause),
+        };
+        let response = response.map_err(|cause| context.failed_to_send(cause))?;
         let cap = self.inner.body_cap;
         Ok(Incoming::new(context, response, permit, cap))
     }

@@ -1,0 +1,233 @@
+//! Decides how things end: pure functions, on which [`carry`](crate::carry), [`steps`](crate::steps) and
+//! [`work`](crate::work) act.
+
+use std::time::Duration;
+
+use jobs_core::{Activity, CallMonitor, Clock, Error, ErrorKind, Moment, Sent};
+
+use crate::signals::Signal;
+
+/// What cuts something short that would have gone on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    Deadline,
+    Signal(Signal),
+}
+
+/// What becomes of a submit that was cut short.
+#[derive(Debug)]
+pub(crate) enum CutSubmit {
+    /// It was not sent, and will not be.
+    NotSent(Error),
+    /// It may have been taken and charged.
+    Unknown(Error),
+}
+
+/// What is done about a result that could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NextFetch {
+    /// Another poll, for a fresh link, after this time.
+    After(Duration),
+    /// Nothing before somebody has acted.
+    Park,
+    /// Nothing in the time that is left.
+    LeaveIt,
+}
+
+/// How long a submit under way may go on after a signal.
+const SUBMIT_AFTER_SIGNAL: Duration = Duration::from_secs(5);
+
+/// Returns when a submit must not go on after a signal: at once if nothing of it has left, else when it had time to end
+/// by itself.
+pub(crate) async fn after_signal(clock: &dyn Clock, monitor: &CallMonitor) {
+    if monitor.sent() != Sent::No {
+        clock.guard_until(clock.now() + SUBMIT_AFTER_SIGNAL).await;
+    }
+}
+
+/// What is kept of the time for searching a lost submit: as much as the searches need, but at most a third.
+const SEARCHES: Duration = Duration::from_secs(20);
+
+/// When a submit is given up that has no answer. A kind that can be searched leaves time for that.
+pub(crate) fn submit_ends(now: Moment, deadline: Moment, can_search: bool) -> Moment {
+    let left = deadline.since(now);
+    if can_search {
+        now + left.saturating_sub(SEARCHES.min(left / 3))
+    } else {
+        deadline
+    }
+}
+
+/// The next moment at which a lost submit is searched for: each search that has still a place before the end is made,
+/// and the first one always.
+pub(crate) fn search_at(now: Moment, end: Moment, searches: usize) -> Option<Moment> {
+    const PAUSES: [u64; 3] = [2, 5, 10];
+    let pause = Duration::from_secs(*PAUSES.get(searches)?);
+    match now + pause {
+        at if at <= end => Some(at),
+        _ if searches == 0 => Some(end.max(now)),
+        _ => None,
+    }
+}
+
+/// What a submit that was cut short has come to. `sent`, `activity` and `address` are what its monitor saw.
+pub(crate) fn cut_submit(
+    vendor: &'static str,
+    cut: Cut,
+    sent: Sent,
+    activity: &Activity,
+    address: Option<&str>,
+) -> CutSubmit {
+    let what = match cut {
+        Cut::Deadline => "the deadline passed",
+        Cut::Signal(_) => "interrupted",
+    };
+    let address = address.map_or_else(String::new, |address| format!(" ({address})"));
+    let last = match activity {
+        Activity::Retrying { error, .. } => format!("; before that: {error}"),
+        _ => String::new(),
+    };
+    let error = Error::new(ErrorKind::TimedOut, vendor, "submit")
+        .with_sent(sent)
+        .with_message(format!("{what} while {}{address}{last}", doing(activity)));
+    if sent == Sent::No {
+        CutSubmit::NotSent(error.with_advice("nothing was sent"))
+    } else {
+        CutSubmit::Unknown(error)
+    }
+}
+
+/// What a call is doing, in words that follow *while*.
+pub(crate) fn doing(activity: &Activity) -> String {
+    match activity {
+        Activity::WaitingForRate => "waiting for the account's rate".to_owned(),
+        Activity::Connecting { .. } => "connecting".to_owned(),
+        Activity::Sending { sent, total } => match total {
+            Some(total) if *total > 0 => {
+                format!("uploading, {} % of {total} bytes", sent * 100 / total)
+            }
+            _ => format!("uploading, {sent} bytes so far"),
+        },
+        Activity::WaitingForAnswer => "waiting for the answer".to_owned(),
+        Activity::Retrying { pause, .. } => {
+            format!("waiting {:.0} s to try again", pause.as_secs_f64().ceil())
+        }
+        _ => "preparing".to_owned(),
+    }
+}
+
+/// What is done after a result could not be had for the time number `failures`, with so much time left. The vendor has
+/// it: whatever the storage answers, a fresh link may bring it.
+pub(crate) fn next_fetch(error: &Error, failures: u32, left: Duration) -> NextFetch {
+    match error.kind() {
+        ErrorKind::Local => return NextFetch::Park,
+        // It arrived whole and is broken: once more may bring other bytes.
+        ErrorKind::Garbled if failures > 1 => return NextFetch::LeaveIt,
+        _ => {}
+    }
+    let pause = Duration::from_secs(1 << failures.clamp(1, 6)).min(LONGEST_PAUSE);
+    let pause = pause.max(error.wait().unwrap_or_default().min(LONGEST_PAUSE));
+    if pause < left {
+        NextFetch::After(pause)
+    } else {
+        NextFetch::LeaveIt
+    }
+}
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::after_start(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_kind_that_can_be_searched_keeps_time_for_it() {
+        for (left, can_search, ends) in [
+            (600, false, 600),
+            (600, true, 580),
+            (30, true, 20),
+            (3, true, 2),
+            (0, true, 0),
+        ] {
+            let ends_at = submit_ends(at(10), at(10 + left), can_search);
+            assert_eq!(ends_at, at(10 + ends), "{left} {can_search}");
+        }
+    }
+
+    #[test]
+    fn a_lost_submit_is_searched_for_at_least_once_and_not_after_its_end() {
+        let searches = |mut now: Moment, end| {
+            let mut made = Vec::new();
+            while let Some(next) = search_at(now, end, made.len()) {
+                made.push(next);
+                now = next;
+            }
+            made
+        };
+        assert_eq!(searches(at(0), at(60)), [at(2), at(7), at(17)]);
+        assert_eq!(searches(at(0), at(8)), [at(2), at(7)]);
+        assert_eq!(searches(at(0), at(1)), [at(1)]);
+        assert_eq!(searches(at(5), at(1)), [at(5)]);
+    }
+
+    #[test]
+    fn what_a_cut_submit_has_come_to_depends_on_whether_it_left() {
+        let retrying = Activity::Retrying {
+            pause: Duration::from_secs(2),
+            error: Error::new(ErrorKind::Unreachable, "v", "submit").with_message("no connection"),
+        };
+        let address = Some("http://127.0.0.1:9");
+        for (activity, words) in [
+            (retrying, "no connection"),
+            (Activity::WaitingForRate, "rate"),
+        ] {
+            match cut_submit("v", Cut::Deadline, Sent::No, &activity, address) {
+                CutSubmit::NotSent(error) => {
+                    assert_eq!(error.sent(), Sent::No);
+                    for words in [words, "127.0.0.1:9", "deadline", "nothing was sent"] {
+                        assert!(error.to_string().contains(words), "{error}");
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let cut = cut_submit(
+            "v",
+            Cut::Deadline,
+            Sent::Maybe,
+            &Activity::WaitingForAnswer,
+            None,
+        );
+        assert!(matches!(cut, CutSubmit::Unknown(error) if error.sent() == Sent::Maybe));
+    }
+
+    #[test]
+    fn a_result_is_tried_again_over_minutes_whatever_the_storage_says() {
+        let refused = Error::new(ErrorKind::Refused, "v", "fetch");
+        let long = Duration::from_secs(3600);
+        let pauses: Vec<NextFetch> = (1..=8).map(|n| next_fetch(&refused, n, long)).collect();
+        let seconds = [2, 4, 8, 16, 32, 60, 60, 60];
+        assert_eq!(
+            pauses,
+            seconds.map(|n| NextFetch::After(Duration::from_secs(n)))
+        );
+        let left = Duration::from_secs(2);
+        assert_eq!(next_fetch(&refused, 1, left), NextFetch::LeaveIt);
+        let asked = refused.with_wait(Some(Duration::from_secs(86_400)));
+        let pause = NextFetch::After(Duration::from_secs(60));
+        assert_eq!(next_fetch(&asked, 1, long), pause);
+    }
+
+    #[test]
+    fn a_full_disk_is_left_to_a_person() {
+        let full = Error::new(ErrorKind::Local, "v", "fetch");
+        assert_eq!(
+            next_fetch(&full, 1, Duration::from_secs(3600)),
+            NextFetch::Park
+        );
+    }
+}
