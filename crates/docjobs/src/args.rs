@@ -61,6 +61,9 @@ pub(crate) struct Common {
     /// Replace a file that is there, at once and as a whole.
     #[arg(long)]
     pub(crate) overwrite: bool,
+    /// Deliver a result that arrived whole and does not pass its check, as it is.
+    #[arg(long)]
+    pub(crate) accept_unverified: bool,
     /// Where jobs are written down: a path, or postgres://…; a file in the user's data directory unless given.
     #[arg(
         long,
@@ -88,12 +91,21 @@ fn uses(command: &str) -> &'static [&'static str] {
             "no_wait",
             "again",
             "overwrite",
+            "accept_unverified",
             "ledger",
             "verbose",
         ],
         "tencent-ess convert" => &["json", "deadline", "no_wait", "again", "ledger", "verbose"],
-        "wait" => &["json", "deadline", "overwrite", "ledger", "verbose"],
-        "resume" | "printer list" | "printer run" => &["json", "deadline", "ledger", "verbose"],
+        "wait" => &[
+            "json",
+            "deadline",
+            "overwrite",
+            "accept_unverified",
+            "ledger",
+            "verbose",
+        ],
+        "resume" => &["json", "deadline", "accept_unverified", "ledger", "verbose"],
+        "printer list" | "printer run" => &["json", "deadline", "ledger", "verbose"],
         _ => &["json", "ledger", "verbose"],
     }
 }
@@ -188,6 +200,7 @@ impl Common {
             no_wait: typed(levels, "no_wait")?.unwrap_or_default(),
             again: typed(levels, "again")?.unwrap_or_default(),
             overwrite: typed(levels, "overwrite")?.unwrap_or_default(),
+            accept_unverified: typed(levels, "accept_unverified")?.unwrap_or_default(),
             ledger: typed(levels, "ledger")?,
             verbose: typed(levels, "verbose")?.unwrap_or_default(),
         })
@@ -258,8 +271,8 @@ pub(crate) enum Command {
     /// Wait for a job and bring its result.
     #[command(after_help = examples::WAIT)]
     Wait(WaitArgs),
-    /// Carry on everything that is unfinished.
-    Resume,
+    /// Carry on everything that is unfinished, or the jobs named.
+    Resume(ResumeArgs),
     /// Decide about a job whose outcome is unknown.
     #[command(after_help = examples::RESOLVE)]
     Resolve(ResolveArgs),
@@ -439,9 +452,20 @@ pub(crate) struct WaitArgs {
     /// What to bring home of a TextIn job; what was wanted at first unless given.
     #[arg(long)]
     pub(crate) format: Option<Format>,
-    /// How many calls to make at most for a MindShow PDF.
-    #[arg(long, default_value_t = MAX_CALLS, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
-    pub(crate) max_calls: u32,
+    /// How many calls to make at most for a MindShow PDF; must be said for a ticket of another ledger, because each call
+    /// may cost credits.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
+    pub(crate) max_calls: Option<u32>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ResumeArgs {
+    /// Our ids, or the vendor's; everything unfinished unless given.
+    #[arg(value_name = "ID")]
+    pub(crate) ids: Vec<String>,
+    /// Where results go that were given no place, as ID.md and so on.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -516,6 +540,14 @@ impl Format {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Markdown => "markdown",
+            Self::Json => "json",
+        }
+    }
+
+    /// How the name of such a result ends.
+    pub(crate) fn extension(self) -> &'static str {
+        match self {
+            Self::Markdown => "md",
             Self::Json => "json",
         }
     }

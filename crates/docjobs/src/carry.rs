@@ -1,12 +1,15 @@
 //! Carries one job on from wherever it is, writing every step down before it is taken.
 
+use std::cell::Cell;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use jobs_core::{
     CallMonitor, Cause, Clock, Job, JobId, JobKind, Lost, Moment, SubmitError, Update, Updates,
 };
 use jobs_ledger::{
-    Claim, ClaimKey, Claimed, Due, Ledger, LedgerError, LedgerId, Look, Note, Stage, Taking, at,
+    Claim, ClaimKey, Claimed, Due, Ledger, LedgerError, LedgerId, Look, Note, ParkReason, Stage,
+    Taking, at,
 };
 
 use crate::app::App;
@@ -24,6 +27,8 @@ pub(crate) struct Carrier<'a, L: Line> {
     pub(crate) line: &'a L,
     pub(crate) ledger: Ledger,
     deadline: Moment,
+    /// Whether the result is wanted in the form that the ledger remembers.
+    is_remembered_form: Cell<bool>,
     _attended: Attended,
 }
 
@@ -39,6 +44,7 @@ impl<'a, L: Line> Carrier<'a, L> {
             line,
             ledger,
             deadline,
+            is_remembered_form: Cell::new(true),
             _attended: app.shutdown.attend(),
         })
     }
@@ -97,6 +103,7 @@ impl<'a, L: Line> Carrier<'a, L> {
         place: &Place,
     ) -> Result<(), Stop> {
         let clock = self.clock();
+        self.is_remembered_form.set(self.line.serves(&row));
         loop {
             if row.stage == Stage::Done {
                 return self.once_more(&row, place).await;
@@ -152,6 +159,15 @@ impl<'a, L: Line> Carrier<'a, L> {
                 };
                 self.submit(claim, order, &row.input, place).await
             }
+            Claimed::Held(claim, row) if self.is_withheld(&row) => {
+                self.withheld(claim.key(), &row).await
+            }
+            Claimed::Ready(claim, row) if self.is_withheld(&row) => {
+                self.withheld(claim.key(), &row).await
+            }
+            Claimed::Fetching(claim, row) if self.is_withheld(&row) => {
+                self.withheld(claim.key(), &row).await
+            }
             Claimed::Held(claim, row) => self.wait(claim, &steps.job(&row)?, place).await,
             Claimed::Ready(claim, row) => {
                 let held = steps.back_to_looking(&claim).await?;
@@ -185,8 +201,44 @@ impl<'a, L: Line> Carrier<'a, L> {
         }
     }
 
+    /// Whether the result came whole and broken so often that it is not fetched again.
+    fn is_withheld(&self, row: &jobs_ledger::Job) -> bool {
+        !row.allows_fetch() && !self.app.options.accept_unverified
+    }
+
+    /// Leaves a job whose result is not fetched again, and says where its bytes are.
+    async fn withheld(&self, key: ClaimKey, row: &jobs_ledger::Job) -> Result<(), Stop> {
+        let reason = row.error.clone().unwrap_or_default();
+        let note = Note::new(&reason);
+        let parked = self.ledger.park(key, ParkReason::UnverifiedResult, note);
+        self.written(parked.await)?;
+        let kept = row
+            .unverified
+            .iter()
+            .rev()
+            .find_map(|one| one.path.as_deref());
+        Err(Stop {
+            ticket: row.ticket(),
+            ..Stop::unverified(row.id, &reason, kept)
+        })
+    }
+
     /// The result of a job that was done before is wanted once more.
     async fn once_more(&self, row: &jobs_ledger::Job, place: &Place) -> Result<(), Stop> {
+        if let (Some(path), Some(digest), true) = (&row.output, row.sha256, self.line.serves(row)) {
+            let job = self.steps().job(row)?;
+            match place.copy(path, digest) {
+                Ok(Some(delivered)) => return self.hand_over(delivered, row.id, &job),
+                Ok(None) => {}
+                // Gone, or no longer to be read: it is fetched again.
+                Err(problem)
+                    if !path.is_file() || problem.kind() == ErrorKind::PermissionDenied => {}
+                Err(problem) => {
+                    let there = path.display();
+                    return Err(Stop::bad_input(format!("cannot copy {there}: {problem}")));
+                }
+            }
+        }
         let id = row.remote_id.clone();
         if id.is_some_and(|id| self.line.budget(&id).is_some()) {
             let there = row
@@ -243,7 +295,8 @@ impl<'a, L: Line> Carrier<'a, L> {
         let searched = tokio::select! {
             biased;
             signal = self.app.shutdown.requested() => {
-                self.written(self.ledger.release_all(&[key], Due::Parked).await.map(drop))?;
+                let note = Note::from(&lost.error);
+                self.written(self.ledger.park(key, ParkReason::InDoubt, note).await)?;
                 let mut stop = Stop::asked_to_end(signal, may_have_been_charged(key.job(), lost));
                 stop.line.push_str(&steps::in_doubt(key.job(), &[]));
                 return Err(stop);
@@ -272,8 +325,9 @@ impl<'a, L: Line> Carrier<'a, L> {
         lost: &Lost,
         candidates: &[JobId],
     ) -> Result<(), Stop> {
-        let id = claim.job();
-        self.ledger.release(claim, Due::Parked).await?;
+        let (id, id_key) = (claim.job(), claim.key());
+        let note = Note::from(&lost.error);
+        self.ledger.park(id_key, ParkReason::InDoubt, note).await?;
         let mut stop = Stop::not_submitted(&SubmitError::Unknown(lost.clone()));
         stop.line.push_str(&steps::in_doubt(id, candidates));
         Err(stop)
@@ -303,18 +357,36 @@ impl<'a, L: Line> Carrier<'a, L> {
             };
             let (held, error) = match fetched {
                 Fetched::Done(delivered) => return self.hand_over(delivered, key.job(), &job),
+                Fetched::Unverified(error, kept) => {
+                    let note = Note::from(&error);
+                    let parked = self.ledger.park(key, ParkReason::UnverifiedResult, note);
+                    self.written(parked.await)?;
+                    let reason = error.to_string();
+                    return Err(Stop {
+                        ticket: job.ticket().ok(),
+                        ..Stop::unverified(key.job(), &reason, Some(&kept))
+                    });
+                }
                 Fetched::Failed(held, error) => (held, error),
             };
             failures += 1;
             let left = self.deadline.since(clock.now());
-            let (pause, due) = match ends::next_fetch(&error, failures, left) {
-                NextFetch::After(pause) => (Some(pause), Due::Now),
-                NextFetch::LeaveIt => (None, Due::Now),
-                NextFetch::Park => (None, Due::Parked),
+            let left_as = match ends::next_fetch(&error, failures, left) {
+                NextFetch::After(pause) => Ok(pause),
+                NextFetch::LeaveIt => {
+                    Err(self.ledger.release_all(&[key], Due::Now).await.map(drop))
+                }
+                NextFetch::Park => {
+                    let note = Note::from(&error);
+                    Err(self.ledger.park(key, ParkReason::OutputPath, note).await)
+                }
             };
-            let Some(pause) = pause else {
-                self.written(self.ledger.release(held, due).await)?;
-                return Err(Stop::not_delivered(&error, job.ticket().ok()));
+            let pause = match left_as {
+                Ok(pause) => pause,
+                Err(written) => {
+                    self.written(written)?;
+                    return Err(Stop::not_delivered(&error, job.ticket().ok()));
+                }
             };
             self.app.report.not_fetched(&error, pause);
             let keeper = self.ledger.keep(&held);
@@ -423,7 +495,11 @@ impl<'a, L: Line> Carrier<'a, L> {
             job.kind().vendor(),
             job.id()
         );
-        if let Err(stop) = self.written(self.ledger.release(claim, Due::Parked).await) {
+        if let Err(stop) = self.written(
+            self.ledger
+                .park(claim.key(), ParkReason::PaidPolls, Note::new(&line))
+                .await,
+        ) {
             return stop;
         }
         Stop {
@@ -445,6 +521,10 @@ impl<'a, L: Line> Carrier<'a, L> {
         match delivered {
             Delivered::Saved(saved, _) => {
                 report.done(&named, Some(&saved.path), None);
+                Ok(())
+            }
+            Delivered::Copied(path) => {
+                report.done(&named, Some(&path), None);
                 Ok(())
             }
             Delivered::Text(text) => {
@@ -507,6 +587,8 @@ impl<'a, L: Line> Carrier<'a, L> {
             report: &self.app.report,
             ledger: &self.ledger,
             line: self.line,
+            accepts_unverified: self.app.options.accept_unverified,
+            is_remembered_form: self.is_remembered_form.get(),
         }
     }
 }

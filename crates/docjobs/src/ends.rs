@@ -1,10 +1,13 @@
 //! Decides how things end: pure functions, on which [`carry`](crate::carry), [`steps`](crate::steps) and
 //! [`work`](crate::work) act.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jobs_core::{Activity, CallMonitor, Clock, Error, ErrorKind, Moment, Sent};
 
+use jobs_ledger::{Ledger, UnverifiedResult};
+
+use crate::exit::Exit;
 use crate::signals::Signal;
 
 /// What cuts something short that would have gone on.
@@ -119,11 +122,8 @@ pub(crate) fn doing(activity: &Activity) -> String {
 /// What is done after a result could not be had for the time number `failures`, with so much time left. The vendor has
 /// it: whatever the storage answers, a fresh link may bring it.
 pub(crate) fn next_fetch(error: &Error, failures: u32, left: Duration) -> NextFetch {
-    match error.kind() {
-        ErrorKind::Local => return NextFetch::Park,
-        // It arrived whole and is broken: once more may bring other bytes.
-        ErrorKind::Garbled if failures > 1 => return NextFetch::LeaveIt,
-        _ => {}
+    if error.kind() == ErrorKind::Local {
+        return NextFetch::Park;
     }
     let pause = Duration::from_secs(1 << failures.clamp(1, 6)).min(LONGEST_PAUSE);
     let pause = pause.max(error.wait().unwrap_or_default().min(LONGEST_PAUSE));
@@ -132,6 +132,49 @@ pub(crate) fn next_fetch(error: &Error, failures: u32, left: Duration) -> NextFe
     } else {
         NextFetch::LeaveIt
     }
+}
+
+/// Whether a result is fetched again after one more that arrived whole and broken. The storage may have served half of
+/// something; the same bytes twice, or five times any, are what it has.
+pub(crate) fn fetches_again(known: &[UnverifiedResult], sha256: [u8; 32]) -> bool {
+    let same = known.iter().any(|one| one.sha256 == Some(sha256));
+    let any: u32 = known.iter().map(|one| one.count).sum();
+    !same && any < 4 && Ledger::allows_fetch(known)
+}
+
+/// After which time a worker tries a job again for the time number `failures`: each pause is twice the one before.
+pub(crate) fn later(first: Duration, failures: u32) -> Duration {
+    first.saturating_mul(1 << failures.saturating_sub(1).min(7))
+}
+
+/// The worse of two ends, for a command about many jobs: what needs a person most comes first.
+pub(crate) fn worse(worst: Option<Exit>, exit: Exit) -> Exit {
+    const ORDER: [Exit; 9] = [
+        Exit::Unknown,
+        Exit::Exhausted,
+        Exit::Credentials,
+        Exit::Failed,
+        Exit::Unreachable,
+        Exit::Deadline,
+        Exit::BadInput,
+        Exit::Unexpected,
+        Exit::Interrupted,
+    ];
+    let rank = |exit: Exit| ORDER.iter().position(|known| *known == exit);
+    match worst {
+        Some(worst) if rank(worst).unwrap_or(ORDER.len()) <= rank(exit).unwrap_or(ORDER.len()) => {
+            worst
+        }
+        _ => exit,
+    }
+}
+
+/// Whether a job in doubt may be the one that a ticket names: the vendor took that one at about the time at which this
+/// one was sent.
+pub(crate) fn may_be_lost_one(sent_at: SystemTime, accepted: SystemTime) -> bool {
+    const CLOCKS: Duration = Duration::from_secs(60);
+    const LONGEST_SUBMIT: Duration = Duration::from_secs(15 * 60);
+    accepted + CLOCKS >= sent_at && accepted <= sent_at + LONGEST_SUBMIT
 }
 
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
@@ -220,6 +263,54 @@ mod tests {
         let asked = refused.with_wait(Some(Duration::from_secs(86_400)));
         let pause = NextFetch::After(Duration::from_secs(60));
         assert_eq!(next_fetch(&asked, 1, long), pause);
+    }
+
+    #[test]
+    fn the_worst_end_wins_in_any_order() {
+        use Exit::{BadInput, Credentials, Deadline, Exhausted, Failed, Unknown, Unreachable};
+        let order = [
+            Unknown,
+            Exhausted,
+            Credentials,
+            Failed,
+            Unreachable,
+            Deadline,
+            BadInput,
+        ];
+        for (at, bad) in order.iter().enumerate() {
+            for less in &order[at..] {
+                assert_eq!(worse(Some(*bad), *less), *bad);
+                assert_eq!(worse(Some(*less), *bad), *bad);
+            }
+            assert_eq!(worse(None, *bad), *bad);
+        }
+    }
+
+    #[test]
+    fn a_worker_tries_again_later_each_time() {
+        let first = Duration::from_secs(30);
+        let pauses: Vec<u64> = (1..=7).map(|n| later(first, n).as_secs()).collect();
+        assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920]);
+        assert_eq!(later(first, 99), first * 128);
+    }
+
+    #[test]
+    fn a_ticket_is_that_of_a_lost_submit_only_if_the_times_fit() {
+        let sent = SystemTime::UNIX_EPOCH + Duration::from_secs(100_000);
+        for (seconds, fits) in [
+            (-61_i64, false),
+            (-60, true),
+            (0, true),
+            (900, true),
+            (901, false),
+        ] {
+            let accepted = if seconds < 0 {
+                sent - Duration::from_secs(i64::unsigned_abs(seconds))
+            } else {
+                sent + Duration::from_secs(i64::unsigned_abs(seconds))
+            };
+            assert_eq!(may_be_lost_one(sent, accepted), fits, "{seconds}");
+        }
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! How a command ends: one number for scripts, one line for people.
 
 use std::fmt::Display;
+use std::path::Path;
 
 use jobs_core::{Cause, Error, ErrorKind, Lost, Sent, SubmitError, Ticket, WaitError};
-use jobs_ledger::{LedgerError, LedgerErrorKind};
+use jobs_ledger::{LedgerError, LedgerErrorKind, LedgerId};
 
 use crate::signals::Signal;
 
@@ -118,6 +119,19 @@ impl Stop {
             ticket,
             ..Self::of(Exit::Deadline, error)
         }
+    }
+
+    /// A result that arrived whole, does not pass its check, and is not fetched again.
+    pub(crate) fn unverified(id: LedgerId, reason: &str, kept: Option<&Path>) -> Self {
+        let kept = kept.map_or_else(String::new, |path| {
+            format!("; its bytes are kept as {}", path.display())
+        });
+        Self::new(
+            Exit::Deadline,
+            format!(
+                "{reason}{kept}; it is not fetched again: docjobs wait {id} --accept-unverified delivers it as it is"
+            ),
+        )
     }
 
     fn lost(lost: &Lost) -> Self {

@@ -4,14 +4,15 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use jobs_core::{Account, JobId, JobKind as _, Ticket};
-use jobs_ledger::{Claimed, Due, Filter, Job, Ledger, Note, Stage, Taking};
+use jobs_ledger::{Claimed, Due, Filter, Job, Ledger, Note, ParkReason, Stage, Taking};
 use serde_json::Value;
 
 use crate::address;
 use crate::app::App;
-use crate::args::{Format, JobsArgs, ResolveArgs, WaitArgs};
+use crate::args::{Format, JobsArgs, ResolveArgs, ResumeArgs, WaitArgs};
 use crate::carry::Carrier;
 use crate::clean::count;
+use crate::ends;
 use crate::exit::{Exit, Stop};
 use crate::line::Line;
 use crate::place::{self, Place, print_json, print_line};
@@ -117,43 +118,125 @@ pub(crate) async fn show(app: &App, id: &str) -> Result<(), Stop> {
 /// `docjobs wait`
 pub(crate) async fn wait(app: &App, args: WaitArgs) -> Result<(), Stop> {
     let ledger = app.ledger().await?;
+    let output = place::output(args.output.as_deref())?;
     let subject = match args.job.parse::<Ticket>() {
-        Ok(ticket) => Subject::Ticket(ticket),
+        Ok(ticket) => of_ticket(&ledger, ticket, args.max_calls.is_some()).await?,
         Err(problem) if args.job.starts_with("docjobs") => {
             return Err(Stop::bad_input(format!("{:?}: {problem}", args.job)));
         }
         Err(_) => Subject::Row(Box::new(find(&ledger, &args.job).await?)),
     };
-    let output = place::output(args.output.as_deref())?;
     // Without -o, a job whose result has not come yet goes where it was first wanted.
     let remembered = match &subject {
         Subject::Row(job) if job.stage != Stage::Done => job.output.clone(),
         _ => None,
     };
-    carry(app, subject, output.or(remembered).as_deref(), &args.into()).await
+    let output = if args.output.is_some() {
+        output
+    } else {
+        remembered
+    };
+    carry(app, subject, output.as_deref(), &args.into()).await
+}
+
+/// The job of a ticket: the one that the ledger knows by its id, or the one whose answer was lost when the vendor took
+/// this one, or one of another machine.
+async fn of_ticket(ledger: &Ledger, ticket: Ticket, may_cost: bool) -> Result<Subject, Stop> {
+    let is_it = |job: &Job| {
+        (job.vendor.as_str(), job.kind.as_str(), job.account)
+            == (ticket.vendor(), ticket.kind(), ticket.account())
+    };
+    let known = ledger.find(ticket.id().as_str()).await?;
+    if let Some(job) = known.into_iter().find(is_it) {
+        return Ok(Subject::Row(Box::new(job)));
+    }
+    let filter = Filter::all()
+        .with_stages([Stage::Unknown])
+        .with_vendor(ticket.vendor())
+        .with_kind(ticket.kind())
+        .with_account(ticket.account());
+    let in_doubt = ledger.list(&filter).await?.jobs;
+    let mut fitting = in_doubt.into_iter().filter(|job| {
+        job.sent_at
+            .is_some_and(|sent| ends::may_be_lost_one(sent, ticket.accepted()))
+    });
+    if let (Some(job), None) = (fitting.next(), fitting.next())
+        && let Taking::Claimed(Claimed::Unknown(claim, _)) = ledger.claim(job.id).await?
+    {
+        let note = Note::new("by its ticket");
+        let held = ledger
+            .adopt(&claim, ticket.id(), ticket.accepted(), note)
+            .await?;
+        ledger.release(held, Due::Now).await?;
+        return Ok(match ledger.get(job.id).await? {
+            Some(job) => Subject::Row(Box::new(job)),
+            None => Subject::Ticket(ticket),
+        });
+    }
+    // Anybody can write a ticket, and each poll of such a job may cost money.
+    if (ticket.vendor(), ticket.kind()) == (mindshow::VENDOR, mindshow::PDF) && !may_cost {
+        return Err(Stop::bad_input(
+            "each poll of a MindShow PDF may cost credits, and this ledger does not know the ticket; say how many with \
+             --max-calls N",
+        ));
+    }
+    Ok(Subject::Ticket(ticket))
 }
 
 /// `docjobs resume`
-pub(crate) async fn resume(app: &App) -> Result<(), Stop> {
+pub(crate) async fn resume(app: &App, args: ResumeArgs) -> Result<(), Stop> {
     let ledger = app.ledger().await?;
-    let mut worst: Option<Exit> = None;
-    let mut filter = Filter::unfinished();
+    let out = args.out.as_deref().map(place::results_folder).transpose()?;
+    let _attended = app.shutdown.attend();
     let mut unfinished = Vec::new();
-    loop {
-        let page = ledger.list(&filter).await?;
-        unfinished.extend(page.jobs);
-        match page.next {
-            Some(next) => filter = filter.after(next),
-            None => break,
-        }
+    for id in &args.ids {
+        unfinished.push(find(&ledger, id).await?);
     }
-    // The oldest first.
-    for job in unfinished.into_iter().rev() {
-        let (id, output) = (job.id, job.output.clone());
+    if args.ids.is_empty() {
+        let mut filter = Filter::unfinished();
+        loop {
+            let page = ledger.list(&filter).await?;
+            unfinished.extend(page.jobs);
+            match page.next {
+                Some(next) => filter = filter.after(next),
+                None => break,
+            }
+        }
+        // The oldest first.
+        unfinished.reverse();
+    }
+    let may_print = args.ids.len() == 1;
+    let mut worst: Option<Exit> = None;
+    for job in unfinished {
+        if let Some(signal) = app.shutdown.asked() {
+            return Err(Stop::asked_to_end(
+                signal,
+                "docjobs resume goes on with the rest",
+            ));
+        }
+        let id = job.id;
         if job.vendor == printer::VENDOR {
             app.report
                 .say(&printer::carried_on_elsewhere(&id.to_string()));
-            worst = Some(worse(worst, Exit::Deadline));
+            worst = Some(ends::worse(worst, Exit::Deadline));
+            continue;
+        }
+        let remembered = job.output.clone().filter(|_| job.stage != Stage::Done);
+        let extension = extension_of(&job);
+        let in_folder = out
+            .as_ref()
+            .map(|out| out.join(format!("{id}.{extension}")));
+        let output = remembered.or(in_folder);
+        // An id is a line, and no document.
+        let is_line = job.vendor == tencent::VENDOR;
+        if output.is_none() && !may_print && !is_line {
+            app.report.say(&format!(
+                "job {id}: {} {} of {} awaits a place: docjobs wait {id} -o PATH, or docjobs resume --out DIR",
+                job.vendor,
+                job.kind,
+                address::shown(&job.input)
+            ));
+            worst = Some(ends::worse(worst, Exit::Deadline));
             continue;
         }
         app.report.say(&format!(
@@ -162,16 +245,14 @@ pub(crate) async fn resume(app: &App) -> Result<(), Stop> {
             job.kind,
             address::shown(&job.input)
         ));
-        if let Err(stop) = carry(
-            app,
-            Subject::Row(Box::new(job)),
-            output.as_deref(),
-            &Wishes::default(),
-        )
-        .await
-        {
+        let (subject, wishes) = (Subject::Row(Box::new(job)), Wishes::default());
+        let carried = carry(app, subject, output.as_deref(), &wishes);
+        if let Err(stop) = carried.await {
+            if app.shutdown.asked().is_some() {
+                return Err(stop);
+            }
             app.report.stop(&stop);
-            worst = Some(worse(worst, stop.exit));
+            worst = Some(ends::worse(worst, stop.exit));
         }
     }
     match worst {
@@ -183,19 +264,14 @@ pub(crate) async fn resume(app: &App) -> Result<(), Stop> {
     }
 }
 
-/// The worse of two ends is the one that needs a person more: in doubt, then failed, then unfinished.
-fn worse(worst: Option<Exit>, exit: Exit) -> Exit {
-    worst
-        .filter(|worst| rank(*worst) >= rank(exit))
-        .unwrap_or(exit)
-}
-
-fn rank(exit: Exit) -> u8 {
-    match exit {
-        Exit::Unknown => 3,
-        Exit::Failed => 2,
-        Exit::Deadline => 1,
-        _ => 0,
+/// How the name of a job's result ends.
+fn extension_of(job: &Job) -> &'static str {
+    match (job.vendor.as_str(), job.kind.as_str()) {
+        (textin::VENDOR, _) => Format::of(job).extension(),
+        (ppj::VENDOR, _) => "zip",
+        (mindshow::VENDOR, mindshow::PDF) => "pdf",
+        (mindshow::VENDOR, _) => "pptx",
+        _ => "txt",
     }
 }
 
@@ -309,7 +385,7 @@ impl From<WaitArgs> for Wishes {
     fn from(args: WaitArgs) -> Self {
         Self {
             format: args.format,
-            max_calls: args.max_calls,
+            max_calls: args.max_calls.unwrap_or(crate::args::MAX_CALLS),
         }
     }
 }
@@ -369,7 +445,7 @@ async fn carry(
             )
             .await
         }
-        (mindshow::VENDOR, "pdf") => {
+        (mindshow::VENDOR, mindshow::PDF) => {
             let line = mindshow::PdfLine::new(mindshow::client(app)?, wishes.max_calls);
             go_on(app, &line, job, output).await
         }
@@ -431,6 +507,23 @@ async fn go_on<L: Line>(
             app.report.say(&format!("job {} done: {place}", row.id));
             return Ok(());
         }
+        // The vendor has it, so a remembered place that fails ends nothing.
+        (Err(stop), Subject::Row(row), Some(path))
+            if row.remote_id.is_some() && row.output.as_deref() == Some(path) =>
+        {
+            if let Taking::Claimed(claimed) = carrier.ledger.claim(row.id).await? {
+                let (key, note) = (claimed.key(), Note::new(&stop.line));
+                carrier
+                    .ledger
+                    .park(key, ParkReason::OutputPath, note)
+                    .await?;
+            }
+            return Err(Stop {
+                ticket: row.ticket(),
+                exit: Exit::Deadline,
+                ..stop
+            });
+        }
         (place, _, _) => place?,
     };
     let row = match job {
@@ -479,26 +572,4 @@ fn as_row(job: &Job) -> String {
         address::shown(&job.input)
     );
     row.trim_end().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_worst_end_wins_in_any_order() {
-        use Exit::{Deadline, Failed, Unknown};
-        for (ends, worst) in [
-            (&[Failed, Deadline][..], Failed),
-            (&[Deadline, Failed], Failed),
-            (&[Unknown, Failed, Deadline], Unknown),
-            (&[Deadline, Unknown, Failed], Unknown),
-            (&[Deadline, Deadline], Deadline),
-        ] {
-            let found = ends
-                .iter()
-                .fold(None, |worst, exit| Some(worse(worst, *exit)));
-            assert_eq!(found, Some(worst), "{ends:?}");
-        }
-    }
 }

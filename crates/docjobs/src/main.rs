@@ -93,7 +93,7 @@ async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), Sto
         Command::Jobs(args) => jobs::jobs(&app, args).await,
         Command::Show { id } => jobs::show(&app, &id).await,
         Command::Wait(args) => jobs::wait(&app, args).await,
-        Command::Resume => jobs::resume(&app).await,
+        Command::Resume(args) => jobs::resume(&app, args).await,
         Command::Resolve(args) => jobs::resolve(&app, args).await,
         Command::Work(args) => work::work(&app, args).await,
         Command::Doctor => doctor::run(&app).await,

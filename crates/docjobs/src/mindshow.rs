@@ -21,6 +21,8 @@ use crate::line::{Brought, Budget, Line};
 use crate::rate;
 
 pub(crate) const VENDOR: &str = "mindshow";
+/// The kind of job that exports a deck.
+pub(crate) const PDF: &str = "pdf";
 
 /// `docjobs mindshow deck`
 pub(crate) async fn deck(app: &App, args: DeckArgs) -> Result<(), Stop> {

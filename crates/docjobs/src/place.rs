@@ -1,16 +1,19 @@
 //! Where a result goes: a new file, or stdout.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
+use jobs_core::Error;
 use jobs_core::disk::{Target, advice};
-use jobs_core::http::Saved;
+use jobs_core::http::{InvalidFile, Saved};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::clean;
 use crate::exit::Stop;
+use crate::input;
 
 /// A place that was checked before anything was sent.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub(crate) enum Place {
 pub(crate) enum Delivered {
     /// A file at its final name, and its digest.
     Saved(Saved, [u8; 32]),
+    /// A file at its final name that lay elsewhere on this machine.
+    Copied(PathBuf),
     /// Verified bytes to be printed.
     Bytes(File),
     /// A line to be printed.
@@ -78,6 +83,44 @@ impl Place {
         }
     }
 
+    /// Keeps the bytes of a result that did not pass its check, beside the place; those of a result without one as
+    /// `NAME.unverified` in the current folder.
+    pub(crate) async fn keep_unverified(
+        &self,
+        file: InvalidFile,
+        name: &str,
+    ) -> Result<PathBuf, Error> {
+        let kept = file.keep().await?.path;
+        match self {
+            Self::File(_) => Ok(kept),
+            Self::Stdout { .. } => beside_here(&kept, name).map_err(|problem| {
+                Error::local("docjobs", "keep", "the result cannot be kept", problem)
+            }),
+        }
+    }
+
+    /// Delivers the bytes of a file that lies on this machine. Its digest is that of what is delivered.
+    pub(crate) fn copy(&self, from: &Path, digest: [u8; 32]) -> io::Result<Option<Delivered>> {
+        let mut source = File::open(from)?;
+        if input::digest(&mut source)? != digest {
+            return Ok(None);
+        }
+        source.rewind()?;
+        let Self::File(target) = self else {
+            return Ok(Some(Delivered::Bytes(source)));
+        };
+        let mut unchanged = Unchanged {
+            from: source,
+            seen: Sha256::new(),
+            digest,
+        };
+        match target.write_from(&mut unchanged) {
+            Err(problem) if problem.kind() == io::ErrorKind::InvalidData => return Ok(None),
+            written => written?,
+        };
+        Ok(Some(Delivered::Copied(target.path().to_owned())))
+    }
+
     /// The file, if it is one that stays.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
@@ -105,6 +148,50 @@ impl Place {
     }
 }
 
+/// A file that must still be what it was: reading it to the end fails otherwise.
+struct Unchanged {
+    from: File,
+    seen: Sha256,
+    digest: [u8; 32],
+}
+
+impl Read for Unchanged {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(into)?;
+        self.seen.update(into.get(..count).unwrap_or_default());
+        let is_it = || <[u8; 32]>::from(self.seen.clone().finalize()) == self.digest;
+        if count == 0 && !into.is_empty() && !is_it() {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Ok(count)
+    }
+}
+
+/// Moves a file out of a folder that goes away. Never replaces anything.
+fn beside_here(kept: &Path, name: &str) -> io::Result<PathBuf> {
+    const NAMES: u32 = 100;
+    for number in 1..=NAMES {
+        let name = match number {
+            1 => format!("{name}.unverified"),
+            number => format!("{name}.unverified-{number}"),
+        };
+        let path = std::path::absolute(name)?;
+        match File::create_new(&path) {
+            Ok(mut file) => {
+                io::copy(&mut File::open(kept)?, &mut file)?;
+                file.sync_all()?;
+                return Ok(path);
+            }
+            Err(problem) if problem.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(problem) => return Err(problem),
+        }
+    }
+    Err(io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        "there are 100 unverified files here already",
+    ))
+}
+
 /// Copies a verified result to stdout.
 pub(crate) fn print(mut from: File) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
@@ -127,6 +214,18 @@ pub(crate) fn output(given: Option<&Path>) -> Result<Option<PathBuf>, Stop> {
         }
         _ => Ok(None),
     }
+}
+
+/// A folder for results, made where it is missing and tried before anything is sent.
+pub(crate) fn results_folder(folder: &Path) -> Result<PathBuf, Stop> {
+    let folder = absolute(folder)?;
+    let tried = std::fs::create_dir_all(&folder)
+        .and_then(|()| tempfile::tempfile_in(&folder))
+        .map(drop);
+    tried.map_err(|problem| {
+        Stop::bad_input(format!("cannot write to {}: {problem}", folder.display()))
+    })?;
+    Ok(folder)
 }
 
 /// The path from the root, so that it means the same to every process.

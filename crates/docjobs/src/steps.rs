@@ -2,11 +2,12 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use jobs_core::clock::bounded;
+use jobs_core::http::{DownloadError, InvalidFile};
 use jobs_core::{
     CallMonitor, Error, ErrorKind, Job, JobId, JobKind, Lost, Moment, Sent, Submission,
 };
@@ -27,6 +28,10 @@ pub(crate) struct Steps<'a, L: Line> {
     pub(crate) report: &'a Report,
     pub(crate) ledger: &'a Ledger,
     pub(crate) line: &'a L,
+    /// Whether a result is delivered that arrived whole and does not pass its check.
+    pub(crate) accepts_unverified: bool,
+    /// Whether the result is in the form that the ledger remembers: then its digest tells later where it lies.
+    pub(crate) is_remembered_form: bool,
 }
 
 /// How a paid call ended, as it is written down.
@@ -52,6 +57,8 @@ pub(crate) enum Fetched {
     Done(Delivered),
     /// The vendor still has it; the job can be looked at again.
     Failed(Claim<at::Held>, Error),
+    /// It arrived whole and does not pass its check, as often as it is fetched: its bytes lie there.
+    Unverified(Error, PathBuf),
 }
 
 impl<L: Line> Steps<'_, L> {
@@ -205,6 +212,7 @@ impl<L: Line> Steps<'_, L> {
         let delivered = match brought {
             Ok(delivered) => delivered,
             Err(Trouble::Ledger(error)) => return Err(error.into()),
+            Err(Trouble::Invalid(file)) => return self.invalid(fetching, *file, place).await,
             Err(Trouble::Result(error)) => {
                 let held = ledger.lapsed(&fetching, Note::from(&error)).await?;
                 return Ok(Fetched::Failed(held, error));
@@ -214,9 +222,11 @@ impl<L: Line> Steps<'_, L> {
             Delivered::Saved(saved, digest) => {
                 (Some(saved.path.as_path()), Some(*digest), Note::none())
             }
+            Delivered::Copied(path) => (Some(path.as_path()), None, Note::none()),
             Delivered::Text(text) => (None, None, Note::new(text)),
             Delivered::Bytes(_) => (None, None, Note::none()),
         };
+        let sha256 = sha256.filter(|_| self.is_remembered_form);
         ledger.done(&fetching, path, sha256, note).await?;
         Ok(Fetched::Done(delivered))
     }
@@ -231,7 +241,9 @@ impl<L: Line> Steps<'_, L> {
         let verified = match self.line.fetch(output, place.target(), deadline).await {
             Ok(Brought::File(verified)) => verified,
             Ok(Brought::Text(text)) => return Ok(Delivered::Text(text)),
-            Err(error) => return Err(Trouble::Result(error.into())),
+            Err(DownloadError::Invalid(file)) if self.accepts_unverified => file.accept(),
+            Err(DownloadError::Invalid(file)) => return Err(Trouble::Invalid(file)),
+            Err(DownloadError::Failed(error)) => return Err(Trouble::Result(error)),
         };
         for warning in verified.warnings() {
             self.report.say(&format!("warning: {warning}"));
@@ -249,6 +261,40 @@ impl<L: Line> Steps<'_, L> {
             .map_err(Trouble::Ledger)?;
         let saved = verified.save().await.map_err(Trouble::Result)?;
         Ok(Delivered::Saved(saved, digest))
+    }
+
+    /// What arrived whole and does not pass its check is counted by its digest, and fetched again only as long as that may
+    /// bring other bytes; then its bytes are kept, because they were paid for.
+    async fn invalid(
+        &self,
+        fetching: Claim<at::Fetching>,
+        file: InvalidFile,
+        place: &Place,
+    ) -> Result<Fetched, Stop> {
+        let (ledger, error, sha256) = (self.ledger, file.error().clone(), file.sha256());
+        let known = ledger.get(fetching.job()).await?;
+        let known = known.map_or_else(Vec::new, |row| row.unverified);
+        if ends::fetches_again(&known, sha256) {
+            ledger
+                .record_unverified(&fetching, sha256, None, Note::from(&error))
+                .await?;
+            let held = ledger.lapsed(&fetching, Note::from(&error)).await?;
+            return Ok(Fetched::Failed(held, error));
+        }
+        let name = format!("{}.{}", fetching.job(), self.line.extension());
+        match place.keep_unverified(file, &name).await {
+            Ok(kept) => {
+                let note = Note::from(&error);
+                ledger
+                    .record_unverified(&fetching, sha256, Some(&kept), note)
+                    .await?;
+                Ok(Fetched::Unverified(error, kept))
+            }
+            Err(error) => {
+                let held = ledger.lapsed(&fetching, Note::from(&error)).await?;
+                Ok(Fetched::Failed(held, error))
+            }
+        }
     }
 
     /// Writes what is worth money, however long the ledger is in trouble.
@@ -315,6 +361,7 @@ const LAST_SEARCH: Duration = Duration::from_secs(2);
 
 enum Trouble {
     Result(Error),
+    Invalid(Box<InvalidFile>),
     Ledger(LedgerError),
 }
 

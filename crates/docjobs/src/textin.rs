@@ -157,9 +157,6 @@ impl Line for ParseLine {
     }
 
     fn extension(&self) -> &'static str {
-        match self.format {
-            Format::Markdown => "md",
-            Format::Json => "json",
-        }
+        self.format.extension()
     }
 }

@@ -105,7 +105,11 @@ impl fmt::Display for WaitError {
             Cause::Refused(_) => f.write_str("could not be looked at")?,
         }
         if let (Cause::Deadline, Some(last)) = (self.cause(), self.last()) {
-            write!(f, " (last seen {:?})", last.word)?;
+            write!(f, " (last seen {:?}", last.word)?;
+            if !last.recognised {
+                f.write_str(", a state that we do not know")?;
+            }
+            f.write_str(")")?;
         }
         f.write_str("; go on with its ticket")
     }

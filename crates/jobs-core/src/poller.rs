@@ -68,6 +68,9 @@ pub(crate) struct State {
     flags: u8,
 }
 
+/// How long the look at the deadline may take: the wait is to end there.
+const LAST_LOOK: Duration = Duration::from_secs(3);
+
 const KNOWN: u32 = u32::MAX;
 /// What is due is the end of the wait, not a look.
 const NO_ROOM: u8 = 1;
@@ -230,7 +233,7 @@ impl State {
     }
 
     /// A look begins at `now`. It has until the returned moment: its own time-out, or the deadline at which the last
-    /// look is owed. Should it be dropped in between, the wait can go on and the floor still holds.
+    /// look is owed, and that one a moment. Should it be dropped in between, the wait can go on and the floor still holds.
     pub(crate) fn begin(&mut self, rules: &Rules, now: Moment) -> Moment {
         let next = after(rules, now, Duration::ZERO);
         self.plan(rules, next, next);
@@ -238,7 +241,7 @@ impl State {
         if now < self.deadline {
             limit.min(self.deadline)
         } else {
-            limit
+            limit.min(now + LAST_LOOK)
         }
     }
 
@@ -749,7 +752,7 @@ mod tests {
         assert_eq!(poller.begin(at(10_000)), at(20_000));
         assert!(matches!(poller.cut::<()>(at(20_000), "v"), Turn::Missed(_)));
         assert_eq!(poller.due(), Due::Look(at(20_000)));
-        assert_eq!(poller.begin(at(20_000)), at(50_000));
+        assert_eq!(poller.begin(at(20_000)), at(23_000));
         assert!(matches!(
             poller.cut::<()>(at(50_000), "v"),
             Turn::Over(Cause::Deadline)

@@ -1,6 +1,7 @@
 //! Workers on one database, and the books compared in the end: a few jobs of which one worker is killed and one stopped
 //! past its lease, or many jobs that nothing disturbs.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -318,18 +319,21 @@ impl Office {
         send(&worker, Signal::SIGTERM)?;
         let clock = self.bench.clock();
         let status = bounded(clock, clock.now() + LEASE, worker.wait()).await;
-        let code = match status {
-            Some(status) => status?.code(),
+        let status = match status {
+            Some(status) => Some(status?),
             None => {
                 worker.kill().await?;
                 None
             }
         };
-        Ok((code != Some(0)).then(|| Violation::Exit {
-            command: "work".to_owned(),
-            code,
-            line: "asked to end by SIGTERM".to_owned(),
-        }))
+        let by = status.and_then(|status| status.signal());
+        Ok(
+            (by != Some(Signal::SIGTERM as i32)).then(|| Violation::Exit {
+                command: "work".to_owned(),
+                code: status.and_then(|status| status.code()),
+                line: "asked to end by SIGTERM".to_owned(),
+            }),
+        )
     }
 
     async fn compare(&self, outcome: &mut Outcome, resumed: Option<f64>) -> Result<()> {

@@ -129,6 +129,8 @@ impl Hands {
             report: &self.report,
             ledger: &self.ledger,
             line,
+            accepts_unverified: false,
+            is_remembered_form: true,
         }
     }
 }

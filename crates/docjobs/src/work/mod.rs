@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::args::{Format, WorkArgs};
 use crate::exit::Stop;
 use crate::learn::Paces;
-use crate::place::absolute;
+use crate::place::{self, absolute};
 use crate::{mindshow, ppj, tencent, textin};
 
 /// When a job is tried again whose trouble may pass.
@@ -30,7 +30,7 @@ pub(crate) async fn work(app: &App, args: WorkArgs) -> Result<(), Stop> {
     let app = &app.with_connections(CONNECTIONS);
     let ledger = app.ledger().await?;
     let out = match &args.out {
-        Some(folder) => absolute(folder)?,
+        Some(folder) => place::results_folder(folder)?,
         None => absolute(&PathBuf::from("."))?,
     };
     let settings = FleetSettings::default().with_capacity(args.jobs);

@@ -7,17 +7,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobs_core::{Account, Cause, Ends, Error, ErrorKind, Fleet, JobId, News, Patience, WaitError};
-use jobs_ledger::{Claim, ClaimKey, Claimed, Due, Job, LedgerId, Look, Note, Settle, at};
+use jobs_ledger::{
+    Claim, ClaimKey, Claimed, Due, Filter, Job, LedgerId, Look, Note, ParkReason, Settle, Stage, at,
+};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::desk::{Bring, Desk, Hands, Sent};
-use crate::exit::Stop;
+use crate::ends::{self, NextFetch};
+use crate::exit::{Exit, Stop};
 use crate::learn::Lesson;
 use crate::place::{Delivered, Place};
 use crate::report::Named;
 use crate::steps::{self, Fetched, Searched};
 
-/// How many submits, searches and downloads go on at once. Looks are the scheduler's.
+/// How many submits, searches and downloads of one account go on at once: results that come slowly keep no other account
+/// waiting. Looks are the scheduler's.
 const TASKS: usize = 16;
 /// How many of them may be paid calls: so many jobs are in doubt if the worker is killed.
 const SUBMITS: usize = 4;
@@ -25,6 +29,9 @@ const SUBMITS: usize = 4;
 const BATCH: usize = 256;
 /// How long one worker waits for one job before it leaves it to a person.
 const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How many times the first pause a job may be due later for a worker to wait for it that ends when nothing can be done:
+/// a quarter of an hour.
+const SOON: u32 = 30;
 /// For how long writes are gathered into one.
 const GATHER: Duration = Duration::from_millis(50);
 
@@ -38,15 +45,21 @@ pub(super) struct Shift {
     out: PathBuf,
     /// How many jobs to hold at once.
     room: usize,
-    /// After which time a job is tried again whose trouble may pass.
+    /// After which time a job is tried again whose trouble may pass, at first.
     later: Duration,
+    /// What is due later is not waited for by a worker that ends when nothing can be done.
+    soon: Duration,
     /// Everything that is claimed, so that it is renewed and released together.
     claims: HashMap<LedgerId, ClaimKey>,
     watched: HashMap<Key, Watched>,
     queue: VecDeque<Todo>,
     running: JoinSet<(LedgerId, Result<Done, Stop>)>,
     /// Which job each of them is at, and what for.
-    tasks: HashMap<LedgerId, (AbortHandle, Errand)>,
+    tasks: HashMap<LedgerId, (AbortHandle, Errand, Account)>,
+    /// How often a job was tried in vain, and how that would end a command about it alone.
+    troubles: HashMap<LedgerId, (u32, Exit)>,
+    /// The worst end of the jobs that are over.
+    worst: Option<Exit>,
     settles: Vec<Settle>,
     /// Jobs that were looked at since it was written down last.
     seen: HashSet<Key>,
@@ -112,11 +125,14 @@ impl Shift {
             out,
             room,
             later,
+            soon: later * SOON,
             claims: HashMap::new(),
             watched: HashMap::new(),
             queue: VecDeque::new(),
             running: JoinSet::new(),
             tasks: HashMap::new(),
+            troubles: HashMap::new(),
+            worst: None,
             settles: Vec::new(),
             seen: HashSet::new(),
             stopping: false,
@@ -127,6 +143,7 @@ impl Shift {
     pub(super) async fn run(mut self, mut ends: Ends<Bring>, once: bool) -> Result<(), Stop> {
         let shutdown = self.hands.shutdown.clone();
         let accounts = self.accounts();
+        self.retake(&accounts).await;
         let ledger = self.hands.ledger.clone();
         let clock = Arc::clone(ledger.clock());
         let mut asked = pin!(shutdown.requested());
@@ -135,8 +152,9 @@ impl Shift {
         let mut flush = clock.now();
         loop {
             let free = self.room.saturating_sub(self.claims.len());
-            if self.queue.len() < TASKS && free > 0 && clock.now() >= look_for_work {
-                let taken = self.take_up(&accounts, free.min(BATCH)).await;
+            let open = self.with_room(&accounts);
+            if !open.is_empty() && free > 0 && clock.now() >= look_for_work {
+                let taken = self.take_up(&open, free.min(BATCH)).await;
                 let pause = if taken == 0 { IDLE } else { Duration::ZERO };
                 look_for_work = clock.now() + pause;
                 if taken == 0 && once && self.is_idle() && self.nothing_left(&accounts).await {
@@ -144,7 +162,7 @@ impl Shift {
                 }
             }
             self.start_tasks();
-            let may_take = self.queue.len() < TASKS && self.claims.len() < self.room;
+            let may_take = !self.with_room(&accounts).is_empty() && self.claims.len() < self.room;
             tokio::select! {
                 _ = &mut asked => break,
                 news = ends.next() => match news {
@@ -165,15 +183,34 @@ impl Shift {
             }
         }
         let given_back = self.close(ends).await;
-        match shutdown.asked() {
+        let ended = match shutdown.asked() {
             Some(signal) => Err(Stop::asked_to_end(
                 signal,
                 format!(
                     "{given_back} unfinished given back, which any worker or docjobs resume goes on with"
                 ),
             )),
-            None => Ok(()),
+            None => self.verdict(&accounts).await,
+        };
+        ledger.close().await;
+        ended
+    }
+
+    /// Parked jobs are tried again whose cause may be gone, such as a folder that was missing.
+    async fn retake(&self, accounts: &[Account]) {
+        let ledger = &self.hands.ledger;
+        if let Err(problem) = ledger.unpark(accounts, ParkReason::RETRIED).await {
+            self.hands.report.say(&format!("docjobs: {problem}"));
         }
+    }
+
+    /// The accounts for which more work can be queued.
+    fn with_room(&self, accounts: &[Account]) -> Vec<Account> {
+        let queued = |account: &&Account| {
+            let of_it = self.queue.iter().filter(|todo| todo.account() == **account);
+            of_it.count() < TASKS
+        };
+        accounts.iter().filter(queued).copied().collect()
     }
 
     fn accounts(&self) -> Vec<Account> {
@@ -190,8 +227,14 @@ impl Shift {
         self.claims.is_empty() && self.running.is_empty() && !self.has_news()
     }
 
+    /// Whether nothing can be done before long.
     async fn nothing_left(&self, accounts: &[Account]) -> bool {
-        matches!(self.hands.ledger.next_due(accounts).await, Ok(None))
+        let ledger = &self.hands.ledger;
+        match ledger.next_due(accounts).await {
+            Ok(None) => true,
+            Ok(Some(due)) => due > ledger.clock().wall() + self.soon,
+            Err(_) => false,
+        }
     }
 
     /// Takes up what is due; says how many jobs that were.
@@ -229,7 +272,11 @@ impl Shift {
                         "job {}: {} {} jobs are left to a person, because each look may cost money: docjobs wait {}",
                         row.id, row.vendor, row.kind, row.id
                     ));
-                    self.give_back(row.id, Due::Parked).await;
+                    let stop = Stop::new(Exit::Deadline, "each look may cost money");
+                    let (id, key) = (row.id, claimed.key());
+                    self.claims.remove(&id);
+                    self.troubles.insert(id, (1, stop.exit));
+                    self.park_as(key, ParkReason::PaidPolls, &stop.line).await;
                 }
             }
         }
@@ -270,7 +317,7 @@ impl Shift {
                 self.watched.insert(key, watched);
             }
             (Err(_), _) if self.stopping => self.give_back(claim.job(), Due::Now).await,
-            (Err(stop), _) => self.park(claim.job(), &stop).await,
+            (Err(stop), _) => self.park(claim.job(), ParkReason::Unspecified, &stop).await,
             (Ok(()), None) => {}
         }
     }
@@ -281,25 +328,27 @@ impl Shift {
     }
 
     fn start_tasks(&mut self) {
-        while self.running.len() < TASKS {
-            let paying = self
-                .tasks
-                .values()
-                .filter(|(_, errand)| *errand == Errand::Pay);
-            let may_pay = paying.count() < SUBMITS;
-            let next = self
-                .queue
-                .iter()
-                .position(|todo| may_pay || todo.errand() != Errand::Pay);
+        loop {
+            let mut busy: HashMap<Account, usize> = HashMap::new();
+            let mut paying = 0;
+            for (_, errand, account) in self.tasks.values() {
+                *busy.entry(*account).or_default() += 1;
+                paying += usize::from(*errand == Errand::Pay);
+            }
+            let may_start = |todo: &Todo| {
+                let is_free = busy.get(&todo.account()).is_none_or(|count| *count < TASKS);
+                is_free && (paying < SUBMITS || todo.errand() != Errand::Pay)
+            };
+            let next = self.queue.iter().position(may_start);
             let Some(todo) = next.and_then(|at| self.queue.remove(at)) else {
                 return;
             };
-            let (id, errand) = (todo.job(), todo.errand());
+            let (id, errand, account) = (todo.job(), todo.errand(), todo.account());
             let hands = self.hands.clone();
             let task = self
                 .running
                 .spawn(async move { (id, todo.run(&hands).await) });
-            self.tasks.insert(id, (task, errand));
+            self.tasks.insert(id, (task, errand, account));
         }
     }
 
@@ -350,8 +399,17 @@ impl Shift {
                 self.hands
                     .report
                     .say(&format!("job {}: {end}", claim.job()));
-                self.claims.remove(&claim.job());
-                let settle = settled(claim, &end, self.later());
+                let job = claim.job();
+                self.claims.remove(&job);
+                let exit = Stop::unfinished(&end).exit;
+                let later = match end.cause() {
+                    Cause::Failed(_) | Cause::Expired | Cause::Gone => {
+                        self.worst = Some(ends::worse(self.worst, exit));
+                        Due::Now
+                    }
+                    _ => self.later(job, exit),
+                };
+                let settle = settled(claim, &end, later);
                 self.settles.push(settle);
             }
         }
@@ -362,7 +420,7 @@ impl Shift {
             Ok((job, done)) => return self.go_on(job, done).await,
             Err(ended) => ended,
         };
-        let of_this = |(job, (task, _)): (&LedgerId, &(AbortHandle, Errand))| {
+        let of_this = |(job, (task, ..)): (&LedgerId, &(AbortHandle, Errand, Account))| {
             (task.id() == ended.id()).then_some(*job)
         };
         let Some(job) = self.tasks.iter().find_map(of_this) else {
@@ -394,8 +452,7 @@ impl Shift {
                 self.queue.push_front(Todo::Search(desk, claim, row));
             }
             Ok(Done::Submitted(_, _, Sent::Unready(stop))) => {
-                report.say(&format!("docjobs: {}", stop.line));
-                self.give_back(job, self.later()).await;
+                self.park(job, ParkReason::InputFile, &stop).await;
             }
             Ok(Done::Searched(desk, row, Searched::Adopted(claim, id))) => {
                 let watched = desk.watch_accepted(id.clone(), Patience::until(PATIENCE));
@@ -408,13 +465,14 @@ impl Shift {
             }
             Ok(Done::Searched(_, _, Searched::InDoubt(_, candidates))) => {
                 let line = steps::in_doubt(job, &candidates);
-                report.say(&format!("job {job} may have been charged{line}"));
-                self.give_back(job, Due::Parked).await;
+                let stop = Stop::new(Exit::Unknown, format!("it may have been charged{line}"));
+                self.park(job, ParkReason::InDoubt, &stop).await;
             }
             Ok(Done::Recovered(desk, row, Some(claim))) => self.watch(desk, claim, *row).await,
             Ok(Done::Recovered(_, _, None)) => drop(self.claims.remove(&job)),
             Ok(Done::Fetched(desk, id, Fetched::Done(delivered))) => {
                 self.claims.remove(&job);
+                self.troubles.remove(&job);
                 let named = Named {
                     id: job,
                     vendor: desk.vendor(),
@@ -423,18 +481,34 @@ impl Shift {
                 };
                 match &delivered {
                     Delivered::Saved(saved, _) => report.done(&named, Some(&saved.path), None),
+                    Delivered::Copied(path) => report.done(&named, Some(path), None),
                     Delivered::Text(text) => report.done(&named, None, Some(text)),
                     Delivered::Bytes(_) => report.done(&named, None, None),
                 }
             }
-            Ok(Done::Fetched(_, _, Fetched::Failed(_, error))) if is_passing(&error) => {
-                report.say(&format!("job {job}: {error}"));
-                self.give_back(job, self.later()).await;
+            Ok(Done::Fetched(_, _, Fetched::Unverified(error, kept))) => {
+                let stop = Stop::unverified(job, &error.to_string(), Some(&kept));
+                self.park(job, ParkReason::UnverifiedResult, &stop).await;
             }
             Ok(Done::Fetched(_, _, Fetched::Failed(_, error))) => {
-                self.park(job, &Stop::before_acceptance(&error)).await;
+                let stop = Stop::not_delivered(&error, None);
+                match ends::next_fetch(&error, 1, Duration::MAX) {
+                    NextFetch::Park => self.park(job, ParkReason::OutputPath, &stop).await,
+                    // Whatever the storage says, a fresh link may bring it.
+                    NextFetch::After(_) | NextFetch::LeaveIt => {
+                        report.say(&format!("job {job}: {error}"));
+                        let later = self.later(job, stop.exit);
+                        self.give_back(job, later).await;
+                    }
+                }
             }
-            Ok(Done::Unplaced(stop)) => self.park(job, &stop).await,
+            Ok(Done::Unplaced(stop)) => {
+                let stop = Stop {
+                    exit: Exit::Deadline,
+                    ..stop
+                };
+                self.park(job, ParkReason::OutputPath, &stop).await;
+            }
             // The claim is lost, or the ledger in trouble: whoever takes the job up after its lease goes on with it.
             Err(stop) => {
                 report.say(&format!("docjobs: job {job}: {}", stop.line));
@@ -447,15 +521,16 @@ impl Shift {
     async fn refused(&mut self, claim: &Claim<at::Sending>, row: &Job, error: &Error) {
         self.hands.report.say(&format!("job {}: {error}", row.id));
         self.claims.remove(&row.id);
-        let ledger = &self.hands.ledger;
+        let exit = Stop::before_acceptance(error).exit;
+        let ledger = self.hands.ledger.clone();
         let written = match error.kind() {
             ErrorKind::Input | ErrorKind::Refused | ErrorKind::NotFound | ErrorKind::TooLarge => {
+                self.worst = Some(ends::worse(self.worst, exit));
                 ledger.refused(claim, Note::from(error)).await
             }
             _ => {
-                ledger
-                    .not_sent(claim, self.later(), Note::from(error))
-                    .await
+                let later = self.later(row.id, exit);
+                ledger.not_sent(claim, later, Note::from(error)).await
             }
         };
         if let Err(problem) = written {
@@ -463,16 +538,61 @@ impl Shift {
         }
     }
 
-    fn later(&self) -> Due {
-        Due::At(self.hands.ledger.clock().wall() + self.later)
+    /// When a job is tried again that could not be done: later each time.
+    fn later(&mut self, job: LedgerId, exit: Exit) -> Due {
+        let trouble = self.troubles.entry(job).or_insert((0, exit));
+        *trouble = (trouble.0.saturating_add(1), exit);
+        let pause = ends::later(self.later, trouble.0);
+        Due::At(self.hands.ledger.clock().wall() + pause)
     }
 
-    async fn park(&mut self, job: LedgerId, stop: &Stop) {
+    async fn park(&mut self, job: LedgerId, reason: ParkReason, stop: &Stop) {
         self.hands.report.say(&format!(
             "job {job} is left to a person: {}; then: docjobs wait {job} -o PATH",
             stop.line
         ));
-        self.give_back(job, Due::Parked).await;
+        self.troubles.insert(job, (1, stop.exit));
+        if let Some(key) = self.claims.remove(&job) {
+            self.park_as(key, reason, &stop.line).await;
+        }
+    }
+
+    async fn park_as(&self, key: ClaimKey, reason: ParkReason, words: &str) {
+        let parked = self.hands.ledger.park(key, reason, Note::new(words)).await;
+        if let Err(problem) = parked {
+            self.hands.report.say(&format!("docjobs: {problem}"));
+        }
+    }
+
+    /// How a worker ends that has nothing left to do: as `docjobs resume` does.
+    async fn verdict(&self, accounts: &[Account]) -> Result<(), Stop> {
+        let mut worst = self.worst;
+        let mut filter = Filter::unfinished();
+        while let Ok(page) = self.hands.ledger.list(&filter).await {
+            let ours = page
+                .jobs
+                .iter()
+                .filter(|job| accounts.contains(&job.account));
+            for job in ours {
+                let exit = match (self.troubles.get(&job.id), job.stage) {
+                    (_, Stage::Unknown) => Exit::Unknown,
+                    (Some((_, exit)), _) => *exit,
+                    (None, _) => Exit::Deadline,
+                };
+                worst = Some(ends::worse(worst, exit));
+            }
+            match page.next {
+                Some(next) => filter = filter.after(next),
+                None => break,
+            }
+        }
+        match worst {
+            None => Ok(()),
+            Some(exit) => Err(Stop::new(
+                exit,
+                "not everything is settled; docjobs jobs shows what is left",
+            )),
+        }
     }
 
     async fn give_back(&mut self, job: LedgerId, due: Due) {
@@ -526,7 +646,7 @@ impl Shift {
         }
         for job in lost {
             self.claims.remove(job);
-            if let Some((task, Errand::Fetch)) = self.tasks.get(job) {
+            if let Some((task, Errand::Fetch, _)) = self.tasks.get(job) {
                 task.abort();
             }
         }
@@ -547,7 +667,7 @@ impl Shift {
     }
 
     /// Gives everything back within the lease. Paid calls are waited for: cutting one off would leave its outcome unknown.
-    async fn close(mut self, mut ends: Ends<Bring>) -> String {
+    async fn close(&mut self, mut ends: Ends<Bring>) -> String {
         self.stopping = true;
         let given_back = match self.claims.len() {
             1 => "1 job".to_owned(),
@@ -557,7 +677,7 @@ impl Shift {
         while let Some(news) = ends.next().await {
             self.hear(news);
         }
-        for (task, errand) in self.tasks.values() {
+        for (task, errand, _) in self.tasks.values() {
             if *errand == Errand::Fetch {
                 task.abort();
             }
@@ -588,7 +708,6 @@ impl Shift {
         self.keep_lessons().await;
         let keys: Vec<ClaimKey> = self.claims.drain().map(|(_, key)| key).collect();
         self.release(keys, Due::Now).await;
-        self.hands.ledger.close().await;
         given_back
     }
 }
@@ -606,16 +725,21 @@ fn settled(claim: Claim<at::Held>, end: &WaitError, later: Due) -> Settle {
     }
 }
 
-fn is_passing(error: &Error) -> bool {
-    error.is_transient() || error.kind() == ErrorKind::Credentials
-}
-
 impl Todo {
     fn errand(&self) -> Errand {
         match self {
             Self::Submit(..) => Errand::Pay,
             Self::Fetch(..) => Errand::Fetch,
             Self::Search(..) | Self::Recover(..) => Errand::Other,
+        }
+    }
+
+    fn account(&self) -> Account {
+        match self {
+            Self::Submit(desk, ..)
+            | Self::Search(desk, ..)
+            | Self::Recover(desk, ..)
+            | Self::Fetch(desk, ..) => desk.account(),
         }
     }
 

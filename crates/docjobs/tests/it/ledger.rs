@@ -5,6 +5,7 @@ use std::process::Stdio;
 use jobs_core::SystemClock;
 use jobs_ledger::{Claimed, Due, Filter, Ledger, Note, Taking};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use vendor_sim::fault::Fault;
 
 use crate::stage::Stage;
@@ -156,7 +157,7 @@ async fn a_killed_command_is_resumed_with_one_charge() {
 }
 
 /// A job whose process was killed just before it could say *done*: `written` is the digest in its history, if any.
-async fn stopped_before_done(stage: &Stage, content: &str, written: Option<&str>) {
+async fn stopped_before_done(stage: &Stage, content: &str, written: Option<[u8; 32]>) {
     stage.input("notes.txt", TEXT);
     let ran = stage
         .run(&[
@@ -182,15 +183,16 @@ async fn stopped_before_done(stage: &Stage, content: &str, written: Option<&str>
         .unwrap();
     let fetching = ledger.fetching(&ready).await.unwrap();
     if let Some(digest) = written {
-        let note = Note::new(format!("verified, sha256 {digest}"));
-        ledger.note(&fetching, note).await.unwrap();
+        ledger.record_verified(&fetching, digest).await.unwrap();
     }
     stage.input("notes.md", content);
     ledger.release(fetching, Due::Now).await.unwrap();
     ledger.close().await;
 }
 
-const DIGEST_OF_TEXT: &str = "a23e5fdcd7b276bdd81aa1a0b7b963101863dd3f61ff57935f8c5ba462681ea6";
+fn digest_of_text() -> [u8; 32] {
+    Sha256::digest(TEXT).into()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_got_its_name_just_before_the_crash_is_done() {
@@ -199,7 +201,7 @@ async fn a_result_that_got_its_name_just_before_the_crash_is_done() {
         &["textin", "parse", "notes.txt", "-o", "notes.md"],
     ] {
         let stage = Stage::new().await;
-        stopped_before_done(&stage, TEXT, Some(DIGEST_OF_TEXT)).await;
+        stopped_before_done(&stage, TEXT, Some(digest_of_text())).await;
         let before = stage.simulators.textin().requests().len();
         let ran = stage.run(again).await;
         assert_eq!(ran.exit, 0, "{again:?}: {}", ran.stderr);
@@ -210,7 +212,7 @@ async fn a_result_that_got_its_name_just_before_the_crash_is_done() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn somebody_elses_file_is_never_taken_for_the_result() {
-    for (content, written) in [(TEXT, None), ("something else\n", Some(DIGEST_OF_TEXT))] {
+    for (content, written) in [(TEXT, None), ("something else\n", Some(digest_of_text()))] {
         let stage = Stage::new().await;
         stopped_before_done(&stage, content, written).await;
         let ran = stage.run(&["resume"]).await;

@@ -155,13 +155,36 @@ async fn a_pdf_costs_one_charge_where_the_first_call_is_charged() {
     );
     assert_eq!(stage.simulators.mindshow().charges().len() - before, 1);
 
-    // Once exported, it is not paid for again by accident.
+    // Once exported, it is copied from where it lies, and not paid for again by accident.
     let calls = pdf_calls(&stage);
-    let ran = stage
-        .run(&["mindshow", "pdf", &id, "-o", "again.pdf"])
-        .await;
+    let again = ["mindshow", "pdf", &id, "-o", "again.pdf"];
+    let ran = stage.run(&again).await;
+    assert_eq!((ran.exit, pdf_calls(&stage)), (0, calls), "{}", ran.stderr);
+    let copy = std::fs::read(stage.path("again.pdf")).unwrap();
+    assert_eq!(copy, std::fs::read(stage.path("plan.pdf")).unwrap());
+    for name in ["plan.pdf", "again.pdf"] {
+        std::fs::remove_file(stage.path(name)).unwrap();
+    }
+    let ran = stage.run(&again).await;
     assert_eq!((ran.exit, pdf_calls(&stage)), (2, calls), "{}", ran.stderr);
     assert!(ran.stderr.contains("plan.pdf"), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ticket_of_an_export_spends_nothing_unless_told_how_much() {
+    let stage = Stage::new().await;
+    let id = deck(&stage).await;
+    let elsewhere = [("DOCJOBS_LEDGER", "elsewhere.db")];
+    let args = ["mindshow", "pdf", &id, "-o", "a.pdf", "--no-wait"];
+    let ran = stage.run_with(&args, &elsewhere).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let (ticket, calls) = (ran.stdout.trim(), pdf_calls(&stage));
+    let ran = stage.run(&["wait", ticket, "-o", "b.pdf"]).await;
+    assert_eq!((ran.exit, pdf_calls(&stage)), (2, calls), "{}", ran.stderr);
+    assert!(ran.stderr.contains("--max-calls"), "{}", ran.stderr);
+    let args = ["wait", ticket, "-o", "b.pdf", "--max-calls", "6"];
+    let ran = stage.run(&args).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,7 +98,16 @@ async fn an_html_page_never_becomes_a_zip() {
         .await;
     assert_eq!(ran.exit, 4, "{}", ran.stderr);
     assert!(!stage.path("plan.zip").exists());
-    let ran = stage.run(&["wait", ran.ticket(), "-o", "plan.zip"]).await;
+    let page = std::fs::read_to_string(stage.path("plan.zip.unverified")).unwrap();
+    assert_eq!(page, "<html>");
+    let args = [
+        "wait",
+        ran.ticket(),
+        "-o",
+        "plan.zip",
+        "--accept-unverified",
+    ];
+    let ran = stage.run(&args).await;
     assert_eq!((ran.exit, creates(&stage)), (0, 1), "{}", ran.stderr);
 }
 

@@ -1,7 +1,7 @@
 //! `docjobs textin parse` and `docjobs wait` against the simulator.
 
 use serde_json::{Value, json};
-use vendor_sim::fault::Fault;
+use vendor_sim::fault::{Fault, Times};
 use vendor_sim::textin::Outcome;
 
 use crate::stage::{SPEED, Stage};
@@ -248,16 +248,203 @@ async fn a_cut_result_is_fetched_again_and_a_broken_one_gets_no_name() {
         TEXT
     );
 
-    for _ in 0..2 {
+    // Once more may bring other bytes, and does.
+    textin.set_fault("result", Fault::TruncatedJson {});
+    let args = ["textin", "parse", "notes.txt", "--again", "-o", "next.md"];
+    let ran = stage.run(&args).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(stage.files(), ["next.md", "notes.txt", "whole.md"]);
+}
+
+/// The requests for a result.
+fn fetches(stage: &Stage) -> usize {
+    let requests = stage.simulators.textin().requests();
+    let results = requests.iter().filter(|it| it.path.contains("result"));
+    results.count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_broken_twice_alike_is_kept_and_delivered_on_request_alone() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let textin = stage.simulators.textin();
+    for _ in 0..9 {
         textin.set_fault("result", Fault::TruncatedJson {});
     }
+    let parse = ["textin", "parse", "notes.txt", "-o", "notes.md"];
+    let ran = stage.run(&parse).await;
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    let words = ["notes.md.unverified", "--accept-unverified", "ticket: "];
+    for words in words {
+        assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
+    }
+    assert_eq!(stage.files(), ["notes.md.unverified", "notes.txt"]);
+    let kept = std::fs::read(stage.path("notes.md.unverified")).unwrap();
+    let before = fetches(&stage);
+    for args in [&parse[..], &["wait", ran.ticket()], &["resume"]] {
+        let again = stage.run(args).await;
+        assert_eq!(again.exit, 4, "{args:?}: {}", again.stderr);
+        assert_eq!(fetches(&stage), before, "{args:?}");
+    }
     let ran = stage
-        .run(&["textin", "parse", "notes.txt", "-o", "broken.md"])
+        .run(&[&parse[..], &["--accept-unverified"]].concat())
+        .await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(std::fs::read(stage.path("notes.md")).unwrap(), kept);
+    assert_eq!(posts(&stage), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_download_is_asked_for_again_and_never_counts_as_failed() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let textin = stage.simulators.textin();
+    let refused = Fault::Status {
+        status: 403,
+        body: "<Error><Code>AccessDenied</Code><Message>Request has expired.</Message></Error>"
+            .to_owned(),
+        headers: Vec::new(),
+        after_commit: false,
+    };
+    for _ in 0..3 {
+        textin.set_fault("result", refused.clone());
+    }
+    let ran = stage
+        .run(&["textin", "parse", "notes.txt", "-o", "notes.md"])
+        .await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(posts(&stage), 1);
+
+    textin.set_fault_times("result", refused.clone(), Times::Always);
+    stage.input("more.txt", "more");
+    let args = ["textin", "parse", "more.txt", "-o", "more.md"];
+    let ran = stage
+        .run(&[&args[..], &["--deadline", "60s"]].concat())
         .await;
     assert_eq!(ran.exit, 4, "{}", ran.stderr);
-    assert_eq!(stage.files(), ["notes.txt", "whole.md"]);
-    let again = stage.run(&["wait", ran.ticket(), "-o", "broken.md"]).await;
-    assert_eq!(again.exit, 0, "{}", again.stderr);
+    assert!(!stage.path("more.md").exists());
+    let ticket = ran.ticket().to_owned();
+    textin.faults().clear();
+    let ran = stage.run(&["wait", &ticket]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let text = std::fs::read_to_string(stage.path("more.md")).unwrap();
+    assert_eq!(text, "more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ticket_brings_what_was_asked_for_and_settles_the_row_that_lost_its_answer() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let args = [
+        "textin",
+        "parse",
+        "notes.txt",
+        "--format",
+        "json",
+        "--no-wait",
+    ];
+    let ran = stage.run(&args).await;
+    let ran = stage.run(&["wait", ran.stdout.trim()]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let result: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(result["markdown"], TEXT);
+
+    stage.input("other.txt", "other\n");
+    stage
+        .simulators
+        .textin()
+        .set_fault("submit", drop_after_commit());
+    let parse = ["textin", "parse", "other.txt", "-o", "other.md"];
+    assert_eq!(stage.run(&parse).await.exit, 5);
+    // Another ledger knows the job: the vendor's console does, in life.
+    let remote = stage.simulators.textin().jobs().pop().unwrap().job_id;
+    let adopting = [("DOCJOBS_LEDGER", "elsewhere.db")];
+    stage
+        .simulators
+        .textin()
+        .set_fault("submit", drop_after_commit());
+    let bought = posts(&stage);
+    assert_eq!(stage.run_with(&parse, &adopting).await.exit, 5);
+    let jobs = stage.run_with(&["jobs", "--json"], &adopting).await;
+    let row: Value = serde_json::from_str(jobs.stdout.trim()).unwrap();
+    let adopt = ["resolve", row["id"].as_str().unwrap(), "--adopt", &remote];
+    assert_eq!(stage.run_with(&adopt, &adopting).await.exit, 0);
+    let jobs = stage.run_with(&["jobs", "--json"], &adopting).await;
+    let row: Value = serde_json::from_str(jobs.stdout.trim()).unwrap();
+    let ran = stage.run(&["wait", row["ticket"].as_str().unwrap()]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ran = stage.run(&parse).await;
+    assert_eq!((ran.exit, posts(&stage)), (0, bought + 1), "{}", ran.stderr);
+    let written = std::fs::read_to_string(stage.path("other.md")).unwrap();
+    assert_eq!(written, "other\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_lies_here_is_copied_without_a_request() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let ran = stage
+        .run(&["textin", "parse", "notes.txt", "-o", "a.md"])
+        .await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let before = stage.simulators.textin().requests().len();
+    let ran = stage
+        .run(&["textin", "parse", "notes.txt", "-o", "b.md"])
+        .await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ran = stage.run(&["textin", "parse", "notes.txt"]).await;
+    assert_eq!((ran.exit, ran.stdout.as_str()), (0, TEXT), "{}", ran.stderr);
+    assert_eq!(stage.simulators.textin().requests().len(), before);
+    assert_eq!(std::fs::read_to_string(stage.path("b.md")).unwrap(), TEXT);
+    // One that was changed is not it, and another form is not either.
+    for changed in ["a.md", "b.md"] {
+        std::fs::write(stage.path(changed), "changed").unwrap();
+    }
+    for (name, format) in [
+        ("c.json", "json"),
+        ("d.md", "markdown"),
+        ("e.md", "markdown"),
+    ] {
+        let args = [
+            "textin",
+            "parse",
+            "notes.txt",
+            "-o",
+            name,
+            "--format",
+            format,
+        ];
+        let ran = stage.run(&args).await;
+        assert_eq!(ran.exit, 0, "{name}: {}", ran.stderr);
+        let text = std::fs::read_to_string(stage.path(name)).unwrap();
+        assert_eq!(text == TEXT, format == "markdown", "{name}");
+    }
+    assert_eq!(posts(&stage), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_results_without_a_place_are_never_printed_one_after_the_other() {
+    let stage = Stage::new().await;
+    for name in ["a.txt", "b.txt"] {
+        stage.input(name, name);
+        let ran = stage.run(&["textin", "parse", name, "--no-wait"]).await;
+        assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    }
+    let ran = stage.run(&["resume"]).await;
+    assert_eq!((ran.exit, ran.stdout.as_str()), (4, ""), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("awaits a place").count(), 2);
+    let jobs = stage.run(&["jobs", "--json"]).await;
+    let newest: Value = serde_json::from_str(jobs.stdout.lines().next().unwrap()).unwrap();
+    let ran = stage.run(&["resume", newest["id"].as_str().unwrap()]).await;
+    assert_eq!(
+        (ran.exit, ran.stdout.as_str()),
+        (0, "b.txt"),
+        "{}",
+        ran.stderr
+    );
+    let ran = stage.run(&["resume", "--out", "new"]).await;
+    assert_eq!((ran.exit, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
+    assert_eq!(std::fs::read_dir(stage.path("new")).unwrap().count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -156,7 +156,7 @@ async fn a_job_whose_looks_may_cost_money_is_left_to_a_person() {
         .await;
     assert_eq!(ran.exit, 0, "{}", ran.stderr);
     let ran = stage.run(&["work", "--once"]).await;
-    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
     assert!(ran.stderr.contains("docjobs wait"), "{}", ran.stderr);
     assert_eq!(jobs(&stage).await[0]["stage"], "held");
     assert!(stage.simulators.mindshow().charges().is_empty());
@@ -176,7 +176,7 @@ async fn a_job_that_failed_at_the_vendor_is_settled_with_its_words() {
     let args = ["textin", "parse", "bad.txt", "-o", "bad.md", "--no-wait"];
     assert_eq!(stage.run(&args).await.exit, 0);
     let ran = stage.run(&["work", "--once"]).await;
-    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(ran.exit, 3, "{}", ran.stderr);
     let jobs = jobs(&stage).await;
     assert_eq!(
         (&jobs[0]["stage"], &jobs[1]["stage"]),
@@ -204,4 +204,56 @@ async fn without_a_vendor_there_is_nothing_to_work_on() {
     .map(|name| (name, ""));
     let ran = stage.run_with(&["work"], &nothing).await;
     assert_eq!(ran.exit, 2, "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_for_results_is_made_and_a_place_that_failed_is_tried_again() {
+    let stage = Stage::new().await;
+    submit(&stage, 1).await;
+    stage.input("b.txt", "other text\n");
+    let args = ["textin", "parse", "b.txt", "-o", "gone/b.md", "--no-wait"];
+    std::fs::create_dir(stage.path("gone")).unwrap();
+    assert_eq!(stage.run(&args).await.exit, 0);
+    std::fs::remove_dir(stage.path("gone")).unwrap();
+    stage.input("c.txt", "third text\n");
+    let args = ["textin", "parse", "c.txt", "--no-wait"];
+    assert_eq!(stage.run(&args).await.exit, 0);
+
+    let ran = stage.run(&["work", "--once", "--out", "new/results"]).await;
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    assert_eq!(
+        std::fs::read_dir(stage.path("new/results"))
+            .unwrap()
+            .count(),
+        1
+    );
+    std::fs::create_dir(stage.path("gone")).unwrap();
+    let ran = stage.run(&["work", "--once"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let result = std::fs::read_to_string(stage.path("gone/b.md")).unwrap();
+    assert_eq!(result, "other text\n");
+
+    stage.input("taken", "a file");
+    let ran = stage.run(&["work", "--once", "--out", "taken"]).await;
+    assert_eq!(ran.exit, 2, "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_ends_on_a_result_that_is_broken_each_time() {
+    let stage = Stage::new().await;
+    submit(&stage, 1).await;
+    for _ in 0..9 {
+        stage
+            .simulators
+            .textin()
+            .set_fault("result", vendor_sim::fault::Fault::TruncatedJson {});
+    }
+    let ran = stage.run(&["work", "--once"]).await;
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    assert!(ran.stderr.contains("0.md.unverified"), "{}", ran.stderr);
+    assert_eq!(stage.files(), ["0.md.unverified", "0.txt"]);
+    // The next worker leaves it alone.
+    let looks = stage.simulators.textin().requests().len();
+    assert_eq!(stage.run(&["work", "--once"]).await.exit, 4);
+    assert_eq!(stage.simulators.textin().requests().len(), looks);
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::disk::draft::{Draft, Way, folder_of, replaceable};
@@ -84,6 +84,17 @@ impl Target {
         let mut draft = self.draft()?;
         draft.file_mut().write_all(bytes)?;
         self.keep(draft)
+    }
+
+    /// Makes a file there of all that is read, complete or not at all; says how many bytes that were.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write), and what `from` says.
+    pub fn write_from(&self, from: &mut impl Read) -> io::Result<u64> {
+        let mut draft = self.draft()?;
+        let len = io::copy(from, draft.file_mut())?;
+        self.keep(draft)?;
+        Ok(len)
     }
 
     /// An empty file that can get the final name.
