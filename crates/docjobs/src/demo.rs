@@ -121,7 +121,7 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), Stop> {
         format: Format::Markdown,
         pages: None,
     };
-    textin::parse(&app, parse).await?;
+    Box::pin(textin::parse(&app, parse)).await?;
     expect(&markdown, "It was made from this outline")?;
     let pages: u64 = simulators
         .textin()

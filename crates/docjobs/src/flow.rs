@@ -93,12 +93,16 @@ async fn done_before<L: Line>(
         .with_vendor(kind.vendor())
         .with_kind(kind.name())
         .with_account(kind.account());
-    while !carrier.app.options.again {
+    if carrier.app.options.again {
+        return Ok(false);
+    }
+    loop {
         let page = carrier.ledger.list(&filter).await?;
         let same = |job: &&jobs_ledger::Job| {
             job.output.as_deref() == Some(path)
                 && job.content == input.digest
                 && job.options == input.options
+                && carrier.line.serves(job)
         };
         for job in page.jobs.iter().filter(same) {
             let is_there = match job.stage {
@@ -115,10 +119,9 @@ async fn done_before<L: Line>(
         }
         match page.next {
             Some(next) => filter = filter.after(next),
-            None => break,
+            None => return Ok(false),
         }
     }
-    Ok(false)
 }
 
 /// Whether the file is what the job put there, as far as that was written down.

@@ -80,11 +80,13 @@ async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), Sto
     let app = App::of_process(args.common, report.clone(), shutdown.clone());
     app::refuse_odd_variables()?;
     match args.command {
-        Command::Demo { out } => demo::run(&app, out).await,
+        Command::Demo { out } => Box::pin(demo::run(&app, out)).await,
         Command::Sim(sim) => sim::run(&app, sim).await,
-        Command::Textin(TextinCommand::Parse(parse)) => textin::parse(&app, parse).await,
+        Command::Textin(TextinCommand::Parse(parse)) => Box::pin(textin::parse(&app, parse)).await,
         Command::Ppj(PpjCommand::Convert(convert)) => ppj::convert(&app, convert).await,
-        Command::Mindshow(MindshowCommand::Deck(deck)) => mindshow::deck(&app, deck).await,
+        Command::Mindshow(MindshowCommand::Deck(deck)) => {
+            Box::pin(mindshow::deck(&app, deck)).await
+        }
         Command::Mindshow(MindshowCommand::Pdf(pdf)) => mindshow::pdf(&app, pdf).await,
         Command::TencentEss(TencentEssCommand::Convert(convert)) => {
             tencent::convert(&app, convert).await

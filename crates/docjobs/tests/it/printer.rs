@@ -311,7 +311,8 @@ async fn the_command_gets_files_and_settings_and_no_secret() {
     let known = office.simulators.env();
     for (name, value) in known
         .iter()
-        .filter(|(name, _)| secrets.contains(&name.as_str()))
+        // A factor of three digits may stand anywhere.
+        .filter(|(name, _)| secrets.contains(&name.as_str()) && name != "DOCJOBS_TIME_SCALE")
     {
         assert!(
             !env.iter().any(|line| line.contains(value)),

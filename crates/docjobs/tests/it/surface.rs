@@ -206,6 +206,11 @@ async fn a_file_is_replaced_only_when_asked() {
         assert_eq!(ran.exit, 0, "{}", ran.stderr);
     }
     assert_eq!(stage.simulators.textin().requests().len(), before);
+    // In another form it is another file.
+    let ran = stage
+        .run(&[&parse[..], &["--format", "json"]].concat())
+        .await;
+    assert_eq!(ran.exit, 2, "{}", ran.stderr);
     // What somebody else put there since is not taken for it.
     stage.input("out.md", "precious");
     let ran = stage.run(&parse).await;
