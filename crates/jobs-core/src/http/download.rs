@@ -6,22 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use reqwest::header::{
-    CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, IF_RANGE, LAST_MODIFIED, LOCATION, RANGE,
-};
+use reqwest::header::{HeaderMap, HeaderValue, IF_RANGE, LOCATION, RANGE};
 use reqwest::{Response, StatusCode};
-use sha2::{Digest, Sha256};
-use tokio::io::{AsyncSeekExt, AsyncWriteExt, BufWriter};
+use sha2::Digest;
+use tokio::io::AsyncWriteExt;
 use url::Url;
 
 use crate::clock::{Clock, Moment, bounded};
-use crate::disk::{Draft, Target};
+use crate::disk::Target;
 use crate::error::{Error, ErrorKind, Sent};
 use crate::http::answer::Answer;
 use crate::http::coding::Codings;
 use crate::http::context::Context;
 use crate::http::origin::InvalidAddress;
-use crate::http::result_file::{Fetched, Headers, Limit, local};
+use crate::http::partial::Partial;
+use crate::http::result_file::{Fetched, Limit, local};
 use crate::http::transport::Transport;
 use crate::id::JobId;
 use crate::quota::{Permit, Said, Use};
@@ -586,73 +585,6 @@ impl Floor<'_> {
                 return Ok(chunk);
             }
         }
-    }
-}
-
-/// A result on its way.
-#[derive(Debug)]
-pub(super) struct Partial {
-    pub(super) target: Target,
-    pub(super) draft: Draft,
-    pub(super) file: BufWriter<tokio::fs::File>,
-    pub(super) digest: Sha256,
-    pub(super) len: u64,
-    pub(super) headers: Headers,
-    /// The most bytes that any attempt has come to. What begins anew and breaks off earlier brings nothing new.
-    furthest: u64,
-    /// What says that a later piece belongs to the same bytes; without it, the next attempt begins anew.
-    validator: Option<HeaderValue>,
-}
-
-impl Partial {
-    fn new(target: &Target) -> io::Result<Self> {
-        let draft = target.draft()?;
-        let file = tokio::fs::File::from_std(draft.file().try_clone()?);
-        Ok(Self {
-            target: target.clone(),
-            draft,
-            file: BufWriter::with_capacity(256 * 1024, file),
-            digest: Sha256::new(),
-            len: 0,
-            headers: Headers::default(),
-            furthest: 0,
-            validator: None,
-        })
-    }
-
-    /// The headers that ask for what is missing.
-    fn range(&self) -> Option<(String, HeaderValue)> {
-        let validator = self.validator.clone().filter(|_| self.len > 0)?;
-        Some((format!("bytes={}-", self.len), validator))
-    }
-
-    /// Whether the answer begins exactly where the file ends.
-    fn continues_with(&self, response: &Response) -> bool {
-        let start = format!("bytes {}-", self.len);
-        let range = response
-            .headers()
-            .get(CONTENT_RANGE)
-            .and_then(|range| range.to_str().ok());
-        self.len > 0
-            && response.status() == StatusCode::PARTIAL_CONTENT
-            && range.is_some_and(|range| range.starts_with(&start))
-    }
-
-    async fn restart(&mut self, response: &Response) -> io::Result<()> {
-        self.file.flush().await?;
-        let file = self.file.get_mut();
-        file.set_len(0).await?;
-        file.rewind().await?;
-        self.digest = Sha256::new();
-        self.len = 0;
-        self.headers = Headers::of(response.headers());
-        // A weak tag may stand for other bytes of the same meaning, so it cannot join two halves.
-        let strong = response
-            .headers()
-            .get(ETAG)
-            .filter(|tag| !tag.as_bytes().starts_with(b"W/"));
-        self.validator = strong.or(response.headers().get(LAST_MODIFIED)).cloned();
-        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ mod download;
 mod incoming;
 mod networks;
 mod origin;
+mod partial;
 pub(crate) mod reach;
 mod request;
 mod result_file;

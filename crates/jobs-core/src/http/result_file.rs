@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Clock, Moment, bounded};
@@ -16,7 +15,7 @@ use crate::disk::{Draft, Target, advice};
 use crate::error::{Error, ErrorKind};
 use crate::http::coding::Codings;
 use crate::http::context::Context;
-use crate::http::download::Partial;
+use crate::http::partial::{Headers, Partial};
 
 /// Bytes on disk beside their place, complete as far as HTTP can tell, and removed when dropped.
 #[derive(Debug)]
@@ -397,31 +396,6 @@ impl InvalidFile {
             ))
         })
         .await
-    }
-}
-
-/// What the headers say of the bytes that came with them.
-#[derive(Debug, Default)]
-pub(super) struct Headers {
-    codings: Option<Codings>,
-    charset: Option<String>,
-}
-
-impl Headers {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
-        let content_type = headers.get(CONTENT_TYPE);
-        let content_type = content_type.and_then(|value| value.to_str().ok());
-        let parameters = content_type
-            .into_iter()
-            .flat_map(|text| text.split(';').skip(1));
-        let charset = parameters
-            .filter_map(|parameter| parameter.split_once('='))
-            .find(|(name, _)| name.trim().eq_ignore_ascii_case("charset"))
-            .map(|(_, value)| value.trim().trim_matches(['"', '\'']).to_owned());
-        Self {
-            codings: Codings::declared(headers),
-            charset,
-        }
     }
 }
 
