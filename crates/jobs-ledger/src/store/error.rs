@@ -10,9 +10,7 @@ pub(super) fn of(problem: sqlx::Error) -> LedgerError {
     let (kind, advice) = judge(&problem);
     let message = match kind {
         Kind::Store => format!("{advice}: {}", one_line(&problem.to_string())),
-        _ if matches!(problem, sqlx::Error::Tls(_)) => {
-            format!("{advice} ({})", one_line(&problem.to_string()))
-        }
+        _ if advice == TLS.1 => format!("{advice} ({})", one_line(&problem.to_string())),
         _ => advice.to_owned(),
     };
     LedgerError::new(kind, message).with_source(problem)
@@ -34,6 +32,8 @@ fn judge(problem: &sqlx::Error) -> (Kind, &'static str) {
                 _ => judge_postgres(&code),
             }
         }
+        // What is wrong with a certificate comes as what was read.
+        sqlx::Error::Io(said) if said.kind() == io::ErrorKind::InvalidData => TLS,
         sqlx::Error::Io(said) => match judge_io(said.kind()) {
             (Kind::Store, _) => UNREACHABLE,
             known => known,
@@ -41,11 +41,7 @@ fn judge(problem: &sqlx::Error) -> (Kind, &'static str) {
         sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
             UNREACHABLE
         }
-        sqlx::Error::Tls(_) => (
-            Kind::Unavailable,
-            "the encrypted connection to the database failed: check its certificate and sslmode, and that this \
-             program was built with TLS",
-        ),
+        sqlx::Error::Tls(_) => TLS,
         sqlx::Error::PoolClosed => (Kind::Unavailable, "it is closed"),
         sqlx::Error::Configuration(_) => (
             Kind::Input,
@@ -62,6 +58,10 @@ fn judge(problem: &sqlx::Error) -> (Kind, &'static str) {
 const UNREACHABLE: (Kind, &str) = (
     Kind::Unavailable,
     "the database cannot be reached or went away: check that it runs, then try again",
+);
+const TLS: (Kind, &str) = (
+    Kind::Unavailable,
+    "the encrypted connection to the database failed: check its certificate, sslmode and sslrootcert",
 );
 const FULL: (Kind, &str) = (
     Kind::Full,

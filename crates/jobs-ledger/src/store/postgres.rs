@@ -282,12 +282,7 @@ async fn find(conn: &mut PgConnection, wanted: Option<String>) -> Result<Found, 
             ),
         ));
     }
-    let schema = wanted.or(text(1)?).ok_or_else(|| {
-        LedgerError::new(
-            LedgerErrorKind::Input,
-            "the database has no schema of the name in search_path: create it, or correct the address",
-        )
-    })?;
+    let schema = wanted.or(text(1)?).ok_or_else(no_schema)?;
     Ok(Found {
         is_pooled: text(0)?.as_deref() != Some("yes"),
         schema,
@@ -498,6 +493,10 @@ async fn try_migrate(
         format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})"),
     )
     .await?;
+    if !makes && !is_there(&mut tx, &found.schema).await? {
+        // Else the tables would be temporary ones.
+        return Err(no_schema());
+    }
     if makes {
         let schema = &found.schema;
         run(&mut tx, format!("CREATE SCHEMA IF NOT EXISTS \"{schema}\"")).await?;
@@ -519,6 +518,20 @@ async fn try_migrate(
         run(&mut tx, mark).await?;
     }
     tx.commit().await.map_err(error::of)
+}
+
+async fn is_there(conn: &mut PgConnection, schema: &str) -> Result<bool, LedgerError> {
+    let name = schema.replace('\'', "''");
+    let sql = format!("SELECT oid::text FROM pg_catalog.pg_namespace WHERE nspname = '{name}'");
+    let row = raw_sql(AssertSqlSafe(sql)).fetch_optional(conn).await;
+    row.map(|row| row.is_some()).map_err(error::of)
+}
+
+fn no_schema() -> LedgerError {
+    LedgerError::new(
+        LedgerErrorKind::Input,
+        "the database has no schema of the name in search_path: create it, or correct the address",
+    )
 }
 
 async fn run(conn: &mut PgConnection, sql: String) -> Result<(), LedgerError> {

@@ -406,8 +406,14 @@ async fn a_search_path_in_the_address_is_kept_through_a_pooler() {
     let Some(pooler) = Pooler::start(&database, "transaction", "") else {
         return database.end().await;
     };
-    database.inside("CREATE SCHEMA elsewhere").await;
     let url = format!("{}?options[search_path]=elsewhere", pooler.url(&database));
+    // Nothing is made for a misspelt name, not even for as long as the session lives.
+    let direct = format!("{}?options[search_path]=elsewhere", database.url());
+    for url in [&url, &direct] {
+        let problem = open(url).await.unwrap_err();
+        assert_eq!(problem.kind(), LedgerErrorKind::Input, "{problem}");
+    }
+    database.inside("CREATE SCHEMA elsewhere").await;
     let ledger = open(&url).await.unwrap();
     works(&ledger, 1).await;
     ledger.close().await;
@@ -448,7 +454,8 @@ async fn a_write_that_was_in_anothers_way_is_made_again() {
     }
     let same = format!("UPDATE wake SET nudge = 0 WHERE id = '{}'; COMMIT", row.id);
     run(&mut other, same).await.unwrap();
-    writing.await.unwrap().unwrap();
+    let sending = writing.await.unwrap().unwrap();
+    assert_eq!(sending.job(), row.id);
     let row = ledger.get(row.id).await.unwrap().unwrap();
     assert_eq!(row.attempts, 1);
     other.close().await.unwrap();
