@@ -68,6 +68,7 @@ pub async fn run(plan: &Plan, setting: &Setting) -> Result<Outcome> {
     for round in &plan.rounds {
         world.round(round).await?;
         world.compare(CALLS).await?;
+        world.shelf.scramble(plan.seed).await?;
     }
     world.vendor.script(&[], false);
     if plan.work == Work::Print {

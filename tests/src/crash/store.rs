@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use jobs_core::SystemClock;
 use jobs_ledger::{Filter, Job, Ledger, Settings};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
 /// What kind of ledger runs use.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +120,44 @@ impl Shelf {
         }
     }
 
+    /// Replaces every text that the ledger keeps for people by random words: nothing may be decided by them. Every other
+    /// file is left alone, so that its recovery after a crash stays the business of the command.
+    ///
+    /// # Errors
+    /// The ledger cannot be written.
+    pub(super) async fn scramble(&self, seed: u64) -> Result<()> {
+        match self {
+            Self::File { file, .. } if file.exists() && seed.is_multiple_of(2) => {
+                let options = SqliteConnectOptions::new().filename(file);
+                let mut connection = SqliteConnection::connect_with(&options).await?;
+                let there =
+                    "SELECT count(*) FROM sqlite_master WHERE name IN ('job', 'wake', 'event')";
+                let tables: i64 = sqlx::query_scalar(there).fetch_one(&mut connection).await?;
+                // Killed before it made them, there is nothing yet.
+                if tables == 3 {
+                    for sql in prose("lower(hex(randomblob(6)))") {
+                        sqlx::raw_sql(AssertSqlSafe(sql))
+                            .execute(&mut connection)
+                            .await?;
+                    }
+                }
+                connection.close().await?;
+            }
+            Self::File { .. } => {}
+            Self::Postgres { url, schema } => {
+                let mut connection = PgConnection::connect(url).await?;
+                for sql in prose("md5(random()::text)") {
+                    let sql = format!("SET search_path = \"{schema}\"; {sql}");
+                    sqlx::raw_sql(AssertSqlSafe(sql))
+                        .execute(&mut connection)
+                        .await?;
+                }
+                connection.close().await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Takes a schema away again; a file goes with its folder.
     ///
     /// # Errors
@@ -135,4 +174,19 @@ impl Shelf {
         connection.close().await?;
         Ok(())
     }
+}
+
+/// The statements that replace the columns for people.
+fn prose(words: &str) -> [String; 4] {
+    [
+        ("job", "input"),
+        ("job", "error"),
+        ("event", "text"),
+        ("wake", "word"),
+    ]
+    .map(|(table, column)| {
+        format!(
+            "UPDATE {table} SET {column} = {words} || ' ' || {words} WHERE {column} IS NOT NULL"
+        )
+    })
 }
