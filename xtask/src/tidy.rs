@@ -4,6 +4,7 @@ mod arrows;
 mod circles;
 mod layout;
 mod manifests;
+mod prose;
 mod sources;
 mod tree;
 mod twins;
@@ -65,6 +66,7 @@ fn check_all(tree: &Tree, metadata: &Metadata, root: &Path) -> Vec<Violation> {
     violations.extend(circles::check(tree));
     for file in &tree.files {
         violations.extend(sources::check(&file.path, &file.text));
+        violations.extend(prose::check(&file.path, &file.text));
         if file.path.ends_with("Cargo.toml") && file.path != "Cargo.toml" {
             violations.extend(manifests::check_text(&file.path, &file.text));
         }
