@@ -155,7 +155,11 @@ fn client(sim: &MindShowHandle, case: &Case, is_try: bool) -> Client {
     Client::builder(Secret::new(sim.api_key()).unwrap())
         .with_base_url(sim.api_url())
         .with_clock(case.clock.shared())
-        .with_create_timeout(std::time::Duration::from_secs(10))
+        .with_create_timeout(std::time::Duration::from_secs(if is_try {
+            10
+        } else {
+            120
+        }))
         .with_transport(case.transport(is_try))
         .build()
         .unwrap()

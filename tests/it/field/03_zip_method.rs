@@ -1,39 +1,6 @@
 //! An archive with an entry that cannot be tested here is delivered; damage that was seen is not.
 
-use super::stand_in::{StandIn, Step, Vendor, http};
-
-/// One stored entry that says of itself that it was made by this method, and this sum of its bytes.
-fn zip(method: u8, content: &[u8], crc: u32) -> Vec<u8> {
-    let (name, size) = (
-        b"index.html",
-        u32::try_from(content.len()).unwrap().to_le_bytes(),
-    );
-    let common = [
-        &[method, 0, 0, 0, 0x21, 0][..],
-        &crc.to_le_bytes(),
-        &size,
-        &size,
-        &[10, 0, 0, 0],
-    ]
-    .concat();
-    let local = [&b"PK\x03\x04\x14\0\0\0"[..], &common, name, content].concat();
-    let central = [&b"PK\x01\x02\x14\0\x14\0\0\0"[..], &common, &[0; 14], name].concat();
-    let (at, length) = (
-        u32::try_from(local.len()).unwrap(),
-        u32::try_from(central.len()).unwrap(),
-    );
-    let end = [
-        &b"PK\x05\x06\0\0\0\0\x01\0\x01\0"[..],
-        &length.to_le_bytes(),
-        &at.to_le_bytes(),
-        &[0, 0],
-    ]
-    .concat();
-    [local, central, end].concat()
-}
-
-/// Of `hello`.
-const SUM: u32 = 0x3610_a686;
+use super::stand_in::{SUM, StandIn, Step, Vendor, http, zip};
 
 fn bundle(bytes: &[u8]) -> StandIn {
     let answer = http(200, &["Content-Type: application/zip"], bytes);

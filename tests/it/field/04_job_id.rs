@@ -63,7 +63,7 @@ fn what_is_not_understood_is_shown_and_kept() {
     );
     let ran = vendor.buy();
     ran.ended(5, &["B-4711"]);
-    let shown = vendor.run(&["show", "1"]);
+    let shown = vendor.run(&["show", &vendor.id()]);
     let all = format!("{}{}{}", ran.stderr, shown.stdout, shown.stderr);
     assert!(shown.stdout.contains("B-4711"), "{shown:#?}");
     assert!(!all.contains("secret-0001"), "{all}");

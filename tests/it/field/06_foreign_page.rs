@@ -85,7 +85,7 @@ fn the_words_are_in_json_and_in_the_history_too() {
     let ran = vendor.run(&line);
     assert_eq!(ran.exit, Some(8), "{ran:#?}");
     assert!(ran.stdout.contains(WORDS), "{ran:#?}");
-    let shown = vendor.run(&["show", "1"]);
+    let shown = vendor.run(&["show", &vendor.id()]);
     assert!(shown.stdout.contains(WORDS), "{shown:#?}");
 }
 

@@ -167,6 +167,14 @@ impl StandIn {
         self.run(&self.purchase())
     }
 
+    /// Our id of the one job in the ledger.
+    pub(crate) fn id(&self) -> String {
+        let jobs = self.run(&["jobs", "--json"]);
+        let first = jobs.stdout.lines().next().unwrap_or_default();
+        let job: serde_json::Value = serde_json::from_str(first).unwrap();
+        job["id"].as_str().unwrap().to_owned()
+    }
+
     pub(crate) fn command(&self, line: &[&str]) -> Command {
         let mut command = Command::new(docjobs());
         command
@@ -376,7 +384,10 @@ pub(crate) fn usual(vendor: Vendor, asked: &Asked, here: &str) -> Answer {
         (Vendor::TextIn, Step::Result) => json(r##"{"elements":[],"markdown":"# ok"}"##),
         (Vendor::Ppj, Step::Submit) => json(format!(r#"{{"token":"{JOB}","state":"waiting"}}"#)),
         (Vendor::Ppj, Step::Poll) => json(format!(r#"{{"token":"{JOB}","state":"completed"}}"#)),
-        (Vendor::Ppj, Step::Result) => http(200, &["Content-Type: application/zip"], EMPTY_ZIP),
+        (Vendor::Ppj, Step::Result) => {
+            let bundle = zip(0, b"hello", SUM);
+            http(200, &["Content-Type: application/zip"], &bundle)
+        }
         (Vendor::MindShow, Step::Submit) => json(format!(
             r#"{{"code":0,"info":"succ","request_id":"q","data":{{"job":{{"id":"{JOB}","status":"queued"}}}}}}"#
         )),
@@ -400,7 +411,40 @@ pub(crate) fn usual(vendor: Vendor, asked: &Asked, here: &str) -> Answer {
     }
 }
 
+/// One stored entry that says of itself that it was made by this method, and this sum of its bytes.
+pub(crate) fn zip(method: u8, content: &[u8], crc: u32) -> Vec<u8> {
+    let (name, size) = (
+        b"index.html",
+        u32::try_from(content.len()).unwrap().to_le_bytes(),
+    );
+    let common = [
+        &[method, 0, 0, 0, 0x21, 0][..],
+        &crc.to_le_bytes(),
+        &size,
+        &size,
+        &[10, 0, 0, 0],
+    ]
+    .concat();
+    let local = [&b"PK\x03\x04\x14\0\0\0"[..], &common, name, content].concat();
+    let central = [&b"PK\x01\x02\x14\0\x14\0\0\0"[..], &common, &[0; 14], name].concat();
+    let (at, length) = (
+        u32::try_from(local.len()).unwrap(),
+        u32::try_from(central.len()).unwrap(),
+    );
+    let end = [
+        &b"PK\x05\x06\0\0\0\0\x01\0\x01\0"[..],
+        &length.to_le_bytes(),
+        &at.to_le_bytes(),
+        &[0, 0],
+    ]
+    .concat();
+    [local, central, end].concat()
+}
+
+/// Of `hello`.
+pub(crate) const SUM: u32 = 0x3610_a686;
+
 /// A zip without entries.
-pub(crate) const EMPTY_ZIP: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+const EMPTY_ZIP: &[u8] = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 const PDF: &str = "%PDF-1.4\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n";
 const MARKDOWN: &str = "# Plan\n\n## One\n\n### Goal\n\n#### Less\n\nText.\n";
