@@ -111,6 +111,14 @@ impl fmt::Display for WaitError {
             }
             f.write_str(")")?;
         }
+        // What the other side said; it was not the vendor's word on the job.
+        let error = match self.cause() {
+            Cause::Blind(error) | Cause::Refused(error) => Some(error),
+            _ => self.last_error(),
+        };
+        if let Some(error) = error {
+            write!(f, ": {error}")?;
+        }
         f.write_str("; go on with its ticket")
     }
 }

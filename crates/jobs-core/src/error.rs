@@ -30,6 +30,7 @@ struct Inner {
     wait: Option<Duration>,
     is_passing: bool,
     excerpt: Option<Box<str>>,
+    address: Option<Box<str>>,
     advice: Option<Box<str>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -109,6 +110,7 @@ impl Error {
             wait: None,
             is_passing: false,
             excerpt: None,
+            address: None,
             advice: None,
             source: None,
         }))
@@ -202,10 +204,17 @@ impl Error {
         self.edit(|inner| inner.wait = wait)
     }
 
-    /// Adds a short redacted piece of the body.
+    /// Keeps the redacted beginning of a body that was not understood, up to 2 KiB. The line shows less of it.
     #[must_use]
     pub fn with_excerpt(self, excerpt: impl AsRef<str>) -> Self {
-        self.edit(|inner| inner.excerpt = Some(one_line(excerpt.as_ref())))
+        let excerpt = kept(excerpt.as_ref());
+        self.edit(|inner| inner.excerpt = Some(excerpt).filter(|text| !text.is_empty()))
+    }
+
+    /// Says at which address it was tried: host and port, nothing else.
+    #[must_use]
+    pub fn with_address(self, address: impl Into<Box<str>>) -> Self {
+        self.edit(|inner| inner.address = Some(address.into()))
     }
 
     /// Says what to do next.
@@ -275,7 +284,12 @@ impl Error {
         self.0.wait
     }
 
-    /// A short redacted piece of a body that was not understood.
+    /// The host and port where it was tried.
+    pub fn address(&self) -> Option<&str> {
+        self.0.address.as_deref()
+    }
+
+    /// The redacted beginning of a body that was not understood, at most 2 KiB.
     pub fn excerpt(&self) -> Option<&str> {
         self.0.excerpt.as_deref()
     }
@@ -307,6 +321,9 @@ impl fmt::Display for Error {
         if let Some(job) = &inner.job {
             write!(f, " of job {job}")?;
         }
+        if let Some(address) = &inner.address {
+            write!(f, " at {address}")?;
+        }
         write!(f, ": {}", inner.kind)?;
         if let Some(message) = &inner.message {
             write!(f, ": {message}")?;
@@ -328,6 +345,9 @@ impl fmt::Display for Error {
         }
         if open == ", " {
             f.write_str(")")?;
+        }
+        if let Some(excerpt) = &inner.excerpt {
+            write!(f, "; the answer begins {:?}", shown(excerpt))?;
         }
         if let Some(advice) = &inner.advice {
             write!(f, "; {advice}")?;
@@ -392,9 +412,71 @@ fn one_line(text: &str) -> Box<str> {
     line.into()
 }
 
+/// The first 2 KiB, cut between characters.
+fn kept(text: &str) -> Box<str> {
+    const LONGEST: usize = 2048;
+    let end = (0..=LONGEST.min(text.len())).rev();
+    let end = end.into_iter().find(|end| text.is_char_boundary(*end));
+    text.get(..end.unwrap_or_default())
+        .unwrap_or_default()
+        .into()
+}
+
+/// The words of an excerpt for a line: those of a page are not between `<` and `>`.
+fn shown(excerpt: &str) -> Box<str> {
+    const LONGEST: usize = 200;
+    let is_page = excerpt.trim_start().starts_with('<');
+    let mut is_tag = false;
+    let words: String = excerpt
+        .chars()
+        .filter_map(|c| match c {
+            '<' if is_page => {
+                is_tag = true;
+                Some(' ')
+            }
+            '>' if is_tag => {
+                is_tag = false;
+                None
+            }
+            _ if is_tag => None,
+            c => Some(c),
+        })
+        .collect();
+    let line = one_line(&words);
+    let line = if line.is_empty() {
+        one_line(excerpt)
+    } else {
+        line
+    };
+    match line.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}…", line.get(..cut).unwrap_or_default()).into(),
+        None => line,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_line_says_where_and_what_came_instead_of_an_answer() {
+        let error = Error::new(ErrorKind::Unavailable, "acme", "submit")
+            .with_address("api.acme.example:443")
+            .with_http_status(403)
+            .with_excerpt("<html><style>p{}</style>\n<p>blocked by <b>policy</b> 4711</p></html>");
+        assert_eq!(
+            error.to_string(),
+            "acme submit at api.acme.example:443: vendor in trouble (http status 403); \
+             the answer begins \"p{} blocked by policy 4711\""
+        );
+    }
+
+    #[test]
+    fn of_an_answer_two_kibibytes_are_kept_and_a_line_shows_less() {
+        let error = Error::new(ErrorKind::Garbled, "v", "op").with_excerpt("é".repeat(5000));
+        assert_eq!(error.excerpt().unwrap().len(), 2048);
+        assert!(error.to_string().chars().count() < 300);
+    }
 
     #[test]
     fn an_error_is_one_pointer() {

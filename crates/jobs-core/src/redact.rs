@@ -34,6 +34,14 @@ impl Redactor {
         all.sort_by_key(|spelling| std::cmp::Reverse(spelling.expose().len()));
     }
 
+    /// Takes an account's id, which is no secret, unless it is so short that it is found within other words.
+    pub fn know_id(&mut self, id: &Secret) {
+        const SHORTEST: usize = 6;
+        if id.expose().len() >= SHORTEST {
+            self.know(id);
+        }
+    }
+
     /// `text` with every known credential in it replaced by `***`.
     pub fn clean(&self, text: &str) -> String {
         let mut text = text.to_owned();
@@ -54,16 +62,36 @@ impl Redactor {
     /// The beginning of a body, cleaned, for errors about answers that were not understood.
     #[cfg(feature = "http")]
     pub(crate) fn excerpt(&self, body: &[u8]) -> String {
-        const LONGEST: usize = 200;
-        let beginning = body.get(..4 * LONGEST).unwrap_or(body);
+        const LONGEST: usize = 2048;
+        // Once more as long as what is kept: a secret in it may be longer than its stars.
+        let beginning = body.get(..2 * LONGEST).unwrap_or(body);
         // Cleaned before it is cut to its length. The first cut may have gone through a credential, of which half is left.
-        let mut text = self.clean(&String::from_utf8_lossy(beginning));
+        let mut text = without_queries(&self.clean(&String::from_utf8_lossy(beginning)));
         if beginning.len() < body.len() {
             let halves = self.0.iter().map(|secret| overlap(&text, secret.expose()));
             text.truncate(text.len() - halves.max().unwrap_or_default());
         }
         text.chars().take(LONGEST).collect()
     }
+}
+
+/// Without the queries of addresses: a link that the vendor gave is signed there, and opens the result for anybody.
+#[cfg(feature = "http")]
+fn without_queries(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut clean = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | ')');
+        let end = part.find(ends).unwrap_or(part.len());
+        let (address, rest) = part.split_at(end);
+        clean.push_str("://");
+        match address.split_once('?') {
+            Some((place, _)) => clean.extend([place, "?***"]),
+            None => clean.push_str(address),
+        }
+        clean.push_str(rest);
+    }
+    clean
 }
 
 /// A credential as it is, and as JSON and addresses write it where that differs.
@@ -172,16 +200,27 @@ mod tests {
 
     #[cfg(feature = "http")]
     #[test]
+    fn an_excerpt_shows_no_query_of_a_link() {
+        let body =
+            br#"{"url":"https://h/a.zip?sig=s3cret","next":"http:\/\/h?b","text":"why? because"}"#;
+        assert_eq!(
+            Redactor::default().excerpt(body),
+            r#"{"url":"https://h/a.zip?***","next":"http:\/\/h?b","text":"why? because"}"#
+        );
+    }
+
+    #[cfg(feature = "http")]
+    #[test]
     fn an_excerpt_is_short_whatever_the_body() {
         let excerpt = Redactor::default().excerpt(&[0xff; 100_000]);
-        assert_eq!(excerpt.chars().count(), 200);
+        assert_eq!(excerpt.chars().count(), 2048);
     }
 
     #[cfg(feature = "http")]
     #[test]
     fn no_half_credential_is_left_at_the_end_of_an_excerpt() {
         let secret = "0123456789".repeat(11);
-        let excerpt = redactor(&[&secret]).excerpt(secret.repeat(20).as_bytes());
-        assert_eq!(excerpt, "***".repeat(7));
+        let excerpt = redactor(&[&secret]).excerpt(secret.repeat(100).as_bytes());
+        assert_eq!(excerpt, "***".repeat(37));
     }
 }

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Sent};
-use crate::http::context::Context;
+use crate::http::context::{Context, address_of};
+use crate::http::lenient::LenientJson;
 use crate::quota::Said;
 use crate::status::{Snapshot, Status};
 
@@ -64,6 +65,11 @@ impl Answer {
         &self.body
     }
 
+    /// The body as JSON, read leniently.
+    pub fn json(&self) -> LenientJson {
+        LenientJson::read(&self.body)
+    }
+
     /// An error of `kind` about this answer, which can be believed unless [`Error::with_sent`] says otherwise.
     ///
     /// [`ErrorKind::RateLimited`] slows the quota down: only the envelope knows which answers say so.
@@ -87,6 +93,14 @@ impl Answer {
     /// A message of the vendor, cleaned of credentials.
     pub fn clean(&self, message: &str) -> String {
         self.context.redactor.clean(message)
+    }
+
+    /// `error`, with the beginning of the body if it does not tell whether the work was begun: there may be an id in it.
+    pub fn kept_in(&self, error: Error) -> Error {
+        match error.sent() {
+            Sent::Maybe => error.with_excerpt(self.context.redactor.excerpt(&self.body)),
+            Sent::No | Sent::Yes => error,
+        }
     }
 
     /// The error for a body that is not what the vendor documents. It does not tell whether the work was begun.
@@ -129,6 +143,49 @@ impl Answer {
             failure.code.iter_mut().for_each(clean);
         }
         snapshot
+    }
+
+    /// The error for an answer that is not the vendor's: of a proxy, a firewall, a gateway, a portal.
+    ///
+    /// Whatever its status, it says nothing about the job or the credentials, and may be different next time. A status that
+    /// such a thing gives instead of passing the request on tells that the vendor did not see it; a 5xx does not tell, nor
+    /// does a success, nor a redirect that stays where the vendor is, where the result of the work may be seen.
+    pub fn foreign(&self) -> Error {
+        let location = self.headers.get(LOCATION);
+        let location = location.map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
+        let leads_away = location.as_deref().is_some_and(|to| self.leads_away(to));
+        let (kind, sent) = match self.status {
+            200..=299 => return self.garbled("this is not the vendor's answer"),
+            302 | 303 if !leads_away => (ErrorKind::Unavailable, Sent::Maybe),
+            408 | 425 | 500..=599 => (ErrorKind::Unavailable, Sent::Maybe),
+            407 => (ErrorKind::Unreachable, Sent::Yes),
+            429 => (ErrorKind::RateLimited, Sent::Yes),
+            _ => (ErrorKind::Unavailable, Sent::Yes),
+        };
+        let message = match location.as_deref().filter(|_| self.status / 100 == 3) {
+            Some(to) => {
+                let to = to.split(['?', '#']).next().unwrap_or_default();
+                format!(
+                    "this redirect to {} is not the vendor's answer",
+                    self.clean(to)
+                )
+            }
+            None => self.still_coded.as_deref().map_or_else(
+                || "this comes from something on the way, not from the vendor".to_owned(),
+                Clone::clone,
+            ),
+        };
+        self.error(kind)
+            .with_sent(sent)
+            .with_message(message)
+            .with_excerpt(self.context.redactor.excerpt(&self.body))
+            .with_advice("ask whoever runs the proxy, firewall or gateway on the way")
+    }
+
+    /// Whether a redirect leads to another host than the one that was asked.
+    fn leads_away(&self, location: &str) -> bool {
+        let asked = self.context.address.as_deref().unwrap_or_default();
+        url::Url::parse(location).is_ok_and(|url| address_of(&url) != asked)
     }
 
     /// The error for a status other than success, by what HTTP says about it; `None` for 2xx.

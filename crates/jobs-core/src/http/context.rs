@@ -1,8 +1,12 @@
 //! What is known of a request in every error about it.
 
+use std::sync::Arc;
+
+use url::Url;
+
 use crate::error::{Error, ErrorKind, Sent};
 use crate::http::origin::InvalidAddress;
-use crate::http::reach;
+use crate::http::{reach, reason};
 use crate::id::JobId;
 use crate::redact::Redactor;
 
@@ -13,16 +17,33 @@ pub(crate) struct Context {
     pub(crate) operation: &'static str,
     pub(crate) job: Option<JobId>,
     pub(crate) redactor: Redactor,
+    /// Host and port of whom is asked.
+    pub(crate) address: Option<Arc<str>>,
+}
+
+/// Host and port, which is all of an address that is shown.
+pub(crate) fn address_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port_or_known_default()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 impl Context {
     pub(crate) fn error(&self, kind: ErrorKind) -> Error {
-        self.named(Error::new(kind, self.vendor, self.operation).with_sent(Sent::Yes))
+        let error = Error::new(kind, self.vendor, self.operation).with_sent(Sent::Yes);
+        self.located(self.named(error))
     }
 
     fn named(&self, error: Error) -> Error {
         match &self.job {
             Some(job) => error.with_job(job.clone()),
+            None => error,
+        }
+    }
+
+    fn located(&self, error: Error) -> Error {
+        match &self.address {
+            Some(address) => error.with_address(&**address),
             None => error,
         }
     }
@@ -46,13 +67,12 @@ impl Context {
             return self.not_followed(Sent::No, problem).with_source(cause);
         }
         if cause.is_connect() {
+            let advice = reason::advice(&cause);
             let error = self
                 .error(ErrorKind::Unreachable)
                 .with_sent(Sent::No)
-                .with_message("no connection");
-            return error
-                .with_source(cause)
-                .with_advice("nothing was sent: check the address and the network");
+                .with_message(format!("no connection: {}", self.told(&cause)));
+            return error.with_source(cause).with_advice(advice);
         }
         self.broken(cause, "the connection broke before an answer")
     }
@@ -76,6 +96,7 @@ impl Context {
     }
 
     fn broken(&self, cause: reqwest::Error, problem: &str) -> Error {
+        let problem = format!("{problem}: {}", self.told(&cause));
         let kind = if cause.is_timeout() {
             ErrorKind::TimedOut
         } else {
@@ -85,5 +106,10 @@ impl Context {
             .with_sent(Sent::Maybe)
             .with_message(problem)
             .with_source(cause)
+    }
+
+    /// The causes in one line, without what the HTTP client says of itself in front of them.
+    fn told(&self, cause: &reqwest::Error) -> String {
+        self.redactor.clean(&reason::told(cause))
     }
 }

@@ -17,7 +17,7 @@ use crate::disk::Target;
 use crate::error::{Error, ErrorKind, Sent};
 use crate::http::answer::Answer;
 use crate::http::coding::Codings;
-use crate::http::context::Context;
+use crate::http::context::{Context, address_of};
 use crate::http::origin::InvalidAddress;
 use crate::http::partial::Partial;
 use crate::http::result_file::{Fetched, Limit, local};
@@ -35,7 +35,6 @@ pub struct Fetch<'a> {
     headers: Vec<(&'static str, &'a str)>,
     secret_headers: Vec<(&'static str, &'a str)>,
     explain: Option<&'a (dyn Fn(&Answer) -> Error + Sync)>,
-    is_exact: bool,
     cap: Option<u64>,
     len: Option<u64>,
     timeout: Duration,
@@ -53,7 +52,6 @@ impl<'a> Fetch<'a> {
             headers: Vec::new(),
             secret_headers: Vec::new(),
             explain: None,
-            is_exact: false,
             cap: None,
             len: None,
             timeout: ATTEMPT,
@@ -88,15 +86,6 @@ impl<'a> Fetch<'a> {
     #[must_use]
     pub fn with_secret_header(mut self, name: &'static str, value: &'a str) -> Self {
         self.secret_headers.push((name, value));
-        self
-    }
-
-    /// Sends the link byte for byte, for a link whose text is signed; one that cannot be sent so is refused.
-    ///
-    /// Without this, characters that requests cannot carry are escaped, as browsers do.
-    #[must_use]
-    pub fn with_exact_link(mut self) -> Self {
-        self.is_exact = true;
         self
     }
 
@@ -296,6 +285,9 @@ impl Transport {
             operation: fetch.operation,
             job: fetch.job.cloned(),
             redactor,
+            address: Url::parse(fetch.link)
+                .ok()
+                .map(|url| address_of(&url).into()),
         }
     }
 
@@ -360,11 +352,7 @@ impl Transport {
         const REDIRECTS: u32 = 5;
         let origin = self.origin();
         let not_followed = |sent, problem: InvalidAddress| context.not_followed(sent, &problem);
-        let first = if fetch.is_exact {
-            origin.check_exact_link(fetch.link)
-        } else {
-            origin.check_link(fetch.link)
-        };
+        let first = origin.check_link(fetch.link);
         let mut sent = Sent::No;
         let mut url = first.map_err(|problem| not_followed(sent, problem))?;
         for _ in 0..=REDIRECTS {
@@ -670,7 +658,7 @@ mod tests {
             let (transport, served) = serving(&clock, answers).await;
             let folder = tempfile::tempdir().unwrap();
             let target = Target::new(folder.path().join("x")).unwrap();
-            let url = format!("{}x", transport.origin());
+            let url = format!("{}/x", transport.origin());
             let fetching = transport.fetch(Fetch::new("fetch", &url), &target);
             let fetched = clock.run(fetching).await.unwrap();
             assert_eq!(fetched.size(), 20);

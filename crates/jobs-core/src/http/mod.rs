@@ -12,13 +12,16 @@ mod coding;
 mod context;
 mod download;
 mod incoming;
+mod lenient;
 mod networks;
 mod origin;
 mod partial;
 pub(crate) mod reach;
+mod reason;
 mod request;
 mod result_file;
 mod streamed;
+mod surroundings;
 mod transport;
 mod watched;
 #[cfg(feature = "zip")]
@@ -30,8 +33,9 @@ pub use self::body::{Body, Document, Form};
 pub(crate) use self::context::Context;
 pub use self::download::Fetch;
 pub use self::incoming::Incoming;
+pub use self::lenient::{LenientJson, LenientValue};
 pub use self::networks::{InvalidNetwork, ResultNetworks};
-pub use self::origin::{InvalidAddress, Origin};
+pub use self::origin::{InvalidAddress, Origin, shown};
 pub use self::request::Request;
 pub use self::result_file::{
     CheckError, DownloadError, Fetched, Inspection, InvalidFile, Saved, StoppableReader, Verified,

@@ -1,23 +1,24 @@
 //! Which addresses may be talked to, and what may be told to them.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use url::{Host, Position, Url};
+use url::{Host, Url};
+
+use crate::http::context::address_of;
 
 use crate::http::networks::ResultNetworks;
 
 /// The base address of a vendor's API: `https`, or plain `http` on loopback.
 ///
 /// It is the only origin that ever receives credentials.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Origin(Url);
 
 /// Why an address is not used. Nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InvalidAddress {
-    /// Not an absolute address.
+    /// Not an absolute address. What is kept of it is scheme and host, where they can be told from a password.
     #[error("{0:?} is not an address such as https://api.example.com")]
     Malformed(Box<str>),
     /// Plain text over a network.
@@ -32,11 +33,6 @@ pub enum InvalidAddress {
     /// A result link to where clouds give out the secrets of a machine.
     #[error("the link points to {0}, where machines give out their secrets, and is never followed")]
     Metadata(Box<str>),
-    /// A link that is signed as it stands, but holds characters that no request can carry as they stand.
-    #[error(
-        "the link cannot be sent without rewriting characters in it, which would break its signature"
-    )]
-    Rewritten,
 }
 
 impl InvalidAddress {
@@ -66,7 +62,7 @@ impl Origin {
         url.set_query(None);
         url.set_fragment(None);
         if url.scheme() == "http" && !is_loopback(&url) {
-            return Err(InvalidAddress::PlainText(text.into()));
+            return Err(InvalidAddress::PlainText(shown(text).into()));
         }
         Ok(Self(url))
     }
@@ -82,6 +78,11 @@ impl Origin {
         self.0
             .port()
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+    }
+
+    /// The host and the port, as errors show it.
+    pub(crate) fn address(&self) -> String {
+        address_of(&self.0)
     }
 
     /// The host alone.
@@ -104,13 +105,14 @@ impl Origin {
         url
     }
 
-    /// Checks a link that the vendor gave for a result. Whether its host may be reached is for
+    /// Checks a link that the vendor gave for a result. Its text may be signed, so it is sent as it stands; a character that
+    /// no request can carry is escaped, and nothing else is. Whether its host may be reached is for
     /// [`Reach`](crate::http::reach::Reach) to say.
     ///
     /// # Errors
     /// [`InvalidAddress`] when following it would leave TLS.
     pub(crate) fn check_link(&self, link: &str) -> Result<Url, InvalidAddress> {
-        let url = parse(link)?;
+        let url = parse(&with_odd_characters_escaped(link))?;
         if url.scheme() == "http" && !(is_loopback(&url) && self.0.scheme() == "http") {
             return Err(InvalidAddress::PlainText(
                 url.origin().ascii_serialization().into(),
@@ -119,62 +121,84 @@ impl Origin {
         Ok(url)
     }
 
-    /// The same for a link whose bytes are signed: whatever follows the host must stand in the request as it stands in
-    /// the link.
-    ///
-    /// # Errors
-    /// As [`check_link`](Self::check_link), and [`InvalidAddress::Rewritten`].
-    pub(crate) fn check_exact_link(&self, link: &str) -> Result<Url, InvalidAddress> {
-        let url = self.check_link(link)?;
-        let sent = &url[Position::BeforePath..Position::AfterQuery];
-        if sent == request_target(link) {
-            Ok(url)
-        } else {
-            Err(InvalidAddress::Rewritten)
-        }
-    }
-
     /// Whether `url` has the scheme, host and port of this base, so that credentials may go there.
     pub(crate) fn covers(&self, url: &Url) -> bool {
         self.0.origin() == url.origin()
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        write!(f, "Origin({self})")
     }
 }
 
-/// What follows the host in a link, up to a fragment, which is never sent. Without a path, a request carries a slash.
-fn request_target(link: &str) -> Cow<'_, str> {
-    let link = link.split('#').next().unwrap_or_default();
-    let behind_scheme = link.split_once("://").map_or(link, |(_, rest)| rest);
-    match behind_scheme.find(['/', '?']) {
-        Some(at) => match behind_scheme.get(at..).unwrap_or_default() {
-            target if target.starts_with('/') => Cow::Borrowed(target),
-            query => Cow::Owned(format!("/{query}")),
-        },
-        None => Cow::Borrowed("/"),
+impl fmt::Display for Origin {
+    /// Scheme, host and port: a path may hold a key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.origin().ascii_serialization())
     }
+}
+
+/// The link with those characters escaped that reading it as an address would drop or take for others: blanks, controls
+/// and, in the path, backslashes. Reading it escapes the rest of what is no URL character.
+fn with_odd_characters_escaped(link: &str) -> String {
+    let link = link.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    let behind_scheme = link.find("://").map_or(0, |at| at + 3);
+    let (_, rest) = link.split_at(behind_scheme);
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (head, tail) = link.split_at(behind_scheme + end);
+    let mut escaped = head.to_owned();
+    let mut is_path = true;
+    for c in tail.chars() {
+        is_path &= !matches!(c, '?' | '#');
+        if (c == '\\' && is_path) || c == ' ' || c.is_ascii_control() {
+            escaped.push_str(&format!("%{:02X}", u32::from(c)));
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
 }
 
 fn parse(text: &str) -> Result<Url, InvalidAddress> {
     let url = Url::parse(text)
         .ok()
         .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
-    let url = url.ok_or_else(|| {
-        InvalidAddress::Malformed(
-            text.split(['?', '#', '@'])
-                .next()
-                .unwrap_or_default()
-                .into(),
-        )
-    })?;
+    let url = url.ok_or_else(|| InvalidAddress::Malformed(shown(text).into()))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(InvalidAddress::Credentials);
     }
     Ok(url)
+}
+
+/// What may be shown of something that was given as an address: scheme, host and port, where there is a host and nothing in
+/// front of it. Anything else may be a password, or a key in the wrong variable.
+pub fn shown(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return "…".to_owned();
+    };
+    let is_scheme = scheme.chars().all(|c| c.is_ascii_alphanumeric());
+    let scheme = if is_scheme { scheme } else { "…" };
+    let end = rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len());
+    let (host, behind) = rest.split_at(end);
+    let (host, port) = host.rsplit_once(':').unwrap_or((host, ""));
+    let is_host = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '[' | ']' | ':');
+    match () {
+        // What seems to be a host may be the beginning of a password.
+        () if rest.contains('@') || !host.chars().all(is_host) => format!("{scheme}://…"),
+        () if port.is_empty() || !port.bytes().all(|digit| digit.is_ascii_digit()) => {
+            format!(
+                "{scheme}://{host}{}",
+                if behind.is_empty() && port.is_empty() {
+                    ""
+                } else {
+                    "…"
+                }
+            )
+        }
+        () => format!("{scheme}://{host}:{port}"),
+    }
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -188,6 +212,8 @@ fn is_loopback(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use url::Position;
+
     use super::*;
 
     #[test]
@@ -253,12 +279,11 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_link_is_sent_as_it_stands_or_not_at_all() {
+    fn a_link_is_sent_as_it_stands_or_with_an_odd_character_escaped() {
         let origin = Origin::parse("https://api.example.com").unwrap();
         for (link, target) in [
             ("https://h", "/"),
             ("https://h?a=b", "/?a=b"),
-            ("https://h/?", "/?"),
             (
                 "https://h/%7e/~%2F%2f?s=a+b/c==&x=|{}[]^`\\%41#",
                 "/%7e/~%2F%2f?s=a+b/c==&x=|{}[]^`\\%41",
@@ -267,31 +292,50 @@ mod tests {
                 "https://h//a;b=1,2//@:!$&'()*?e?f#g#h",
                 "//a;b=1,2//@:!$&'()*?e?f",
             ),
+            (
+                "https://h/a.pptx?n=UTF-8''%E8%AE%A1.pptx",
+                "/a.pptx?n=UTF-8%27%27%E8%AE%A1.pptx",
+            ),
+            (
+                "https://h/a?attname=计划.pptx&s=%2B+",
+                "/a?attname=%E8%AE%A1%E5%88%92.pptx&s=%2B+",
+            ),
+            ("https://h/报告.pptx?s=1", "/%E6%8A%A5%E5%91%8A.pptx?s=1"),
+            ("https://h/a b\tc?d e\nf", "/a%20b%09c?d%20e%0Af"),
+            ("https://h/a\\b?c\\d", "/a%5Cb?c\\d"),
+            (" https://h/a?b%zz\r\n", "/a?b%zz"),
         ] {
-            let url = origin.check_exact_link(link).unwrap();
-            assert_eq!(
-                &url[Position::BeforePath..Position::AfterQuery],
-                target,
-                "{link}"
+            let url = origin.check_link(link).unwrap();
+            let sent = &url[Position::BeforePath..Position::AfterQuery];
+            assert_eq!(sent, target, "{link}");
+        }
+    }
+
+    #[test]
+    fn of_an_address_nothing_but_scheme_host_and_port_is_shown() {
+        for (text, shown) in [
+            ("https://user:s3cret@h:99999", "https://…"),
+            ("ftp://user:s3cret@h/x", "ftp://…"),
+            ("https://user:s3/cret@h", "https://…"),
+            ("https://user:s3cret", "https://user…"),
+            ("https://h:99999/s3cret?s3cret", "https://h:99999"),
+            ("http://api.example.com/s3cret", "http://api.example.com…"),
+            ("s3cret", "…"),
+            ("s3 cret://h", "…://h"),
+            ("https://s3 cret/", "https://…"),
+            ("", "…"),
+        ] {
+            let line = Origin::parse(text).unwrap_err().to_string();
+            assert!(
+                line.contains(shown) && !line.contains("cret"),
+                "{text}: {line}"
             );
         }
-        for link in [
-            "https://h/a b",
-            "https://h/a?b=c'd",
-            "https://h/报告.pptx?s=1",
-            "https://h/a/../b",
-            "https://h/a/%2e%2e/b",
-            "https://h/a\\b",
-            "https://h/a\tb",
-            " https://h/a ",
-        ] {
-            assert_eq!(
-                origin.check_exact_link(link),
-                Err(InvalidAddress::Rewritten),
-                "{link}"
-            );
-            assert!(origin.check_link(link).is_ok(), "{link}");
-        }
+        let origin = Origin::parse("https://h:81/s3cret/").unwrap();
+        assert_eq!(
+            format!("{origin} {origin:?}"),
+            "https://h:81 Origin(https://h:81)"
+        );
     }
 
     #[test]

@@ -164,7 +164,7 @@ impl fmt::Debug for Reach {
 }
 
 /// What the machine itself uses for names.
-struct System;
+pub(crate) struct System;
 
 impl Resolve for System {
     fn resolve(&self, name: Name) -> Resolving {

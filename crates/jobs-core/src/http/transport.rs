@@ -15,8 +15,9 @@ use crate::http::context::Context;
 use crate::http::incoming::Incoming;
 use crate::http::networks::ResultNetworks;
 use crate::http::origin::Origin;
-use crate::http::reach::Reach;
+use crate::http::reach::{Reach, System};
 use crate::http::request::Request;
+use crate::http::surroundings::{self, OnThisMachine};
 use crate::http::watched::watched;
 use crate::id::JobId;
 use crate::quota::{Quota, Use};
@@ -32,6 +33,8 @@ pub struct Transport {
 pub(crate) struct Inner {
     pub(crate) vendor: &'static str,
     pub(crate) origin: Origin,
+    /// Its host and port, for errors.
+    pub(crate) address: Arc<str>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) redactor: Redactor,
     /// For whatever may be repeated: keeps connections open between requests.
@@ -105,6 +108,15 @@ impl TransportBuilder {
         self
     }
 
+    /// Keeps these ids of the account out of every error, too, except for very short ones: `a` is found in many a word.
+    #[must_use]
+    pub fn with_account_ids(mut self, ids: impl IntoIterator<Item = Secret>) -> Self {
+        for id in ids {
+            self.redactor.know_id(&id);
+        }
+        self
+    }
+
     /// Reads at most this much of an answer into memory; downloads have a cap of their own.
     #[must_use]
     pub fn with_body_cap(mut self, bytes: u64) -> Self {
@@ -157,6 +169,10 @@ impl TransportBuilder {
     /// # Errors
     /// [`ErrorKind::Local`] when the TLS library or a proxy setting is unusable.
     pub fn build(self) -> Result<Transport, Error> {
+        // A proxy for this machine is never used, and neither is TLS in most cases.
+        if !self.origin.is_loopback() {
+            surroundings::check(self.vendor)?;
+        }
         let reach = Reach::new(&self.origin, self.networks.clone(), self.resolver.clone());
         let client =
             |adjust: &dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
@@ -169,8 +185,12 @@ impl TransportBuilder {
                     // Plain HTTP is for this machine; a proxy elsewhere would see the credentials.
                     builder = builder.no_proxy();
                 }
-                if let Some(resolver) = &self.resolver {
-                    builder = builder.dns_resolver(Arc::clone(resolver));
+                let own = self.resolver.as_ref().map(Arc::clone);
+                if self.origin.is_loopback() {
+                    let resolver = own.unwrap_or_else(|| Arc::new(System));
+                    builder = builder.dns_resolver(OnThisMachine(resolver));
+                } else if let Some(resolver) = own {
+                    builder = builder.dns_resolver(resolver);
                 }
                 insist((self.configure)(adjust(builder)))
                     .https_only(!self.origin.is_loopback())
@@ -191,7 +211,7 @@ impl TransportBuilder {
                 pooled: client(&|client| client, &|client| client)?,
                 fresh: client(&|client| client, &|client| client.pool_max_idle_per_host(0))?,
                 fetching: client(&|client| client.read_timeout(IDLE_TIMEOUT), &|client| {
-                    client.dns_resolver(reach.clone())
+                    client.dns_resolver(OnThisMachine(Arc::new(reach.clone())))
                 })?,
                 reach,
                 quota: self
@@ -199,6 +219,7 @@ impl TransportBuilder {
                     .unwrap_or_else(|| Quota::new(Arc::clone(&self.clock), &[])),
                 vendor: self.vendor,
                 redactor: self.redactor,
+                address: self.origin.address().into(),
                 origin: self.origin,
                 clock: self.clock,
                 body_cap: self.body_cap,
@@ -286,6 +307,7 @@ impl Transport {
             operation: request.operation,
             job: request.job,
             redactor: self.inner.redactor.clone(),
+            address: Some(Arc::clone(&self.inner.address)),
         };
         if let Some(name) = request.invalid_header {
             return Err(context

@@ -36,6 +36,7 @@ pub fn answer(
         operation,
         job: None,
         redactor,
+        address: None,
     };
     Answer::new(
         status,

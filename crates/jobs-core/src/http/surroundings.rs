@@ -1,0 +1,157 @@
+//! What the machine's environment says about TLS and proxies, checked before anything is sent.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Url;
+
+use crate::env::Env;
+use crate::error::Error;
+use crate::http::reason::proxy_variable;
+
+/// Names the variable that is set and cannot work. Without this, every connection would fail with words that do not tell
+/// why, or go past the proxy that was asked for.
+pub(crate) fn check(vendor: &'static str) -> Result<(), Error> {
+    let env = Env::of_process(vendor);
+    if let Some(path) = env.optional("SSL_CERT_FILE")
+        && let Err(problem) = certificates(&path)
+    {
+        let message = format!("the variable SSL_CERT_FILE names {path}, which {problem}");
+        let error = Error::input(vendor, "configure", message);
+        return Err(
+            error.with_advice("set it to a PEM file with certificate authorities, or unset it")
+        );
+    }
+    if let Some(name) = proxy_variable()
+        && let Some(value) = env.optional(name)
+        && !is_proxy(&value)
+    {
+        // The value may hold a password.
+        let message = format!("the variable {name} does not hold the address of a proxy");
+        return Err(Error::input(vendor, "configure", message).with_advice(
+            "set it to http://host:port or http://user:password@host:port, with odd characters of a password escaped",
+        ));
+    }
+    Ok(())
+}
+
+fn certificates(path: &str) -> Result<(), String> {
+    let file = std::fs::File::open(path).map_err(|problem| format!("cannot be read: {problem}"))?;
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line.map_err(|problem| format!("cannot be read: {problem}"))?;
+        if line.starts_with(b"-----BEGIN") && line.windows(11).any(|word| word == b"CERTIFICATE") {
+            return Ok(());
+        }
+    }
+    Err("holds no certificate".to_owned())
+}
+
+/// As the HTTP client reads it: with a scheme or without.
+fn is_proxy(value: &str) -> bool {
+    let address = if value.contains("://") {
+        value.to_owned()
+    } else {
+        format!("http://{value}")
+    };
+    let is_plain = address
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    is_plain && Url::parse(&address).is_ok_and(|url| url.has_host() && url.host_str() != Some(""))
+}
+
+/// Resolves `localhost` to this machine and to nothing else, whatever a file of hosts says: plain HTTP goes there.
+pub(crate) struct OnThisMachine(pub(crate) Arc<dyn Resolve>);
+
+/// `localhost` leads away from this machine. Nothing was sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} leads to {address}, which is not this machine")]
+pub(crate) struct LeadsAway {
+    name: String,
+    address: std::net::IpAddr,
+}
+
+impl Resolve for OnThisMachine {
+    fn resolve(&self, name: Name) -> Resolving {
+        let resolver = Arc::clone(&self.0);
+        Box::pin(async move {
+            let text = name.as_str().to_owned();
+            let is_local = text == "localhost" || text.ends_with(".localhost");
+            let addresses: Vec<SocketAddr> = resolver.resolve(name).await?.collect();
+            let stays = |to: &&SocketAddr| !is_local || to.ip().to_canonical().is_loopback();
+            let here: Vec<SocketAddr> = addresses.iter().filter(stays).copied().collect();
+            match (addresses.first(), here.is_empty()) {
+                (Some(first), true) => Err(LeadsAway {
+                    name: text,
+                    address: first.ip(),
+                }
+                .into()),
+                _ => Ok(Box::new(here.into_iter()) as Addrs),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::reach::tests::Names;
+
+    async fn resolved(names: &[(&'static str, &str)], name: &str) -> Result<Vec<String>, String> {
+        let resolver = OnThisMachine(Names::new(names));
+        let found = resolver.resolve(name.parse().unwrap()).await;
+        let found = found.map_err(|problem| problem.to_string())?;
+        Ok(found.map(|to| to.ip().to_string()).collect())
+    }
+
+    #[tokio::test]
+    async fn localhost_is_this_machine_whatever_the_hosts_say() {
+        let away = resolved(&[("localhost", "203.0.113.7")], "localhost").await;
+        assert_eq!(
+            away.unwrap_err(),
+            "localhost leads to 203.0.113.7, which is not this machine"
+        );
+        let mixed = resolved(&[("localhost", "203.0.113.7 127.0.0.1 ::1")], "localhost").await;
+        assert_eq!(mixed.unwrap(), ["127.0.0.1", "::1"]);
+        let other = resolved(&[("h.example", "203.0.113.7")], "h.example").await;
+        assert_eq!(other.unwrap(), ["203.0.113.7"]);
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_told_from_one_with_them() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("ca.pem");
+        let text = path.to_str().unwrap();
+        assert!(
+            certificates(text)
+                .unwrap_err()
+                .starts_with("cannot be read")
+        );
+        std::fs::write(&path, "nothing of the kind").unwrap();
+        assert_eq!(certificates(text).unwrap_err(), "holds no certificate");
+        std::fs::write(&path, "# a CA\n-----BEGIN CERTIFICATE-----\nMII\n").unwrap();
+        assert_eq!(certificates(text), Ok(()));
+    }
+
+    #[test]
+    fn a_proxy_has_an_address() {
+        for good in [
+            "http://127.0.0.1:3128",
+            "https://user:p%40ss@proxy.example:8443",
+            "proxy.example:3128",
+            "socks5://127.0.0.1:1080",
+        ] {
+            assert!(is_proxy(good), "{good}");
+        }
+        for bad in [
+            "http://",
+            "http://h:99999",
+            "not a proxy",
+            "http://u:p#w@h:1",
+            ":",
+        ] {
+            assert!(!is_proxy(bad), "{bad}");
+        }
+    }
+}
