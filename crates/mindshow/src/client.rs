@@ -11,8 +11,8 @@ use bytes::Bytes;
 use jobs_core::clock::bounded;
 use jobs_core::disk::Target;
 use jobs_core::http::{
-    Answer, DownloadError, Fetch, Fetched, Incoming, Origin, Request, ResultNetworks, Saved,
-    Transport, TransportBuilder, Verified,
+    Answer, DownloadError, Fetch, Fetched, Incoming, LenientJson, Origin, Request, ResultNetworks,
+    Saved, Transport, TransportBuilder, Verified, shown,
 };
 use jobs_core::{
     Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Moment, Quota, Secret, Sent,
@@ -416,7 +416,7 @@ impl Client {
         id: &'a JobId,
         target: &Target,
     ) -> Result<Fetched, Error> {
-        let fetch = fetch.for_job(id).with_exact_link();
+        let fetch = fetch.for_job(id);
         self.0.transport.fetch(fetch, target).await
     }
 
@@ -505,12 +505,9 @@ impl Client {
     async fn create(&self, operation: Operation, body: &Bytes) -> Result<JobId, Error> {
         let call = operation.with_json(body).paid();
         let answer = self.send(call.with_timeout(self.0.timeouts.create)).await?;
-        let data: Value = envelope::open(&answer, self.codes())?;
-        let job: JobInfo = envelope::part(&answer, &data, &["job", "item"], "id")?;
-        let id = JobId::new(job.id)
-            .map_err(|cause| answer.garbled_by("accepted, but without a usable job id", cause))?;
-        let log_url = data.get("create_log_url").and_then(Value::as_str);
-        if let Some(url) = log_url.filter(|url| !url.is_empty()) {
+        let id = envelope::accepted(&answer, self.codes())?;
+        let log_url = answer.json().get("data").get("create_log_url").filled();
+        if let Some(url) = log_url {
             self.create_log_urls()
                 .insert(id.clone(), SecretText::new(url));
         }
@@ -561,13 +558,13 @@ impl Client {
         &self,
         operation: Operation,
         request: &impl Serialize,
-        take: impl Fn(&Answer, &Value) -> Result<T, Error>,
+        take: impl Fn(&Answer, &LenientJson) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let body = operation.json(request)?;
         retry::harmless(&**self.clock(), async || {
             let answer = self.send(operation.with_json(&body)).await?;
-            let data: Value = envelope::open(&answer, self.codes())?;
-            take(&answer, &data)
+            let json = envelope::read(&answer, self.codes())?;
+            take(&answer, &json)
         })
         .await
     }
@@ -683,7 +680,7 @@ impl fmt::Debug for Client {
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
-            .field("base_url", &self.base_url)
+            .field("base_url", &shown(&self.base_url))
             .field("credentials", &self.credentials)
             .finish_non_exhaustive()
     }

@@ -1,16 +1,29 @@
 //! The vendor's outer JSON, and the only place that knows its in-band error code.
 
-use jobs_core::http::Answer;
-use jobs_core::{Error, ErrorKind, Sent};
-use serde::Deserialize;
+use jobs_core::http::{Answer, LenientJson, LenientValue};
+use jobs_core::{Error, ErrorKind, JobId, Sent};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::code::{self, Codes};
-use crate::generated::types::Envelope;
 
 /// The code of success; anything else is a failure, also under HTTP 200.
 const SUCCESS: i64 = 0;
+
+/// The answer's JSON, if its code is that of success.
+///
+/// # Errors
+/// The vendor's refusal, or what can be said of an answer that is not the vendor's.
+pub(crate) fn read(answer: &Answer, codes: &Codes) -> Result<LenientJson, Error> {
+    let json = answer.json();
+    let failure = answer.http_failure();
+    match json.get("code").integer() {
+        Some(SUCCESS) if failure.is_none() => Ok(json),
+        Some(code) if code != SUCCESS => {
+            Err(rejection(answer, &json, code, failure.as_ref(), codes))
+        }
+        _ => Err(answer.foreign()),
+    }
+}
 
 /// The answer's `data`, if its code is that of success.
 pub(crate) fn open<T: DeserializeOwned>(answer: &Answer, codes: &Codes) -> Result<T, Error> {
@@ -22,53 +35,72 @@ pub(crate) fn open_if_any<T: DeserializeOwned>(
     answer: &Answer,
     codes: &Codes,
 ) -> Result<Option<T>, Error> {
-    #[derive(Deserialize)]
-    struct Content<T> {
-        data: Option<T>,
-    }
-    check(answer, codes)?;
-    let content: Content<T> = serde_json::from_slice(answer.body())
-        .map_err(|cause| answer.garbled_by("the content is not as documented", cause))?;
-    Ok(content.data)
+    let json = read(answer, codes)?;
+    json.get("data")
+        .try_decode()
+        .map_err(|cause| answer.garbled_by("the content is not as documented", cause))
 }
 
 /// One thing out of `data`: below one of `names`, or `data` itself where it has the key that every such thing has.
 ///
 /// The name is documented for some operations only, and a paid answer must not be lost over the others.
-pub(crate) fn part<T: DeserializeOwned>(
+pub(crate) fn part<'a>(
+    json: &'a LenientJson,
+    names: &[&str],
+    own_key: &str,
+) -> Option<LenientValue<'a>> {
+    let data = json.get("data");
+    let named = data.first(names);
+    if named.is_some() {
+        return Some(named);
+    }
+    Some(data).filter(|data| data.get(own_key).is_some())
+}
+
+/// The same as its type says.
+pub(crate) fn decode_part<T: DeserializeOwned>(
     answer: &Answer,
-    data: &Value,
+    json: &LenientJson,
     names: &[&str],
     own_key: &str,
 ) -> Result<T, Error> {
-    let named = names
-        .iter()
-        .find_map(|name| data.get(name))
-        .filter(|value| !value.is_null());
-    let part = named.or_else(|| Some(data).filter(|data| data.get(own_key).is_some()));
-    let part = part.ok_or_else(|| answer.garbled("the answer does not hold what was asked for"))?;
-    T::deserialize(part)
+    part(json, names, own_key)
+        .ok_or_else(|| answer.garbled("the answer does not hold what was asked for"))?
+        .try_decode()
         .map_err(|cause| answer.garbled_by("the content is not as documented", cause))
+}
+
+/// The names that a job has below `data`, and its own key.
+pub(crate) const JOB: (&[&str], &str) = (&["job", "item"], "id");
+
+/// The id of the job that a create made.
+///
+/// It is read first: an answer that shows it is one of a job that may be charged, whatever is odd about the rest and
+/// whatever the HTTP status says. Only the code of a failure outweighs it.
+pub(crate) fn accepted(answer: &Answer, codes: &Codes) -> Result<JobId, Error> {
+    let json = answer.json();
+    let (names, own_key) = JOB;
+    let id = part(&json, names, own_key).and_then(|job| job.get(own_key).filled());
+    let is_refused = json
+        .get("code")
+        .integer()
+        .is_some_and(|code| code != SUCCESS);
+    match id {
+        Some(id) if !is_refused => JobId::new(id.trim())
+            .map_err(|cause| answer.garbled_by("accepted, but without a usable job id", cause)),
+        _ => {
+            read(answer, codes)?;
+            Err(answer.garbled("accepted, but without a usable job id"))
+        }
+    }
 }
 
 /// Whether the answer is a success.
 ///
 /// # Errors
-/// The vendor's refusal, or what HTTP says about an answer that is not an envelope.
+/// As [`read`].
 pub(crate) fn check(answer: &Answer, codes: &Codes) -> Result<(), Error> {
-    let failure = answer.http_failure();
-    match (serde_json::from_slice::<Envelope>(answer.body()), failure) {
-        (Ok(envelope), None) if envelope.code == SUCCESS => Ok(()),
-        (Ok(envelope), failure) if envelope.code != SUCCESS => {
-            Err(rejection(answer, &envelope, failure.as_ref(), codes))
-        }
-        (_, Some(failure)) => Err(match code::advice(failure.kind(), None) {
-            Some(advice) => failure.with_advice(advice),
-            None => failure,
-        }),
-        (Err(cause), None) => Err(answer.garbled_by("this is not the vendor's envelope", cause)),
-        (Ok(_), None) => Ok(()),
-    }
+    read(answer, codes).map(drop)
 }
 
 /// The error for a code other than success.
@@ -77,40 +109,31 @@ pub(crate) fn check(answer: &Answer, codes: &Codes) -> Result<(), Error> {
 /// 5xx, does not tell.
 fn rejection(
     answer: &Answer,
-    envelope: &Envelope,
+    json: &LenientJson,
+    code: i64,
     failure: Option<&Error>,
     codes: &Codes,
 ) -> Error {
     let kind = codes
-        .kind(envelope.code)
+        .kind(code)
         .or(failure.map(Error::kind))
         .unwrap_or(ErrorKind::Refused);
-    let sent = if has_data(answer) {
-        Sent::Maybe
-    } else {
+    let sent = if json.get("data").is_empty() && json.is_whole() {
         failure.map_or(Sent::Yes, Error::sent)
+    } else {
+        Sent::Maybe
     };
-    let info = envelope.info.as_deref().unwrap_or_default();
+    let info = json.get("info").text().unwrap_or_default();
+    let request_id = json.get("request_id").filled();
     let error = answer
         .error(kind)
         .with_sent(sent)
-        .with_code(envelope.code)
-        .with_message(answer.clean(info))
-        .with_request_id(envelope.request_id.as_deref().map(|id| answer.clean(id)));
-    match code::advice(kind, Some(envelope.code)) {
+        .with_code(code)
+        .with_message(answer.clean(&info))
+        .with_request_id(request_id.map(|id| answer.clean(&id)));
+    let error = answer.kept_in(error);
+    match code::advice(kind, Some(code)) {
         Some(advice) => error.with_advice(advice),
         None => error,
-    }
-}
-
-fn has_data(answer: &Answer) -> bool {
-    let Ok(body) = serde_json::from_slice::<Value>(answer.body()) else {
-        // Readable up to the code and not beyond it: there is something.
-        return true;
-    };
-    match body.get("data") {
-        None | Some(Value::Null) => false,
-        Some(Value::Object(data)) => !data.is_empty(),
-        Some(_) => true,
     }
 }

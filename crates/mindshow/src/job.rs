@@ -7,18 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::http::Answer;
+use jobs_core::http::{Answer, LenientValue};
 use jobs_core::{
     Account, Call, Clock, Cost, Error, ErrorKind, Fact, Facts, Failure, JobId, JobKind, Look,
     Looks, Pacing, Progress, Repeat, Sent, Snapshot, Source, Status,
 };
 use serde::Deserialize as _;
-use serde_json::Value;
 
 use crate::client::Client;
 use crate::code::{Codes, VENDOR};
 use crate::envelope;
-use crate::generated::types::{JobInfo, JobStatus, ListRequest};
+use crate::generated::types::{JobInfo, JobStatus, ListRequest, SecretText};
 
 /// Generation of one deck, or of one template.
 #[derive(Debug, Clone)]
@@ -239,14 +238,39 @@ const CALLS: &[Call] = &[
 
 /// What the answer to a look says.
 pub(crate) fn seen(id: &JobId, answer: &Answer, codes: &Codes) -> Look<Ready> {
-    let snapshot = snapshot(id, described(id, answer, codes)?)?;
-    Ok(answer.clean_snapshot(snapshot))
+    let json = envelope::read(answer, codes)?;
+    let (names, own_key) = envelope::JOB;
+    let job = envelope::part(&json, names, own_key)
+        .ok_or_else(|| answer.garbled("the answer does not mention the job"))?;
+    let job = described_by(job)
+        .ok_or_else(|| answer.garbled("the answer does not tell the job's state"))?;
+    if job.id != id.as_str() {
+        return Err(answer.garbled("the answer is about another job"));
+    }
+    Ok(answer.clean_snapshot(snapshot(id, job)?))
+}
+
+/// What decides about a job, read leniently: id and state, then the result. Whatever is odd about the rest hides neither.
+fn described_by(job: LenientValue<'_>) -> Option<JobInfo> {
+    let id = job.get("id").filled()?;
+    let state = job.get("status").word()?;
+    let mut info = JobInfo::new(id.trim().to_owned(), JobStatus::from_word(&state));
+    info.title = job.get("title").text();
+    info.queue_wait_count = job.get("queue_wait_count").integer();
+    info.progress_percent = job.get("progress_percent").integer();
+    info.ppt_url = job.get("ppt_url").filled().map(SecretText::new);
+    info.template_id = job.get("template_id").text();
+    info.error = job.get("error").text();
+    let images = job.get("preview_img_list").items();
+    info.preview_img_list = Some(images.into_iter().filter_map(LenientValue::text).collect());
+    Some(info)
 }
 
 /// The description of a job in an answer.
 pub(crate) fn described(id: &JobId, answer: &Answer, codes: &Codes) -> Result<JobInfo, Error> {
-    let data: Value = envelope::open(answer, codes)?;
-    let job: JobInfo = envelope::part(answer, &data, &["job", "item"], "id")?;
+    let json = envelope::read(answer, codes)?;
+    let (names, own_key) = envelope::JOB;
+    let job: JobInfo = envelope::decode_part(answer, &json, names, own_key)?;
     if job.id != id.as_str() {
         return Err(answer.garbled("the answer is about another job"));
     }
@@ -301,14 +325,42 @@ pub(crate) fn progress<O>(
 
 #[cfg(test)]
 mod tests {
+    use jobs_core::http::LenientJson;
+
     use super::*;
 
     fn seen(json: &str) -> Snapshot<Ready> {
-        snapshot(
-            &JobId::new("j").unwrap(),
-            serde_json::from_str(json).unwrap(),
-        )
-        .unwrap()
+        let json = LenientJson::read(json.as_bytes());
+        let job = described_by(json.value()).unwrap();
+        snapshot(&JobId::new("j").unwrap(), job).unwrap()
+    }
+
+    #[test]
+    fn an_end_is_seen_whatever_stands_beside_it() {
+        for (json, status) in [
+            (
+                r#"{"id":"j","status":"failed","error":"bad \ud835 glyph","progress_percent":NaN}"#,
+                "Failed(Failure { reason: \"bad \u{fffd} glyph\"",
+            ),
+            (
+                r#"{"id":"j","status":"running","status":"succeeded","title":5,"preview_img_list":[1,{}],"extra":"cut"#,
+                "Succeeded",
+            ),
+            (
+                r#"{"id":"j","status":"failed","error":{"zh":1},}"#,
+                "Failed",
+            ),
+        ] {
+            let seen = format!("{:?}", seen(json).status);
+            assert!(seen.starts_with(status), "{json}: {seen}");
+        }
+        for json in [
+            r#"{"id":"j","status":"succ"#,
+            r#"{"id":"j","error":"failed"}"#,
+        ] {
+            let json = LenientJson::read(json.as_bytes());
+            assert_eq!(described_by(json.value()), None, "{json:?}");
+        }
     }
 
     #[test]

@@ -331,15 +331,18 @@ impl Call {
 
     /// The content of one event: inside an envelope, as far as is known, or bare.
     fn content<T: DeserializeOwned>(&self, answer: &Answer) -> Result<Option<T>, Error> {
-        let garbled = |cause| answer.garbled_by("the content is not as documented", cause);
-        let value: Value = serde_json::from_slice(answer.body()).map_err(garbled)?;
-        if value.get("code").is_some() {
+        let json = answer.json();
+        if json.get("code").is_some() {
             return envelope::open_if_any(answer, self.client.codes());
         }
-        if value.get("content").is_none() && value.get("finish_reason").is_none() {
+        if !json.is_object() || !json.is_whole() {
+            return Err(answer.foreign());
+        }
+        if !json.get("content").is_some() && !json.get("finish_reason").is_some() {
             return Ok(None);
         }
-        T::deserialize(value).map(Some).map_err(garbled)
+        let content = json.value().try_decode().map(Some);
+        content.map_err(|cause| answer.garbled_by("the content is not as documented", cause))
     }
 
     /// Whether the event is the last one, and a good one. A plain document is the last one whatever it says.

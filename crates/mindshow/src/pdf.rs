@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::http::Answer;
+use jobs_core::http::{Answer, LenientValue};
 use jobs_core::{
     Account, Call, Clock, Cost, Error, ErrorKind, Fact, Facts, Failure, JobId, JobKind, Look,
     Looks, Pacing, Repeat, Sent, Snapshot, Source, Status,
@@ -15,7 +15,7 @@ use jobs_core::{
 use crate::client::Client;
 use crate::code::{Codes, VENDOR};
 use crate::envelope;
-use crate::generated::types::{JobStatus, PdfData, PdfRequest};
+use crate::generated::types::{JobStatus, PdfRequest};
 use crate::job;
 use crate::operation::GET_PDF;
 
@@ -430,38 +430,41 @@ fn unfinished(deck: Snapshot<job::Ready>) -> Option<Snapshot<PdfReady>> {
 
 /// What the answer to a call says.
 pub(crate) fn seen(id: &JobId, answer: &Answer, codes: &Codes) -> Look<PdfReady> {
-    let data = envelope::open(answer, codes)?;
-    Ok(answer.clean_snapshot(snapshot(id, data)?))
+    let json = envelope::read(answer, codes)?;
+    let data = json.get("data");
+    let state = data.get("status").word();
+    let state = state.ok_or_else(|| answer.garbled("the answer does not tell the state"))?;
+    let snapshot = snapshot(id, JobStatus::from_word(&state), data)?;
+    Ok(answer.clean_snapshot(snapshot))
 }
 
-fn snapshot(id: &JobId, data: PdfData) -> Look<PdfReady> {
+/// State and result are read first, and everything leniently: this answer may have cost 10 credits.
+fn snapshot(id: &JobId, state: JobStatus, data: LenientValue<'_>) -> Look<PdfReady> {
     let garbled = |problem: &str| {
         Error::new(ErrorKind::Garbled, VENDOR, GET_PDF.name)
             .with_sent(Sent::Maybe)
             .with_job(id.clone())
             .with_message(problem)
     };
-    let word = data.status.as_str().to_owned();
-    let link = data.pdf_url.filter(|url| !url.expose().is_empty());
-    let status = match (data.status, link) {
+    let word = state.as_str().to_owned();
+    let status = match (state, data.get("pdf_url").filled()) {
         (JobStatus::Succeeded, Some(link)) => Status::Succeeded(PdfReady {
             job_id: id.clone(),
-            pdf_url: link.expose().into(),
+            pdf_url: link.into(),
         }),
         (JobStatus::Succeeded, None) => {
             return Err(garbled("the export succeeded, but the PDF has no address"));
         }
         (JobStatus::Queued, _) => Status::Queued,
         (JobStatus::Running, _) => Status::Running,
-        (JobStatus::Failed, _) => Status::Failed(Failure::new(
-            data.extra
-                .get("error")
-                .and_then(|error| error.as_str())
-                .unwrap_or_default(),
-        )),
+        (JobStatus::Failed, _) => {
+            Status::Failed(Failure::new(data.get("error").text().unwrap_or_default()))
+        }
         (JobStatus::Other(word), _) => return Ok(Snapshot::unrecognised(word)),
     };
-    let progress = job::progress(&status, data.queue_wait_count, data.progress_percent);
+    let [waiting, percent] =
+        ["queue_wait_count", "progress_percent"].map(|key| data.get(key).integer());
+    let progress = job::progress(&status, waiting, percent);
     Ok(Snapshot::new(status, word).with_progress(progress))
 }
 
@@ -525,6 +528,8 @@ const CALLS: &[Call] = &[
 
 #[cfg(test)]
 mod tests {
+    use jobs_core::testing::answer;
+
     use super::*;
 
     #[test]
@@ -595,7 +600,11 @@ mod tests {
     #[test]
     fn success_needs_a_link() {
         let id = JobId::new("j").unwrap();
-        let seen = |json: &str| snapshot(&id, serde_json::from_str(json).unwrap());
+        let seen = |json: &str| {
+            let body = format!(r#"{{"code":0,"data":{json}}}"#);
+            let answer = answer("get_pdf", 200, &[], body.as_bytes(), &[]);
+            seen(&id, &answer, &Codes::default())
+        };
         let ready = seen(r#"{"status":"succeeded","pdf_url":"https://h/p?sig=s3cret"}"#).unwrap();
         assert!(
             matches!(&ready.status, Status::Succeeded(ready) if ready.pdf_url().contains("s3cret"))
@@ -603,5 +612,10 @@ mod tests {
         assert!(!format!("{ready:?}").contains("s3cret"));
         assert!(seen(r#"{"status":"succeeded","pdf_url":""}"#).is_err());
         assert!(!seen(r#"{"status":"pondering"}"#).unwrap().recognised);
+        let odd = seen(r#"{"status":"failed","error":"bad \ud835 glyph","queue_wait_count":NaN}"#);
+        let Status::Failed(failure) = odd.unwrap().status else {
+            panic!("not failed")
+        };
+        assert_eq!(&*failure.reason, "bad \u{fffd} glyph");
     }
 }

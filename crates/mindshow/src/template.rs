@@ -1,7 +1,6 @@
 //! Templates, and single-page "advanced" ones.
 
 use jobs_core::Error;
-use serde_json::Value;
 
 use crate::client::Client;
 use crate::envelope;
@@ -40,8 +39,8 @@ impl Client {
     /// As [`account_info`](Self::account_info), and the vendor's refusal of an unknown id.
     pub async fn template(&self, template_id: &str) -> Result<Template, Error> {
         let request = TemplateRequest::new(template_id.to_owned());
-        self.read_part(TEMPLATE_GET, &request, |answer, data| {
-            envelope::part(answer, data, &["item"], "template_id")
+        self.read_part(TEMPLATE_GET, &request, |answer, json| {
+            envelope::decode_part(answer, json, &["item"], "template_id")
         })
         .await
     }
@@ -66,8 +65,8 @@ impl Client {
     ) -> Result<Option<AdvanceTemplate>, Error> {
         let body = ADVANCE_TEMPLATE_ADD.json(request)?;
         let answer = self.send(ADVANCE_TEMPLATE_ADD.with_json(&body)).await?;
-        let data: Option<Value> = envelope::open_if_any(&answer, self.codes())?;
-        Ok(data.and_then(|data| envelope::part(&answer, &data, &["item"], "id").ok()))
+        let json = envelope::read(&answer, self.codes())?;
+        Ok(envelope::decode_part(&answer, &json, &["item"], "id").ok())
     }
 
     /// A page of advanced templates, newest first. Free and harmless to repeat.
@@ -93,8 +92,8 @@ impl Client {
     /// As [`account_info`](Self::account_info), and the vendor's refusal of an unknown id.
     pub async fn advance_template(&self, id: &str) -> Result<AdvanceTemplate, Error> {
         let request = IdRequest::new(id.to_owned());
-        self.read_part(ADVANCE_TEMPLATE_GET, &request, |answer, data| {
-            envelope::part(answer, data, &["item"], "id")
+        self.read_part(ADVANCE_TEMPLATE_GET, &request, |answer, json| {
+            envelope::decode_part(answer, json, &["item"], "id")
         })
         .await
     }

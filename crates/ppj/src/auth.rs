@@ -39,7 +39,15 @@ impl Credentials {
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::AccessKey(key) => vec![key.clone()],
-            Self::Signed { app_id, app_secret } => vec![app_id.clone(), app_secret.clone()],
+            Self::Signed { app_secret, .. } => vec![app_secret.clone()],
+        }
+    }
+
+    /// What is no secret, and still nobody's business.
+    pub(crate) fn id(&self) -> Option<Secret> {
+        match self {
+            Self::AccessKey(_) => None,
+            Self::Signed { app_id, .. } => Some(app_id.clone()),
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jobs_core::disk::Target;
 use jobs_core::http::{
     Answer, Body, DownloadError, Fetch, Origin, Request, ResultNetworks, Saved, Transport,
-    TransportBuilder, Verified,
+    TransportBuilder, Verified, shown,
 };
 use jobs_core::{
     Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Lost, Moment, Quota, Secret,
@@ -165,6 +165,7 @@ impl ClientBuilder {
             .with_clock(self.clock)
             .with_quota(quota)
             .with_secrets(self.credentials.secrets())
+            .with_account_ids(self.credentials.id())
             .with_result_networks(self.result_networks);
         Ok(Client(Arc::new(Inner {
             transport: (self.configure)(transport).build()?,
@@ -252,9 +253,7 @@ impl Client {
                 .with_timeout(self.0.upload_timeout);
             let headers = self.headers("POST", route, &signed);
             let answer = self.0.transport.send(headers.onto(call).paid()).await?;
-            let made: types::Job = envelope::open(route.operation(), &answer)?;
-            JobId::new(made.token.unwrap_or_default())
-                .map_err(|cause| answer.garbled_by("accepted, but without a usable token", cause))
+            envelope::accepted(route.operation(), &answer)
         });
         Submission::new(&kind, &request.what(), sent_at, outcome.await)
     }
@@ -533,7 +532,7 @@ impl fmt::Debug for Client {
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
-            .field("base_url", &self.base_url)
+            .field("base_url", &shown(&self.base_url))
             .field("credentials", &self.credentials)
             .finish_non_exhaustive()
     }

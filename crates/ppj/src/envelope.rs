@@ -1,41 +1,76 @@
 //! What surrounds an answer: nothing on success, `type` and `message` on refusal, a page of HTML when the vendor is down.
 
-use jobs_core::Error;
-use jobs_core::http::Answer;
+use jobs_core::http::{Answer, LenientJson};
+use jobs_core::{Error, JobId};
 use serde::de::DeserializeOwned;
 
 use crate::code::meaning;
-use crate::generated::types::Rejection;
 
-/// The content of an answer of status 2xx.
-pub(crate) fn open<T: DeserializeOwned>(operation: &str, answer: &Answer) -> Result<T, Error> {
+/// The JSON of an answer of status 2xx.
+pub(crate) fn read(operation: &str, answer: &Answer) -> Result<LenientJson, Error> {
     if !(200..300).contains(&answer.status()) {
         return Err(rejection(operation, answer));
     }
-    serde_json::from_slice(answer.body())
+    let json = answer.json();
+    if json.is_object() {
+        Ok(json)
+    } else {
+        Err(answer.foreign())
+    }
+}
+
+/// The content of an answer of status 2xx.
+pub(crate) fn open<T: DeserializeOwned>(operation: &str, answer: &Answer) -> Result<T, Error> {
+    read(operation, answer)?
+        .value()
+        .try_decode()
         .map_err(|cause| answer.garbled_by("the answer is not as documented", cause))
 }
 
-/// The error for any other status. The body decides what is said, never its content type.
+/// The token of the job that a create made.
+///
+/// It is read first: an answer that shows it is one of a job that may be charged, whatever is odd about the rest and
+/// whatever the HTTP status says. Only a refusal in the vendor's own words outweighs it.
+pub(crate) fn accepted(operation: &str, answer: &Answer) -> Result<JobId, Error> {
+    let json = answer.json();
+    match json.get("token").filled() {
+        Some(token) if !is_refusal(&json) => JobId::new(token.trim())
+            .map_err(|cause| answer.garbled_by("accepted, but without a usable token", cause)),
+        _ => {
+            read(operation, answer)?;
+            Err(answer.garbled("accepted, but without a usable token"))
+        }
+    }
+}
+
+/// Whether these are the vendor's words: what is in between says `message` too, and nothing of the others.
+fn is_refusal(json: &LenientJson) -> bool {
+    json.get("type").filled().is_some() || !json.get("errors").is_empty()
+}
+
+/// The error for any other status. The body decides who says it, never its content type.
 pub(crate) fn rejection(operation: &str, answer: &Answer) -> Error {
+    let json = answer.json();
+    if !is_refusal(&json) {
+        let foreign = answer.foreign();
+        // The vendor's own page while the service is being maintained.
+        return match answer.status() {
+            503 => foreign.with_advice(meaning(operation, 503).advice),
+            _ => foreign,
+        };
+    }
     let meaning = meaning(operation, answer.status());
+    let mut message = json.get("message").text().unwrap_or_default();
+    for detail in json.get("errors").items() {
+        message.push_str(&format!("; {detail}"));
+    }
     let error = answer
         .error(meaning.kind)
         .with_sent(meaning.sent)
         .with_request_id(answer.header("x-request-id").map(|id| answer.clean(id)))
-        .with_advice(meaning.advice);
-    let Ok(said) = serde_json::from_slice::<Rejection>(answer.body()) else {
-        // A page of a gateway or of the maintenance.
-        let page = answer.http_failure();
-        let excerpt = page.as_ref().and_then(|page| page.excerpt());
-        return error.with_excerpt(excerpt.unwrap_or_default());
-    };
-    let mut message = said.message.unwrap_or_default();
-    for detail in said.errors.unwrap_or_default() {
-        message.push_str(&format!("; {detail}"));
-    }
-    let error = error.with_message(answer.clean(&message));
-    match said.kind {
+        .with_advice(meaning.advice)
+        .with_message(answer.clean(&message));
+    match json.get("type").filled() {
         Some(kind) => error.with_code(answer.clean(&kind)),
         None => error,
     }

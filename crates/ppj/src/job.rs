@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use jobs_core::http::Answer;
+use jobs_core::http::{Answer, LenientJson};
 use jobs_core::{
     Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Look, Looks, Pacing, Repeat,
     Snapshot, Source, Status,
@@ -135,9 +135,9 @@ pub(crate) fn seen(
     is_signed: bool,
     result_life: Option<Duration>,
 ) -> Look<Ready> {
-    let job = envelope::open(Route::Look(id).operation(), answer)?;
+    let json = envelope::read(Route::Look(id).operation(), answer)?;
     let snapshot =
-        snapshot(id, job, is_signed, result_life).map_err(|problem| answer.garbled(problem))?;
+        snapshot(id, &json, is_signed, result_life).map_err(|problem| answer.garbled(problem))?;
     Ok(answer.clean_snapshot(snapshot))
 }
 
@@ -147,37 +147,51 @@ pub(crate) fn seen(
 /// `completed` would be waiting for somebody else's web server.
 fn snapshot(
     id: &JobId,
-    job: Job,
+    job: &LenientJson,
     is_signed: bool,
     result_life: Option<Duration>,
 ) -> Result<Snapshot<Ready>, &'static str> {
-    let created = date::created(&job);
-    match job.token.as_deref() {
-        Some(token) if token != id.as_str() => return Err("the answer is about another job"),
+    match job.get("token").text() {
+        Some(token) if token.trim() != id.as_str() => {
+            return Err("the answer is about another job");
+        }
         // Signed accounts are told the state and nothing else.
         None if !is_signed => return Err("the answer does not mention the job"),
         _ => {}
     }
-    let Some(state) = job.state else {
+    let Some(state) = job.get("state").word() else {
         return Err("the answer does not tell the job's state");
     };
+    let state = JobState::from_word(&state);
     let word = state.as_str().to_owned();
     let status = match state {
         JobState::Uploading => Status::Queued,
         JobState::Converting | JobState::Rendering | JobState::Disting => Status::Running,
         JobState::Notifying | JobState::Completed => Status::Succeeded(Ready {
             job_id: id.clone(),
-            name: job.name.map(Into::into),
-            total_pages: job.total_pages.and_then(|pages| pages.try_into().ok()),
-            fetch_before: created
+            name: job.get("name").text().map(Into::into),
+            total_pages: job
+                .get("total_pages")
+                .integer()
+                .and_then(|pages| pages.try_into().ok()),
+            fetch_before: created(job)
                 .zip(result_life)
                 .and_then(|(created, life)| created.checked_add(life)),
         }),
-        JobState::Halted => Status::Failed(Failure::new(job.last_error.unwrap_or_default())),
+        JobState::Halted => Status::Failed(Failure::new(
+            job.get("last_error").text().unwrap_or_default(),
+        )),
         JobState::Deleted => Status::Gone,
         JobState::Other(word) => return Ok(Snapshot::unrecognised(word)),
     };
     Ok(Snapshot::new(status, word))
+}
+
+fn created(job: &LenientJson) -> Option<SystemTime> {
+    let mut dated = Job::default();
+    dated.created_at = job.get("created_at").text();
+    dated.created_at_in_ts = job.get("created_at_in_ts").integer();
+    date::created(&dated)
 }
 
 #[cfg(test)]
@@ -187,7 +201,7 @@ mod tests {
     fn seen(json: &str, is_signed: bool) -> Result<Snapshot<Ready>, &'static str> {
         snapshot(
             &JobId::new("8v9iSKnj").unwrap(),
-            serde_json::from_str(json).unwrap(),
+            &LenientJson::read(json.as_bytes()),
             is_signed,
             Some(Duration::from_secs(60)),
         )
@@ -221,6 +235,33 @@ mod tests {
                 assert!(format!("{:?}", seen.status).starts_with(status), "{json}");
                 assert_eq!((&*seen.word, seen.recognised), (state, recognised));
             }
+        }
+    }
+
+    #[test]
+    fn an_end_is_seen_whatever_stands_beside_it() {
+        for (json, is_signed, status) in [
+            (
+                r#"{"token":"8v9iSKnj","state":"halted","last_error":"bad \ud835 glyph","total_pages":NaN}"#,
+                false,
+                "Failed(Failure { reason: \"bad \u{fffd} glyph\"",
+            ),
+            (
+                r#"{"token":"8v9iSKnj","state":"rendering","state":"completed","name":{"a":1},"created_at":5,}"#,
+                false,
+                "Succeeded",
+            ),
+            (r#"{"state":"deleted","last_error":[1"#, true, "Gone"),
+        ] {
+            let status_seen = format!("{:?}", seen(json, is_signed).unwrap().status);
+            assert!(status_seen.starts_with(status), "{json}: {status_seen}");
+        }
+        for json in [
+            r#"{"state":"hal"#,
+            r#"{"state":null}"#,
+            r#"{"last_error":"halted"}"#,
+        ] {
+            assert!(seen(json, true).is_err(), "{json}");
         }
     }
 

@@ -77,12 +77,16 @@ impl Credentials {
     }
 
     pub(crate) fn secrets(&self) -> Vec<Secret> {
-        let always = [&self.secret_id, &self.secret_key];
-        always
+        [&self.secret_key]
             .into_iter()
             .chain(&self.session_token)
             .cloned()
             .collect()
+    }
+
+    /// What is no secret, and still nobody's business.
+    pub(crate) fn id(&self) -> Secret {
+        self.secret_id.clone()
     }
 }
 

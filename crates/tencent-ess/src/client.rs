@@ -7,22 +7,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use jobs_core::http::{Answer, Body, Document, Origin, Request, Transport, TransportBuilder};
+use jobs_core::http::{
+    Answer, Body, Document, LenientJson, Origin, Request, Transport, TransportBuilder,
+};
 use jobs_core::retry;
 use jobs_core::{
     Account, Clock, Env, Error, ErrorKind, Facts, ForeignTicket, Job, JobId, Look, Quota, Refusal,
     Secret, Sent, SharedRate, Submission, SystemClock, Ticket, Window, verdict,
 };
-use serde::de::DeserializeOwned;
 
 use crate::action::{Action, Family};
 use crate::auth::{self, Attempt, Credentials};
 use crate::code::VENDOR;
 use crate::envelope;
 use crate::environment::Environment;
-use crate::generated::types::{
-    CreateTaskAnswer, DescribeTaskAnswer, ResourceType, UploadFilesAnswer,
-};
+use crate::generated::types::{ResourceType, UploadFilesAnswer};
 use crate::identity::{Agent, Product};
 use crate::job::{self, Conversion, Ready, ResourceId};
 use crate::request;
@@ -197,7 +196,8 @@ impl ClientBuilder {
         let transport = |origin| {
             let transport = TransportBuilder::new(VENDOR, origin)
                 .with_clock(Arc::clone(&self.clock))
-                .with_secrets(self.credentials.secrets());
+                .with_secrets(self.credentials.secrets())
+                .with_account_ids([self.credentials.id()]);
             (self.configure)(transport).build()
         };
         let quota = |action: Action| {
@@ -335,11 +335,13 @@ impl Client {
             parcel,
         };
         let upload = async || {
-            self.call::<UploadFilesAnswer>(&Call::new(Action::Upload, &payload))
-                .await
+            let (json, answer) = self.call(&Call::new(Action::Upload, &payload)).await?;
+            let content = json.value().try_decode::<UploadFilesAnswer>();
+            let content = content
+                .map_err(|cause| answer.garbled_by("the content is not as documented", cause))?;
+            Ok((content.response, answer))
         };
-        let (content, answer) = retry::by(&**self.clock(), pause_before_upload, upload).await?;
-        let outcome = content.response;
+        let (outcome, answer) = retry::by(&**self.clock(), pause_before_upload, upload).await?;
         let ids = outcome.file_ids.unwrap_or_default();
         if ids.len() != request.len() {
             return Err(answer.garbled("the answer does not name every file"));
@@ -390,12 +392,9 @@ impl Client {
         let kind = self.kind();
         let sent_at = self.clock().wall();
         let outcome = retry::paid(&**self.clock(), async || {
-            let (content, answer) = self
-                .call::<CreateTaskAnswer>(&Call::new(Action::Create(kind.family), &payload))
-                .await?;
-            let id = content.response.task_id.unwrap_or_default();
-            JobId::new(id)
-                .map_err(|cause| answer.garbled_by("accepted, but without a usable task id", cause))
+            let call = Call::new(Action::Create(kind.family), &payload);
+            let (id, _) = self.answered(&call, envelope::accepted).await?;
+            Ok(id)
         });
         Submission::new(&kind, what, sent_at, outcome.await)
     }
@@ -439,8 +438,8 @@ impl Client {
             job: Some(id),
             ..Call::new(Action::Look(family), &payload)
         };
-        let (content, answer) = self.call::<DescribeTaskAnswer>(&call).await?;
-        job::seen(id, content.response, &answer, self.0.negative_runs_on)
+        let (json, answer) = self.call(&call).await?;
+        job::seen(id, &json, &answer, self.0.negative_runs_on)
     }
 
     /// Looks at a task that cannot exist, which tells whether the credentials are accepted. Free, as every look.
@@ -453,7 +452,7 @@ impl Client {
             operation: "check",
             ..Call::new(Action::Look(self.0.family), &payload)
         };
-        match self.call::<DescribeTaskAnswer>(&call).await {
+        match self.call(&call).await {
             Ok(_) => Ok(()),
             Err(error) if matches!(error.kind(), ErrorKind::Input | ErrorKind::NotFound) => Ok(()),
             Err(error) => Err(error),
@@ -470,12 +469,21 @@ impl Client {
         self.0.general.clock()
     }
 
-    /// One call, which is made a second time with a corrected clock if the vendor finds ours wrong: it does nothing then.
-    async fn call<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<(T, Answer), Error> {
+    async fn call(&self, call: &Call<'_>) -> Result<(LenientJson, Answer), Error> {
+        self.answered(call, envelope::open).await
+    }
+
+    /// One call whose answer is read by `read`. It is made a second time with a corrected clock if the vendor finds ours
+    /// wrong: it does nothing then.
+    async fn answered<T>(
+        &self,
+        call: &Call<'_>,
+        read: impl Fn(&Answer) -> Result<T, Error>,
+    ) -> Result<(T, Answer), Error> {
         let mut is_corrected = false;
         loop {
             let answer = self.attempt(call).await?;
-            match envelope::open(&answer) {
+            match read(&answer) {
                 Err(error) if !is_corrected && self.correct_clock(&answer, &error) => {
                     is_corrected = true;
                 }

@@ -1,13 +1,15 @@
 //! The two hosts of an environment, which are never mixed.
 
-use jobs_core::http::Origin;
+use std::fmt;
+
+use jobs_core::http::{Origin, shown};
 use jobs_core::{Env, Error};
 
 use crate::code::VENDOR;
 use crate::identity::Product;
 
 /// Where to talk to. Both hosts come together, since the keys of one environment are unknown in the other.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Environment {
     /// The vendor's production.
@@ -22,6 +24,21 @@ pub enum Environment {
         /// For uploads.
         upload: String,
     },
+}
+
+impl fmt::Debug for Environment {
+    /// Of addresses, nothing but scheme, host and port.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Production => f.write_str("Production"),
+            Self::Test => f.write_str("Test"),
+            Self::Custom { general, upload } => f
+                .debug_struct("Custom")
+                .field("general", &shown(general))
+                .field("upload", &shown(upload))
+                .finish(),
+        }
+    }
 }
 
 const GENERAL: &str = "TENCENT_ESS_ENDPOINT";
@@ -103,7 +120,7 @@ fn origin(address: &str, variable: &str) -> Result<Origin, Error> {
         Ok(origin)
     } else {
         // The path is signed, and the vendor's is always the root.
-        Err(unusable(format!("the address {address:?} has a path")))
+        Err(unusable(format!("the address {origin} has a path")))
     }
 }
 

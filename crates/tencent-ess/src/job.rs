@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::http::Answer;
+use jobs_core::http::{Answer, LenientJson, LenientValue};
 use jobs_core::{
     Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Look, Looks, Pacing, Repeat,
     Snapshot, Source, Status,
@@ -14,7 +14,7 @@ use jobs_core::{
 use crate::action::Family;
 use crate::client::Client;
 use crate::code::VENDOR;
-use crate::generated::types::DescribeTaskOutcome;
+use crate::envelope;
 
 /// Conversion of one uploaded file to a PDF that can be signed.
 #[derive(Debug, Clone)]
@@ -158,16 +158,15 @@ const CALLS: &[Call] = &[
     },
 ];
 
-/// What the answer to a look says, whose content is `outcome`.
+/// What the answer to a look says.
 pub(crate) fn seen(
     id: &JobId,
-    outcome: DescribeTaskOutcome,
+    json: &LenientJson,
     answer: &Answer,
     negative_runs_on: bool,
 ) -> Look<Ready> {
-    let request_id = outcome.request_id.as_deref().map(|id| answer.clean(id));
-    let snapshot = snapshot(id, outcome, negative_runs_on)
-        .map_err(|problem| answer.garbled(problem).with_request_id(request_id))?;
+    let snapshot = snapshot(id, envelope::outcome(json), negative_runs_on)
+        .map_err(|problem| envelope::garbled(answer, json, problem))?;
     Ok(answer.clean_snapshot(snapshot))
 }
 
@@ -179,13 +178,12 @@ pub(crate) fn seen(
 /// `negative_runs_on`.
 fn snapshot(
     id: &JobId,
-    seen: DescribeTaskOutcome,
+    seen: LenientValue<'_>,
     negative_runs_on: bool,
 ) -> Result<Snapshot<Ready>, &'static str> {
-    let number = seen
-        .task_status
-        .ok_or("the answer does not mention the job's state")?;
-    let text = seen.task_message.filter(|text| !text.trim().is_empty());
+    let number = seen.get("TaskStatus").integer();
+    let number = number.ok_or("the answer does not mention the job's state")?;
+    let text = seen.get("TaskMessage").filled();
     let constant = match number {
         0 => Some("NeedTranform"),
         4 => Some("Processing"),
@@ -205,8 +203,9 @@ fn snapshot(
         0 => Status::Queued,
         4 => Status::Running,
         8 => {
-            let resource_id = ResourceId::new(seen.resource_id.unwrap_or_default())
-                .map_err(|_| "the job is done, but without a usable file id")?;
+            let resource_id =
+                ResourceId::new(seen.get("ResourceId").text().unwrap_or_default().trim())
+                    .map_err(|_| "the job is done, but without a usable file id")?;
             Status::Succeeded(Ready {
                 job_id: id.clone(),
                 resource_id,
@@ -227,11 +226,8 @@ mod tests {
     use super::*;
 
     fn seen(json: &str, negative_runs_on: bool) -> Result<Snapshot<Ready>, &'static str> {
-        snapshot(
-            &JobId::new("j").unwrap(),
-            serde_json::from_str(json).unwrap(),
-            negative_runs_on,
-        )
+        let json = LenientJson::read(json.as_bytes());
+        snapshot(&JobId::new("j").unwrap(), json.value(), negative_runs_on)
     }
 
     #[test]
@@ -295,6 +291,42 @@ mod tests {
                 (word, recognised),
                 "{json}"
             );
+        }
+    }
+
+    #[test]
+    fn an_end_is_seen_whatever_stands_beside_it() {
+        for (json, status) in [
+            (
+                r#"{"TaskStatus":8,"Cost":NaN,"ResourceId":"r","TaskMessage":7}"#,
+                "Succeeded",
+            ),
+            (
+                r#"{"TaskStatus":4,"TaskStatus":8.0,"ResourceId":12,"Extra":[1,]"#,
+                "Succeeded",
+            ),
+            (
+                r#"{"TaskStatus":" -6 ","TaskMessage":"bad \udc00 glyph"}"#,
+                "Failed",
+            ),
+            (
+                r#"{"TaskStatus":-13,"TaskMessage":{"zh":"x"},"PreviewUrl":5}"#,
+                "Failed",
+            ),
+        ] {
+            let seen = seen(json, false).unwrap();
+            assert!(
+                format!("{:?}", seen.status).starts_with(status),
+                "{json}: {seen:?}"
+            );
+        }
+        for json in [
+            r#"{"TaskMessage":"TaskEnd","ResourceId":"r"}"#,
+            r#"{"TaskStatus":NaN}"#,
+            r#"{"TaskStatus":8"#,
+            r#"{"TaskStatus":[8],"ResourceId":"r"}"#,
+        ] {
+            assert!(seen(json, false).is_err(), "{json}");
         }
     }
 

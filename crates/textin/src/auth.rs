@@ -41,8 +41,13 @@ impl Credentials {
         Account::of(VENDOR, self.app_id.expose())
     }
 
-    pub(crate) fn secrets(&self) -> [Secret; 2] {
-        [self.app_id.clone(), self.secret_code.clone()]
+    pub(crate) fn secrets(&self) -> [Secret; 1] {
+        [self.secret_code.clone()]
+    }
+
+    /// What is no secret, and still nobody's business.
+    pub(crate) fn id(&self) -> Secret {
+        self.app_id.clone()
     }
 }
 

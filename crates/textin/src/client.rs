@@ -9,7 +9,7 @@ use jobs_core::clock::bounded;
 use jobs_core::disk::Target;
 use jobs_core::http::{
     Answer, Body, DownloadError, Fetch, Fetched, Origin, Request, ResultNetworks, Saved, Transport,
-    TransportBuilder, Verified,
+    TransportBuilder, Verified, shown,
 };
 use jobs_core::retry::{self, NotTaken};
 use jobs_core::{
@@ -20,7 +20,6 @@ use jobs_core::{
 use crate::auth::Credentials;
 use crate::code::VENDOR;
 use crate::envelope;
-use crate::generated::types::{ParseAnswer, SubmitAnswer};
 use crate::job::{self, Parse, Ready};
 use crate::request::ParseRequest;
 use crate::result::{self, Outline, Parsed};
@@ -140,6 +139,7 @@ impl ClientBuilder {
             .with_clock(self.clock)
             .with_quota(quota)
             .with_secrets(self.credentials.secrets())
+            .with_account_ids([self.credentials.id()])
             .with_result_networks(self.result_networks);
         Ok(Client(Arc::new(Inner {
             transport: (self.configure)(transport).build()?,
@@ -211,13 +211,7 @@ impl Client {
             let answer = self
                 .send(call.paid().with_timeout(self.0.upload_timeout))
                 .await?;
-            let content: SubmitAnswer = envelope::open(&answer)?;
-            let id = content
-                .data
-                .and_then(|data| data.job_id)
-                .unwrap_or_default();
-            JobId::new(id)
-                .map_err(|cause| answer.garbled_by("accepted, but without a usable job id", cause))
+            envelope::accepted(&answer)
         });
         Submission::new(&kind, &request.what(), sent_at, outcome.await)
     }
@@ -430,14 +424,15 @@ impl Client {
     /// [`ErrorKind::Credentials`] when they are refused, or whatever keeps the vendor from answering.
     pub async fn check_credentials(&self) -> Result<(), Error> {
         let call = Request::get("check", &["api", "v1", "xparse", "parse", "async", NO_JOB]);
-        match envelope::envelope(&self.send(call).await?)?.code {
-            200 => Ok(()),
-            code => match crate::code::meaning(code).kind {
-                ErrorKind::Input | ErrorKind::NotFound => Ok(()),
-                kind => Err(Error::new(kind, VENDOR, "check")
-                    .with_sent(Sent::Yes)
-                    .with_code(code)),
-            },
+        match envelope::open(&self.send(call).await?) {
+            // A code that is about the job, which does not exist.
+            Err(error)
+                if error.code().is_some()
+                    && matches!(error.kind(), ErrorKind::Input | ErrorKind::NotFound) =>
+            {
+                Ok(())
+            }
+            outcome => outcome.map(drop),
         }
     }
 
@@ -479,25 +474,22 @@ fn fetch_of(ready: &Ready) -> Fetch<'_> {
 /// The content of a synchronous answer. Code 50207 means that some pages failed and the others are billed, so what came
 /// is kept.
 fn parsed(answer: &Answer) -> Result<Parsed, Error> {
-    let head = envelope::envelope(answer)?;
-    let partial = match head.code {
-        200 => None,
-        50_207 => Some(envelope::rejection(answer, &head)),
-        _ => return Err(envelope::rejection(answer, &head)),
+    let json = answer.json();
+    let partial = match envelope::code(&json) {
+        Some(50_207) => Some(envelope::rejection(answer, &json, 50_207)),
+        _ => envelope::open(answer).map(|_| None)?,
     };
-    match (envelope::content::<ParseAnswer>(answer), partial) {
-        (Ok(content), partial) if content.data.is_some() => {
-            let (result, raw) =
-                result::decode(answer.body()).map_err(|problem| answer.garbled(&problem))?;
-            Ok(Parsed {
-                result,
-                raw,
-                partial,
-            })
-        }
-        (_, Some(partial)) => Err(partial),
-        (Ok(_), None) => Err(answer.garbled("the answer holds no result")),
-        (Err(error), None) => Err(error),
+    if !json.get("data").is_some() {
+        return Err(partial.unwrap_or_else(|| answer.garbled("the answer holds no result")));
+    }
+    match (result::decode(answer.body()), partial) {
+        (Ok((result, raw)), partial) => Ok(Parsed {
+            result,
+            raw,
+            partial,
+        }),
+        (Err(_), Some(partial)) => Err(partial),
+        (Err(problem), None) => Err(answer.garbled(&problem)),
     }
 }
 
@@ -513,7 +505,7 @@ impl fmt::Debug for Client {
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder")
-            .field("server_url", &self.server_url)
+            .field("server_url", &shown(&self.server_url))
             .field("credentials", &self.credentials)
             .finish_non_exhaustive()
     }

@@ -14,7 +14,8 @@ pub(crate) struct Meaning {
     /// Whether the vendor may have begun the work.
     pub(crate) sent: Sent,
     pub(crate) refusal: Refusal,
-    pub(crate) advice: &'static str,
+    /// What to do; nothing where only the vendor's message tells what is wrong.
+    pub(crate) advice: Option<&'static str>,
 }
 
 /// The meaning of a code other than 200.
@@ -27,13 +28,13 @@ pub(crate) fn meaning(code: i64) -> Meaning {
         kind,
         sent: Sent::Yes,
         refusal: Refusal::Final,
-        advice,
+        advice: Some(advice),
     };
     let doubtful = |advice| Meaning {
         kind: Unavailable,
         sent: Sent::Maybe,
         refusal: Refusal::Final,
-        advice,
+        advice: Some(advice),
     };
     let later = |kind, wait, advice| Meaning {
         kind,
@@ -42,7 +43,7 @@ pub(crate) fn meaning(code: i64) -> Meaning {
             wait: Duration::from_secs(wait),
             times: 2,
         },
-        advice,
+        advice: Some(advice),
     };
     match code {
         30203 => later(Unavailable, 2, "try again later"),
@@ -71,8 +72,15 @@ pub(crate) fn meaning(code: i64) -> Meaning {
         40304 => refused(Input, "scale the image: 20 to 10000 pixels a side"),
         40305 => refused(Input, "send a document or its address"),
         40400 => refused(Refused, "check TEXTIN_SERVER_URL"),
-        40422 | 40426 => refused(Input, "the document is damaged: repair or export it anew"),
-        40423 => refused(Input, "give the document's password"),
+        // Since 2026-08 a failure of any sort, whose reason is in the message: advice of ours would contradict it.
+        40422 | 40426 => Meaning {
+            advice: None,
+            ..refused(Input, "")
+        },
+        40423 => refused(
+            Input,
+            "put the document's password into a file and name it with --password-file",
+        ),
         40424 => refused(Input, "choose pages that the document has"),
         40427 => refused(Input, "choose another resolution"),
         40428 => refused(Refused, "convert the document to PDF first"),

@@ -1,81 +1,71 @@
 //! The vendor's outer JSON, and the only place that knows its in-band error code.
 
-use jobs_core::Error;
-use jobs_core::http::Answer;
-use serde::de::DeserializeOwned;
+use jobs_core::http::{Answer, LenientJson};
+use jobs_core::{Error, JobId};
 
 use crate::code::meaning;
-use crate::generated::types::{Envelope, RejectionData};
 
 /// The code of success; anything else is a failure, also under HTTP 200.
 const SUCCESS: i64 = 200;
 
-/// The answer's content, if its code is that of success.
-pub(crate) fn open<T: DeserializeOwned>(answer: &Answer) -> Result<T, Error> {
-    let envelope = envelope(answer)?;
-    if envelope.code != SUCCESS {
-        return Err(rejection(answer, &envelope));
-    }
-    content(answer)
-}
-
-/// The code and its message.
-///
-/// # Errors
-/// What HTTP says about an answer that is not an envelope.
-pub(crate) fn envelope(answer: &Answer) -> Result<Envelope, Error> {
-    match (
-        serde_json::from_slice::<Envelope>(answer.body()),
-        answer.http_failure(),
-    ) {
+/// The answer's JSON, if its code is that of success.
+pub(crate) fn open(answer: &Answer) -> Result<LenientJson, Error> {
+    let json = answer.json();
+    match code(&json) {
+        Some(SUCCESS) if (200..300).contains(&answer.status()) => Ok(json),
         // A gateway's 5xx may wear the vendor's envelope; then the envelope knows better what went wrong.
-        (Ok(envelope), None) => Ok(envelope),
-        (Ok(envelope), Some(_)) if envelope.code != SUCCESS => Ok(envelope),
-        (_, Some(failure)) => Err(failure),
-        (Err(cause), None) => Err(answer.garbled_by("this is not the vendor's envelope", cause)),
+        Some(code) if code != SUCCESS => Err(rejection(answer, &json, code)),
+        _ => Err(answer.foreign()),
     }
 }
 
-/// The content of an answer whose code was looked at.
-pub(crate) fn content<T: DeserializeOwned>(answer: &Answer) -> Result<T, Error> {
-    serde_json::from_slice(answer.body())
-        .map_err(|cause| answer.garbled_by("the content is not as documented", cause))
+/// The code, if this is the vendor's envelope.
+pub(crate) fn code(json: &LenientJson) -> Option<i64> {
+    json.get("code").integer()
+}
+
+/// The id of the job that a submit made.
+///
+/// It is read first: an answer that shows it is one of a job that may be charged, whatever is odd about the rest and
+/// whatever the HTTP status says. Only the code of a failure outweighs it.
+pub(crate) fn accepted(answer: &Answer) -> Result<JobId, Error> {
+    let json = answer.json();
+    let is_refused = code(&json).is_some_and(|code| code != SUCCESS);
+    match json.get("data").get("job_id").filled() {
+        Some(id) if !is_refused => JobId::new(id.trim())
+            .map_err(|cause| answer.garbled_by("accepted, but without a usable job id", cause)),
+        _ => {
+            open(answer)?;
+            Err(answer.garbled("accepted, but without a usable job id"))
+        }
+    }
 }
 
 /// The error for a code other than success.
-pub(crate) fn rejection(answer: &Answer, envelope: &Envelope) -> Error {
-    let meaning = meaning(envelope.code);
+pub(crate) fn rejection(answer: &Answer, json: &LenientJson, code: i64) -> Error {
+    let meaning = meaning(code);
+    let envelope = json.value();
     let text = envelope
-        .message
-        .as_deref()
-        .or(envelope.msg.as_deref())
+        .first(&["message", "msg"])
+        .text()
         .unwrap_or_default();
-    let request_id = envelope
-        .x_request_id
-        .as_deref()
-        .or_else(|| answer.header("x-request-id"));
-    let message = match detail(answer) {
+    let detail = json.get("data").get("message").filled();
+    let message = match detail {
         Some(detail) if detail != text => format!("{text}: {detail}"),
-        _ => text.to_owned(),
+        _ => text,
     };
-    answer
+    let request_id = json.get("x_request_id").filled();
+    let request_id = request_id.or_else(|| answer.header("x-request-id").map(Into::into));
+    let error = answer
         .error(meaning.kind)
         .with_sent(meaning.sent)
         .with_refusal(meaning.refusal)
-        .with_code(envelope.code)
+        .with_code(code)
         .with_message(answer.clean(&message))
-        .with_request_id(request_id.map(|id| answer.clean(id)))
-        .with_advice(meaning.advice)
-}
-
-/// What the vendor adds below `data`.
-fn detail(answer: &Answer) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Rejected {
-        data: Option<RejectionData>,
+        .with_request_id(request_id.map(|id| answer.clean(&id)));
+    let error = answer.kept_in(error);
+    match meaning.advice {
+        Some(advice) => error.with_advice(advice),
+        None => error,
     }
-    serde_json::from_slice::<Rejected>(answer.body())
-        .ok()?
-        .data?
-        .message
 }

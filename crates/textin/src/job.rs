@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::http::Answer;
+use jobs_core::http::{Answer, LenientValue};
 use jobs_core::{
     Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Look, Looks, Pacing, Repeat,
     Snapshot, Source, Status,
@@ -14,7 +14,7 @@ use jobs_core::{
 use crate::client::Client;
 use crate::code::VENDOR;
 use crate::envelope;
-use crate::generated::types::{JobStatus, StatusAnswer, StatusData};
+use crate::generated::types::JobStatus;
 
 /// Asynchronous parsing of one document.
 #[derive(Debug, Clone)]
@@ -131,33 +131,31 @@ const CALLS: &[Call] = &[
 
 /// What the answer to a look says.
 pub(crate) fn seen(id: &JobId, answer: &Answer) -> Look<Ready> {
-    let content: StatusAnswer = envelope::open(answer)?;
-    let data = content
-        .data
-        .ok_or_else(|| answer.garbled("the answer does not mention the job"))?;
-    let snapshot = snapshot(id, data).map_err(|problem| answer.garbled(problem))?;
+    let json = envelope::open(answer)?;
+    let snapshot = snapshot(id, json.get("data")).map_err(|problem| answer.garbled(problem))?;
     Ok(answer.clean_snapshot(snapshot))
 }
 
 /// What the content of a look means. `Err` names what is missing.
 ///
-/// A failed job comes under code 200 as well: only the state tells. The last three words are known to the vendor's Python
-/// client alone.
-fn snapshot(id: &JobId, data: StatusData) -> Result<Snapshot<Ready>, &'static str> {
-    if data.job_id != id.as_str() {
-        return Err("the answer is about another job");
+/// The state decides, then the result; whatever is odd about the texts beside them hides neither. A failed job comes under
+/// code 200 as well: only the state tells. The last three words are known to the vendor's Python client alone.
+fn snapshot(id: &JobId, data: LenientValue<'_>) -> Result<Snapshot<Ready>, &'static str> {
+    match data.get("job_id").text() {
+        Some(about) if about.trim() == id.as_str() => {}
+        Some(_) => return Err("the answer is about another job"),
+        None => return Err("the answer does not mention the job"),
     }
-    let word = data.status.as_str().to_owned();
-    let reason = data.message.or(data.error_message).unwrap_or_default();
-    let ready = data
-        .result_url
-        .filter(|url| !url.is_empty())
-        .map(|url| Ready {
-            job_id: id.clone(),
-            file_id: data.file_id.map(Into::into),
-            result_url: url.into(),
-        });
-    let status = match (data.status, ready) {
+    let state = data.get("status").word();
+    let state = JobStatus::from_word(&state.ok_or("the answer does not tell the job's state")?);
+    let text = |keys: &[&str]| data.first(keys).text().unwrap_or_default();
+    let word = state.as_str().to_owned();
+    let ready = data.get("result_url").filled().map(|url| Ready {
+        job_id: id.clone(),
+        file_id: data.get("file_id").filled().map(Into::into),
+        result_url: url.into(),
+    });
+    let status = match (state, ready) {
         (JobStatus::Pending, _) => Status::Queued,
         (JobStatus::InProgress, _) => Status::Running,
         (JobStatus::Completed | JobStatus::PartialCompleted, Some(ready)) => {
@@ -167,7 +165,7 @@ fn snapshot(id: &JobId, data: StatusData) -> Result<Snapshot<Ready>, &'static st
             return Err("the job is completed, but its result has no address");
         }
         (JobStatus::Failed | JobStatus::PartialCompleted, _) => {
-            Status::Failed(Failure::new(reason))
+            Status::Failed(Failure::new(text(&["message", "error_message"])))
         }
         (JobStatus::Stopped | JobStatus::Deleted, _) => Status::Gone,
         (JobStatus::Other(word), _) => return Ok(Snapshot::unrecognised(word)),
@@ -177,13 +175,13 @@ fn snapshot(id: &JobId, data: StatusData) -> Result<Snapshot<Ready>, &'static st
 
 #[cfg(test)]
 mod tests {
+    use jobs_core::http::LenientJson;
+
     use super::*;
 
     fn seen(json: &str) -> Result<Snapshot<Ready>, &'static str> {
-        snapshot(
-            &JobId::new("j").unwrap(),
-            serde_json::from_str(json).unwrap(),
-        )
+        let json = LenientJson::read(json.as_bytes());
+        snapshot(&JobId::new("j").unwrap(), json.value())
     }
 
     #[test]
@@ -222,6 +220,41 @@ mod tests {
                 .unwrap()
                 .recognised
         );
+    }
+
+    #[test]
+    fn an_end_is_seen_whatever_stands_beside_it() {
+        let status = |json: &str| format!("{:?}", seen(json).unwrap().status);
+        for (json, expected) in [
+            (
+                r#"{"job_id":"j","status":"failed","message":"bad \ud835 glyph"}"#,
+                "Failed(Failure { reason: \"bad \u{fffd} glyph\", code: None })",
+            ),
+            (
+                r#"{"job_id":"j","status":"failed","message":40422,"status":"failed"}"#,
+                r#"Failed(Failure { reason: "40422", code: None })"#,
+            ),
+            (
+                r#"{"job_id":"j","status":"failed","message":{"zh":"x"},"cost":NaN}"#,
+                r#"Failed(Failure { reason: "", code: None })"#,
+            ),
+            (r#"{"status":"stopped","pages":[1,],"job_id":"j""#, "Gone"),
+            (r#"{"job_id":"j","status":"deleted","file_id":7}"#, "Gone"),
+        ] {
+            assert_eq!(status(json), expected, "{json}");
+        }
+        let json = r#"{"job_id":"j","status":"completed","file_id":12,"result_url":"https://h/x","message":"\ud835"}"#;
+        let Status::Succeeded(ready) = seen(json).unwrap().status else {
+            panic!("not succeeded")
+        };
+        assert_eq!(ready.file_id.as_deref(), Some("12"));
+        for json in [
+            r#"{"job_id":"j","message":"completed"}"#,
+            r#"{"job_id":"j","status":null}"#,
+            r#"{"job_id":"j","status":"comple"#,
+        ] {
+            assert!(seen(json).is_err(), "{json}");
+        }
     }
 
     #[test]

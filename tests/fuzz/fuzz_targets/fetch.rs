@@ -95,7 +95,7 @@ fuzz_target!(|replies: Vec<Reply<'_>>| {
 async fn play(world: &World, replies: &[Reply<'_>]) {
     let path = world.folder.path().join("result");
     let target = Target::new(&path).unwrap();
-    let url = format!("{}x", world.transport.origin());
+    let url = format!("{}/x", world.transport.origin());
     let fetched = world
         .clock
         .run(world.transport.fetch(Fetch::new("fetch", &url), &target));

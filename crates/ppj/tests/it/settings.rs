@@ -44,7 +44,10 @@ fn the_variables_decide_which_api_is_spoken() {
     ] {
         let client = from(variables).unwrap().build().unwrap();
         assert_eq!(
-            (client.kind().name(), client.origin().to_string().as_str()),
+            (
+                client.kind().name(),
+                format!("{}{}/", client.origin(), client.origin().prefix()).as_str()
+            ),
             (kind, origin)
         );
     }

@@ -181,7 +181,6 @@ async fn an_answer_that_does_not_say_is_unknown_and_never_repeated() {
         (200, "<html>welcome</html>"),
         (200, r#"{"token":"hhNy"#),
         (200, "{}"),
-        (200, r#"{"token":7}"#),
         (200, r#"{"token":"has blanks in it"}"#),
         (201, ""),
     ] {
@@ -191,6 +190,47 @@ async fn an_answer_that_does_not_say_is_unknown_and_never_repeated() {
             "{status} {body}: {submission:?}"
         );
         assert_eq!(requests, 1, "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_is_shown_is_taken_whatever_stands_beside_it() {
+    for (status, body) in [
+        (200, "\u{feff}{\"token\":\"7\",\"state\":\"uploading\"}"),
+        (200, r#"{"token":7}"#),
+        (
+            200,
+            r#"{"token":"6","total_pages":NaN,"name":"\ud835","token":"7"}"#,
+        ),
+        (200, r#"{"token":"7","name":"cut he"#),
+        (502, r#"{"token":"7"}"#),
+    ] {
+        let (submission, _) = create_answered(status, body).await;
+        let job = submission.into_result().unwrap();
+        assert_eq!(job.id().as_str(), "7", "{status} {body}");
+    }
+}
+
+#[tokio::test]
+async fn what_something_in_between_refuses_is_not_the_vendors_word() {
+    for (status, body) in [
+        (403, "<html>blocked by Corp WAF policy 4711</html>"),
+        (401, ""),
+        (404, r#"{"message":"no Route matched"}"#),
+        (413, "<h1>413</h1>"),
+        (307, ""),
+    ] {
+        let (submission, requests) = create_answered(status, body).await;
+        let Submission::Refused(error) = submission else {
+            panic!("{status}: {submission:?}")
+        };
+        let known = (error.kind(), error.sent(), requests);
+        assert_eq!(known, (ErrorKind::Unavailable, Sent::Yes, 1), "{status}");
+        let line = error.to_string();
+        assert!(
+            !body.contains("4711") || line.contains("blocked by Corp WAF policy 4711"),
+            "{line}"
+        );
     }
 }
 
