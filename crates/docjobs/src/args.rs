@@ -323,6 +323,9 @@ pub(crate) struct ParseArgs {
     /// Parse, and pay for, these pages only, such as 1-5 or 1-2,5-10.
     #[arg(long, value_name = "PAGES")]
     pub(crate) pages: Option<String>,
+    /// The password of an encrypted document: the first line of this file. Of it, the path alone is remembered.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -120,6 +120,7 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), Stop> {
         output: Some(markdown.clone()),
         format: Format::Markdown,
         pages: None,
+        password_file: None,
     };
     Box::pin(textin::parse(&app, parse)).await?;
     expect(&markdown, "It was made from this outline")?;

@@ -212,9 +212,10 @@ async fn judge(outcome: Result<(), Error>, origin: &Origin) -> Checkup {
         }
         Err(error) => {
             let mut stop = Stop::before_acceptance(&error);
-            if error.kind() == ErrorKind::Unreachable {
-                stop.line.push_str("; a proxy is taken from HTTPS_PROXY");
-            } else if let Some(off) = clock_off(origin).await.filter(|off| is_off(*off)) {
+            // Where there is no connection, the line says why and what to set.
+            if error.kind() != ErrorKind::Unreachable
+                && let Some(off) = clock_off(origin).await.filter(|off| is_off(*off))
+            {
                 stop.line.push_str(&format!("; {}", told(off)));
             }
             Checkup::Bad(stop)

@@ -40,6 +40,8 @@ pub(crate) struct Stop {
     pub(crate) causes: Vec<String>,
     /// What to go on with.
     pub(crate) ticket: Option<Ticket>,
+    /// The beginning of an answer that was not understood, cleaned of credentials.
+    pub(crate) answer: Option<String>,
 }
 
 impl Stop {
@@ -49,6 +51,7 @@ impl Stop {
             line: line.into(),
             causes: Vec::new(),
             ticket: None,
+            answer: None,
         }
     }
 
@@ -101,8 +104,8 @@ impl Stop {
     /// An error about a job that the vendor has; it goes on there.
     pub(crate) fn after_acceptance(error: &Error, ticket: Option<Ticket>) -> Self {
         let exit = match error.kind() {
-            ErrorKind::Local | ErrorKind::TooLarge => Exit::Unexpected,
             _ if error.is_transient() => Exit::Deadline,
+            ErrorKind::Local | ErrorKind::TooLarge => Exit::Unexpected,
             // A look that costs money and was not answered.
             _ if error.sent() == Sent::Maybe => Exit::Unknown,
             _ => Self::before_acceptance(error).exit,
@@ -137,6 +140,7 @@ impl Stop {
     fn lost(lost: &Lost) -> Self {
         Self {
             causes: causes(&lost.error),
+            answer: lost.error.excerpt().map(Into::into),
             ..Self::new(Exit::Unknown, lost.to_string())
         }
     }
@@ -156,6 +160,12 @@ impl Stop {
             line: end.to_string(),
             causes: causes(end),
             ticket,
+            answer: match end.cause() {
+                Cause::Blind(error) => Some(error),
+                _ => end.last_error(),
+            }
+            .and_then(Error::excerpt)
+            .map(Into::into),
         }
     }
 
@@ -180,6 +190,7 @@ impl Stop {
     fn of(exit: Exit, error: &Error) -> Self {
         Self {
             causes: causes(error),
+            answer: error.excerpt().map(Into::into),
             ..Self::new(exit, error.to_string())
         }
     }

@@ -224,7 +224,12 @@ impl Report {
         let ticket = stop.ticket.as_ref().map(ToString::to_string);
         self.event(
             "stopped",
-            json!({ "exit": stop.exit as u8, "error": stop.line, "ticket": ticket }),
+            json!({
+                "exit": stop.exit as u8,
+                "error": stop.line,
+                "ticket": ticket,
+                "answer": stop.answer,
+            }),
         );
         self.say(&format!("docjobs: {}", stop.line));
         if self.verbose > 0 {

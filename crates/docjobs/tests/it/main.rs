@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod answers;
 mod demo;
 mod ends;
 mod ledger;

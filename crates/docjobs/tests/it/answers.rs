@@ -1,0 +1,461 @@
+//! What the API, or something on the way to it, answers in raw bytes, and what the command makes of it.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+const ID: &str = "0123456789abcdef0123456789abcdef";
+
+/// One answer: status, further headers, body.
+#[derive(Clone)]
+struct Say(u16, &'static str, Vec<u8>);
+
+fn json(body: impl Into<Vec<u8>>) -> Say {
+    Say(200, "Content-Type: application/json", body.into())
+}
+
+fn accepted() -> Say {
+    json(format!(
+        r#"{{"code":200,"message":"ok","data":{{"job_id":"{ID}"}}}}"#
+    ))
+}
+
+fn failed(beside: &str) -> Say {
+    json(format!(
+        r#"{{"code":200,"data":{{{beside},"job_id":"{ID}","status":"failed"}}}}"#
+    ))
+}
+
+/// A TextIn that answers every submit, look and result with the same bytes.
+struct Vendor {
+    address: String,
+    submits: Arc<Mutex<Vec<Vec<u8>>>>,
+    place: tempfile::TempDir,
+}
+
+struct Ran {
+    exit: i32,
+    stdout: String,
+    stderr: String,
+}
+
+impl Vendor {
+    fn new(submit: Say, look: Option<Say>) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let done = json(format!(
+            r#"{{"code":200,"data":{{"job_id":"{ID}","status":"completed","result_url":"{address}/r"}}}}"#
+        ));
+        let look = look.unwrap_or(done);
+        let result = json(r##"{"elements":[],"markdown":"# ok"}"##);
+        let submits = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&submits);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let answers = [submit.clone(), look.clone(), result.clone()];
+                let kept = Arc::clone(&kept);
+                std::thread::spawn(move || serve(stream, &answers, &kept));
+            }
+        });
+        let place = tempfile::tempdir().unwrap();
+        std::fs::write(place.path().join("a.pdf"), "%PDF-1.7 x").unwrap();
+        Self {
+            address,
+            submits,
+            place,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.place.path().join(name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let output = Command::new(env!("CARGO_BIN_EXE_docjobs"))
+            .args(arguments)
+            .current_dir(self.place.path())
+            .env_clear()
+            .env("HOME", self.place.path())
+            .env("DOCJOBS_LEDGER", self.path("ledger.db"))
+            .env("DOCJOBS_TIME_SCALE", "20")
+            .env("TEXTIN_SERVER_URL", &self.address)
+            .env("TEXTIN_APP_ID", "a")
+            .env("TEXTIN_SECRET_CODE", "secret-0001")
+            .output()
+            .unwrap();
+        Ran {
+            exit: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn parse(&self, further: &[&str]) -> Ran {
+        let common = [
+            "textin",
+            "parse",
+            "a.pdf",
+            "-o",
+            "r.md",
+            "--deadline",
+            "20s",
+        ];
+        self.run(&[&common, further].concat())
+    }
+
+    fn submits(&self) -> Vec<Vec<u8>> {
+        self.submits.lock().unwrap().clone()
+    }
+}
+
+/// Answers the requests of one connection.
+fn serve(stream: TcpStream, answers: &[Say; 3], submits: &Mutex<Vec<Vec<u8>>>) {
+    let mut writer = stream.try_clone().unwrap();
+    let mut reader = BufReader::new(stream);
+    loop {
+        let (mut head, mut length, mut is_chunked) = (String::new(), 0, false);
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                return;
+            }
+            let lower = line.to_lowercase();
+            if let Some(value) = lower.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            is_chunked |= lower.starts_with("transfer-encoding:");
+            if line == "\r\n" {
+                break;
+            }
+            head.push_str(&line);
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        while is_chunked {
+            let mut size = String::new();
+            reader.read_line(&mut size).unwrap();
+            let size = usize::from_str_radix(size.trim(), 16).unwrap();
+            let mut piece = vec![0; size + 2];
+            reader.read_exact(&mut piece).unwrap();
+            body.extend_from_slice(&piece[..size]);
+            is_chunked = size > 0;
+        }
+        let [submit, look, result] = answers;
+        let Say(status, headers, answer) = if head.starts_with("POST") {
+            submits.lock().unwrap().push(body);
+            submit
+        } else if head.contains("/async/") {
+            look
+        } else {
+            result
+        };
+        let headers = if headers.is_empty() {
+            String::new()
+        } else {
+            format!("{headers}\r\n")
+        };
+        let head = format!(
+            "HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\n\r\n",
+            answer.len()
+        );
+        if writer
+            .write_all(&[head.as_bytes(), answer].concat())
+            .is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut coded = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 1];
+    let len = u16::try_from(body.len()).unwrap();
+    coded.extend(len.to_le_bytes());
+    coded.extend((!len).to_le_bytes());
+    coded.extend_from_slice(body);
+    let mut crc = !0_u32;
+    for byte in body {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 {
+                crc >> 1 ^ 0xedb8_8320
+            } else {
+                crc >> 1
+            };
+        }
+    }
+    coded.extend((!crc).to_le_bytes());
+    coded.extend(u32::from(len).to_le_bytes());
+    coded
+}
+
+#[test]
+fn a_job_id_that_is_shown_is_not_thrown_away() {
+    let Say(_, _, plain) = accepted();
+    let with = |before: &[u8], after: &[u8]| json([before, &plain, after].concat());
+    let odd = format!(
+        r#"{{"code":"200","data":{{"job_id":"x","job_id":"{ID}","n":NaN,"t":"\ud835"}},}}"#
+    );
+    let cut = format!(r#"{{"code":200,"data":{{"job_id":"{ID}","note":"cut he"#);
+    for submit in [
+        with(b"\xef\xbb\xbf", b""),
+        with(b"<b>Warning</b>: x in y.php\n", b"\n<!-- z -->"),
+        json(odd),
+        json(cut),
+        Say(200, "Content-Encoding: gzip", gzip(&plain)),
+        Say(502, "", plain.clone()),
+    ] {
+        let vendor = Vendor::new(submit.clone(), None);
+        let ran = vendor.parse(&[]);
+        let sent = String::from_utf8_lossy(&submit.2).into_owned();
+        assert_eq!(ran.exit, 0, "{sent}: {}", ran.stderr);
+        assert_eq!(
+            std::fs::read_to_string(vendor.path("r.md")).unwrap(),
+            "# ok"
+        );
+        assert_eq!(vendor.submits().len(), 1);
+    }
+}
+
+#[test]
+fn what_was_not_understood_is_shown_and_kept() {
+    let answer = format!(r#"{{"kode":200,"daten":{{"auftrag":"{ID}"}},"key":"secret-0001"}}"#);
+    let vendor = Vendor::new(json(answer), None);
+    let ran = vendor.parse(&["--json"]);
+    assert_eq!(ran.exit, 5, "{}", ran.stderr);
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(said.contains(ID) && !said.contains("secret-0001"), "{said}");
+    assert_eq!(vendor.submits().len(), 1);
+}
+
+#[test]
+fn an_end_is_seen_whatever_stands_beside_it() {
+    for (beside, reason) in [
+        (r#""message":"bad \ud835 glyph""#, "bad \u{fffd} glyph"),
+        ("\"message\":\"bell\u{7}\",\"pages\":NaN", "bell"),
+        (r#""message":40422,"status":"in_progress""#, "40422"),
+    ] {
+        let vendor = Vendor::new(accepted(), Some(failed(beside)));
+        let ran = vendor.parse(&[]);
+        assert_eq!(ran.exit, 3, "{beside}: {}", ran.stderr);
+        assert!(ran.stderr.contains(reason), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn what_something_on_the_way_says_is_shown_and_is_not_the_vendors_word() {
+    const PAGE: &str = "<html>blocked by Corp WAF policy 4711</html>";
+    let page = |status| Say(status, "Content-Type: text/html", PAGE.into());
+    let words = "blocked by Corp WAF policy 4711";
+    for (submit, exit, shown) in [
+        (page(403), 8, words),
+        (page(401), 8, words),
+        (page(404), 8, words),
+        (page(413), 8, words),
+        (page(500), 5, words),
+        (page(200), 5, words),
+        (
+            Say(
+                302,
+                "Location: http://portal.corp.example/login?s=1",
+                Vec::new(),
+            ),
+            8,
+            "http://portal.corp.example/login",
+        ),
+        (
+            Say(307, "Location: /elsewhere", Vec::new()),
+            8,
+            "/elsewhere",
+        ),
+        (
+            Say(403, "", br#"{"message":"Forbidden"}"#.to_vec()),
+            8,
+            "Forbidden",
+        ),
+        (json(r#"{"code":40101,"message":"no"}"#), 6, "no"),
+        (json(r#"{"code":40003,"message":"no"}"#), 7, "no"),
+    ] {
+        let vendor = Vendor::new(submit.clone(), None);
+        let ran = vendor.parse(&[]);
+        let Say(status, _, body) = submit;
+        let sent = String::from_utf8_lossy(&body).into_owned();
+        assert_eq!(ran.exit, exit, "{status} {sent}: {}", ran.stderr);
+        assert!(ran.stderr.contains(shown), "{status}: {}", ran.stderr);
+        let address = vendor.address.trim_start_matches("http://");
+        assert!(
+            ran.stderr.contains(address) || exit == 6 || exit == 7,
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(vendor.submits().len(), 1);
+    }
+    // After acceptance the job goes on.
+    let vendor = Vendor::new(accepted(), Some(page(403)));
+    let ran = vendor.run(&[
+        "textin",
+        "parse",
+        "a.pdf",
+        "-o",
+        "r.md",
+        "--deadline",
+        "12s",
+    ]);
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains(words) && ran.stderr.contains("ticket: "),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn the_vendors_words_outrank_advice() {
+    for (code, message, advice) in [
+        (40422, "password required", None),
+        (40426, "processing failure", None),
+        (40423, "password wrong", Some("--password-file")),
+    ] {
+        let body = format!(r#"{{"code":{code},"message":"{message}"}}"#);
+        let vendor = Vendor::new(json(body), None);
+        let ran = vendor.parse(&[]);
+        assert_eq!(ran.exit, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains(message) && !ran.stderr.contains("damaged"));
+        assert!(
+            advice.is_none_or(|advice| ran.stderr.contains(advice)),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn a_password_is_sent_and_stands_nowhere_else() {
+    let vendor = Vendor::new(accepted(), Some(failed(r#""message":"wrong password""#)));
+    std::fs::write(vendor.path("pw"), "hunter2\n").unwrap();
+    std::fs::write(vendor.path("pw-2"), "letmein\n").unwrap();
+    let ran = vendor.parse(&["--password-file", "pw", "-v"]);
+    assert_eq!(ran.exit, 3, "{}", ran.stderr);
+    let sent = String::from_utf8_lossy(&vendor.submits()[0]).into_owned();
+    assert!(sent.contains(r#""password":"hunter2""#), "{sent}");
+    let kept = std::fs::read(vendor.path("ledger.db")).unwrap();
+    let wal = std::fs::read(vendor.path("ledger.db-wal")).unwrap_or_default();
+    let options = [kept, wal].concat();
+    let options = String::from_utf8_lossy(&options).into_owned();
+    assert!(options.contains("password_file"), "the path is kept");
+    assert!(!options.contains("hunter2") && !ran.stderr.contains("hunter2"));
+    // Another file is another try; the same one is not.
+    vendor.run(&[
+        "textin",
+        "parse",
+        "a.pdf",
+        "-o",
+        "s.md",
+        "--password-file",
+        "pw",
+    ]);
+    assert_eq!(vendor.submits().len(), 1);
+    vendor.run(&[
+        "textin",
+        "parse",
+        "a.pdf",
+        "-o",
+        "t.md",
+        "--password-file",
+        "pw-2",
+    ]);
+    assert_eq!(vendor.submits().len(), 2);
+    let none = vendor.parse(&["--password-file", "none"]);
+    assert_eq!(
+        (none.exit, vendor.submits().len()),
+        (2, 2),
+        "{}",
+        none.stderr
+    );
+}
+
+#[test]
+fn of_an_unusable_address_no_password_is_shown() {
+    let vendor = Vendor::new(accepted(), None);
+    for address in [
+        "https://user:s3cr3t@h:99999",
+        "ftp://user:s3cr3t@h",
+        "https://user:s3cr3t@h",
+        "s3cr3t",
+    ] {
+        for arguments in [&["textin", "parse", "a.pdf"][..], &["doctor", "--json"]] {
+            let output = Command::new(env!("CARGO_BIN_EXE_docjobs"))
+                .args(arguments)
+                .current_dir(vendor.place.path())
+                .env_clear()
+                .env("DOCJOBS_LEDGER", vendor.path("ledger.db"))
+                .env("TEXTIN_SERVER_URL", address)
+                .env("TEXTIN_APP_ID", "app-0001")
+                .env("TEXTIN_SECRET_CODE", "secret-0001")
+                .output()
+                .unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert!(!said.contains("s3cr3t"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_fails_says_where_and_why() {
+    let closed = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = closed.local_addr().unwrap().to_string();
+    drop(closed);
+    let vendor = Vendor::new(accepted(), None);
+    for arguments in [&["textin", "parse", "a.pdf", "-o", "r.md"][..], &["doctor"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_docjobs"))
+            .args(arguments)
+            .current_dir(vendor.place.path())
+            .env_clear()
+            .env("DOCJOBS_LEDGER", vendor.path("ledger.db"))
+            .env("DOCJOBS_TIME_SCALE", "50")
+            .env("TEXTIN_SERVER_URL", format!("http://{address}"))
+            .env("TEXTIN_APP_ID", "app-0001")
+            .env("TEXTIN_SECRET_CODE", "secret-0001")
+            .output()
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(output.status.code(), Some(8), "{said}");
+        assert!(
+            said.contains(&address) && said.contains("refused"),
+            "{said}"
+        );
+        assert!(!said.contains("HTTPS_PROXY"), "{said}");
+    }
+}
+
+#[test]
+fn a_certificate_file_or_a_proxy_that_cannot_work_is_named_before_anything_is_sent() {
+    let vendor = Vendor::new(accepted(), None);
+    std::fs::write(vendor.path("ca.pem"), "no certificate").unwrap();
+    let missing = vendor.path("none.pem");
+    for (name, value) in [
+        ("SSL_CERT_FILE", vendor.path("ca.pem")),
+        ("SSL_CERT_FILE", missing),
+        ("HTTPS_PROXY", PathBuf::from("http://user:s3cr3t@h:99999")),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_docjobs"))
+            .args(["textin", "parse", "a.pdf", "-o", "r.md"])
+            .current_dir(vendor.place.path())
+            .env_clear()
+            .env("DOCJOBS_LEDGER", vendor.path("ledger.db"))
+            .env("TEXTIN_SERVER_URL", "https://api.invalid")
+            .env("TEXTIN_APP_ID", "app-0001")
+            .env("TEXTIN_SECRET_CODE", "secret-0001")
+            .env(name, &value)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(name) && !said.contains("s3cr3t"), "{said}");
+    }
+}
