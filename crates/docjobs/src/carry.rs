@@ -5,7 +5,8 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use jobs_core::{
-    CallMonitor, Cause, Clock, Job, JobId, JobKind, Lost, Moment, SubmitError, Update, Updates,
+    CallMonitor, Cause, Clock, Error, Job, JobId, JobKind, Lost, Moment, SubmitError, Update,
+    Updates,
 };
 use jobs_ledger::{
     Claim, ClaimKey, Claimed, Due, Ledger, LedgerError, LedgerId, Look, Note, ParkReason, Stage,
@@ -343,6 +344,7 @@ impl<'a, L: Line> Carrier<'a, L> {
     ) -> Result<(), Stop> {
         let clock = self.clock();
         let mut failures = 0;
+        let mut last: Option<Error> = None;
         loop {
             let (held, job, output) = self.output(claim, job).await?;
             let key = held.key();
@@ -350,9 +352,11 @@ impl<'a, L: Line> Carrier<'a, L> {
             let steps = self.steps();
             let fetched = tokio::select! {
                 fetched = steps.fetch(&held, output, place, ends) => fetched?,
-                () = clock.guard_until(ends) => return Err(self.left(key, &job, Cut::Deadline).await),
+                () = clock.guard_until(ends) => {
+                    return Err(self.left(key, &job, Cut::Deadline, last.as_ref()).await);
+                }
                 signal = self.app.shutdown.requested() => {
-                    return Err(self.left(key, &job, Cut::Signal(signal)).await);
+                    return Err(self.left(key, &job, Cut::Signal(signal), last.as_ref()).await);
                 }
             };
             let (held, error) = match fetched {
@@ -389,11 +393,12 @@ impl<'a, L: Line> Carrier<'a, L> {
                 }
             };
             self.app.report.not_fetched(&error, pause);
+            last = Some(error);
             let keeper = self.ledger.keep(&held);
             tokio::select! {
                 () = clock.sleep_until(clock.now() + pause) => {}
                 signal = self.app.shutdown.requested() => {
-                    return Err(self.left(key, &job, Cut::Signal(signal)).await);
+                    return Err(self.left(key, &job, Cut::Signal(signal), last.as_ref()).await);
                 }
             }
             drop(keeper);
@@ -425,7 +430,7 @@ impl<'a, L: Line> Carrier<'a, L> {
             let update = tokio::select! {
                 update = next(&mut updates) => update,
                 signal = self.app.shutdown.requested() => {
-                    return Err(self.left(claim.key(), &job, Cut::Signal(signal)).await);
+                    return Err(self.left(claim.key(), &job, Cut::Signal(signal), None).await);
                 }
                 () = keeper.lost() => return Err(taken_over(claim.job())),
             };
@@ -542,8 +547,14 @@ impl<'a, L: Line> Carrier<'a, L> {
         }
     }
 
-    /// Gives a job back that goes on at the vendor.
-    async fn left(&self, key: ClaimKey, job: &Job<L::Kind>, cut: Cut) -> Stop {
+    /// Gives a job back that goes on at the vendor; `last` is what kept its result away until now.
+    async fn left(
+        &self,
+        key: ClaimKey,
+        job: &Job<L::Kind>,
+        cut: Cut,
+        last: Option<&Error>,
+    ) -> Stop {
         if let Err(stop) = self.written(self.ledger.release_all(&[key], Due::Now).await.map(drop)) {
             return stop;
         }
@@ -556,7 +567,10 @@ impl<'a, L: Line> Carrier<'a, L> {
         let stop = match cut {
             Cut::Deadline => Stop::new(
                 Exit::Deadline,
-                format!("the deadline passed while the result was fetched; {goes_on}"),
+                match last {
+                    Some(error) => format!("the deadline passed: {error}; {goes_on}"),
+                    None => format!("the deadline passed while the result was fetched; {goes_on}"),
+                },
             ),
             Cut::Signal(signal) => Stop::asked_to_end(signal, goes_on),
         };

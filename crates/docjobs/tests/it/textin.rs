@@ -322,6 +322,15 @@ async fn a_refused_download_is_asked_for_again_and_never_counts_as_failed() {
         .run(&[&args[..], &["--deadline", "60s"]].concat())
         .await;
     assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    let last = ran
+        .stderr
+        .lines()
+        .rfind(|line| line.starts_with("docjobs: "));
+    assert!(
+        last.is_some_and(|line| line.contains("AccessDenied")),
+        "{}",
+        ran.stderr
+    );
     assert!(!stage.path("more.md").exists());
     let ticket = ran.ticket().to_owned();
     textin.faults().clear();
