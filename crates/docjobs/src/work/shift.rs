@@ -117,6 +117,8 @@ impl Shift {
         room: usize,
         later: Duration,
     ) -> Self {
+        // A job that another worker holds is due when its lease ends, however fast the vendors' clocks run.
+        let soon = (later * SOON).max(hands.ledger.lease() * 2);
         Self {
             hands,
             fleet,
@@ -125,7 +127,7 @@ impl Shift {
             out,
             room,
             later,
-            soon: later * SOON,
+            soon,
             claims: HashMap::new(),
             watched: HashMap::new(),
             queue: VecDeque::new(),
