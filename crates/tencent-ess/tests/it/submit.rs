@@ -289,6 +289,21 @@ async fn a_rate_refusal_is_repeated_because_no_work_was_begun() {
 }
 
 #[tokio::test]
+async fn a_refusal_on_the_way_to_the_vendor_is_no_lost_submit() {
+    for (status, body, kind) in [
+        (404, "<html>not here</html>", ErrorKind::Unavailable),
+        (403, "<html>blocked</html>", ErrorKind::Unavailable),
+        (429, "", ErrorKind::RateLimited),
+    ] {
+        let (submission, requests) = create_answered(status, body).await;
+        let Submission::Refused(error) = submission else {
+            panic!("{status}: {submission:?}");
+        };
+        assert_eq!((error.kind(), error.sent(), requests), (kind, Sent::Yes, 1));
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_does_not_say_is_unknown_and_never_repeated() {
     for (status, body) in [
         (200, failure("InternalError")),
@@ -297,10 +312,7 @@ async fn an_answer_that_does_not_say_is_unknown_and_never_repeated() {
         (200, failure("SomethingNew.Detail")),
         (500, failure("InternalError")),
         (502, "<html>bad gateway</html>".to_owned()),
-        (404, "<html>not here</html>".to_owned()),
-        (429, String::new()),
         (504, String::new()),
-        (500, CREATED.to_owned()),
         (200, "<html>welcome</html>".to_owned()),
         (200, CREATED[..30].to_owned()),
         (200, r#"{"Response":{"RequestId":"r"}}"#.to_owned()),

@@ -190,7 +190,7 @@ async fn an_upload_is_repeated_once_in_doubt_and_more_often_before_work() {
             2,
         ),
         (&[BUSY, BUSY, BUSY, FINE], Ok(1), 4),
-        (&[(413, "")], Err((ErrorKind::Input, Sent::Maybe)), 1),
+        (&[(413, "")], Err((ErrorKind::Unavailable, Sent::Yes)), 2),
         (&[DENIED], Err((ErrorKind::Refused, Sent::Yes)), 1),
         (
             &[(200, r#"{"Response":{"FileIds":["a","b"]}}"#)],
