@@ -108,6 +108,7 @@ impl CallMonitor {
     }
 
     /// The one that watches the call of this task, if there is one.
+    #[cfg(feature = "http")]
     pub(crate) fn current() -> Option<Self> {
         MONITOR.try_with(Self::clone).ok()
     }
@@ -141,11 +142,13 @@ impl CallMonitor {
         let _ = MONITOR.try_with(|monitor| monitor.0.send_modify(change));
     }
 
+    #[cfg(feature = "http")]
     pub(crate) fn set(&self, activity: Activity) {
         self.0.send_modify(|state| state.activity = activity);
     }
 
     /// A request begins to leave. Says whether it may.
+    #[cfg(feature = "http")]
     pub(crate) fn leaves(&self) -> bool {
         let mut may_leave = true;
         self.0.send_modify(|state| {
