@@ -12,7 +12,7 @@ use crate::job::Job;
 /// A job that somebody wants to submit.
 ///
 /// Vendor, kind, account, options and content make up its digest: a second wish with the same digest attaches to
-/// the job that is in flight or done instead of being bought again. `input`, the request and
+/// the job that is in flight or was bought, however it ended, instead of being bought again. `input`, the request and
 /// the paths do not count.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

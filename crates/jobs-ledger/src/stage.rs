@@ -76,9 +76,14 @@ impl Stage {
         matches!(self, Self::Held | Self::Ready | Self::Fetching)
     }
 
-    /// Whether a second submit of the same input attaches to a job in this stage: in flight, in doubt or done.
-    pub fn is_live(self) -> bool {
-        !matches!(self, Self::Failed | Self::Gone | Self::Stopped)
+    /// Whether the same input is new after this stage was entered from `from`: nothing was bought, or somebody gave it up.
+    /// To anything else it attaches, so that only *again* pays anew.
+    pub(crate) fn frees_input(self, from: Self) -> bool {
+        match self {
+            Self::Stopped => true,
+            Self::Failed => matches!(from, Self::Wanted | Self::Sending),
+            _ => false,
+        }
     }
 }
 
@@ -294,13 +299,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_settled_cannot_be_bought_again_only_if_it_is_done() {
-        let stages = |is: fn(Stage) -> bool| -> Vec<Stage> {
-            Stage::ALL.into_iter().filter(|stage| is(*stage)).collect()
-        };
+    fn the_same_input_is_new_exactly_after_a_refusal_or_when_it_was_given_up() {
         use Stage::{Done, Failed, Gone, Stopped};
-        assert_eq!(stages(Stage::is_settled), [Done, Failed, Gone, Stopped]);
-        assert_eq!(stages(|stage| !stage.is_live()), [Failed, Gone, Stopped]);
+        let settled: Vec<Stage> = Stage::ALL.into_iter().filter(|s| s.is_settled()).collect();
+        assert_eq!(settled, [Done, Failed, Gone, Stopped]);
+        for from in Stage::ALL {
+            for step in Move::ALL {
+                if let Ok(to) = apply(from, step) {
+                    let frees = matches!(step, Move::Refuse | Move::Abandon);
+                    assert_eq!(to.frees_input(from), frees, "{from} {step:?}");
+                }
+            }
+        }
     }
 
     #[test]

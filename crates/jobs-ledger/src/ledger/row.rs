@@ -347,10 +347,44 @@ pub(super) async fn put(
     if changed == 0 {
         return Err(LedgerError::claim_lost(key.job));
     }
-    if !to.is_live() {
+    if to.is_settled() && to != Stage::Done {
         tx.run(
-            "UPDATE job SET live = NULL, request_private = NULL WHERE id = $1",
+            "UPDATE job SET request_private = NULL WHERE id = $1",
             args![key.job.to_string()],
+        )
+        .await?;
+    }
+    if to.frees_input(held.stage) {
+        free_input(tx, key.job, to).await?;
+    }
+    Ok(())
+}
+
+/// From now on the same input does not attach to this job. If *again* was refused, it attaches to what was bought before.
+async fn free_input(tx: &mut Tx, id: LedgerId, to: Stage) -> Result<(), LedgerError> {
+    let was_live = tx
+        .run(
+            "UPDATE job SET live = NULL WHERE id = $1 AND live IS NOT NULL",
+            args![id.to_string()],
+        )
+        .await?;
+    if was_live == 0 || to == Stage::Stopped {
+        return Ok(());
+    }
+    let earlier = tx
+        .row(
+            "SELECT o.id, w.stage FROM job o JOIN wake w ON w.id = o.id \
+             WHERE o.digest = (SELECT digest FROM job WHERE id = $1) AND o.live IS NULL AND o.id <> $1 \
+             AND NOT (w.stage = 'failed' AND o.remote_id IS NULL) ORDER BY o.created_at DESC, o.id DESC LIMIT 1",
+            args![id.to_string()],
+        )
+        .await?;
+    if let Some(earlier) = earlier
+        && earlier.text(1)? != Stage::Stopped.as_str()
+    {
+        tx.run(
+            "UPDATE job SET live = digest WHERE id = $1",
+            args![earlier.text(0)?],
         )
         .await?;
     }

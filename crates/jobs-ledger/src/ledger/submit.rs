@@ -23,9 +23,9 @@ use crate::store::{Flush, Tx, args};
 pub(super) const HINT_LIFE: i64 = 60_000_000;
 
 impl Ledger {
-    /// Writes the wish down and claims it, or finds the same wish in flight, in doubt or done.
+    /// Writes the wish down and claims it, or finds the same wish in flight, in doubt, done, failed or gone.
     ///
-    /// On the disk when this returns. After a job was refused, failed, is gone or was given up, the same wish is new.
+    /// On the disk when this returns. After a job was refused, which bought nothing, or was given up, the same wish is new.
     ///
     /// # Errors
     /// [`Input`](LedgerErrorKind::Input) for names or paths that cannot be kept; else the store's.

@@ -49,7 +49,9 @@ macro_rules! conformance {
 
 conformance! {
     the_same_wish_is_new_once_and_then_attaches
-    a_wish_that_came_to_nothing_is_new_again
+    a_wish_that_bought_nothing_or_was_given_up_is_new_again
+    a_wish_that_the_vendor_ended_attaches_until_it_is_bought_again
+    again_that_bought_nothing_leaves_what_was_bought_before
     again_buys_another_and_is_recorded
     the_way_of_a_job_is_written_down_step_by_step
     a_stale_claim_writes_nothing
@@ -204,7 +206,15 @@ async fn the_same_wish_is_new_once_and_then_attaches(world: &World) {
     assert_eq!(ours.list(&Filter::all()).await.unwrap().jobs.len(), 3);
 }
 
-async fn a_wish_that_came_to_nothing_is_new_again(world: &World) {
+/// What the same wish, said without *again*, attaches to.
+async fn attached(ledger: &Ledger, content: u8) -> Job {
+    match ledger.intend(intent(content)).await.unwrap() {
+        Intended::Attached(job) => job,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn a_wish_that_bought_nothing_or_was_given_up_is_new_again(world: &World) {
     let ledger = world.open().await;
     let claim = sending(&ledger, 1).await;
     ledger
@@ -221,32 +231,81 @@ async fn a_wish_that_came_to_nothing_is_new_again(world: &World) {
         .await
         .unwrap();
     let claim = held(&ledger, 1).await;
-    ledger.failed(&claim, Note::new("bad pdf")).await.unwrap();
-    let claim = held(&ledger, 1).await;
-    ledger.gone(&claim, Note::none()).await.unwrap();
-    let claim = held(&ledger, 1).await;
     ledger.abandon(&claim, Note::new("by hand")).await.unwrap();
     let (_, job) = wanted(&ledger, 1).await;
-    let stages: Vec<Stage> = ledger
-        .list(&Filter::all())
-        .await
-        .unwrap()
-        .jobs
-        .iter()
-        .map(|job| job.stage)
-        .collect();
-    for stage in [Stage::Failed, Stage::Gone, Stage::Stopped, Stage::Wanted] {
-        let count = if stage == Stage::Failed { 3 } else { 1 };
-        assert_eq!(
-            stages.iter().filter(|found| **found == stage).count(),
-            count,
-            "{stage}"
-        );
+    let page = ledger.list(&Filter::all()).await.unwrap();
+    for (stage, count) in [(Stage::Failed, 2), (Stage::Stopped, 1), (Stage::Wanted, 1)] {
+        let found = page.jobs.iter().filter(|job| job.stage == stage).count();
+        assert_eq!(found, count, "{stage}");
     }
     assert_eq!(
         get(&ledger, job.id).await.due,
         Some(world.clock.wall() + LEASE)
     );
+}
+
+async fn a_wish_that_the_vendor_ended_attaches_until_it_is_bought_again(world: &World) {
+    let ledger = world.open().await;
+    let claim = held(&ledger, 1).await;
+    ledger.failed(&claim, Note::new("bad pdf")).await.unwrap();
+    let failed = attached(&ledger, 1).await;
+    assert_eq!((failed.id, failed.stage), (claim.job(), Stage::Failed));
+    assert_eq!(failed.error.as_deref(), Some("bad pdf"));
+
+    let claim = ready(&ledger, 2).await;
+    ledger.gone(&claim, Note::new("expired")).await.unwrap();
+    let gone = attached(&ledger, 2).await;
+    assert_eq!((gone.id, gone.stage), (claim.job(), Stage::Gone));
+
+    // Only *again* pays anew, and what it bought is what everybody attaches to from then on.
+    let Intended::New(claim, second) = ledger.intend(intent(1).again()).await.unwrap() else {
+        panic!("attached");
+    };
+    assert_eq!(attached(&ledger, 1).await.id, second.id);
+    let sending = ledger.sending(claim).await.unwrap();
+    let now = world.clock.wall();
+    let held = ledger
+        .held(&sending, &remote("second"), now, Note::none())
+        .await
+        .unwrap();
+    ledger
+        .failed(&held, Note::new("bad pdf again"))
+        .await
+        .unwrap();
+    assert_eq!(attached(&ledger, 1).await.id, second.id);
+    assert_eq!(ledger.list(&Filter::all()).await.unwrap().jobs.len(), 3);
+}
+
+async fn again_that_bought_nothing_leaves_what_was_bought_before(world: &World) {
+    let ledger = world.open().await;
+    let refuse = async |intent: Intent| {
+        let Intended::New(claim, _) = ledger.intend(intent).await.unwrap() else {
+            panic!("attached");
+        };
+        let sending = ledger.sending(claim).await.unwrap();
+        ledger.refused(&sending, Note::new("quota")).await.unwrap();
+    };
+    let first = done(&ledger, 1).await;
+    refuse(intent(1).again()).await;
+    refuse(intent(1).again()).await;
+    assert_eq!(attached(&ledger, 1).await.id, first.id);
+
+    let claim = held(&ledger, 2).await;
+    ledger.failed(&claim, Note::new("bad pdf")).await.unwrap();
+    refuse(intent(2).again()).await;
+    assert_eq!(attached(&ledger, 2).await.id, claim.job());
+
+    // In doubt: it may have been bought.
+    let claim = sending(&ledger, 3).await;
+    let claim = ledger.unknown(&claim, Note::none()).await.unwrap();
+    refuse(intent(3).again()).await;
+    assert_eq!(attached(&ledger, 3).await.id, claim.job());
+
+    // What was given up does not come back.
+    let claim = held(&ledger, 4).await;
+    ledger.abandon(&claim, Note::none()).await.unwrap();
+    refuse(intent(4)).await;
+    let _ = wanted(&ledger, 4).await;
 }
 
 async fn again_buys_another_and_is_recorded(world: &World) {

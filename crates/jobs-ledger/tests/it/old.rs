@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 
 use jobs_core::Account;
-use jobs_ledger::{Claimed, Filter, Job, JobOutcome, Ledger, ParkReason, Stage, Taking};
+use jobs_ledger::{
+    Claimed, Filter, Intended, Intent, Job, JobOutcome, Ledger, ParkReason, Stage, Taking,
+};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -15,6 +17,7 @@ use crate::world::World;
 conformance! {
     every_job_of_an_old_ledger_is_there_with_what_is_decided_by
     an_old_ledger_goes_on
+    what_an_old_ledger_paid_for_is_not_bought_again
 }
 
 /// Where the old ledger is, as that version left it.
@@ -150,4 +153,30 @@ async fn an_old_ledger_goes_on(world: &World) {
     let again = world.open().await;
     assert_eq!(self::jobs(&again).await.len(), 20);
     assert_eq!(again.check().await.unwrap().schema, 3);
+}
+
+async fn what_an_old_ledger_paid_for_is_not_bought_again(world: &World) {
+    let ledger = left(world).await;
+    for (input, stage) in [
+        ("failed.pdf", Some(Stage::Failed)),
+        ("gone.pdf", Some(Stage::Gone)),
+        ("done.pdf", Some(Stage::Done)),
+        // Nothing was bought, or somebody gave it up.
+        ("refused.pdf", None),
+        ("stopped.pdf", None),
+    ] {
+        let content = Sha256::digest(input).into();
+        let wish = Intent::new(
+            "textin",
+            "parse",
+            Account::of("textin", "app-0001"),
+            content,
+        )
+        .with_options(json!({ "pages": null }));
+        let found = match ledger.intend(wish).await.unwrap() {
+            Intended::Attached(job) => Some(job.stage),
+            Intended::New(..) => None,
+        };
+        assert_eq!(found, stage, "{input}");
+    }
 }

@@ -15,6 +15,19 @@ ALTER TABLE event ADD COLUMN data TEXT;
 -- Why a job waits for somebody; set exactly while it is neither due nor claimed nor settled.
 ALTER TABLE wake ADD COLUMN parked TEXT;
 CREATE INDEX wake_parked ON wake (account, parked) WHERE parked IS NOT NULL;
+-- What the same input was bought as before: *again* that is refused gives it back.
+CREATE INDEX job_superseded ON job (digest) WHERE live IS NULL;
+
+-- What the vendor ended stays bought: of each input the newest job that was not refused, if it failed or is gone.
+UPDATE job SET live = digest WHERE id IN (
+    SELECT n.id FROM (
+        SELECT j.id, j.digest, w.stage,
+            row_number() OVER (PARTITION BY j.digest ORDER BY j.created_at DESC, j.id DESC) AS place
+        FROM job j JOIN wake w ON w.id = j.id
+        WHERE NOT (w.stage = 'failed' AND j.remote_id IS NULL)
+    ) n
+    WHERE n.place = 1 AND n.stage IN ('failed', 'gone') AND NOT EXISTS (SELECT 1 FROM job o WHERE o.live = n.digest)
+);
 
 -- From here on the words of layout 2 are read for the last time.
 UPDATE wake SET parked = 'unspecified'
