@@ -62,7 +62,7 @@ pub(crate) fn meaning(operation: &str, status: u16) -> Meaning {
         // A redirect of this kind may be the answer to work that was done.
         (_, 302 | 303) => doubtful("check PPJ_BASE_URL: the service answers with a redirect"),
         (_, 300..=399) => refused(
-            Refused,
+            Unavailable,
             "check PPJ_BASE_URL: the service answers with a redirect",
         ),
         (_, 408 | 425 | 500..=599) => doubtful("try again later"),
@@ -88,10 +88,10 @@ mod tests {
             ("create", 413, Input, Sent::Yes),
             ("create", 422, Input, Sent::Yes),
             ("create", 429, RateLimited, Sent::Yes),
-            ("create", 301, Refused, Sent::Yes),
+            ("create", 301, Unavailable, Sent::Yes),
             ("create", 302, Unavailable, Sent::Maybe),
             ("create", 303, Unavailable, Sent::Maybe),
-            ("create", 307, Refused, Sent::Yes),
+            ("create", 307, Unavailable, Sent::Yes),
             ("create", 408, Unavailable, Sent::Maybe),
             ("create", 500, Unavailable, Sent::Maybe),
             ("create", 502, Unavailable, Sent::Maybe),

@@ -24,7 +24,7 @@ pub(super) const COLUMNS: &[Column] = &[
             "ok 2x 0$ | garbled/maybe 2x 0$",
             "ok 1x 0$",
             "ok 2x 0$ | unavailable/maybe 2x 0$",
-            "ok 2x 0$ | unavailable/yes 2x 0$",
+            "ok 2x 0$ | unavailable/maybe 2x 0$",
             NO_LINK,
             "ok 2x 0$",
             // Refused before work with the vendor's time, by which the second one is signed.
@@ -65,7 +65,7 @@ pub(super) const COLUMNS: &[Column] = &[
             "ok 2x 0$ | blind:garbled/maybe manyx 0$",
             "ok 1x 0$",
             "ok 2x 0$ | blind:unavailable/maybe manyx 0$",
-            "ok 2x 0$ | blind:unavailable/yes manyx 0$",
+            "ok 2x 0$ | blind:unavailable/maybe manyx 0$",
             NO_LINK,
             "ok 2x 0$",
             "ok 2x 0$",

@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, LOCATION, RETRY_AFTER};
 
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Sent};
-use crate::http::context::{Context, address_of};
+use crate::http::context::Context;
 use crate::http::lenient::LenientJson;
 use crate::quota::Said;
 use crate::status::{Snapshot, Status};
@@ -149,15 +149,14 @@ impl Answer {
     ///
     /// Whatever its status, it says nothing about the job or the credentials, and may be different next time. A status that
     /// such a thing gives instead of passing the request on tells that the vendor did not see it; a 5xx does not tell, nor
-    /// does a success, nor a redirect that stays where the vendor is, where the result of the work may be seen.
+    /// does a success, nor a 302 or 303, wherever it leads: browsers are sent on that way after the work was done. 301, 307
+    /// and 308 ask for the same request elsewhere, so nobody has acted on it.
     pub fn foreign(&self) -> Error {
         let location = self.headers.get(LOCATION);
         let location = location.map(|to| String::from_utf8_lossy(to.as_bytes()).into_owned());
-        let leads_away = location.as_deref().is_some_and(|to| self.leads_away(to));
         let (kind, sent) = match self.status {
             200..=299 => return self.garbled("this is not the vendor's answer"),
-            302 | 303 if !leads_away => (ErrorKind::Unavailable, Sent::Maybe),
-            408 | 425 | 500..=599 => (ErrorKind::Unavailable, Sent::Maybe),
+            302 | 303 | 408 | 425 | 500..=599 => (ErrorKind::Unavailable, Sent::Maybe),
             407 => (ErrorKind::Unreachable, Sent::Yes),
             429 => (ErrorKind::RateLimited, Sent::Yes),
             _ => (ErrorKind::Unavailable, Sent::Yes),
@@ -182,12 +181,6 @@ impl Answer {
             .with_advice("ask whoever runs the proxy, firewall or gateway on the way")
     }
 
-    /// Whether a redirect leads to another host than the one that was asked.
-    fn leads_away(&self, location: &str) -> bool {
-        let asked = self.context.address.as_deref().unwrap_or_default();
-        url::Url::parse(location).is_ok_and(|url| address_of(&url) != asked)
-    }
-
     /// The error for a status other than success, by what HTTP says about it; `None` for 2xx.
     ///
     /// A gateway's 5xx does not tell whether the work was begun, nor does a redirect to where the result of it may be seen.
@@ -200,6 +193,8 @@ impl Answer {
             404 | 410 => (ErrorKind::NotFound, Sent::Yes),
             429 => (ErrorKind::RateLimited, Sent::Yes),
             302 | 303 | 408 | 425 | 500..=599 => (ErrorKind::Unavailable, Sent::Maybe),
+            // The same request is asked for elsewhere: nobody has acted on it.
+            300..=399 => (ErrorKind::Unavailable, Sent::Yes),
             _ => (ErrorKind::Refused, Sent::Yes),
         };
         Some(
