@@ -113,11 +113,7 @@ impl<'a, L: Line> Carrier<'a, L> {
                 Taking::Claimed(claimed) => return self.carry_on(claimed, order, place).await,
                 Taking::Settled(job) if job.stage == Stage::Done => row = job,
                 Taking::Settled(job) => {
-                    let reason = job.error.unwrap_or_default();
-                    return Err(Stop::new(
-                        Exit::Failed,
-                        format!("job {} is {}: {reason}", job.id, job.stage),
-                    ));
+                    return Err(settled(&job, order.is_some()));
                 }
                 Taking::Busy { job, .. } if clock.now() >= self.deadline => {
                     let line = format!("job {} is still worked on by another process", job.id);
@@ -169,14 +165,14 @@ impl<'a, L: Line> Carrier<'a, L> {
             Claimed::Fetching(claim, row) if self.is_withheld(&row) => {
                 self.withheld(claim.key(), &row).await
             }
-            Claimed::Held(claim, row) => self.wait(claim, &steps.job(&row)?, place).await,
+            Claimed::Held(claim, row) => self.go_on_waiting(claim, &row, place).await,
             Claimed::Ready(claim, row) => {
                 let held = steps.back_to_looking(&claim).await?;
-                self.wait(held, &steps.job(&row)?, place).await
+                self.go_on_waiting(held, &row, place).await
             }
             Claimed::Fetching(claim, row) => {
                 let held = steps.back_to_looking(&claim).await?;
-                self.wait(held, &steps.job(&row)?, place).await
+                self.go_on_waiting(held, &row, place).await
             }
             Claimed::Unknown(claim, row) => {
                 let lost = steps.lost(&row);
@@ -199,6 +195,25 @@ impl<'a, L: Line> Carrier<'a, L> {
                 "job {} cannot be carried on",
                 other.job().id
             ))),
+        }
+    }
+
+    /// Goes on with a job that the vendor has: what was kept of its result is delivered where that is accepted, else it is
+    /// waited for.
+    async fn go_on_waiting(
+        &self,
+        claim: Claim<at::Held>,
+        row: &jobs_ledger::Job,
+        place: &Place,
+    ) -> Result<(), Stop> {
+        let steps = self.steps();
+        let job = steps.job(row)?;
+        if !self.app.options.accept_unverified || row.allows_fetch() {
+            return self.wait(claim, &job, place).await;
+        }
+        match steps.deliver_kept(claim, row, place).await? {
+            Ok(delivered) => self.hand_over(delivered, row.id, &job),
+            Err(held) => self.wait(held, &job, place).await,
         }
     }
 
@@ -445,12 +460,18 @@ impl<'a, L: Line> Carrier<'a, L> {
                             .await,
                     )?;
                 }
-                Update::Missed(error) => self.app.report.missed(&error),
+                Update::Missed(error) => {
+                    self.app.report.missed(&error);
+                    self.not_understood(claim.key(), &error).await?;
+                }
                 Update::Done(output) => {
                     drop(keeper);
                     return Ok((claim, job, output));
                 }
                 Update::Over(end) => {
+                    if let Cause::Blind(error) | Cause::Refused(error) = end.cause() {
+                        self.not_understood(claim.key(), error).await?;
+                    }
                     let note = Note::new(end.to_string());
                     let settled = match end.cause() {
                         Cause::Failed(_) => self.ledger.failed(&claim, note).await,
@@ -580,6 +601,11 @@ impl<'a, L: Line> Carrier<'a, L> {
         }
     }
 
+    /// Keeps what was answered to a poll and not understood, for whoever asks the vendor about it.
+    async fn not_understood(&self, key: ClaimKey, error: &Error) -> Result<(), Stop> {
+        self.written(self.ledger.record_not_understood(key, error).await)
+    }
+
     /// What the ledger could not take down about a look is no reason to stop, unless somebody else has the job.
     fn written(&self, outcome: Result<(), LedgerError>) -> Result<(), Stop> {
         match outcome {
@@ -627,6 +653,16 @@ pub(crate) fn named<K: JobKind>(id: LedgerId, job: &Job<K>) -> Named<'_> {
 
 /// How long the fetching of a result may take that the last poll, at the deadline, has brought.
 const LAST_FETCH: Duration = Duration::from_secs(2);
+
+/// A job that ended without a result, told again in the words of its end. `can_buy` where the command can submit another.
+fn settled(job: &jobs_ledger::Job, can_buy: bool) -> Stop {
+    let reason = job.error.as_deref().unwrap_or_default();
+    let mut line = format!("job {} is {}: {reason}", job.id, job.stage);
+    if can_buy {
+        line.push_str("; --again submits and pays again");
+    }
+    Stop::new(Exit::Failed, line)
+}
 
 fn may_have_been_charged(id: LedgerId, lost: &Lost) -> String {
     format!(

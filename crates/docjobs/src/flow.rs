@@ -45,10 +45,13 @@ pub(crate) async fn run<L: Line>(
     match intended.await? {
         Intended::New(claim, job) => carrier.submit(claim, order, &job.input, &place).await,
         Intended::Attached(job) => {
-            app.report.say(&format!(
-                "the same input is job {} ({}), which is gone on with; --again buys it once more",
-                job.id, job.stage
-            ));
+            // One that ended without a result is told about as it ends again.
+            if !matches!(job.stage, Stage::Failed | Stage::Gone) {
+                app.report.say(&format!(
+                    "the same input is job {} ({}), which is gone on with; --again buys it once more",
+                    job.id, job.stage
+                ));
+            }
             carrier.take_up(job, Some(order), &place).await
         }
     }

@@ -7,17 +7,18 @@ use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
 use jobs_core::clock::bounded;
+use jobs_core::disk::advice;
 use jobs_core::http::{DownloadError, InvalidFile};
 use jobs_core::{
     CallMonitor, Error, ErrorKind, Job, JobId, JobKind, Lost, Moment, Sent, Submission,
 };
 use jobs_ledger::{
-    Claim, Claimed, Ledger, LedgerError, LedgerId, Note, Stage, Taking, WithResult, at,
+    Claim, Claimed, Ledger, LedgerError, LedgerId, Note, ParkReason, Stage, Taking, WithResult, at,
 };
 use serde_json::Value;
 
 use crate::ends::{self, Cut, CutSubmit};
-use crate::exit::Stop;
+use crate::exit::{Exit, Stop};
 use crate::input;
 use crate::line::{Brought, Line};
 use crate::place::{Delivered, Place};
@@ -263,6 +264,53 @@ impl<L: Line> Steps<'_, L> {
         Ok(Delivered::Saved(saved, digest))
     }
 
+    /// Delivers the bytes that were kept of a result that is not fetched again, as they are; where none lie any more, gives
+    /// the job back to be looked at.
+    pub(crate) async fn deliver_kept(
+        &self,
+        claim: Claim<at::Held>,
+        row: &jobs_ledger::Job,
+        place: &Place,
+    ) -> Result<Result<Delivered, Claim<at::Held>>, Stop> {
+        let ledger = self.ledger;
+        let ready = ledger.ready(&claim, &Value::Null, Note::none()).await?;
+        let fetching = ledger.fetching(&ready).await?;
+        for (kept, digest) in kept_bytes(row, place.path()) {
+            ledger.record_verified(&fetching, digest).await?;
+            let delivered = match place.copy(&kept, digest) {
+                Ok(Some(delivered)) => delivered,
+                // Taken away or changed meanwhile.
+                Ok(None) => continue,
+                Err(_) if !kept.is_file() => continue,
+                Err(problem) => {
+                    let there = kept.display();
+                    let note = Note::new(format!("cannot copy {there}: {problem}"));
+                    ledger
+                        .park(fetching.key(), ParkReason::OutputPath, note)
+                        .await?;
+                    return Err(Stop {
+                        ticket: row.ticket(),
+                        ..Stop::new(
+                            Exit::Deadline,
+                            format!(
+                                "job {}: cannot copy {there}: {problem}; {}",
+                                row.id,
+                                advice(&problem)
+                            ),
+                        )
+                    });
+                }
+            };
+            let sha256 = Some(digest).filter(|_| self.is_remembered_form);
+            ledger
+                .done(&fetching, place.path(), sha256, Note::none())
+                .await?;
+            return Ok(Ok(delivered));
+        }
+        let note = Note::new("the bytes that were kept are no longer there");
+        Ok(Err(ledger.lapsed(&fetching, note).await?))
+    }
+
     /// What arrived whole and does not pass its check is counted by its digest, and fetched again only as long as that may
     /// bring other bytes; then its bytes are kept, because they were paid for.
     async fn invalid(
@@ -390,6 +438,23 @@ pub(crate) fn in_doubt(id: LedgerId, candidates: &[JobId]) -> String {
     format!(
         "{candidates}; look into the vendor's console, then: docjobs resolve {id} --adopt JOB_ID, or --abandon"
     )
+}
+
+/// Where bytes may lie that were kept of a result, newest first: where the ledger says, and beside the place.
+fn kept_bytes(row: &jobs_ledger::Job, place: Option<&Path>) -> Vec<(PathBuf, [u8; 32])> {
+    let beside = place.map(|path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".unverified");
+        PathBuf::from(name)
+    });
+    let known = row.unverified.iter().rev();
+    let known = known.filter_map(|one| Some((one, one.sha256?)));
+    known
+        .flat_map(|(one, digest)| {
+            let paths = [one.path.clone(), beside.clone()];
+            paths.into_iter().flatten().map(move |path| (path, digest))
+        })
+        .collect()
 }
 
 /// The digest of the file at `path`, if it is this job's result: verified by a process that was stopped before it could

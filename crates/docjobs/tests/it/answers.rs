@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
@@ -32,6 +33,8 @@ fn failed(beside: &str) -> Say {
 struct Vendor {
     address: String,
     submits: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// How many requests of any kind came.
+    requests: Arc<AtomicUsize>,
     place: tempfile::TempDir,
 }
 
@@ -43,20 +46,24 @@ struct Ran {
 
 impl Vendor {
     fn new(submit: Say, look: Option<Say>) -> Self {
+        Self::serving(submit, look, json(r##"{"elements":[],"markdown":"# ok"}"##))
+    }
+
+    fn serving(submit: Say, look: Option<Say>, result: Say) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let done = json(format!(
             r#"{{"code":200,"data":{{"job_id":"{ID}","status":"completed","result_url":"{address}/r"}}}}"#
         ));
         let look = look.unwrap_or(done);
-        let result = json(r##"{"elements":[],"markdown":"# ok"}"##);
         let submits = Arc::new(Mutex::new(Vec::new()));
-        let kept = Arc::clone(&submits);
+        let requests = Arc::new(AtomicUsize::new(0));
+        let (kept, counted) = (Arc::clone(&submits), Arc::clone(&requests));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let answers = [submit.clone(), look.clone(), result.clone()];
-                let kept = Arc::clone(&kept);
-                std::thread::spawn(move || serve(stream, &answers, &kept));
+                let (kept, counted) = (Arc::clone(&kept), Arc::clone(&counted));
+                std::thread::spawn(move || serve(stream, &answers, &kept, &counted));
             }
         });
         let place = tempfile::tempdir().unwrap();
@@ -64,6 +71,7 @@ impl Vendor {
         Self {
             address,
             submits,
+            requests,
             place,
         }
     }
@@ -93,16 +101,16 @@ impl Vendor {
     }
 
     fn parse(&self, further: &[&str]) -> Ran {
-        let common = [
-            "textin",
-            "parse",
-            "a.pdf",
-            "-o",
-            "r.md",
-            "--deadline",
-            "20s",
-        ];
-        self.run(&[&common, further].concat())
+        let mut line = vec!["textin", "parse", "a.pdf", "-o", "r.md"];
+        line.extend(further);
+        if !further.contains(&"--deadline") {
+            line.extend(["--deadline", "20s"]);
+        }
+        self.run(&line)
+    }
+
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
     }
 
     fn submits(&self) -> Vec<Vec<u8>> {
@@ -111,7 +119,12 @@ impl Vendor {
 }
 
 /// Answers the requests of one connection.
-fn serve(stream: TcpStream, answers: &[Say; 3], submits: &Mutex<Vec<Vec<u8>>>) {
+fn serve(
+    stream: TcpStream,
+    answers: &[Say; 3],
+    submits: &Mutex<Vec<Vec<u8>>>,
+    requests: &AtomicUsize,
+) {
     let mut writer = stream.try_clone().unwrap();
     let mut reader = BufReader::new(stream);
     loop {
@@ -142,6 +155,7 @@ fn serve(stream: TcpStream, answers: &[Say; 3], submits: &Mutex<Vec<Vec<u8>>>) {
             body.extend_from_slice(&piece[..size]);
             is_chunked = size > 0;
         }
+        requests.fetch_add(1, Ordering::Relaxed);
         let [submit, look, result] = answers;
         let Say(status, headers, answer) = if head.starts_with("POST") {
             submits.lock().unwrap().push(body);
@@ -245,9 +259,92 @@ fn an_end_is_seen_whatever_stands_beside_it() {
 }
 
 #[test]
+fn what_was_answered_to_a_poll_and_not_understood_is_kept_with_the_job() {
+    let odd = r#"{"kode":200,"daten":{"zustand":"B-4711"},"key":"secret-0001"}"#;
+    let vendor = Vendor::new(accepted(), Some(json(odd)));
+    let ran = vendor.parse(&["--deadline", "12s"]);
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    for ran in [
+        vendor.run(&["show", ID]),
+        vendor.run(&["show", ID, "--json"]),
+    ] {
+        assert!(ran.stdout.contains("B-4711"), "{}", ran.stdout);
+        assert!(!ran.stdout.contains("secret-0001"), "{}", ran.stdout);
+        let times = ran.stdout.matches("the answer begins").count();
+        assert_eq!(times, 1, "once: {}", ran.stdout);
+    }
+}
+
+#[test]
+fn the_same_input_attaches_to_a_job_that_failed_until_it_is_bought_again() {
+    let vendor = Vendor::new(accepted(), Some(failed(r#""message":"page 3 is broken""#)));
+    let first = vendor.parse(&[]);
+    assert_eq!(first.exit, 3, "{}", first.stderr);
+    let asked = vendor.requests();
+    for further in [&[][..], &["--json"], &["--no-wait"]] {
+        let ran = vendor.parse(further);
+        assert_eq!(ran.exit, 3, "{}", ran.stderr);
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(
+            said.contains("page 3 is broken") && said.contains("--again"),
+            "{said}"
+        );
+    }
+    let elsewhere = vendor.run(&["textin", "parse", "a.pdf", "-o", "s.md"]);
+    assert_eq!(elsewhere.exit, 3, "{}", elsewhere.stderr);
+    assert_eq!((vendor.requests(), vendor.submits().len()), (asked, 1));
+
+    assert_eq!(vendor.parse(&["--again"]).exit, 3);
+    assert_eq!(vendor.submits().len(), 2);
+    assert_eq!(vendor.parse(&[]).exit, 3);
+    assert_eq!(vendor.submits().len(), 2);
+}
+
+#[test]
+fn the_same_input_is_new_after_a_refusal() {
+    let refused = json(r#"{"code":40423,"message":"password wrong"}"#);
+    let vendor = Vendor::new(refused, None);
+    for submits in 1..=2 {
+        let ran = vendor.parse(&[]);
+        assert_eq!(ran.exit, 2, "{}", ran.stderr);
+        assert_eq!(vendor.submits().len(), submits);
+    }
+}
+
+#[test]
+fn kept_bytes_are_delivered_and_not_fetched_a_third_time() {
+    let broken = r##"{"elements":[],"markdown":"# o"##;
+    for door in ["again", "wait", "resume", "elsewhere"] {
+        let vendor = Vendor::serving(accepted(), None, json(broken));
+        let ran = vendor.parse(&[]);
+        assert_eq!(ran.exit, 4, "{}", ran.stderr);
+        let kept = std::fs::read_to_string(vendor.path("r.md.unverified")).unwrap();
+        assert_eq!(kept, broken);
+        let asked = vendor.requests();
+        let (line, name) = match door {
+            "again" => (&["textin", "parse", "a.pdf", "-o", "r.md"][..], "r.md"),
+            "elsewhere" => (&["textin", "parse", "a.pdf", "-o", "s.md"][..], "s.md"),
+            "wait" => (&["wait", ID][..], "r.md"),
+            _ => (&["resume", ID][..], "r.md"),
+        };
+        let refused = vendor.run(line);
+        assert_eq!(refused.exit, 4, "{door}: {}", refused.stderr);
+        let ran = vendor.run(&[line, &["--accept-unverified"]].concat());
+        assert_eq!(ran.exit, 0, "{door}: {}", ran.stderr);
+        let delivered = std::fs::read_to_string(vendor.path(name)).unwrap();
+        assert_eq!(delivered, broken, "{door}");
+        assert_eq!(vendor.requests(), asked, "{door}");
+        let jobs = vendor.run(&["jobs", "--json"]).stdout;
+        assert!(jobs.contains(r#""stage":"done""#), "{door}: {jobs}");
+    }
+}
+
+#[test]
 fn what_something_on_the_way_says_is_shown_and_is_not_the_vendors_word() {
+    const PORTAL: &str = "Location: http://portal.corp.example/login?s=1";
     const PAGE: &str = "<html>blocked by Corp WAF policy 4711</html>";
     let page = |status| Say(status, "Content-Type: text/html", PAGE.into());
+    let redirect = |status, to| Say(status, to, Vec::new());
     let words = "blocked by Corp WAF policy 4711";
     for (submit, exit, shown) in [
         (page(403), 8, words),
@@ -256,20 +353,12 @@ fn what_something_on_the_way_says_is_shown_and_is_not_the_vendors_word() {
         (page(413), 8, words),
         (page(500), 5, words),
         (page(200), 5, words),
-        (
-            Say(
-                302,
-                "Location: http://portal.corp.example/login?s=1",
-                Vec::new(),
-            ),
-            8,
-            "http://portal.corp.example/login",
-        ),
-        (
-            Say(307, "Location: /elsewhere", Vec::new()),
-            8,
-            "/elsewhere",
-        ),
+        (redirect(302, PORTAL), 5, "http://portal.corp.example/login"),
+        (redirect(302, "Location: /elsewhere"), 5, "/elsewhere"),
+        (redirect(303, PORTAL), 5, "http://portal.corp.example/login"),
+        (redirect(301, PORTAL), 8, "http://portal.corp.example/login"),
+        (redirect(307, "Location: /elsewhere"), 8, "/elsewhere"),
+        (redirect(308, PORTAL), 8, "http://portal.corp.example/login"),
         (
             Say(403, "", br#"{"message":"Forbidden"}"#.to_vec()),
             8,
@@ -284,6 +373,7 @@ fn what_something_on_the_way_says_is_shown_and_is_not_the_vendors_word() {
         let sent = String::from_utf8_lossy(&body).into_owned();
         assert_eq!(ran.exit, exit, "{status} {sent}: {}", ran.stderr);
         assert!(ran.stderr.contains(shown), "{status}: {}", ran.stderr);
+        assert!(!ran.stderr.contains("s=1"), "{}", ran.stderr);
         let address = vendor.address.trim_start_matches("http://");
         assert!(
             ran.stderr.contains(address) || exit == 6 || exit == 7,
@@ -292,23 +382,23 @@ fn what_something_on_the_way_says_is_shown_and_is_not_the_vendors_word() {
         );
         assert_eq!(vendor.submits().len(), 1);
     }
-    // After acceptance the job goes on.
-    let vendor = Vendor::new(accepted(), Some(page(403)));
-    let ran = vendor.run(&[
-        "textin",
-        "parse",
-        "a.pdf",
-        "-o",
-        "r.md",
-        "--deadline",
-        "12s",
-    ]);
-    assert_eq!(ran.exit, 4, "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains(words) && ran.stderr.contains("ticket: "),
-        "{}",
-        ran.stderr
-    );
+    // After acceptance the job goes on, and what was answered is kept with it.
+    for (look, shown) in [
+        (page(403), words),
+        (redirect(302, PORTAL), "portal.corp.example"),
+        (redirect(307, PORTAL), "portal.corp.example"),
+    ] {
+        let vendor = Vendor::new(accepted(), Some(look));
+        let ran = vendor.parse(&["--deadline", "12s"]);
+        assert_eq!(ran.exit, 4, "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains(shown) && ran.stderr.contains("ticket: "),
+            "{}",
+            ran.stderr
+        );
+        let history = vendor.run(&["show", ID]).stdout;
+        assert!(shown != words || history.contains(words), "{history}");
+    }
 }
 
 #[test]
