@@ -1,8 +1,11 @@
 //! A file that gets its name when it is complete.
 
-use std::fs::{self, File};
+use std::collections::BTreeSet;
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tempfile::TempPath;
 
@@ -38,6 +41,8 @@ impl Draft {
             builder.permissions(fs::Permissions::from_mode(0o666));
         }
         let (file, name) = builder.tempfile_in(folder)?.into_parts();
+        // Tells a sweep that somebody is at work on it; where nothing can be locked, its age tells.
+        let _ = file.try_lock();
         let name = Some(name);
         Ok(Self { file, name })
     }
@@ -89,6 +94,11 @@ impl Draft {
     pub fn replace(mut self, path: &Path) -> io::Result<()> {
         self.file.sync_all()?;
         replaceable(path)?;
+        // Where there is nothing to replace, no other name is needed on the way.
+        #[cfg(target_os = "linux")]
+        if self.name.is_none() && nameless::keep(&self.file, path).is_ok() {
+            return Ok(());
+        }
         let name = match self.name.take() {
             Some(name) => name,
             #[cfg(target_os = "linux")]
@@ -103,6 +113,7 @@ impl Draft {
     #[cfg(target_os = "linux")]
     fn linked(&mut self, path: &Path) -> io::Result<TempPath> {
         let name = free_name(folder_of(path));
+        let _ = self.file.try_lock();
         match nameless::keep(&self.file, &name) {
             Ok(()) => TempPath::try_from_path(name),
             Err(problem) if is_of_the_way(&problem) => self.copied(path),
@@ -121,20 +132,14 @@ impl Draft {
             .ok_or_else(|| io::Error::other("the copy has no name"))
     }
 
-    /// Makes a file in `folder`, gives it a name there, and removes it, so that what the file system refuses is known before
-    /// there is anything to lose. The answer says how files get their names there.
+    /// Makes a file in `folder` and tries to name it there, so that what the file system refuses is known before there is
+    /// anything to lose. The answer says how files get their names there.
+    ///
+    /// Where files can be without a name, nothing gets one even for an instant, since a process may be killed in it.
     pub(super) fn rehearse(folder: &Path) -> io::Result<Way> {
         #[cfg(target_os = "linux")]
-        if let Some(file) = nameless::new_in(folder) {
-            // In a folder that is only added to, nothing could be removed again.
-            if nameless::is_append_only(folder) {
-                return Ok(Way::Link);
-            }
-            let name = free_name(folder);
-            if nameless::keep(&file, &name).is_ok() {
-                TempPath::try_from_path(name)?.close()?;
-                return Ok(Way::Link);
-            }
+        if nameless::rehearse(folder)? {
+            return Ok(Way::Link);
         }
         let name = free_name(folder);
         Self::named_in(folder)?.keep(&name)?;
@@ -247,6 +252,50 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Removes what killed processes have left in `folder` half done: nobody holds its lock, or, where nothing can be locked,
+/// it is old. Once for each folder and process; what cannot be removed is in nobody's way.
+pub(super) fn sweep(folder: &Path) {
+    static SWEPT: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+    let mut swept = SWEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if swept.insert(folder.to_owned()) {
+        sweep_now(folder);
+    }
+}
+
+fn sweep_now(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.as_encoded_bytes();
+        let is_ours = name.starts_with(b".docjobs-") && name.ends_with(b".part");
+        if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let path = entry.path();
+            if is_abandoned(&path) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+}
+
+fn is_abandoned(path: &Path) -> bool {
+    /// Longer than any file is on its way.
+    const OLD: Duration = Duration::from_secs(24 * 3600);
+    /// Longer than it takes to lock what was made.
+    const FRESH: Duration = Duration::from_secs(2);
+    let Ok(file) = File::options().read(true).write(true).open(path) else {
+        return false;
+    };
+    let age = file
+        .metadata()
+        .and_then(|it| it.modified())
+        .map(|at| at.elapsed().unwrap_or_default());
+    let least = match file.try_lock() {
+        Ok(()) => FRESH,
+        Err(TryLockError::WouldBlock) => return false,
+        Err(TryLockError::Error(_)) => OLD,
+    };
+    age.is_ok_and(|age| age > least)
+}
+
 /// A name in `folder` that nothing has: its characters are random.
 fn free_name(folder: &Path) -> PathBuf {
     folder.join(format!(".docjobs-{:016x}.part", fastrand::u64(..)))
@@ -255,30 +304,46 @@ fn free_name(folder: &Path) -> PathBuf {
 #[cfg(target_os = "linux")]
 mod nameless {
     use std::os::fd::AsRawFd;
+    use std::os::unix::fs::MetadataExt as _;
     use std::path::PathBuf;
 
-    use rustix::fs::{AtFlags, CWD, IFlags, Mode, OFlags, ioctl_getflags, linkat, openat};
+    use rustix::fs::{AtFlags, CWD, Mode, OFlags, linkat, openat};
 
-    use super::{File, Path, fs, io};
+    use super::{File, Path, free_name, fs, io};
 
     /// `None` where the file system has no such files, or where they could not be given a name later.
     pub(super) fn new_in(folder: &Path) -> Option<File> {
-        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+        open(folder, OFlags::empty())
+    }
+
+    fn open(folder: &Path, more: OFlags) -> Option<File> {
+        let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC | more;
         let file = File::from(openat(CWD, folder, flags, Mode::from_raw_mode(0o666)).ok()?);
         fs::symlink_metadata(descriptor(&file)).ok()?;
         Some(file)
     }
 
+    /// Whether files without a name can be made here and be linked. The one that is tried is made so that it never can be
+    /// (`O_EXCL`): the kernel says so only after it has looked at everything else that could be in the way.
+    pub(super) fn rehearse(folder: &Path) -> io::Result<bool> {
+        let Some(file) = open(folder, OFlags::EXCL) else {
+            return Ok(false);
+        };
+        // The answer would be the same in a folder that is removed already.
+        if fs::metadata(folder)?.nlink() == 0 {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let name = free_name(folder);
+        match keep(&file, &name) {
+            Err(problem) => Ok(problem.kind() == io::ErrorKind::NotFound),
+            // Not the kernel that we know.
+            Ok(()) => fs::remove_file(name).map(|()| true),
+        }
+    }
+
     pub(super) fn keep(file: &File, path: &Path) -> io::Result<()> {
         let from = descriptor(file);
         Ok(linkat(CWD, &from, CWD, path, AtFlags::SYMLINK_FOLLOW)?)
-    }
-
-    /// Whether nothing in this folder can be removed or renamed.
-    pub(super) fn is_append_only(folder: &Path) -> bool {
-        File::open(folder)
-            .and_then(|folder| Ok(ioctl_getflags(folder)?))
-            .is_ok_and(|flags| flags.contains(IFlags::APPEND))
     }
 
     fn descriptor(file: &File) -> PathBuf {
@@ -376,6 +441,44 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         Draft::rehearse(folder.path()).unwrap();
         assert_eq!(entries(folder.path()), 0);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_rehearsal_names_nothing_where_files_can_be_without_a_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let modified = || fs::metadata(folder.path()).unwrap().modified().unwrap();
+        let before = modified();
+        if Draft::rehearse(folder.path()).unwrap() == Way::Link {
+            // Whatever gets a name, or loses it, changes the folder.
+            assert_eq!(modified(), before);
+        }
+        let gone = folder.path().join("gone");
+        let problem = Draft::rehearse(&gone).unwrap_err();
+        assert_eq!(problem.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn only_what_nobody_is_at_work_on_is_swept() {
+        let folder = tempfile::tempdir().unwrap();
+        let age = |path: &Path| {
+            let file = File::options().write(true).open(path).unwrap();
+            let then = std::time::SystemTime::now() - Duration::from_secs(60);
+            file.set_modified(then).unwrap();
+        };
+        let ours = Draft::named_in(folder.path()).unwrap();
+        let at_work = ours.name.as_ref().unwrap().to_path_buf();
+        age(&at_work);
+        for name in [".docjobs-killed.part", ".docjobs-note", "other.part"] {
+            let path = folder.path().join(name);
+            fs::write(&path, "x").unwrap();
+            age(&path);
+        }
+        sweep_now(folder.path());
+        assert!(at_work.exists());
+        assert_eq!(entries(folder.path()), 3);
+        drop(ours);
+        assert_eq!(entries(folder.path()), 2);
     }
 
     #[test]

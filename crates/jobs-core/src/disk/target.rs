@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::disk::draft::{Draft, Way, folder_of, replaceable};
+use crate::disk::draft::{Draft, Way, folder_of, replaceable, sweep};
 
 /// A file name at which a result can appear: nothing is there, or what is there may be replaced, and its folder can be
 /// written to.
@@ -20,7 +20,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Checks the place by making a file beside it, naming it, and removing it again.
+    /// Checks the place by making a file beside it and trying to name it; nothing stays there.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] when something is there, and whatever keeps a file from being made or named;
@@ -62,7 +62,11 @@ impl Target {
         }
         let folder = folder_of(&path).to_owned();
         let way = Draft::rehearse(&folder)?;
-        try_name(&folder, name)?;
+        if replaces || way == Way::Rename {
+            // Only there a killed process leaves anything.
+            sweep(&folder);
+        }
+        try_name(way, &folder, name)?;
         Ok(Self {
             path,
             folder,
@@ -119,13 +123,20 @@ impl Target {
     }
 }
 
-/// Whether the file system of `folder` can hold this very name, tried in a folder of its own so that nobody sees it at its
-/// place. Where no folder can be made, the name is not tried; nor is one that every file system holds.
-fn try_name(folder: &Path, name: &OsStr) -> io::Result<()> {
+/// Whether the file system of `folder` can hold this very name: asked for it, or, where it may find no fault with what it
+/// cannot hold, tried in a folder of its own so that nobody sees it at its place. Where no folder can be made, the name is
+/// not tried; nor is one that every file system holds.
+fn try_name(way: Way, folder: &Path, name: &OsStr) -> io::Result<()> {
     let bytes = name.as_encoded_bytes();
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
     if bytes.len() <= 100 && bytes.iter().all(is_plain) {
         return Ok(());
+    }
+    if way == Way::Link {
+        return match fs::symlink_metadata(folder.join(name)) {
+            Err(problem) if problem.kind() != io::ErrorKind::NotFound => Err(problem),
+            _ => Ok(()),
+        };
     }
     match tempfile::Builder::new()
         .prefix(".docjobs-")
