@@ -46,7 +46,10 @@ pub enum Activity {
     },
 }
 
-/// Sees what a call is doing; see the [module](self).
+/// Sees what a call is doing, and whether anything of it that costs money has left.
+///
+/// A submit is bounded by dropping it: at a deadline, or when the process is asked to end. What that means depends on how far
+/// the call was; the request layer tells the monitor.
 ///
 /// Clones see the same call. A call that is made in another task than the one that is watched is not seen.
 #[derive(Debug, Clone)]
