@@ -3,14 +3,12 @@
 use std::fmt;
 
 use crate::error::Error;
-#[cfg(feature = "http")]
-use crate::http::ResultNetworks;
 use crate::secret::Secret;
 
 /// A place to look up variables: the process's environment, or a closure in tests.
 #[derive(Clone, Copy)]
 pub struct Env<'a> {
-    vendor: &'static str,
+    pub(crate) vendor: &'static str,
     lookup: &'a dyn Fn(&str) -> Option<String>,
 }
 
@@ -45,24 +43,6 @@ impl<'a> Env<'a> {
                 format!("the variable {name} is not set"),
             )
             .with_advice(format!("set {name}"))
-        })
-    }
-
-    /// The private networks that result links may lead to, from the variable that lists them.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) that names the variable and what in it is no network.
-    #[cfg(feature = "http")]
-    pub fn result_networks(&self) -> Result<ResultNetworks, Error> {
-        let name = ResultNetworks::VARIABLE;
-        let list = self.optional(name).unwrap_or_default();
-        list.parse().map_err(|problem| {
-            Error::input(
-                self.vendor,
-                "configure",
-                format!("the variable {name} is unusable: {problem}"),
-            )
-            .with_advice(format!("list networks in {name}, separated by commas"))
         })
     }
 

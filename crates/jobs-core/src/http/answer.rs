@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Sent};
 use crate::http::context::Context;
 use crate::http::lenient::LenientJson;
+use crate::http::origin::address_of;
 use crate::quota::Said;
 use crate::status::{Snapshot, Status};
 
@@ -22,7 +23,7 @@ pub struct Answer {
     context: Context,
     said: Option<Said>,
     /// Why the body is still in a content coding.
-    still_coded: Option<Box<String>>,
+    still_coded: Option<Box<str>>,
 }
 
 impl Answer {
@@ -45,7 +46,7 @@ impl Answer {
         }
     }
 
-    pub(crate) fn still_coded(mut self, why: Option<Box<String>>) -> Self {
+    pub(crate) fn still_coded(mut self, why: Option<Box<str>>) -> Self {
         self.still_coded = why;
         self
     }
@@ -105,7 +106,7 @@ impl Answer {
 
     /// The error for a body that is not what the vendor documents. It does not tell whether the work was begun.
     pub fn garbled(&self, problem: &str) -> Error {
-        let problem = self.still_coded.as_deref().map_or(problem, |why| why);
+        let problem = self.still_coded.as_deref().unwrap_or(problem);
         self.error(ErrorKind::Garbled)
             .with_sent(Sent::Maybe)
             .with_message(problem)
@@ -171,7 +172,7 @@ impl Answer {
             }
             None => self.still_coded.as_deref().map_or_else(
                 || "this comes from something on the way, not from the vendor".to_owned(),
-                Clone::clone,
+                str::to_owned,
             ),
         };
         self.error(kind)

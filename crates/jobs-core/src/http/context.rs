@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use url::Url;
-
 use crate::error::{Error, ErrorKind, Sent};
 use crate::http::origin::InvalidAddress;
 use crate::http::{reach, reason};
@@ -19,13 +17,6 @@ pub(crate) struct Context {
     pub(crate) redactor: Redactor,
     /// Host and port of whom is asked.
     pub(crate) address: Option<Arc<str>>,
-}
-
-/// Host and port, which is all of an address that is shown.
-pub(crate) fn address_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port_or_known_default()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 impl Context {

@@ -23,7 +23,7 @@ pub struct Incoming {
     /// What is still to be undone.
     codings: Option<Box<Codings>>,
     /// Why the body is still in a coding; on the heap, as an answer under way is to be small.
-    still_coded: Option<Box<String>>,
+    still_coded: Option<Box<str>>,
 }
 
 impl Incoming {
@@ -118,13 +118,13 @@ impl Incoming {
         let why = codings.unknown().map(|name| {
             format!("the server declares the content coding {name:?}, which cannot be undone here")
         });
-        self.still_coded = why.map(Box::new);
+        self.still_coded = why.map(String::into_boxed_str);
         match codings.undone(&body, self.cap) {
             Ok(undone) => Ok(undone.into()),
             Err(cause) if cause.kind() == io::ErrorKind::FileTooLarge => Err(self.too_large()),
             Err(_) => {
                 let why = "the server declares a content coding that the answer is not in";
-                self.still_coded = Some(Box::new(why.to_owned()));
+                self.still_coded = Some(why.into());
                 Ok(body)
             }
         }

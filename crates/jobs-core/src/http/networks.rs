@@ -3,6 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
+use crate::env::Env;
+use crate::error::Error;
+
 /// Private networks that result links may lead to.
 ///
 /// Storage inside a cloud often resolves to such addresses. What is listed nowhere stays refused, and the addresses under
@@ -173,6 +176,25 @@ pub(crate) fn is_metadata(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => V4.contains(&ip),
         IpAddr::V6(ip) => ip == V6 || embedded(ip).iter().any(|ip| V4.contains(ip)),
+    }
+}
+
+impl Env<'_> {
+    /// The private networks that result links may lead to, from the variable that lists them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Input`](crate::ErrorKind::Input) that names the variable and what in it is no network.
+    pub fn result_networks(&self) -> Result<ResultNetworks, Error> {
+        let name = ResultNetworks::VARIABLE;
+        let list = self.optional(name).unwrap_or_default();
+        list.parse().map_err(|problem| {
+            Error::input(
+                self.vendor,
+                "configure",
+                format!("the variable {name} is unusable: {problem}"),
+            )
+            .with_advice(format!("list networks in {name}, separated by commas"))
+        })
     }
 }
 

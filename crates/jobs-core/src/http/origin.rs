@@ -4,8 +4,6 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use crate::http::context::address_of;
-
 use crate::http::networks::ResultNetworks;
 
 /// The base address of a vendor's API: `https`, or plain `http` on loopback.
@@ -159,6 +157,13 @@ fn with_odd_characters_escaped(link: &str) -> String {
         }
     }
     escaped
+}
+
+/// Host and port, which is all of an address that is shown.
+pub(crate) fn address_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port_or_known_default()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn parse(text: &str) -> Result<Url, InvalidAddress> {
