@@ -62,7 +62,7 @@ impl<'a, L: Line> Carrier<'a, L> {
         if let Some(signal) = self.app.shutdown.asked() {
             let note = Note::new("interrupted before anything was sent");
             self.ledger.refused(&claim, note).await?;
-            return Err(Stop::asked_to_end(signal, "nothing was sent"));
+            return Err(Stop::asked_to_end(signal.exit(), "nothing was sent"));
         }
         let cut = async |monitor: &CallMonitor| self.submit_cut(monitor).await;
         match steps.submit(claim, order, input, cut).await? {
@@ -75,7 +75,7 @@ impl<'a, L: Line> Carrier<'a, L> {
                 // Who was told that nothing was sent is not to find it bought by a worker later.
                 steps.refused(&sending, &error).await?;
                 Err(match self.app.shutdown.asked() {
-                    Some(signal) => Stop::asked_to_end(signal, "nothing was sent"),
+                    Some(signal) => Stop::asked_to_end(signal.exit(), "nothing was sent"),
                     None => Stop::before_acceptance(&error),
                 })
             }
@@ -118,7 +118,7 @@ impl<'a, L: Line> Carrier<'a, L> {
                 Taking::Busy { job, .. } if clock.now() >= self.deadline => {
                     let line = format!("job {} is still worked on by another process", job.id);
                     return Err(Stop {
-                        ticket: job.ticket(),
+                        ticket: job.ticket().map(Box::new),
                         ..Stop::new(Exit::Deadline, line)
                     });
                 }
@@ -234,7 +234,7 @@ impl<'a, L: Line> Carrier<'a, L> {
             .rev()
             .find_map(|one| one.path.as_deref());
         Err(Stop {
-            ticket: row.ticket(),
+            ticket: row.ticket().map(Box::new),
             ..Stop::unverified(row.id, &reason, kept)
         })
     }
@@ -313,7 +313,7 @@ impl<'a, L: Line> Carrier<'a, L> {
             signal = self.app.shutdown.requested() => {
                 let note = Note::from(&lost.error);
                 self.written(self.ledger.park(key, ParkReason::InDoubt, note).await)?;
-                let mut stop = Stop::asked_to_end(signal, may_have_been_charged(key.job(), lost));
+                let mut stop = Stop::asked_to_end(signal.exit(), may_have_been_charged(key.job(), lost));
                 stop.line.push_str(&steps::in_doubt(key.job(), &[]));
                 return Err(stop);
             }
@@ -382,7 +382,7 @@ impl<'a, L: Line> Carrier<'a, L> {
                     self.written(parked.await)?;
                     let reason = error.to_string();
                     return Err(Stop {
-                        ticket: job.ticket().ok(),
+                        ticket: job.ticket().ok().map(Box::new),
                         ..Stop::unverified(key.job(), &reason, Some(&kept))
                     });
                 }
@@ -529,7 +529,7 @@ impl<'a, L: Line> Carrier<'a, L> {
             return stop;
         }
         Stop {
-            ticket: job.ticket().ok(),
+            ticket: job.ticket().ok().map(Box::new),
             ..Stop::new(Exit::Exhausted, line)
         }
     }
@@ -593,10 +593,10 @@ impl<'a, L: Line> Carrier<'a, L> {
                     None => format!("the deadline passed while the result was fetched; {goes_on}"),
                 },
             ),
-            Cut::Signal(signal) => Stop::asked_to_end(signal, goes_on),
+            Cut::Signal(signal) => Stop::asked_to_end(signal.exit(), goes_on),
         };
         Stop {
-            ticket: job.ticket().ok(),
+            ticket: job.ticket().ok().map(Box::new),
             ..stop
         }
     }

@@ -6,8 +6,6 @@ use std::path::Path;
 use jobs_core::{Cause, Error, ErrorKind, Lost, Sent, SubmitError, Ticket, WaitError};
 use jobs_ledger::{LedgerError, LedgerErrorKind, LedgerId};
 
-use crate::signals::Signal;
-
 /// The exit codes that scripts rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -39,7 +37,7 @@ pub(crate) struct Stop {
     /// The causes, for those who ask for more detail.
     pub(crate) causes: Vec<String>,
     /// What to go on with.
-    pub(crate) ticket: Option<Ticket>,
+    pub(crate) ticket: Option<Box<Ticket>>,
     /// The beginning of an answer that was not understood, cleaned of credentials.
     pub(crate) answer: Option<String>,
 }
@@ -71,9 +69,9 @@ impl Stop {
         }
     }
 
-    /// The process was asked to end, and this is how far it was.
-    pub(crate) fn asked_to_end(signal: Signal, line: impl Display) -> Self {
-        Self::new(signal.exit(), format!("interrupted; {line}"))
+    /// The process was asked to end by a signal that has this exit code, and this is how far it was.
+    pub(crate) fn asked_to_end(exit: Exit, line: impl Display) -> Self {
+        Self::new(exit, format!("interrupted; {line}"))
     }
 
     /// A submit that brought no job.
@@ -111,7 +109,7 @@ impl Stop {
             _ => Self::before_acceptance(error).exit,
         };
         Self {
-            ticket,
+            ticket: ticket.map(Box::new),
             ..Self::of(exit, error)
         }
     }
@@ -119,7 +117,7 @@ impl Stop {
     /// A result that the vendor has and that did not come home. It can still be had.
     pub(crate) fn not_delivered(error: &Error, ticket: Option<Ticket>) -> Self {
         Self {
-            ticket,
+            ticket: ticket.map(Box::new),
             ..Self::of(Exit::Deadline, error)
         }
     }
@@ -154,7 +152,7 @@ impl Stop {
             }
             _ => Exit::Deadline,
         };
-        let ticket = end.is_resumable().then(|| end.ticket().clone());
+        let ticket = end.is_resumable().then(|| Box::new(end.ticket().clone()));
         Self {
             exit,
             line: end.to_string(),

@@ -43,7 +43,9 @@ pub(crate) async fn run<L: Line>(
     let clock = carrier.ledger.clock();
     let intended = app.patiently(clock, || carrier.ledger.intend(intent.clone()));
     match intended.await? {
-        Intended::New(claim, job) => carrier.submit(claim, order, &job.input, &place).await,
+        Intended::New(claim, job) => {
+            Box::pin(carrier.submit(claim, order, &job.input, &place)).await
+        }
         Intended::Attached(job) => {
             // One that ended without a result is told about as it ends again.
             if !matches!(job.stage, Stage::Failed | Stage::Gone) {
@@ -52,7 +54,7 @@ pub(crate) async fn run<L: Line>(
                     job.id, job.stage
                 ));
             }
-            carrier.take_up(job, Some(order), &place).await
+            Box::pin(carrier.take_up(job, Some(order), &place)).await
         }
     }
 }

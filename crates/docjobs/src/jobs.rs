@@ -210,7 +210,7 @@ pub(crate) async fn resume(app: &App, args: ResumeArgs) -> Result<(), Stop> {
     for job in unfinished {
         if let Some(signal) = app.shutdown.asked() {
             return Err(Stop::asked_to_end(
-                signal,
+                signal.exit(),
                 "docjobs resume goes on with the rest",
             ));
         }
@@ -519,7 +519,7 @@ async fn go_on<L: Line>(
                     .await?;
             }
             return Err(Stop {
-                ticket: row.ticket(),
+                ticket: row.ticket().map(Box::new),
                 exit: Exit::Deadline,
                 ..stop
             });

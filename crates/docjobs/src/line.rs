@@ -78,7 +78,7 @@ pub(crate) trait Line: Send + Sync {
 /// What a finished job gave.
 pub(crate) enum Brought {
     /// A file beside its place, which still has to get its name.
-    File(Verified),
+    File(Box<Verified>),
     /// An id, which is all there is.
     Text(String),
 }

@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         tokio::select! {
             biased;
             stopped = run(args, &report, &shutdown) => stopped,
-            signal = shutdown.unattended() => Err(Stop::asked_to_end(signal, "nothing was sent")),
+            signal = shutdown.unattended() => Err(Stop::asked_to_end(signal.exit(), "nothing was sent")),
         }
     });
     // A blocked read of a pipe or a slow disk must not keep a finished command from ending.
@@ -95,7 +95,7 @@ async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), Sto
         Command::Jobs(args) => jobs::jobs(&app, args).await,
         Command::Show { id } => jobs::show(&app, &id).await,
         Command::Wait(args) => jobs::wait(&app, args).await,
-        Command::Resume(args) => jobs::resume(&app, args).await,
+        Command::Resume(args) => Box::pin(jobs::resume(&app, args)).await,
         Command::Resolve(args) => jobs::resolve(&app, args).await,
         Command::Work(args) => work::work(&app, args).await,
         Command::Doctor => doctor::run(&app).await,

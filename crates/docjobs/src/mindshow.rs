@@ -181,7 +181,7 @@ impl Line for DeckLine {
         deadline: Moment,
     ) -> Result<Brought, DownloadError> {
         let (verified, _) = self.client.fetch_deck(&ready, target, deadline).await?;
-        Ok(Brought::File(verified))
+        Ok(Brought::File(Box::new(verified)))
     }
 
     fn extension(&self) -> &'static str {
@@ -237,7 +237,7 @@ impl Line for PdfLine {
         self.client
             .fetch_pdf(&ready, target, deadline)
             .await
-            .map(Brought::File)
+            .map(|verified| Brought::File(Box::new(verified)))
     }
 
     fn extension(&self) -> &'static str {

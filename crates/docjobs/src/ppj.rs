@@ -112,7 +112,7 @@ impl Line for ConvertLine {
         deadline: Moment,
     ) -> Result<Brought, DownloadError> {
         let (verified, _) = self.client.fetch_zip(&ready, target, deadline).await?;
-        Ok(Brought::File(verified))
+        Ok(Brought::File(Box::new(verified)))
     }
 
     fn extension(&self) -> &'static str {

@@ -37,5 +37,8 @@ pub(crate) async fn run(app: &App, args: SimArgs) -> Result<(), Stop> {
     let _attended = app.shutdown.attend();
     let signal = app.shutdown.requested().await;
     simulators.stop().await;
-    Err(Stop::asked_to_end(signal, "the simulators have ended"))
+    Err(Stop::asked_to_end(
+        signal.exit(),
+        "the simulators have ended",
+    ))
 }

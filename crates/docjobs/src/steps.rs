@@ -240,7 +240,7 @@ impl<L: Line> Steps<'_, L> {
         deadline: Moment,
     ) -> Result<Delivered, Trouble> {
         let verified = match self.line.fetch(output, place.target(), deadline).await {
-            Ok(Brought::File(verified)) => verified,
+            Ok(Brought::File(verified)) => *verified,
             Ok(Brought::Text(text)) => return Ok(Delivered::Text(text)),
             Err(DownloadError::Invalid(file)) if self.accepts_unverified => file.accept(),
             Err(DownloadError::Invalid(file)) => return Err(Trouble::Invalid(file)),
@@ -289,7 +289,7 @@ impl<L: Line> Steps<'_, L> {
                         .park(fetching.key(), ParkReason::OutputPath, note)
                         .await?;
                     return Err(Stop {
-                        ticket: row.ticket(),
+                        ticket: row.ticket().map(Box::new),
                         ..Stop::new(
                             Exit::Deadline,
                             format!(
@@ -422,7 +422,7 @@ fn unwritten<K: JobKind>(error: &LedgerError, job: &Job<K>) -> Stop {
         job.id()
     ));
     Stop {
-        ticket: job.ticket().ok(),
+        ticket: job.ticket().ok().map(Box::new),
         ..stop
     }
 }

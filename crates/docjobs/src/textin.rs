@@ -209,7 +209,7 @@ impl Line for ParseLine {
             Format::Markdown => client.fetch_markdown(&ready, target, deadline).await?,
             Format::Json => client.fetch_json(&ready, target, deadline).await?,
         };
-        Ok(Brought::File(verified))
+        Ok(Brought::File(Box::new(verified)))
     }
 
     fn extension(&self) -> &'static str {

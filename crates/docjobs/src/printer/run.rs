@@ -195,7 +195,7 @@ async fn list(press: &Press<'_>, deadline: Moment) -> Result<Vec<ListedJob>, Sto
 
 fn interrupted(press: &Press<'_>) -> Stop {
     Stop::asked_to_end(
-        press.halt.signal().unwrap_or(Signal::Interrupt),
+        press.halt.signal().unwrap_or(Signal::Interrupt).exit(),
         "what is not printed yet waits for the next docjobs printer run",
     )
 }

@@ -187,7 +187,7 @@ impl Shift {
         let given_back = self.close(ends).await;
         let ended = match shutdown.asked() {
             Some(signal) => Err(Stop::asked_to_end(
-                signal,
+                signal.exit(),
                 format!(
                     "{given_back} unfinished given back, which any worker or docjobs resume goes on with"
                 ),
