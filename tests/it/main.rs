@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod clock;
 #[cfg(unix)]
 mod crash;
 mod downloads;

@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jobs_core::{Patience, SystemClock};
 use tokio::io::AsyncReadExt as _;
@@ -24,6 +24,7 @@ use vendor_sim::{
 };
 
 use super::{Block, Tried, database, mindshow, off, ppj, printer, table, tencent, textin};
+use crate::clock::{self, Stopwatch};
 use crate::docjobs;
 
 /// The rows, in order.
@@ -467,7 +468,7 @@ impl Ended {
 
 /// Runs it to its end, or to twice the end of all patience.
 pub(super) async fn ended(mut child: Child) -> Ended {
-    let started = Instant::now();
+    let started = Stopwatch::start();
     let id = child.id().unwrap_or_default();
     let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let mut ended = Ended {
@@ -489,7 +490,7 @@ pub(super) async fn ended(mut child: Child) -> Ended {
         let watching = async {
             loop {
                 *peak = peak_of(id).unwrap_or(*peak);
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                clock::pass(Duration::from_millis(20)).await;
             }
         };
         tokio::select! {
@@ -498,7 +499,7 @@ pub(super) async fn ended(mut child: Child) -> Ended {
         }
         child.wait().await.unwrap()
     };
-    ended.status = tokio::time::timeout(2 * PATIENCE, watched).await.ok();
+    ended.status = clock::within(2 * PATIENCE, watched).await;
     ended.took = started.elapsed();
     ended.stderr = String::from_utf8_lossy(&stderr).into_owned();
     drop(child.start_kill());
@@ -635,7 +636,7 @@ async fn seen(column: &Column, neighbour: &str) -> String {
             return;
         }
         while counted(&simulators, column).0 == before.0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            clock::pass(Duration::from_millis(10)).await;
         }
         let id = nix::unistd::Pid::from_raw(id.try_into().unwrap());
         let _ = nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGTERM);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::commands::{Folder, ended, simulators};
+use crate::clock;
 
 /// Names the database server.
 pub(crate) const SERVER: &str = "DOCJOBS_TEST_POSTGRES";
@@ -41,7 +42,7 @@ impl Database {
                 Err(_) if tries < 20 => tries += 1,
                 Err(error) => panic!("{sql}: {error}"),
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            clock::pass(Duration::from_millis(100)).await;
         }
     }
 
@@ -119,12 +120,12 @@ pub(super) async fn seen(server: String, operation: &str) -> String {
     let trouble = async {
         if operation == "look" {
             while sim.charges().is_empty() && sim.jobs().is_empty() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                clock::pass(Duration::from_millis(10)).await;
             }
             database.is_read_only(true).await;
             database.end_connections().await;
         }
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        clock::pass(Duration::from_millis(1500)).await;
         database.is_read_only(false).await;
     };
     let (ended, ()) = tokio::join!(running, trouble);

@@ -3,11 +3,12 @@
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+use crate::clock;
 
 use super::stand_in::{JOB, Ran, StandIn, Step, Vendor, json};
 
@@ -17,10 +18,8 @@ fn signalled(vendor: &StandIn, line: &[&str], at: Step, signal: Signal) -> Ran {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     let id = Pid::from_raw(child.id().try_into().unwrap());
-    while vendor.count(at) == 0 {
-        thread::sleep(Duration::from_millis(5));
-    }
-    thread::sleep(Duration::from_millis(50));
+    clock::until(|| vendor.count(at) > 0);
+    clock::hold(Duration::from_millis(50));
     kill(id, signal).unwrap();
     Ran::from(child.wait_with_output().unwrap())
 }
@@ -47,9 +46,7 @@ fn a_signal_during_a_submit_says_that_it_may_have_been_charged() {
     let stops = Arc::new(AtomicBool::new(false));
     let stopped = Arc::clone(&stops);
     let vendor = StandIn::new(Vendor::TextIn, move |asked, _| {
-        while asked.step == Step::Submit && !stopped.load(Ordering::SeqCst) {
-            thread::sleep(Duration::from_millis(5));
-        }
+        clock::until(|| asked.step != Step::Submit || stopped.load(Ordering::SeqCst));
         None
     });
     let ran = signalled(&vendor, &LONG, Step::Submit, Signal::SIGTERM);
@@ -102,9 +99,7 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
         .stderr(Stdio::piped());
     let child = shell.spawn().unwrap();
     let id = Pid::from_raw(child.id().try_into().unwrap());
-    while vendor.count(Step::Poll) == 0 {
-        thread::sleep(Duration::from_millis(5));
-    }
+    clock::until(|| vendor.count(Step::Poll) > 0);
     kill(id, Signal::SIGHUP).unwrap();
     let ran = Ran::from(child.wait_with_output().unwrap());
     ran.ended(4, &[]);

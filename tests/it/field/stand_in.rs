@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::clock::Stopwatch;
 use crate::docjobs;
 
 /// The job that every stand-in has.
@@ -236,7 +237,7 @@ impl Ran {
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = command.spawn().unwrap();
         let id = nix::unistd::Pid::from_raw(child.id().try_into().unwrap());
-        let started = Instant::now();
+        let started = Stopwatch::start();
         let (done, waits) = std::sync::mpsc::channel::<()>();
         let killer = thread::spawn(move || {
             if waits.recv_timeout(PATIENCE).is_err() {
