@@ -184,6 +184,17 @@ mod tests {
     }
 
     #[test]
+    fn a_state_that_is_no_word_is_not_guessed() {
+        for body in [
+            r#"{"code":200,"data":{"job_id":"j","status":7}}"#,
+            r#"{"job_id":"j","status":7}"#,
+        ] {
+            look(200, body.as_bytes());
+            look(100, body.as_bytes());
+        }
+    }
+
+    #[test]
     fn a_credential_that_is_echoed_where_a_number_belongs_is_not_repeated() {
         look(200, br#"{"code":"s3cr3t/k+y"}"#);
         look(200, br#"{"code":200,"data":{"job_id":"j","status":"failed","message":"bad key s3cr3t/k+y"}}"#);
