@@ -63,6 +63,8 @@ pub(super) struct Shift {
     settles: Vec<Settle>,
     /// Jobs that were looked at since it was written down last.
     seen: HashSet<Key>,
+    /// What was answered to polls and not understood, not written down yet.
+    odd: Vec<(ClaimKey, Error)>,
     stopping: bool,
 }
 
@@ -76,6 +78,8 @@ struct Watched {
     output: Option<PathBuf>,
     /// What the latest look saw.
     word: Option<Box<str>>,
+    /// What the latest look did not understand.
+    odd: Option<Box<str>>,
 }
 
 /// What waits for a free hand.
@@ -137,6 +141,7 @@ impl Shift {
             worst: None,
             settles: Vec::new(),
             seen: HashSet::new(),
+            odd: Vec::new(),
             stopping: false,
         }
     }
@@ -222,7 +227,7 @@ impl Shift {
     }
 
     fn has_news(&self) -> bool {
-        !self.settles.is_empty() || !self.seen.is_empty()
+        !self.settles.is_empty() || !self.seen.is_empty() || !self.odd.is_empty()
     }
 
     fn is_idle(&self) -> bool {
@@ -315,6 +320,7 @@ impl Shift {
                     desk,
                     output,
                     word,
+                    odd: None,
                 };
                 self.watched.insert(key, watched);
             }
@@ -377,6 +383,22 @@ impl Shift {
                 }
                 return;
             }
+            News::Missed {
+                vendor,
+                kind,
+                id,
+                error,
+            } => {
+                // The same page for hours is one answer.
+                if let Some(watched) = self.watched.get_mut(&(vendor, kind, id))
+                    && error.excerpt().is_some()
+                    && watched.odd.as_deref() != error.excerpt()
+                {
+                    watched.odd = error.excerpt().map(Into::into);
+                    self.odd.push((watched.claim.key(), error));
+                }
+                return;
+            }
             _ => return,
         };
         let Some((
@@ -403,6 +425,9 @@ impl Shift {
                     .say(&format!("job {}: {end}", claim.job()));
                 let job = claim.job();
                 self.claims.remove(&job);
+                if let Cause::Blind(error) | Cause::Refused(error) = end.cause() {
+                    self.odd.push((claim.key(), error.clone()));
+                }
                 let exit = Stop::unfinished(&end).exit;
                 let later = match end.cause() {
                     Cause::Failed(_) | Cause::Expired | Cause::Gone => {
@@ -610,6 +635,14 @@ impl Shift {
     }
 
     async fn settle(&mut self) {
+        for (key, error) in std::mem::take(&mut self.odd) {
+            match self.hands.ledger.record_not_understood(key, &error).await {
+                Err(problem) if !problem.is_claim_lost() => {
+                    self.hands.report.say(&format!("docjobs: {problem}"));
+                }
+                _ => {}
+            }
+        }
         let mut batch = std::mem::take(&mut self.settles);
         for key in self.seen.drain() {
             // The next process, wherever it is, keeps the floor from this look on. A job that is no longer watched has

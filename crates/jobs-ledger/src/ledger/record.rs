@@ -107,7 +107,8 @@ impl Ledger {
     }
 
     /// Keeps the beginning of an answer that was not understood with its job, for whoever asks the vendor about it. The
-    /// same one is kept once, and 16 of a job at most. Takes the claim of any stage.
+    /// same one is kept once, and 16 of a job at most; it is the job's error until more is known. Takes the claim of any
+    /// stage.
     ///
     /// # Errors
     /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
@@ -142,6 +143,7 @@ impl Ledger {
                 if same > 0 || count >= ANSWERS {
                     return Ok(());
                 }
+                row::error(tx, key.job, &note).await?;
                 row::event(tx, &by, key.job, Some(key.fence), what::NOT_UNDERSTOOD, &note).await
             })
         })

@@ -204,6 +204,9 @@ async fn an_answer_that_was_not_understood_is_kept_once_and_in_bounds(world: &Wo
         odd.filter_map(|e| e.data.error?.body).collect::<Vec<_>>()
     };
     assert_eq!(kept().await, ["<html>", "{"]);
+    let job = ledger.get(claim.job()).await.unwrap().unwrap();
+    assert_eq!(job.error_data.unwrap().body.as_deref(), Some("{"));
+    assert!(job.error.is_some());
     for number in 0..20 {
         let error = odd(&format!("{number}"));
         ledger
