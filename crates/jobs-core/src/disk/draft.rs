@@ -463,7 +463,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let age = |path: &Path| {
             let file = File::options().write(true).open(path).unwrap();
-            let then = std::time::SystemTime::now() - Duration::from_secs(60);
+            let then = file.metadata().unwrap().modified().unwrap() - Duration::from_secs(60);
             file.set_modified(then).unwrap();
         };
         let ours = Draft::named_in(folder.path()).unwrap();
