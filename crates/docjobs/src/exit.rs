@@ -86,13 +86,16 @@ impl Stop {
     pub(crate) fn before_acceptance(error: &Error) -> Self {
         use ErrorKind::{
             Credentials, Exhausted, Garbled, Input, Local, NotFound, RateLimited, Refused, Retired,
-            TimedOut, Unavailable, Unreachable,
+            TimedOut, TooLarge, Unavailable, Unreachable,
         };
         let exit = match error.kind() {
             Input | Local | Retired => Exit::BadInput,
             Credentials => Exit::Credentials,
             Exhausted => Exit::Exhausted,
-            RateLimited | Unreachable | Unavailable | TimedOut | Garbled => Exit::Unreachable,
+            // An answer that is too large is none, like one that cannot be read.
+            RateLimited | Unreachable | Unavailable | TimedOut | Garbled | TooLarge => {
+                Exit::Unreachable
+            }
             Refused | NotFound => Exit::Failed,
             _ => Exit::Unexpected,
         };

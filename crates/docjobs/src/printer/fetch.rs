@@ -4,14 +4,16 @@ use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
+use jobs_core::clock::bounded;
 use jobs_core::{Error, ErrorKind, Moment};
 use printer_jobs::Destination;
 use printer_jobs::wire::ListedJob;
 
+use super::VENDOR;
 use super::outcome::{self, Next};
 use super::press::{PAUSE, Press};
 use super::spool::{self, Found};
-use crate::exit::Stop;
+use crate::exit::{Exit, Stop};
 
 /// Why there are no files.
 pub(super) enum Missing {
@@ -46,12 +48,22 @@ impl Press<'_> {
         let mut tries = 0;
         loop {
             let downloaded = tokio::select! {
-                downloaded = self.device.download(job, &place) => downloaded,
+                downloaded = bounded(&*self.clock, deadline, self.device.download(job, &place)) => downloaded,
                 () = self.halt.asked() => return Err(Missing::Left),
             };
             let error = match downloaded {
-                Ok(downloaded) => return Ok(downloaded.files),
-                Err(error) => error,
+                Some(Ok(downloaded)) => return Ok(downloaded.files),
+                Some(Err(error)) => error,
+                None => {
+                    return Err(Missing::Later(Stop::new(
+                        Exit::Deadline,
+                        format!(
+                            "{VENDOR} download of job {}: the deadline passed before the document had come; the next \
+                             docjobs printer run asks for it again",
+                            job.id
+                        ),
+                    )));
+                }
             };
             tries += 1;
             let next = match on_disk(&error) {

@@ -1,14 +1,16 @@
 //! `docjobs printer list`: what the cloud holds for the printer.
 
+use jobs_core::clock::bounded;
 use printer_jobs::wire::{ListQuery, StatusFilter};
 
-use super::{connect, hang_up, shape};
+use super::{connect, hang_up, no_list, shape};
 use crate::app::App;
 use crate::exit::Stop;
 use crate::place::{print_json, print_line};
 
 pub(super) async fn list(app: &App, all: bool) -> Result<(), Stop> {
     let clock = app.clock()?;
+    let deadline = clock.now() + app.options.deadline;
     let device = connect(app, &clock).await?;
     // A printer was seen to get jobs without a status; asked for unprinted ones, they are.
     let (query, unsaid) = if all {
@@ -17,9 +19,11 @@ pub(super) async fn list(app: &App, all: bool) -> Result<(), Stop> {
         let query = ListQuery::all().with_status(StatusFilter::Unprinted);
         (query, "unprinted")
     };
-    let jobs = device.jobs(query).await;
+    let jobs = bounded(&*clock, deadline, device.jobs(query)).await;
     hang_up(&device, &*clock).await;
-    let jobs = jobs.map_err(|error| Stop::before_acceptance(&error))?;
+    let jobs = jobs
+        .ok_or_else(no_list)?
+        .map_err(|error| Stop::before_acceptance(&error))?;
     if app.report.is_json() {
         for job in &jobs {
             print_json(&shape::as_json(job, unsaid))?;

@@ -127,6 +127,17 @@ fn not_bound(device: &Device) -> Stop {
     )
 }
 
+/// The deadline has passed, and the list has not come.
+fn no_list() -> Stop {
+    Stop::new(
+        Exit::Unreachable,
+        format!(
+            "{VENDOR} list: the deadline passed before the cloud had sent a list of print jobs that can be read; run this \
+             again later, or with a longer --deadline"
+        ),
+    )
+}
+
 /// Says good-bye, so that the next connection need not wait until the cloud misses this one.
 async fn hang_up(device: &Device, clock: &dyn Clock) {
     // A cloud that does not read hears no good-bye.

@@ -52,7 +52,9 @@ impl Press<'_> {
             return self.report_again(&row, &id, deadline).await;
         }
         // Whatever keeps the format from being found is met again, and dealt with, in the download.
-        let identified = self.device.identify(job).await.ok();
+        let identified = bounded(&*self.clock, deadline, self.device.identify(job))
+            .await
+            .and_then(Result::ok);
         let job = identified.as_ref().unwrap_or(job);
         let names = self.names(job);
         let content = Sha256::digest(id.as_str()).into();

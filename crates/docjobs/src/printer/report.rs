@@ -1,5 +1,6 @@
 //! Tells how printing ended: the cloud until it has answered, and whoever runs the command.
 
+use jobs_core::clock::bounded;
 use jobs_core::{Error, ErrorKind, JobId, Moment};
 use jobs_ledger::{Job, Stage};
 use printer_jobs::wire::PrintOutcome;
@@ -7,7 +8,7 @@ use printer_jobs::wire::PrintOutcome;
 use super::outcome::{self, in_doubt};
 use super::press::{Fate, PAUSE, Press};
 use super::shape::one_line;
-use crate::exit::Stop;
+use crate::exit::{Exit, Stop};
 
 /// Why the cloud does not know how printing ended.
 pub(super) enum Unreported {
@@ -63,12 +64,25 @@ impl Press<'_> {
         deadline: Moment,
     ) -> Result<(), Unreported> {
         loop {
-            let error = match self.device.report(id, outcome).await {
-                Ok(()) => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::NotFound => {
+            // What was printed in the last second is worth a moment more.
+            let limit = deadline.max(self.clock.now() + PAUSE);
+            let reported = bounded(&*self.clock, limit, self.device.report(id, outcome)).await;
+            let error = match reported {
+                Some(Ok(())) => return Ok(()),
+                Some(Err(error)) if error.kind() == ErrorKind::NotFound => {
                     return Err(Unreported::Gone(error));
                 }
-                Err(error) => error,
+                Some(Err(error)) => error,
+                None => {
+                    return Err(Unreported::Later(Stop::new(
+                        Exit::Deadline,
+                        format!(
+                            "the deadline passed; print job {id} is {} and not reported, which the next docjobs printer \
+                             run makes up for",
+                            outcome::remark(outcome)
+                        ),
+                    )));
+                }
             };
             if !error.is_transient() || self.clock.now() + PAUSE >= deadline {
                 let mut stop = Stop::after_acceptance(&error, None);

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
+use jobs_core::clock::bounded;
 use jobs_core::{ErrorKind, JobKind as _, Moment};
 use printer_jobs::wire::{Event, ListQuery, ListedJob, PrintStatus, StatusFilter};
 use printer_jobs::{Events, News};
@@ -10,7 +11,7 @@ use printer_jobs::{Events, News};
 use super::exec::Exec;
 use super::halt::Halt;
 use super::press::{Fate, Press};
-use super::{connect, hang_up, not_bound, spool};
+use super::{connect, hang_up, no_list, not_bound, spool};
 use crate::app::App;
 use crate::args::RunArgs;
 use crate::exit::{Exit, Stop};
@@ -31,6 +32,7 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), Stop> {
     let ledger = app.ledger().await?;
     let spool = spool::open(&args.spool, ledger.clock().wall())?;
     let clock = app.clock()?;
+    let deadline = clock.now() + app.options.deadline;
     let device = connect(app, &clock).await?;
     let press = Press {
         app,
@@ -44,7 +46,7 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), Stop> {
         halt: Halt::listen(&app.shutdown),
     };
     let ended = if args.once {
-        once(&press).await
+        once(&press, deadline).await
     } else {
         forever(&press).await
     };
@@ -54,11 +56,18 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), Stop> {
 }
 
 /// Ends when no unprinted job is left untried.
-async fn once(press: &Press<'_>) -> Result<(), Stop> {
-    let deadline = press.clock.now() + press.app.options.deadline;
+async fn once(press: &Press<'_>, deadline: Moment) -> Result<(), Stop> {
     let mut round = Round::default();
     loop {
-        let unprinted = list(press, deadline).await?;
+        let unprinted = match list(press, deadline).await {
+            // Something was done, so it is not true that the cloud could not be reached.
+            Err(mut stop) if stop.exit == Exit::Unreachable && !round.tried.is_empty() => {
+                round.verdict()?;
+                stop.exit = Exit::Deadline;
+                return Err(stop);
+            }
+            listed => listed?,
+        };
         let pass = round.pass(press, &unprinted, Some(deadline)).await?;
         if press.halt.is_asked() {
             return Err(interrupted(press));
@@ -169,18 +178,19 @@ async fn news_or_end(press: &Press<'_>, news: Option<News>) -> Result<(), Stop> 
     }
 }
 
-/// The unprinted jobs, however long it takes to get the list.
+/// The unprinted jobs, as long as it takes to get the list, but not beyond the deadline.
 async fn list(press: &Press<'_>, deadline: Moment) -> Result<Vec<ListedJob>, Stop> {
     let clock = &press.clock;
     loop {
         let unprinted = ListQuery::all().with_status(StatusFilter::Unprinted);
         let listed = tokio::select! {
-            listed = press.device.jobs(unprinted) => listed,
+            listed = bounded(&**clock, deadline, press.device.jobs(unprinted)) => listed,
             () = press.halt.asked() => return Err(interrupted(press)),
         };
         let error = match listed {
-            Ok(jobs) => return Ok(jobs),
-            Err(error) => error,
+            Some(Ok(jobs)) => return Ok(jobs),
+            Some(Err(error)) => error,
+            None => return Err(no_list()),
         };
         let over = clock.now() + SOON >= deadline;
         if !error.is_transient() || error.kind() == ErrorKind::TooLarge || over {
