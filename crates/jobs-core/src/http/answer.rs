@@ -9,7 +9,6 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Sent};
 use crate::http::context::Context;
 use crate::http::lenient::LenientJson;
-use crate::http::origin::address_of;
 use crate::quota::Said;
 use crate::status::{Snapshot, Status};
 
