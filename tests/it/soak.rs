@@ -309,8 +309,33 @@ fn number(name: &str, usual: u64) -> u64 {
     std::env::var(name).map_or(usual, |text| text.parse().unwrap())
 }
 
+/// Set in the process that the runs have for themselves.
+const ALONE: &str = "DOCJOBS_TEST_SOAK_ALONE";
+
+/// Memory and open files are those of a whole process, so the runs get one without other tests in it. Its allocator gives
+/// back what is freed, else only its habits would be measured.
+fn in_a_process_of_its_own() -> bool {
+    if std::env::var_os(ALONE).is_some() {
+        return false;
+    }
+    let name = "soak::no_neighbour_holds_a_run_or_leaves_anything_behind";
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture"])
+        .env(ALONE, "1")
+        .env("MALLOC_ARENA_MAX", "2")
+        .env("MALLOC_TRIM_THRESHOLD_", "131072")
+        .env("MALLOC_MMAP_THRESHOLD_", "65536")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{status}");
+    true
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_neighbour_holds_a_run_or_leaves_anything_behind() {
+    if in_a_process_of_its_own() {
+        return;
+    }
     let (runs, first) = (number(RUNS, FEW), number(SEED, 0));
     let mut held = vec![Held::now()];
     let mut ended: BTreeMap<&str, (u64, u64, Duration)> = BTreeMap::new();

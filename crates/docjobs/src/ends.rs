@@ -86,15 +86,26 @@ pub(crate) fn cut_submit(
         Cut::Signal(_) => "interrupted",
     };
     let address = address.map_or_else(String::new, |address| format!(" ({address})"));
-    let last = match activity {
-        Activity::Retrying { error, .. } => format!("; before that: {error}"),
-        _ => String::new(),
+    // What the last try met, and what can be done about that, each where an error has its place for it.
+    let (last, advice) = match activity {
+        Activity::Retrying { error, .. } => {
+            let message = error.message().unwrap_or_default();
+            let last = format!("; before that: {}: {message}", error.kind());
+            let advice = match (error.kind(), error.advice()) {
+                // Its own advice begins with these words.
+                (ErrorKind::Unreachable, Some(advice)) => advice.to_owned(),
+                (_, Some(advice)) => format!("nothing was sent; {advice}"),
+                (_, None) => "nothing was sent".to_owned(),
+            };
+            (last, advice)
+        }
+        _ => (String::new(), "nothing was sent".to_owned()),
     };
     let error = Error::new(ErrorKind::TimedOut, vendor, "submit")
         .with_sent(sent)
         .with_message(format!("{what} while {}{address}{last}", doing(activity)));
     if sent == Sent::No {
-        CutSubmit::NotSent(error.with_advice("nothing was sent"))
+        CutSubmit::NotSent(error.with_advice(advice))
     } else {
         CutSubmit::Unknown(error)
     }

@@ -3,6 +3,8 @@
 use std::error::Error as StdError;
 use std::io;
 
+use url::Url;
+
 /// What is wrong, in the words of the causes. The first two are the HTTP client's own, and say no more than that it is a
 /// connection.
 pub(crate) fn told(error: &reqwest::Error) -> String {
@@ -33,8 +35,9 @@ pub(crate) fn advice(error: &reqwest::Error) -> String {
         (false, _) => "check the address and the network",
     });
     if let Some(name) = proxy_variable() {
+        let at = proxy_address(name).map_or_else(String::new, |at| format!(" ({at})"));
         advice.push_str(&format!(
-            "; a proxy is taken from {name}: check its address, its user name and its password"
+            "; a proxy is taken from {name}{at}: check its address, its user name and its password"
         ));
     }
     advice
@@ -45,6 +48,21 @@ pub(crate) fn proxy_variable() -> Option<&'static str> {
     let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
     let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     names.into_iter().find(is_set)
+}
+
+/// Host and port of the proxy in this variable, without what logs in to it.
+fn proxy_address(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok()?;
+    let url = match value.contains("://") {
+        true => Url::parse(&value),
+        false => Url::parse(&format!("http://{value}")),
+    };
+    let url = url.ok()?;
+    Some(format!(
+        "{}:{}",
+        url.host_str()?,
+        url.port_or_known_default()?
+    ))
 }
 
 type Cause<'a> = &'a (dyn StdError + 'static);

@@ -11,9 +11,9 @@ use crate::env::Env;
 use crate::error::Error;
 use crate::http::reason::proxy_variable;
 
-/// Names the variable that is set and cannot work. Without this, every connection would fail with words that do not tell
-/// why, or go past the proxy that was asked for.
-pub(crate) fn check(vendor: &'static str) -> Result<(), Error> {
+/// Names a list of certificates that cannot work: the TLS library reads it when a client is built, and does not tell why it
+/// fails.
+pub(crate) fn check_certificates(vendor: &'static str) -> Result<(), Error> {
     let env = Env::of_process(vendor);
     if let Some(path) = env.optional("SSL_CERT_FILE")
         && let Err(problem) = certificates(&path)
@@ -24,6 +24,12 @@ pub(crate) fn check(vendor: &'static str) -> Result<(), Error> {
             error.with_advice("set it to a PEM file with certificate authorities, or unset it")
         );
     }
+    Ok(())
+}
+
+/// Names a proxy that cannot be one: without this, connections would go past the proxy that was asked for.
+pub(crate) fn check_proxy(vendor: &'static str) -> Result<(), Error> {
+    let env = Env::of_process(vendor);
     if let Some(name) = proxy_variable()
         && let Some(value) = env.optional(name)
         && !is_proxy(&value)

@@ -169,9 +169,10 @@ impl TransportBuilder {
     /// # Errors
     /// [`ErrorKind::Local`] when the TLS library or a proxy setting is unusable.
     pub fn build(self) -> Result<Transport, Error> {
-        // A proxy for this machine is never used, and neither is TLS in most cases.
+        surroundings::check_certificates(self.vendor)?;
+        // A proxy for this machine is never used.
         if !self.origin.is_loopback() {
-            surroundings::check(self.vendor)?;
+            surroundings::check_proxy(self.vendor)?;
         }
         let reach = Reach::new(&self.origin, self.networks.clone(), self.resolver.clone());
         let client =
