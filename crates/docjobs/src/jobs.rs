@@ -564,7 +564,7 @@ fn as_row(job: &Job) -> String {
         (None, None) => String::new(),
     };
     let row = format!(
-        "{}  {:<9} {:<12} {:<15} {remote:<34} {}  {tail}",
+        "{}  {:<11} {:<12} {:<15} {remote:<34} {}  {tail}",
         job.id,
         job.stage,
         job.vendor,

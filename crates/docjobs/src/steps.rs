@@ -458,7 +458,7 @@ fn kept_bytes(row: &jobs_ledger::Job, place: Option<&Path>) -> Vec<(PathBuf, [u8
 }
 
 /// The digest of the file at `path`, if it is this job's result: verified by a process that was stopped before it could
-/// say *done*, or brought home before the job was reopened.
+/// say *completed*, or brought home before the job was reopened.
 pub(crate) async fn arrived(
     ledger: &Ledger,
     row: &jobs_ledger::Job,

@@ -27,7 +27,7 @@ pub mod at {
     /// Nothing was sent yet.
     #[derive(Debug)]
     pub enum Wanted {}
-    /// The ledger says *sending* and is flushed: the paid call may be made, once.
+    /// The ledger says *submitting* and is flushed: the paid call may be made, once.
     #[derive(Debug)]
     pub enum Sending {}
     /// The vendor has the job: look.
@@ -161,7 +161,7 @@ impl<S: AtStage> fmt::Debug for Claim<S> {
 
 /// A job that was taken up, with the claim that its stage allows.
 ///
-/// There is no claim in *sending*: whoever takes up such a job finds it *unknown*.
+/// There is no claim in *submitting*: whoever takes up such a job finds it *in_doubt*.
 #[derive(Debug)]
 #[must_use = "an unused claim keeps others from the job until its lease ends: release it"]
 #[non_exhaustive]

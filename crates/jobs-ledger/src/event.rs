@@ -42,31 +42,31 @@ pub mod what {
     /// The wish was written down.
     pub const INTENDED: &str = "intended";
     /// The wish was written down although the same was bought before.
-    pub const INTENDED_AGAIN: &str = "intended again";
+    pub const INTENDED_AGAIN: &str = "intended_again";
     /// A job of another machine or ledger was taken in by its ticket.
-    pub const TAKEN_IN: &str = "taken in";
+    pub const TAKEN_IN: &str = "imported";
     /// The paid call was about to be made; the text is the number of the attempt.
-    pub const SENDING: &str = "sending";
+    pub const SENDING: &str = "submitting";
     /// The vendor accepted it; the text is the vendor's id.
-    pub const HELD: &str = "held";
+    pub const HELD: &str = "accepted";
     /// The answer came after the job had been given up as unknown; the text is the vendor's id.
-    pub const ANSWERED_LATE: &str = "answered late";
-    /// Nothing was bought, and nothing will be.
-    pub const REFUSED: &str = "refused";
+    pub const ANSWERED_LATE: &str = "answered_late";
+    /// The submit was refused: nothing was bought, and nothing will be.
+    pub const REFUSED: &str = "rejected";
     /// Nothing was bought; it may be tried again.
-    pub const NOT_SENT: &str = "not sent";
+    pub const NOT_SENT: &str = "not_sent";
     /// Nobody knows whether it was bought.
-    pub const UNKNOWN: &str = "unknown";
+    pub const UNKNOWN: &str = "in_doubt";
     /// A look saw another word than the one before; the text is the word.
-    pub const LOOKED: &str = "looked";
+    pub const LOOKED: &str = "polled";
     /// The vendor has finished.
-    pub const READY: &str = "ready";
+    pub const READY: &str = "available";
     /// The download was begun.
-    pub const FETCHING: &str = "fetching";
+    pub const FETCHING: &str = "downloading";
     /// The link no longer works: look again.
-    pub const LAPSED: &str = "lapsed";
+    pub const LAPSED: &str = "link_expired";
     /// The result is here; the text is its path.
-    pub const DONE: &str = "done";
+    pub const DONE: &str = "completed";
     /// The vendor gave up on it.
     pub const FAILED: &str = "failed";
     /// The vendor no longer has it.
@@ -78,7 +78,7 @@ pub mod what {
     /// The result is wanted once more.
     pub const REOPENED: &str = "reopened";
     /// The work of a process that stopped was taken over.
-    pub const RESCUED: &str = "rescued";
+    pub const RESCUED: &str = "reclaimed";
     /// It waits until somebody takes it up by hand.
     pub const PARKED: &str = "parked";
     /// What arrived was verified, and is about to get its name; the data has its digest.
@@ -88,7 +88,7 @@ pub mod what {
     /// The result arrived whole and did not pass our checks; the data has its digest.
     pub const UNVERIFIED: &str = "unverified";
     /// An answer was not understood; the data has its beginning.
-    pub const NOT_UNDERSTOOD: &str = "not understood";
+    pub const NOT_UNDERSTOOD: &str = "not_understood";
     /// It was parked, and is due again.
     pub const UNPARKED: &str = "unparked";
     /// A remark of the caller.

@@ -60,7 +60,7 @@ pub struct Job {
     pub unverified: Vec<UnverifiedResult>,
     /// How the work on this side ended, written down before it is reported.
     pub outcome: Option<JobOutcome>,
-    /// What the vendor gave as output, from *ready* until *done*: enough to fetch the result.
+    /// What the vendor gave as output, from *available* until *completed*: enough to fetch the result.
     pub result: Option<Value>,
     /// Whether it was bought although the same had been bought before.
     pub again: bool,

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// How far a job is, as far as this ledger knows.
 ///
-/// The way of an undisturbed job is `wanted → sending → held → ready → fetching → done`.
+/// The way of an undisturbed job is `intended → submitting → accepted → available → downloading → completed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Stage {
@@ -22,7 +22,9 @@ pub enum Stage {
     Done,
     /// It may have been accepted and charged, and nobody knows.
     Unknown,
-    /// The vendor refused it or gave up on it.
+    /// The submit was refused: the vendor has no such job, and nothing was bought.
+    Rejected,
+    /// The vendor accepted it and gave up on it.
     Failed,
     /// The vendor no longer has the job or its result.
     Gone,
@@ -32,7 +34,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of a job's life.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Wanted,
         Self::Sending,
         Self::Held,
@@ -40,6 +42,7 @@ impl Stage {
         Self::Fetching,
         Self::Done,
         Self::Unknown,
+        Self::Rejected,
         Self::Failed,
         Self::Gone,
         Self::Stopped,
@@ -48,16 +51,17 @@ impl Stage {
     /// The word for it in the ledger, in `jobs --json` and on the screen.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Wanted => "wanted",
-            Self::Sending => "sending",
-            Self::Held => "held",
-            Self::Ready => "ready",
-            Self::Fetching => "fetching",
-            Self::Done => "done",
-            Self::Unknown => "unknown",
+            Self::Wanted => "intended",
+            Self::Sending => "submitting",
+            Self::Held => "accepted",
+            Self::Ready => "available",
+            Self::Fetching => "downloading",
+            Self::Done => "completed",
+            Self::Unknown => "in_doubt",
+            Self::Rejected => "rejected",
             Self::Failed => "failed",
             Self::Gone => "gone",
-            Self::Stopped => "stopped",
+            Self::Stopped => "abandoned",
         }
     }
 
@@ -66,9 +70,12 @@ impl Stage {
         Self::ALL.into_iter().find(|stage| stage.as_str() == word)
     }
 
-    /// Whether nothing is left to do: done, failed, gone or stopped.
+    /// Whether nothing is left to do: completed, rejected, failed, gone or abandoned.
     pub fn is_settled(self) -> bool {
-        matches!(self, Self::Done | Self::Failed | Self::Gone | Self::Stopped)
+        matches!(
+            self,
+            Self::Done | Self::Rejected | Self::Failed | Self::Gone | Self::Stopped
+        )
     }
 
     /// Whether whoever works on it may ask the vendor for it: held, ready or being fetched.
@@ -76,14 +83,10 @@ impl Stage {
         matches!(self, Self::Held | Self::Ready | Self::Fetching)
     }
 
-    /// Whether the same input is new after this stage was entered from `from`: nothing was bought, or somebody gave it up.
+    /// Whether the same input is new from this stage on: nothing was bought, or somebody gave it up.
     /// To anything else it attaches, so that only *again* pays anew.
-    pub(crate) fn frees_input(self, from: Self) -> bool {
-        match self {
-            Self::Stopped => true,
-            Self::Failed => matches!(from, Self::Wanted | Self::Sending),
-            _ => false,
-        }
+    pub(crate) fn frees_input(self) -> bool {
+        matches!(self, Self::Stopped | Self::Rejected)
     }
 }
 
@@ -170,7 +173,7 @@ pub fn apply(from: Stage, step: Move) -> Result<Stage, IllegalMove> {
     Ok(match (from, step) {
         (S::Wanted, M::Send) => S::Sending,
         (S::Sending, M::Unsend) => S::Wanted,
-        (S::Wanted | S::Sending, M::Refuse) => S::Failed,
+        (S::Wanted | S::Sending, M::Refuse) => S::Rejected,
         // From unknown: the answer of the very attempt that was given up for lost.
         (S::Sending | S::Unknown, M::Accept) => S::Held,
         (S::Sending | S::Unknown, M::Doubt) => S::Unknown,
@@ -202,7 +205,7 @@ mod tests {
                 S::Wanted,
                 &[
                     (M::Send, S::Sending),
-                    (M::Refuse, S::Failed),
+                    (M::Refuse, S::Rejected),
                     (M::Abandon, S::Stopped),
                 ],
             ),
@@ -210,7 +213,7 @@ mod tests {
                 S::Sending,
                 &[
                     (M::Unsend, S::Wanted),
-                    (M::Refuse, S::Failed),
+                    (M::Refuse, S::Rejected),
                     (M::Accept, S::Held),
                     (M::Doubt, S::Unknown),
                 ],
@@ -257,6 +260,7 @@ mod tests {
                     (M::Abandon, S::Stopped),
                 ],
             ),
+            (S::Rejected, &[]),
             (S::Failed, &[]),
             (S::Gone, &[]),
             (S::Stopped, &[]),
@@ -300,14 +304,14 @@ mod tests {
 
     #[test]
     fn the_same_input_is_new_exactly_after_a_refusal_or_when_it_was_given_up() {
-        use Stage::{Done, Failed, Gone, Stopped};
+        use Stage::{Done, Failed, Gone, Rejected, Stopped};
         let settled: Vec<Stage> = Stage::ALL.into_iter().filter(|s| s.is_settled()).collect();
-        assert_eq!(settled, [Done, Failed, Gone, Stopped]);
+        assert_eq!(settled, [Done, Rejected, Failed, Gone, Stopped]);
         for from in Stage::ALL {
             for step in Move::ALL {
                 if let Ok(to) = apply(from, step) {
                     let frees = matches!(step, Move::Refuse | Move::Abandon);
-                    assert_eq!(to.frees_input(from), frees, "{from} {step:?}");
+                    assert_eq!(to.frees_input(), frees, "{from} {step:?}");
                 }
             }
         }
@@ -316,8 +320,8 @@ mod tests {
     #[test]
     fn a_stage_is_printed_as_its_word_and_as_wide_as_asked_for() {
         assert_eq!(
-            format!("{:>7}|{}", Stage::Held, Stage::Gone),
-            "   held|gone"
+            format!("{:>10}|{}", Stage::Held, Stage::Gone),
+            "  accepted|gone"
         );
     }
 }

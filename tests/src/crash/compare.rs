@@ -182,7 +182,10 @@ pub fn money(bought: &[Bought], kept: &[Kept], allowed: usize) -> Vec<Violation>
 }
 
 fn is_given_up(stage: Stage) -> bool {
-    matches!(stage, Stage::Failed | Stage::Gone | Stage::Stopped)
+    matches!(
+        stage,
+        Stage::Rejected | Stage::Failed | Stage::Gone | Stage::Stopped
+    )
 }
 
 /// What a person decides about a job in doubt after a look into the vendor's console.

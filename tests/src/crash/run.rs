@@ -417,7 +417,7 @@ impl World {
             });
         }
         for row in self.shelf.rows().await? {
-            if !matches!(row.stage, Stage::Done | Stage::Failed | Stage::Gone) {
+            if !row.stage.is_settled() || row.stage == Stage::Stopped {
                 let kept = self.kept_of(&row);
                 self.violated(Violation::Wedged(format!("{kept:?}")));
             }
@@ -518,17 +518,11 @@ impl World {
             let name = self.output(process);
             name.is_none_or(|name| self.path(&name).exists())
         };
-        let settled = |stage| {
-            matches!(
-                stage,
-                Stage::Done | Stage::Failed | Stage::Gone | Stage::Stopped
-            )
-        };
         let wishes = self.wishes();
         Ok(wishes
             .iter()
             .all(|(process, input)| is_done(input) && is_there(*process))
-            && kept.iter().all(|kept| settled(kept.stage)))
+            && kept.iter().all(|kept| kept.stage.is_settled()))
     }
 
     async fn end(self) -> Result<Outcome> {

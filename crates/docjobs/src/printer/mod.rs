@@ -175,7 +175,7 @@ fn job_id_of(row: &Job) -> Option<&str> {
     row.options.get("job_id").and_then(Value::as_str)
 }
 
-/// The print job that a person names by the vendor's id, also one that is not *held* yet; the newest first.
+/// The print job that a person names by the vendor's id, also one that is not *accepted* yet; the newest first.
 pub(crate) async fn find(ledger: &Ledger, id: &str) -> Result<Option<Job>, Stop> {
     let mut filter = Filter::unfinished().with_vendor(VENDOR).with_kind(KIND);
     loop {

@@ -1,7 +1,7 @@
 //! One print job from the list to its report, with the ledger written before every step that must not be repeated.
 //!
-//! *wanted*: not printed, and harmless to begin again. *sending*: the command may be running. *held*: printing has ended,
-//! and the history says how. *done* or *failed*: reported. Printing happens at most once for a row of the ledger, and a
+//! *intended*: not printed, and harmless to begin again. *submitting*: the command may be running. *accepted*: printing has ended,
+//! and the history says how. *completed* or *failed*: reported. Printing happens at most once for a row of the ledger, and a
 //! row that was printed is never followed by another one, unless a person gave it up.
 
 use std::path::PathBuf;
@@ -216,7 +216,7 @@ impl Press<'_> {
             }
         };
         let Some(exec) = &self.exec else {
-            // Nothing can go wrong between here and *held*, so a crash there leaves no doubt.
+            // Nothing can go wrong between here and *accepted*, so a crash there leaves no doubt.
             let printed = outcome::to_record(&PrintOutcome::Succeeded);
             self.ledger.record_outcome(&claim, &printed).await?;
             let sending = self.ledger.sending(claim).await?;

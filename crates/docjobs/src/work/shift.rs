@@ -86,7 +86,7 @@ struct Watched {
 enum Todo {
     Submit(Arc<dyn Desk>, Claim<at::Wanted>, Box<Job>),
     Search(Arc<dyn Desk>, Claim<at::Unknown>, Box<Job>),
-    /// A job whose process was stopped between its last look and *done*.
+    /// A job whose process was stopped between its last look and *completed*.
     Recover(Arc<dyn Desk>, Box<Claimed>, PathBuf),
     Fetch(Arc<dyn Desk>, Claim<at::Held>, JobId, Bring, PathBuf),
 }

@@ -274,7 +274,7 @@ fn what_was_answered_to_a_poll_and_not_understood_is_kept_with_the_job() {
         assert!(times >= 1, "{}", ran.stdout);
     }
     let history = vendor.run(&["show", ID]).stdout;
-    assert_eq!(history.matches("  not understood ").count(), 1, "{history}");
+    assert_eq!(history.matches("  not_understood ").count(), 1, "{history}");
     let jobs = vendor.run(&["jobs", "--json"]).stdout;
     assert!(jobs.contains("B-4711"), "{jobs}");
 }
@@ -339,7 +339,7 @@ fn kept_bytes_are_delivered_and_not_fetched_a_third_time() {
         assert_eq!(delivered, broken, "{door}");
         assert_eq!(vendor.requests(), asked, "{door}");
         let jobs = vendor.run(&["jobs", "--json"]).stdout;
-        assert!(jobs.contains(r#""stage":"done""#), "{door}: {jobs}");
+        assert!(jobs.contains(r#""stage":"completed""#), "{door}: {jobs}");
     }
 }
 

@@ -107,7 +107,7 @@ async fn a_submit_that_is_cut_short_after_it_left_may_have_been_charged() {
         assert!(stderr.contains(words), "{words}: {stderr}");
     }
     let ran = stage.run(&["jobs"]).await;
-    assert!(ran.stdout.contains("unknown"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("in_doubt"), "{}", ran.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

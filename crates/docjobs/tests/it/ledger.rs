@@ -85,7 +85,7 @@ async fn a_job_in_doubt_stays_in_doubt_until_a_person_decides() {
         assert!(ran.stderr.contains("docjobs resolve"), "{}", ran.stderr);
     }
     let job = jobs(&stage).await.remove(0);
-    assert_eq!(job["stage"], "unknown");
+    assert_eq!(job["stage"], "in_doubt");
     let id = job["id"].as_str().unwrap().to_owned();
 
     // The vendor's console shows the job, and a person says so.
@@ -100,7 +100,14 @@ async fn a_job_in_doubt_stays_in_doubt_until_a_person_decides() {
     );
 
     let shown = stage.run(&["show", &remote]).await;
-    for word in ["intended", "sending", "unknown", "adopted", "ready", "done"] {
+    for word in [
+        "intended",
+        "submitting",
+        "in_doubt",
+        "adopted",
+        "available",
+        "completed",
+    ] {
         assert!(shown.stdout.contains(word), "{word}: {}", shown.stdout);
     }
 }
@@ -138,7 +145,7 @@ async fn a_killed_command_is_resumed_with_one_charge() {
         || jobs(&stage)
             .await
             .first()
-            .is_none_or(|job| job["stage"] != "held")
+            .is_none_or(|job| job["stage"] != "accepted")
     {
         tokio::task::yield_now().await;
     }
@@ -153,7 +160,7 @@ async fn a_killed_command_is_resumed_with_one_charge() {
         (submits(&stage), stage.simulators.textin().charges().len()),
         (1, 1)
     );
-    assert_eq!(jobs(&stage).await[0]["stage"], "done");
+    assert_eq!(jobs(&stage).await[0]["stage"], "completed");
 }
 
 /// A job whose process was killed just before it could say *done*: `written` is the digest in its history, if any.
@@ -206,7 +213,7 @@ async fn a_result_that_got_its_name_just_before_the_crash_is_done() {
         let ran = stage.run(again).await;
         assert_eq!(ran.exit, 0, "{again:?}: {}", ran.stderr);
         assert_eq!(stage.simulators.textin().requests().len(), before);
-        assert_eq!(jobs(&stage).await[0]["stage"], "done");
+        assert_eq!(jobs(&stage).await[0]["stage"], "completed");
     }
 }
 
@@ -221,7 +228,7 @@ async fn somebody_elses_file_is_never_taken_for_the_result() {
             std::fs::read_to_string(stage.path("notes.md")).unwrap(),
             content
         );
-        assert_ne!(jobs(&stage).await[0]["stage"], "done");
+        assert_ne!(jobs(&stage).await[0]["stage"], "completed");
         assert!(ran.stderr.contains("notes.md"), "{}", ran.stderr);
     }
 }
@@ -284,7 +291,7 @@ async fn jobs_json_has_the_keys_that_scripts_rely_on() {
     );
     assert_eq!(
         (&job["stage"], &job["vendor"], &job["input"]),
-        (&"done".into(), &"textin".into(), &"notes.txt".into())
+        (&"completed".into(), &"textin".into(), &"notes.txt".into())
     );
     assert!(job["output"].as_str().unwrap().ends_with("notes.md"));
 }

@@ -218,7 +218,10 @@ async fn three_documents_and_a_picture_end_complete_and_reported_once() {
         assert_eq!(office.cloud().reports().len(), ids.len());
         let rows = office.rows().await;
         assert_eq!(rows.len(), ids.len());
-        assert!(rows.iter().all(|row| row["stage"] == "done"), "{rows:?}");
+        assert!(
+            rows.iter().all(|row| row["stage"] == "completed"),
+            "{rows:?}"
+        );
 
         // Nothing is left to do.
         let ran = office.once(&[]).await;
@@ -923,7 +926,7 @@ async fn a_job_killed_while_it_is_printed_is_reported_as_failed_and_not_printed_
             .contains("may have been printed")
     );
     let shown = office.run(&["show", &id]).await;
-    for word in ["intended", "sending", "unknown", "adopted", "failed"] {
+    for word in ["intended", "submitting", "in_doubt", "adopted", "failed"] {
         assert!(shown.stdout.contains(word), "{word}: {}", shown.stdout);
     }
     let ran = office.once(&["--exec", &script]).await;
@@ -1058,7 +1061,7 @@ async fn killed_after(commands: usize, later: Duration) {
         );
     }
     let rows = office.rows().await;
-    let settled = |row: &Value| row["stage"] == "done" || row["stage"] == "failed";
+    let settled = |row: &Value| row["stage"] == "completed" || row["stage"] == "failed";
     assert!(
         rows.len() == 3 && rows.iter().all(settled),
         "{commands}: {rows:?}"

@@ -158,7 +158,7 @@ async fn a_job_whose_looks_may_cost_money_is_left_to_a_person() {
     let ran = stage.run(&["work", "--once"]).await;
     assert_eq!(ran.exit, 4, "{}", ran.stderr);
     assert!(ran.stderr.contains("docjobs wait"), "{}", ran.stderr);
-    assert_eq!(jobs(&stage).await[0]["stage"], "held");
+    assert_eq!(jobs(&stage).await[0]["stage"], "accepted");
     assert!(stage.simulators.mindshow().charges().is_empty());
 }
 
@@ -180,7 +180,7 @@ async fn a_job_that_failed_at_the_vendor_is_settled_with_its_words() {
     let jobs = jobs(&stage).await;
     assert_eq!(
         (&jobs[0]["stage"], &jobs[1]["stage"]),
-        (&"failed".into(), &"done".into())
+        (&"failed".into(), &"completed".into())
     );
     assert!(
         jobs[0]["error"]

@@ -285,7 +285,7 @@ async fn look_in_sqlite(
     ends: bool,
 ) -> Result<Option<Vec<Row>>, LedgerError> {
     const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, acked) \
-        SELECT w.id, $2, w.fence, $3, 'looked', s.value ->> 3, 0 \
+        SELECT w.id, $2, w.fence, $3, 'polled', s.value ->> 3, 0 \
         FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
         WHERE w.fence = s.value ->> 1 AND w.stage = $4 AND w.word IS NOT s.value ->> 3";
     macro_rules! look {
@@ -346,7 +346,7 @@ async fn look_in_postgres(
                 $if,
                 " ORDER BY w.id FOR UPDATE OF w), ",
                 "told AS (INSERT INTO event (job, at, fence, worker, what, text, acked) ",
-                "SELECT id, $5, fence, $6, 'looked', word, 0 FROM locked WHERE before IS DISTINCT FROM word) ",
+                "SELECT id, $5, fence, $6, 'polled', word, 0 FROM locked WHERE before IS DISTINCT FROM word) ",
                 "UPDATE wake SET ",
                 $then,
                 ", looks = looks + 1, last_look = $5, word = locked.word, updated_at = $5 ",
@@ -389,11 +389,11 @@ async fn release(
          owner = NULL, nudge = 0, updated_at = $2, \
          parked = CASE WHEN wake.owner IS NULL THEN wake.parked \
          WHEN s.value ->> 2 IS NULL THEN 'unspecified' END FROM jsonb_each($1) s WHERE wake.id = s.value ->> 0 \
-         AND wake.fence = s.value ->> 1 AND wake.stage IN ('wanted', 'held', 'ready', 'fetching', 'unknown') \
+         AND wake.fence = s.value ->> 1 AND wake.stage IN ('intended', 'accepted', 'available', 'downloading', 'in_doubt') \
          RETURNING id",
         "WITH locked AS (SELECT w.id, (s ->> 2)::bigint AS due FROM wake w JOIN json_array_elements($1::json) s \
          ON w.id = s ->> 0 AND w.fence = (s ->> 1)::bigint \
-         WHERE w.stage IN ('wanted', 'held', 'ready', 'fetching', 'unknown') ORDER BY w.id FOR UPDATE OF w) \
+         WHERE w.stage IN ('intended', 'accepted', 'available', 'downloading', 'in_doubt') ORDER BY w.id FOR UPDATE OF w) \
          UPDATE wake SET due = CASE WHEN wake.owner IS NULL THEN wake.due \
          WHEN wake.nudge = 1 AND locked.due IS NOT NULL THEN $2 ELSE locked.due END, \
          owner = NULL, nudge = 0, updated_at = $2, \
@@ -468,14 +468,14 @@ async fn finish_in_sqlite(
     const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, data, acked) \
         SELECT w.id, $2, w.fence, $3, $4, s.value ->> 3, s.value ->> 4, s.value ->> 5, s.value ->> 6, 0 \
         FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
-        WHERE w.fence = s.value ->> 1 AND w.stage = 'held'";
+        WHERE w.fence = s.value ->> 1 AND w.stage = 'accepted'";
     const JOBS: &str = "UPDATE job SET result = s.value ->> 2, credits = CASE WHEN s.value ->> 5 IS NULL \
         THEN credits ELSE coalesce(credits, 0) + (s.value ->> 5) END \
         FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
-        WHERE job.id = w.id AND w.fence = s.value ->> 1 AND w.stage = 'held'";
-    const WAKE: &str = "UPDATE wake SET stage = 'ready', due = $2, owner = NULL, nudge = 0, looks = looks + 1, \
+        WHERE job.id = w.id AND w.fence = s.value ->> 1 AND w.stage = 'accepted'";
+    const WAKE: &str = "UPDATE wake SET stage = 'available', due = $2, owner = NULL, nudge = 0, looks = looks + 1, \
         last_look = $2, updated_at = $2 FROM jsonb_each($1) s \
-        WHERE wake.id = s.value ->> 0 AND wake.fence = s.value ->> 1 AND wake.stage = 'held' RETURNING id";
+        WHERE wake.id = s.value ->> 0 AND wake.fence = s.value ->> 1 AND wake.stage = 'accepted' RETURNING id";
     let args = args![batch.clone(), by.now, by.owner.worker(), what::READY];
     tx.run(EVENTS, args).await?;
     tx.run(JOBS, args![batch.clone()]).await?;
@@ -490,13 +490,13 @@ async fn finish_in_postgres(
     const SQL: &str = "WITH s AS (SELECT e ->> 0 AS id, (e ->> 1)::bigint AS fence, e ->> 2 AS result, \
         e ->> 3 AS text, e ->> 4 AS request_id, (e ->> 5)::bigint AS credits, e ->> 6 AS data FROM json_array_elements($1::json) e), \
         locked AS (SELECT s.* FROM wake w JOIN s ON s.id = w.id \
-                   WHERE w.fence = s.fence AND w.stage = 'held' ORDER BY w.id FOR UPDATE OF w), \
+                   WHERE w.fence = s.fence AND w.stage = 'accepted' ORDER BY w.id FOR UPDATE OF w), \
         told AS (INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, data, acked) \
                  SELECT id, $2, fence, $3, $4, text, request_id, credits, data, 0 FROM locked), \
         kept AS (UPDATE job SET result = locked.result, credits = CASE WHEN locked.credits IS NULL \
                  THEN job.credits ELSE coalesce(job.credits, 0) + locked.credits END \
                  FROM locked WHERE job.id = locked.id) \
-        UPDATE wake SET stage = 'ready', due = $2, owner = NULL, nudge = 0, looks = looks + 1, \
+        UPDATE wake SET stage = 'available', due = $2, owner = NULL, nudge = 0, looks = looks + 1, \
         last_look = $2, updated_at = $2 FROM locked WHERE wake.id = locked.id RETURNING wake.id";
     let args = args![batch, by.now, by.owner.worker(), what::READY];
     tx.rows(SQL, args).await

@@ -246,13 +246,13 @@ impl Ledger {
             Box::pin(async move {
                 tx.run(
                     "DELETE FROM event WHERE job IN (SELECT id FROM wake WHERE updated_at < $1 \
-                     AND stage IN ('done', 'failed', 'gone', 'stopped'))",
+                     AND stage IN ('completed', 'rejected', 'failed', 'gone', 'abandoned'))",
                     args![before],
                 )
                 .await?;
                 tx.run(
                     "DELETE FROM job WHERE id IN (SELECT id FROM wake WHERE updated_at < $1 \
-                     AND stage IN ('done', 'failed', 'gone', 'stopped'))",
+                     AND stage IN ('completed', 'rejected', 'failed', 'gone', 'abandoned'))",
                     args![before],
                 )
                 .await
@@ -268,7 +268,7 @@ impl Ledger {
     pub async fn check(&self) -> Result<Check, LedgerError> {
         self.store.check().await?;
         let sql = "SELECT (SELECT count(*) FROM wake), (SELECT count(*) FROM wake \
-                   WHERE stage NOT IN ('done', 'failed', 'gone', 'stopped')), \
+                   WHERE stage NOT IN ('completed', 'rejected', 'failed', 'gone', 'abandoned')), \
                    (SELECT count(*) FROM event WHERE acked = 0)";
         let rows = self.store.read(sql.into(), Vec::new()).await?;
         let count = |column| match rows.first() {

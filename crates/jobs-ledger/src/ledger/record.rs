@@ -151,7 +151,7 @@ impl Ledger {
     }
 
     /// Gives the job back until somebody claims it by its id, or [`unpark`](Self::unpark) finds its reason passed. The
-    /// words of the note become the job's error. Takes the claim of any stage but *sending*.
+    /// words of the note become the job's error. Takes the claim of any stage but *submitting*.
     ///
     /// # Errors
     /// [`IllegalMove`](crate::LedgerErrorKind::IllegalMove) while it is being sent, or settled;
@@ -198,16 +198,16 @@ impl Ledger {
         const EVENTS: Sql = Sql::each(
             "INSERT INTO event (job, at, fence, worker, what, acked) SELECT id, $3, NULL, $4, $5, 0 FROM wake \
              WHERE account IN (SELECT value FROM json_each($1)) AND parked IN (SELECT value FROM json_each($2)) \
-             AND stage <> 'unknown'",
+             AND stage <> 'in_doubt'",
             "INSERT INTO event (job, at, fence, worker, what, acked) SELECT id, $3, NULL, $4, $5, 0 FROM wake \
-             WHERE account = ANY ($1) AND parked = ANY ($2) AND stage <> 'unknown' ORDER BY id FOR UPDATE",
+             WHERE account = ANY ($1) AND parked = ANY ($2) AND stage <> 'in_doubt' ORDER BY id FOR UPDATE",
         );
         const UNPARK: Sql = Sql::each(
             "UPDATE wake SET due = $3, parked = NULL, updated_at = $3 \
              WHERE account IN (SELECT value FROM json_each($1)) AND parked IN (SELECT value FROM json_each($2)) \
-             AND stage <> 'unknown'",
+             AND stage <> 'in_doubt'",
             "UPDATE wake SET due = $3, parked = NULL, updated_at = $3 \
-             WHERE account = ANY ($1) AND parked = ANY ($2) AND stage <> 'unknown'",
+             WHERE account = ANY ($1) AND parked = ANY ($2) AND stage <> 'in_doubt'",
         );
         let by = self.writer();
         let accounts: Vec<String> = accounts.iter().map(Account::to_string).collect();

@@ -293,7 +293,8 @@ pub(super) async fn step(
 fn only_target(step: Move) -> Option<Stage> {
     Some(match step {
         Move::Unsend => Stage::Wanted,
-        Move::Refuse | Move::Fail => Stage::Failed,
+        Move::Refuse => Stage::Rejected,
+        Move::Fail => Stage::Failed,
         Move::Finish => Stage::Ready,
         Move::Lapse => Stage::Held,
         Move::Keep => Stage::Done,
@@ -354,7 +355,7 @@ pub(super) async fn put(
         )
         .await?;
     }
-    if to.frees_input(held.stage) {
+    if to.frees_input() {
         free_input(tx, key.job, to).await?;
     }
     Ok(())
@@ -375,7 +376,7 @@ async fn free_input(tx: &mut Tx, id: LedgerId, to: Stage) -> Result<(), LedgerEr
         .row(
             "SELECT o.id, w.stage FROM job o JOIN wake w ON w.id = o.id \
              WHERE o.digest = (SELECT digest FROM job WHERE id = $1) AND o.live IS NULL AND o.id <> $1 \
-             AND NOT (w.stage = 'failed' AND o.remote_id IS NULL) ORDER BY o.created_at DESC, o.id DESC LIMIT 1",
+             AND w.stage <> 'rejected' ORDER BY o.created_at DESC, o.id DESC LIMIT 1",
             args![id.to_string()],
         )
         .await?;

@@ -290,7 +290,7 @@ async fn hint(
             // The due time of a claimed job is its lease: it is not touched, the end of the claim sees the nudge.
             "UPDATE wake SET due = CASE WHEN owner IS NULL THEN $3 ELSE due END, \
              nudge = CASE WHEN owner IS NULL THEN 0 ELSE 1 END \
-             WHERE stage = 'held' AND id IN (SELECT id FROM job WHERE vendor = $1 AND remote_id = $2)",
+             WHERE stage = 'accepted' AND id IN (SELECT id FROM job WHERE vendor = $1 AND remote_id = $2)",
             args![vendor, remote_id, now],
         )
         .await?;

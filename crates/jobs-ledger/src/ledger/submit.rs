@@ -105,10 +105,10 @@ impl Ledger {
         .await
     }
 
-    /// Says *sending*, and is flushed when it returns: only now the paid call may be made, once.
+    /// Says *submitting*, and is flushed when it returns: only now the paid call may be made, once.
     ///
     /// The claim is used up even on error. Whether the word reached the disk is then not known: when the lease has
-    /// ended the job is found as *wanted*, or to be safe as *unknown*.
+    /// ended the job is found as *intended*, or to be safe as *in_doubt*.
     ///
     /// # Errors
     /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's. Do not send.
@@ -141,7 +141,7 @@ impl Ledger {
     /// Says that the vendor accepted the job under this id. Flushed when it returns.
     ///
     /// Repeat it while the error [is transient](LedgerError::is_transient): the id is worth money. If the job was given
-    /// up as *unknown* meanwhile, the answer of that very attempt still counts and takes a new claim. If it was settled
+    /// up as *in_doubt* meanwhile, the answer of that very attempt still counts and takes a new claim. If it was settled
     /// in another way, the id is kept in the history only. The text of the note gives way to the id.
     ///
     /// # Errors

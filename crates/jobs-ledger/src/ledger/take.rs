@@ -46,7 +46,7 @@ impl Ledger {
     /// Takes up one job, due or not, unless a process works on it: until its lease ends, or at once when that process ran
     /// on this machine and has provably ended.
     ///
-    /// A job whose process stopped while *sending* is *unknown* from here on.
+    /// A job whose process stopped while *submitting* is *in_doubt* from here on.
     ///
     /// # Errors
     /// [`NotFound`](crate::LedgerErrorKind::NotFound); else the store's.
@@ -61,7 +61,7 @@ impl Ledger {
     /// Takes up at most `limit` jobs of these accounts that are due, the longest due first.
     ///
     /// Jobs of processes that stopped are due when their lease ends, and at once if they stopped on this machine: the
-    /// first call looks for those, later ones once a second. Jobs found *sending* are *unknown* from then on.
+    /// first call looks for those, later ones once a second. Jobs found *submitting* are *in_doubt* from then on.
     ///
     /// # Errors
     /// The store's.
@@ -168,7 +168,7 @@ macro_rules! take {
     ($which:literal) => {
         concat!(
             "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, nudge = 0, parked = NULL, last_look = CASE ",
-            "WHEN owner IS NOT NULL AND stage IN ('held', 'ready', 'fetching') AND coalesce(last_look, 0) < $4 ",
+            "WHEN owner IS NOT NULL AND stage IN ('accepted', 'available', 'downloading') AND coalesce(last_look, 0) < $4 ",
             "THEN $4 ELSE last_look END ",
             $which
         )

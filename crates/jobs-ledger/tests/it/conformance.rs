@@ -234,7 +234,11 @@ async fn a_wish_that_bought_nothing_or_was_given_up_is_new_again(world: &World) 
     ledger.abandon(&claim, Note::new("by hand")).await.unwrap();
     let (_, job) = wanted(&ledger, 1).await;
     let page = ledger.list(&Filter::all()).await.unwrap();
-    for (stage, count) in [(Stage::Failed, 2), (Stage::Stopped, 1), (Stage::Wanted, 1)] {
+    for (stage, count) in [
+        (Stage::Rejected, 2),
+        (Stage::Stopped, 1),
+        (Stage::Wanted, 1),
+    ] {
         let found = page.jobs.iter().filter(|job| job.stage == stage).count();
         assert_eq!(found, count, "{stage}");
     }
@@ -400,7 +404,7 @@ async fn the_way_of_a_job_is_written_down_step_by_step(world: &World) {
     assert_eq!(
         serde_json::to_value(&job).unwrap(),
         json!({
-            "id": job.id.to_string(), "vendor": "textin", "kind": "parse", "stage": "done", "remote_id": "vendor-1",
+            "id": job.id.to_string(), "vendor": "textin", "kind": "parse", "stage": "completed", "remote_id": "vendor-1",
             "ticket": ticket, "input": "report.pdf", "output": "/out/final.md",
             "created_at": "2026-01-01T00:00:00.000Z", "updated_at": "2026-01-01T00:00:08.000Z",
             "credits": 7, "error": null
@@ -834,7 +838,7 @@ async fn an_illegal_move_is_an_error_and_writes_nothing(world: &World) {
     );
     assert_eq!(ledger.get(stranger).await.unwrap(), None);
     assert!(
-        matches!(ledger.claim(claim.job()).await.unwrap(), Taking::Settled(job) if job.stage == Stage::Failed)
+        matches!(ledger.claim(claim.job()).await.unwrap(), Taking::Settled(job) if job.stage == Stage::Rejected)
     );
 }
 
@@ -1515,7 +1519,7 @@ async fn lists_come_in_pages_and_by_filter(world: &World) {
     );
     for (filter, count) in [
         (Filter::unfinished(), 7),
-        (Filter::all().with_stages([Stage::Failed]), 1),
+        (Filter::all().with_stages([Stage::Rejected]), 1),
         (Filter::all().with_vendor("ppj"), 1),
         (Filter::all().with_vendor("textin").with_kind("parse"), 7),
         (Filter::all().with_kind("nothing"), 0),

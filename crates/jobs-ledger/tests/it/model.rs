@@ -216,6 +216,7 @@ impl World {
             if row.charges == 1 {
                 // Nothing says that it was not bought, and nothing would buy it again.
                 assert_ne!(row.stage, Stage::Wanted, "{self:?}");
+                assert_ne!(row.stage, Stage::Rejected, "{self:?}");
                 assert!(row.stage != Stage::Failed || row.known, "lost: {self:?}");
                 // A person may give up one that a paused worker is only about to send: that it was charged then
                 // comes as the late answer. Anything else that ends does so with its id known.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use jobs_core::Account;
 use jobs_ledger::{
-    Claimed, Filter, Intended, Intent, Job, JobOutcome, Ledger, ParkReason, Stage, Taking,
+    Claimed, Filter, Intended, Intent, Job, JobOutcome, Ledger, ParkReason, Stage, Taking, what,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -16,6 +16,7 @@ use crate::world::World;
 
 conformance! {
     every_job_of_an_old_ledger_is_there_with_what_is_decided_by
+    stages_and_history_are_read_in_the_words_of_today
     an_old_ledger_goes_on
     what_an_old_ledger_paid_for_is_not_bought_again
 }
@@ -109,6 +110,40 @@ async fn every_job_of_an_old_ledger_is_there_with_what_is_decided_by(world: &Wor
     for input in ["wanted.pdf", "done.pdf", "failed.pdf"] {
         assert_eq!(jobs[input].private_request, Value::Null, "{input}");
     }
+}
+
+async fn stages_and_history_are_read_in_the_words_of_today(world: &World) {
+    let ledger = left(world).await;
+    let jobs = jobs(&ledger).await;
+    for (input, stage) in [
+        ("refused.pdf", Stage::Rejected),
+        ("failed.pdf", Stage::Failed),
+        ("gone.pdf", Stage::Gone),
+        ("stopped.pdf", Stage::Stopped),
+        ("sending.pdf", Stage::Sending),
+        ("cut.pdf", Stage::Fetching),
+        ("done.pdf", Stage::Done),
+    ] {
+        assert_eq!(jobs[input].stage, stage, "{input}");
+    }
+    let of = async |input: &str| -> Vec<String> {
+        let events = ledger.events(jobs[input].id).await.unwrap();
+        events.into_iter().map(|event| event.what).collect()
+    };
+    assert_eq!(
+        of("done.pdf").await,
+        [
+            what::INTENDED,
+            what::SENDING,
+            what::HELD,
+            what::LOOKED,
+            what::READY,
+            what::FETCHING,
+            what::NOTED,
+            what::DONE
+        ]
+    );
+    assert_eq!(of("refused.pdf").await.last().unwrap(), what::REFUSED);
 }
 
 async fn an_old_ledger_goes_on(world: &World) {

@@ -305,7 +305,7 @@ impl Schedule {
         Ok(match (hand, turn) {
             (Hand::Wanted(claim), 0) => {
                 by.refused(&claim, none()).await?;
-                After::Ends(Stage::Failed, None)
+                After::Ends(Stage::Rejected, None)
             }
             (Hand::Wanted(claim), 1) => {
                 by.release(claim, Due::At(later)).await?;
@@ -320,7 +320,7 @@ impl Schedule {
             }
             (Hand::Sending(claim), 0) if !is_late => {
                 by.refused(&claim, none()).await?;
-                After::Ends(Stage::Failed, None)
+                After::Ends(Stage::Rejected, None)
             }
             (Hand::Sending(claim), 1) if !is_late => {
                 by.not_sent(&claim, Due::At(later), none()).await?;

@@ -164,7 +164,7 @@ async fn a_value_that_does_not_belong_there_is_an_error() {
     let mut conn = raw(&world).await;
     for sql in [
         "UPDATE wake SET stage = 'flying'",
-        "UPDATE wake SET stage = 'wanted'; UPDATE job SET options = '{'",
+        "UPDATE wake SET stage = 'intended'; UPDATE job SET options = '{'",
         "UPDATE job SET options = 'null', content = x'00'",
         "UPDATE job SET content = zeroblob(32), account = 'me'",
         "UPDATE job SET account = '00000000', remote_id = 'a b'",

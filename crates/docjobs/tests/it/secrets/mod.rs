@@ -189,7 +189,7 @@ async fn every_command(desk: &mut Desk) {
         .stdout
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .find(|job| job["stage"] == "unknown")
+        .find(|job| job["stage"] == "in_doubt")
         .unwrap();
     let id = unknown["id"].as_str().unwrap().to_owned();
     desk.good("jobs").await;

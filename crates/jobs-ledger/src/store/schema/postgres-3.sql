@@ -54,3 +54,21 @@ WHERE remote_id IS NULL AND live IS NOT NULL AND input_path IS NULL;
 -- An address is kept without what opens it.
 UPDATE job SET input = regexp_replace(regexp_replace(input, '\?.*$', '?…'), '^(https?://)[^/?#]*@', '\1')
 WHERE input ~ '^https?://';
+-- The words of the stages and of the history, which programs read. A refused submit is no failed job.
+UPDATE wake SET stage = 'rejected'
+WHERE stage = 'failed' AND id IN (SELECT id FROM job WHERE remote_id IS NULL);
+UPDATE wake SET stage = CASE stage
+    WHEN 'wanted' THEN 'intended' WHEN 'sending' THEN 'submitting' WHEN 'held' THEN 'accepted'
+    WHEN 'ready' THEN 'available' WHEN 'fetching' THEN 'downloading' WHEN 'done' THEN 'completed'
+    WHEN 'unknown' THEN 'in_doubt' WHEN 'stopped' THEN 'abandoned'
+    END
+WHERE stage IN ('wanted', 'sending', 'held', 'ready', 'fetching', 'done', 'unknown', 'stopped');
+UPDATE event SET what = CASE what
+    WHEN 'sending' THEN 'submitting' WHEN 'held' THEN 'accepted' WHEN 'unknown' THEN 'in_doubt'
+    WHEN 'ready' THEN 'available' WHEN 'fetching' THEN 'downloading' WHEN 'done' THEN 'completed'
+    WHEN 'intended again' THEN 'intended_again' WHEN 'taken in' THEN 'imported' WHEN 'answered late' THEN 'answered_late'
+    WHEN 'refused' THEN 'rejected' WHEN 'not sent' THEN 'not_sent' WHEN 'looked' THEN 'polled'
+    WHEN 'lapsed' THEN 'link_expired' WHEN 'rescued' THEN 'reclaimed' WHEN 'not understood' THEN 'not_understood'
+    END
+WHERE what IN ('sending', 'held', 'unknown', 'ready', 'fetching', 'done', 'intended again', 'taken in',
+    'answered late', 'refused', 'not sent', 'looked', 'lapsed', 'rescued', 'not understood');
