@@ -6,7 +6,7 @@ use std::path::Path;
 use docjobs_tests::crash::compare::Violation;
 use docjobs_tests::crash::plan::{Round, Shape, Start, Work};
 use docjobs_tests::crash::{
-    Crowd, Outcome, Plan, Setting, Store, run, run_all, run_crowd, run_workers,
+    ManyJobs, Outcome, Plan, Setting, Store, run, run_all, run_many_jobs, run_workers,
 };
 
 use crate::docjobs;
@@ -96,14 +96,14 @@ async fn workers_that_are_killed_and_stopped_lose_and_repeat_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_submit_each_of_many_jobs_once_and_never_faster_than_allowed() {
     let Some(store) = server() else { return };
-    let crowd = Crowd {
+    let crowd = ManyJobs {
         seed: 7,
         workers: 4,
         jobs: 60,
         // The vendor's second is a fifth of ours, which is longer than a busy machine makes a process wait.
         speed: 5,
     };
-    let outcome = run_crowd(&crowd, &setting(store)).await.unwrap();
+    let outcome = run_many_jobs(&crowd, &setting(store)).await.unwrap();
     let story = outcome.story.join("\n");
     assert!(outcome.violations.is_empty(), "{story}");
     assert_eq!((outcome.charges, outcome.done), (60, 60), "{story}");
@@ -119,7 +119,7 @@ async fn disturbed_by(script: &str) -> Outcome {
     let plan = Plan {
         seed: 0,
         work: Work::Parse,
-        shape: Shape::Alone,
+        shape: Shape::Single,
         rounds: vec![Round {
             start: Start::Again,
             shots: vec![None],

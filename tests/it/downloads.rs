@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::Document;
 use textin::{ParseRequest, Ready};
 use vendor_sim::Simulators;
@@ -42,7 +42,7 @@ async fn a_result_cut_at_random_bytes_arrives_whole() {
                 seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) % LEN
             };
             sim.set_fault("result", Fault::CutBody { at });
-            let target = Target::new(folder.path().join(seed.to_string())).unwrap();
+            let target = OutputPath::new(folder.path().join(seed.to_string())).unwrap();
             let (saved, _) = client.download_json(&ready, &target).await.unwrap();
             assert_eq!(
                 (saved.len, hex(&saved.sha256.unwrap())),
@@ -65,7 +65,7 @@ async fn a_result_that_never_comes_whole_leaves_nothing() {
         .textin()
         .set_fault_times("result", Fault::CutBody { at: LEN / 2 }, Times::Always);
     let folder = tempfile::tempdir().unwrap();
-    let target = Target::new(folder.path().join("out")).unwrap();
+    let target = OutputPath::new(folder.path().join("out")).unwrap();
     let error = crate::textin(&simulators)
         .download_json(&ready, &target)
         .await

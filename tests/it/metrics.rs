@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jobs_core::http::Document;
-use jobs_core::{Fleet, FleetSettings, News, Secret};
+use jobs_core::{Fleet, FleetConfig, FleetEvent, Secret};
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit, set_default_local_recorder,
@@ -17,9 +17,9 @@ use vendor_sim::{TextIn, TextInOptions};
 
 /// Everything that was recorded, by name and labels.
 #[derive(Clone, Default)]
-struct Board(Arc<Mutex<BTreeMap<String, Vec<f64>>>>);
+struct RecordedMetrics(Arc<Mutex<BTreeMap<String, Vec<f64>>>>);
 
-impl Board {
+impl RecordedMetrics {
     fn series(&self, key: &Key) -> Arc<Series> {
         let labels = key
             .labels()
@@ -42,7 +42,7 @@ impl Board {
 }
 
 struct Series {
-    board: Board,
+    board: RecordedMetrics,
     name: String,
 }
 
@@ -84,7 +84,7 @@ impl HistogramFn for Series {
     }
 }
 
-impl Recorder for Board {
+impl Recorder for RecordedMetrics {
     fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
     fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
@@ -104,7 +104,7 @@ impl Recorder for Board {
 
 #[tokio::test]
 async fn looks_waits_and_ends_are_counted() {
-    let board = Board::default();
+    let board = RecordedMetrics::default();
     let _guard = set_default_local_recorder(&board);
     let options = TextInOptions {
         qps: None,
@@ -118,24 +118,24 @@ async fn looks_waits_and_ends_are_counted() {
         Secret::new(sim.secret_code()).unwrap(),
     )
     .with_server_url(sim.api_url())
-    .with_facts(|facts| facts.first_look.set(Duration::ZERO))
+    .with_policy(|facts| facts.initial_delay.set(Duration::ZERO))
     .with_rate(NonZeroU32::new(1000).unwrap())
     .build()
     .unwrap();
-    let (fleet, mut ends) = Fleet::new(FleetSettings::default());
+    let (fleet, mut ends) = Fleet::new(FleetConfig::default());
     sim.next_outcome(Outcome::Failed {
         message: "no pages".to_owned(),
     });
     for text in ["one", "two", "three"] {
         let request = ParseRequest::document(Document::from_bytes("a.txt", text));
         let job = client.submit_parse(&request).await.into_result().unwrap();
-        let lane = fleet.lane(Arc::clone(job.kind()), |ready| ready);
+        let lane = fleet.handle(Arc::clone(job.kind()), |ready| ready);
         lane.watch(&job, Duration::from_secs(60)).unwrap();
     }
     drop(fleet);
     let mut outputs = 0;
     while let Some(news) = ends.next().await {
-        outputs += usize::from(matches!(news, News::Ended { result: Ok(_), .. }));
+        outputs += usize::from(matches!(news, FleetEvent::Ended { result: Ok(_), .. }));
     }
     assert_eq!(outputs, 2);
 

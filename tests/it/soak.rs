@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::Document;
-use jobs_core::{Clock as _, Job, JobKind, Patience, Secret, SystemClock};
+use jobs_core::{Clock as _, Job, JobKind, Secret, SystemClock, WaitOptions};
 use mindshow::PdfBudget;
 use mindshow::types::{ListRequest, MarkdownDeck};
 use tencent_ess::types::ResourceType;
@@ -110,7 +110,7 @@ impl Run {
         };
         self.strike(faults);
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let target = Target::new(folder.path().join("a")).map_err(said)?;
+        let target = OutputPath::new(folder.path().join("a")).map_err(said)?;
         let ended = match self.vendor {
             "textin" => textin(&simulators, &target).await,
             "ppj" => ppj(&simulators, &target).await,
@@ -147,10 +147,10 @@ fn clock() -> Arc<SystemClock> {
 }
 
 async fn waited<K: JobKind>(job: &Job<K>) -> Result<K::Output, String> {
-    job.wait(Patience::until(DEADLINE)).await.map_err(said)
+    job.wait(WaitOptions::new(DEADLINE)).await.map_err(said)
 }
 
-async fn textin(simulators: &Simulators, target: &Target) -> Result<(), String> {
+async fn textin(simulators: &Simulators, target: &OutputPath) -> Result<(), String> {
     let (sim, clock) = (simulators.textin(), clock());
     let client = ::textin::Client::builder(
         Secret::new(sim.app_id()).map_err(said)?,
@@ -174,7 +174,7 @@ async fn textin(simulators: &Simulators, target: &Target) -> Result<(), String> 
     Ok(())
 }
 
-async fn ppj(simulators: &Simulators, target: &Target) -> Result<(), String> {
+async fn ppj(simulators: &Simulators, target: &OutputPath) -> Result<(), String> {
     let (sim, clock) = (simulators.ppj(), clock());
     let key = Secret::new(sim.access_key()).map_err(said)?;
     let client = ::ppj::Client::builder(::ppj::Credentials::AccessKey(key))
@@ -197,7 +197,7 @@ async fn ppj(simulators: &Simulators, target: &Target) -> Result<(), String> {
     Ok(())
 }
 
-async fn mindshow(simulators: &Simulators, target: &Target) -> Result<(), String> {
+async fn mindshow(simulators: &Simulators, target: &OutputPath) -> Result<(), String> {
     let (sim, clock) = (simulators.mindshow(), clock());
     let client = ::mindshow::Client::builder(Secret::new(sim.api_key()).map_err(said)?)
         .with_base_url(sim.api_url())

@@ -60,7 +60,7 @@ async fn every_ambiguous_submit_is_reported_and_none_is_repeated() {
         let request = ParseRequest::document(Document::from_bytes("a.txt", format!("{fault:?}")));
         let submission = client.submit_parse(&request).await;
         assert!(
-            matches!(submission, Submission::Unknown(_)),
+            matches!(submission, Submission::OutcomeUnknown(_)),
             "{fault:?}: {submission:?}"
         );
         jobs += usize::from(is_taken);

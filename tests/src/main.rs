@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use docjobs_tests::crash::{
-    Crowd, Outcome, Plan, Setting, Store, Tally, run_all, run_crowd, run_workers,
+    ManyJobs, Outcome, Plan, Setting, Store, Tally, run_all, run_many_jobs, run_workers,
 };
 use jobs_core::{Clock as _, SystemClock};
 
@@ -28,7 +28,7 @@ struct Request {
     /// Workers on a database instead of commands.
     workers: bool,
     /// Many jobs for as many workers as there would be runs.
-    crowd: Option<Crowd>,
+    crowd: Option<ManyJobs>,
     tells: bool,
 }
 
@@ -81,7 +81,7 @@ fn request(words: &[String]) -> Result<Request> {
         }
     }
     let crowd = match jobs {
-        Some(jobs) if workers => Some(Crowd {
+        Some(jobs) if workers => Some(ManyJobs {
             seed: first.unwrap_or(0),
             workers: usize::try_from(runs.unwrap_or(1))?,
             jobs,
@@ -111,7 +111,7 @@ async fn crash(request: &Request) -> Result<bool> {
     let seeds = request.first..request.first.saturating_add(request.runs);
     if let Some(crowd) = &request.crowd {
         let mut tally = Tally::default();
-        told(&run_crowd(crowd, &request.setting).await?, &mut tally);
+        told(&run_many_jobs(crowd, &request.setting).await?, &mut tally);
         return Ok(verdict(&tally, &clock));
     }
     if request.workers {

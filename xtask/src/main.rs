@@ -11,6 +11,7 @@ mod ci;
 mod clock;
 mod codegen;
 mod crash;
+mod demo_svg;
 mod deny;
 mod faults;
 mod fuzz;
@@ -18,7 +19,6 @@ mod metadata;
 mod mutants;
 mod old_ledger;
 mod package;
-mod record;
 mod soak;
 mod tidy;
 mod tool;
@@ -83,7 +83,7 @@ const TASKS: &[Task] = &[
         name: "record",
         arguments: "[--check]",
         about: "the picture of the demo",
-        run: record::run,
+        run: demo_svg::run,
     },
     Task {
         name: "faults",

@@ -11,12 +11,12 @@ use crate::{metadata, tool};
 /// Where money is spent or kept: what may be repeated, when to look, which moves a job can make, how fast to ask.
 const DECIDING: &[&str] = &[
     "crates/jobs-core/src/poller.rs",
-    "crates/jobs-core/src/quota/order.rs",
-    "crates/jobs-core/src/quota/places.rs",
+    "crates/jobs-core/src/rate_limit/stride_queue.rs",
+    "crates/jobs-core/src/rate_limit/sliding_window.rs",
     "crates/jobs-core/src/retry.rs",
     "crates/jobs-core/src/verdict.rs",
     "crates/jobs-ledger/src/claim.rs",
-    "crates/jobs-ledger/src/quota.rs",
+    "crates/jobs-ledger/src/rate_slots.rs",
     "crates/jobs-ledger/src/stage.rs",
 ];
 /// Seconds for the tests of one mutant. One that makes them run for ever is noticed by that.

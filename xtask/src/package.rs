@@ -2,9 +2,9 @@
 //!
 //! No registry is asked about our crates: the archives depend on each other, and on versions that the lock file has.
 
+mod consumer_check;
 mod manifest;
 mod plan;
-mod user;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
     fetch(root)?;
     pack(root, &stage, quick)?;
     let archives = unpack(root, &stage, &plan)?;
-    user::all(root, &stage, &plan, &archives, quick)
+    consumer_check::all(root, &stage, &plan, &archives, quick)
 }
 
 /// A workspace of its own with the published crates alone, under their publish names.

@@ -5,9 +5,9 @@ mod circles;
 mod layout;
 mod manifests;
 mod prose;
+mod readme_translation;
 mod sources;
 mod tree;
-mod twins;
 mod words;
 
 use std::path::Path;
@@ -62,7 +62,7 @@ fn check(root: &Path) -> Result<Vec<Violation>> {
 
 fn check_all(tree: &Tree, metadata: &Metadata, root: &Path) -> Vec<Violation> {
     let mut violations = layout::check(tree);
-    violations.extend(twins::check(tree));
+    violations.extend(readme_translation::check(tree));
     violations.extend(circles::check(tree));
     for file in &tree.files {
         violations.extend(sources::check(&file.path, &file.text));

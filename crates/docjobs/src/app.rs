@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use etcetera::BaseStrategy;
 use jobs_core::http::Origin;
-use jobs_core::{Clock, Env, Facts, SystemClock};
-use jobs_ledger::{Ledger, LedgerError, Settings};
+use jobs_core::{Clock, Env, KindPolicy, SystemClock};
+use jobs_ledger::{Ledger, LedgerConfig, LedgerError};
 use tokio::sync::OnceCell;
 
 use crate::address;
@@ -61,7 +61,7 @@ impl App {
     }
 
     /// Has a client look when its jobs tend to end, if this command learns that.
-    pub(crate) fn pace(&self, vendor: &'static str, facts: &mut Facts) {
+    pub(crate) fn pace(&self, vendor: &'static str, facts: &mut KindPolicy) {
         if let Some(paces) = &self.paces {
             paces.learn(vendor, facts);
         }
@@ -140,7 +140,7 @@ impl App {
         };
         // Leases are real time, however fast the vendors' clocks run.
         let clock = SystemClock::shared();
-        let mut settings = Settings::default();
+        let mut settings = LedgerConfig::default();
         settings.connections = self.connections;
         let open = || Ledger::open_with(&url, Arc::clone(&clock), &settings);
         let opened = self.patiently(&clock, open).await;

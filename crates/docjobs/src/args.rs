@@ -556,7 +556,7 @@ impl Format {
     }
 
     /// What was wanted when the job was; Markdown where nobody said.
-    pub(crate) fn of(job: &jobs_ledger::Job) -> Self {
+    pub(crate) fn of(job: &jobs_ledger::JobRecord) -> Self {
         match job.format.as_deref() {
             Some("json") => Self::Json,
             _ => Self::Markdown,

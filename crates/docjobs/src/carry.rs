@@ -5,12 +5,12 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use jobs_core::{
-    CallMonitor, Cause, Clock, Error, Job, JobId, JobKind, Lost, Moment, SubmitError, Update,
-    Updates,
+    CallMonitor, Clock, Error, Job, JobId, JobKind, LostSubmit, Moment, SubmitError, Update,
+    Updates, WaitErrorKind,
 };
 use jobs_ledger::{
-    Claim, ClaimKey, Claimed, Due, Ledger, LedgerError, LedgerId, Look, Note, ParkReason, Stage,
-    Taking, at,
+    Claim, ClaimKey, ClaimOutcome, Claimed, Due, Ledger, LedgerError, LedgerId, Note, ParkReason,
+    PollRecord, Stage, at,
 };
 
 use crate::app::App;
@@ -34,7 +34,7 @@ pub(crate) struct Carrier<'a, L: Line> {
 }
 
 /// A job that is done at the vendor, and what it gave.
-type Finished<K> = (Claim<at::Held>, Job<K>, <K as JobKind>::Output);
+type Finished<K> = (Claim<at::Accepted>, Job<K>, <K as JobKind>::Output);
 
 impl<'a, L: Line> Carrier<'a, L> {
     pub(crate) async fn new(app: &'a App, line: &'a L) -> Result<Self, Stop> {
@@ -53,7 +53,7 @@ impl<'a, L: Line> Carrier<'a, L> {
     /// Makes the paid call and goes on from there. What was `input` is for whoever has to search for a lost one.
     pub(crate) async fn submit(
         &self,
-        claim: Claim<at::Wanted>,
+        claim: Claim<at::Intended>,
         order: &L::Order,
         input: &str,
         place: &Place,
@@ -61,7 +61,7 @@ impl<'a, L: Line> Carrier<'a, L> {
         let steps = self.steps();
         if let Some(signal) = self.app.shutdown.asked() {
             let note = Note::new("interrupted before anything was sent");
-            self.ledger.refused(&claim, note).await?;
+            self.ledger.record_rejected(&claim, note).await?;
             return Err(Stop::asked_to_end(signal.exit(), "nothing was sent"));
         }
         let cut = async |monitor: &CallMonitor| self.submit_cut(monitor).await;
@@ -99,30 +99,32 @@ impl<'a, L: Line> Carrier<'a, L> {
     /// Goes on with a job of the ledger, waiting for another process that works on it.
     pub(crate) async fn take_up(
         &self,
-        mut row: jobs_ledger::Job,
+        mut row: jobs_ledger::JobRecord,
         order: Option<&L::Order>,
         place: &Place,
     ) -> Result<(), Stop> {
         let clock = self.clock();
         self.is_remembered_form.set(self.line.serves(&row));
         loop {
-            if row.stage == Stage::Done {
+            if row.stage == Stage::Completed {
                 return self.once_more(&row, place).await;
             }
             match self.ledger.claim(row.id).await? {
-                Taking::Claimed(claimed) => return self.carry_on(claimed, order, place).await,
-                Taking::Settled(job) if job.stage == Stage::Done => row = job,
-                Taking::Settled(job) => {
+                ClaimOutcome::Claimed(claimed) => {
+                    return self.carry_on(claimed, order, place).await;
+                }
+                ClaimOutcome::Settled(job) if job.stage == Stage::Completed => row = job,
+                ClaimOutcome::Settled(job) => {
                     return Err(settled(&job, order.is_some()));
                 }
-                Taking::Busy { job, .. } if clock.now() >= self.deadline => {
+                ClaimOutcome::Busy { job, .. } if clock.now() >= self.deadline => {
                     let line = format!("job {} is still worked on by another process", job.id);
                     return Err(Stop {
                         ticket: job.ticket().map(Box::new),
                         ..Stop::new(Exit::Deadline, line)
                     });
                 }
-                Taking::Busy { .. } => {
+                ClaimOutcome::Busy { .. } => {
                     clock
                         .sleep_until(clock.now() + Duration::from_secs(1))
                         .await
@@ -146,7 +148,7 @@ impl<'a, L: Line> Carrier<'a, L> {
         let again;
         let steps = self.steps();
         match claimed {
-            Claimed::Wanted(claim, row) => {
+            Claimed::Intended(claim, row) => {
                 let order = match order {
                     Some(order) => order,
                     None => {
@@ -156,25 +158,25 @@ impl<'a, L: Line> Carrier<'a, L> {
                 };
                 self.submit(claim, order, &row.input, place).await
             }
-            Claimed::Held(claim, row) if self.is_withheld(&row) => {
+            Claimed::Accepted(claim, row) if self.is_withheld(&row) => {
                 self.withheld(claim.key(), &row).await
             }
-            Claimed::Ready(claim, row) if self.is_withheld(&row) => {
+            Claimed::Available(claim, row) if self.is_withheld(&row) => {
                 self.withheld(claim.key(), &row).await
             }
-            Claimed::Fetching(claim, row) if self.is_withheld(&row) => {
+            Claimed::Downloading(claim, row) if self.is_withheld(&row) => {
                 self.withheld(claim.key(), &row).await
             }
-            Claimed::Held(claim, row) => self.go_on_waiting(claim, &row, place).await,
-            Claimed::Ready(claim, row) => {
+            Claimed::Accepted(claim, row) => self.go_on_waiting(claim, &row, place).await,
+            Claimed::Available(claim, row) => {
                 let held = steps.back_to_looking(&claim).await?;
                 self.go_on_waiting(held, &row, place).await
             }
-            Claimed::Fetching(claim, row) => {
+            Claimed::Downloading(claim, row) => {
                 let held = steps.back_to_looking(&claim).await?;
                 self.go_on_waiting(held, &row, place).await
             }
-            Claimed::Unknown(claim, row) => {
+            Claimed::InDoubt(claim, row) => {
                 let lost = steps.lost(&row);
                 let order = match order {
                     Some(order) => Ok(order),
@@ -202,8 +204,8 @@ impl<'a, L: Line> Carrier<'a, L> {
     /// waited for.
     async fn go_on_waiting(
         &self,
-        claim: Claim<at::Held>,
-        row: &jobs_ledger::Job,
+        claim: Claim<at::Accepted>,
+        row: &jobs_ledger::JobRecord,
         place: &Place,
     ) -> Result<(), Stop> {
         let steps = self.steps();
@@ -218,12 +220,12 @@ impl<'a, L: Line> Carrier<'a, L> {
     }
 
     /// Whether the result came whole and broken so often that it is not fetched again.
-    fn is_withheld(&self, row: &jobs_ledger::Job) -> bool {
+    fn is_withheld(&self, row: &jobs_ledger::JobRecord) -> bool {
         !row.allows_fetch() && !self.app.options.accept_unverified
     }
 
     /// Leaves a job whose result is not fetched again, and says where its bytes are.
-    async fn withheld(&self, key: ClaimKey, row: &jobs_ledger::Job) -> Result<(), Stop> {
+    async fn withheld(&self, key: ClaimKey, row: &jobs_ledger::JobRecord) -> Result<(), Stop> {
         let reason = row.error.clone().unwrap_or_default();
         let note = Note::new(&reason);
         let parked = self.ledger.park(key, ParkReason::UnverifiedResult, note);
@@ -240,7 +242,7 @@ impl<'a, L: Line> Carrier<'a, L> {
     }
 
     /// The result of a job that was done before is wanted once more.
-    async fn once_more(&self, row: &jobs_ledger::Job, place: &Place) -> Result<(), Stop> {
+    async fn once_more(&self, row: &jobs_ledger::JobRecord, place: &Place) -> Result<(), Stop> {
         if let (Some(path), Some(digest), true) = (&row.output, row.sha256, self.line.serves(row)) {
             let job = self.steps().job(row)?;
             match place.copy(path, digest) {
@@ -273,7 +275,7 @@ impl<'a, L: Line> Carrier<'a, L> {
 
     async fn accepted(
         &self,
-        held: Claim<at::Held>,
+        held: Claim<at::Accepted>,
         job: &Job<L::Kind>,
         place: &Place,
     ) -> Result<(), Stop> {
@@ -301,12 +303,12 @@ impl<'a, L: Line> Carrier<'a, L> {
     /// Searches for the job of a submit whose answer was lost; unless exactly one fits, a person decides.
     async fn find(
         &self,
-        claim: Claim<at::Unknown>,
+        claim: Claim<at::InDoubt>,
         order: &L::Order,
-        lost: &Lost,
+        lost: &LostSubmit,
         place: &Place,
     ) -> Result<(), Stop> {
-        let (keeper, key) = (self.ledger.keep(&claim), claim.key());
+        let (keeper, key) = (self.ledger.heartbeat(&claim), claim.key());
         let steps = self.steps();
         let searched = tokio::select! {
             biased;
@@ -337,14 +339,14 @@ impl<'a, L: Line> Carrier<'a, L> {
 
     async fn give_to_a_person(
         &self,
-        claim: Claim<at::Unknown>,
-        lost: &Lost,
+        claim: Claim<at::InDoubt>,
+        lost: &LostSubmit,
         candidates: &[JobId],
     ) -> Result<(), Stop> {
         let (id, id_key) = (claim.job(), claim.key());
         let note = Note::from(&lost.error);
         self.ledger.park(id_key, ParkReason::InDoubt, note).await?;
-        let mut stop = Stop::not_submitted(&SubmitError::Unknown(lost.clone()));
+        let mut stop = Stop::not_submitted(&SubmitError::OutcomeUnknown(lost.clone()));
         stop.line.push_str(&steps::in_doubt(id, candidates));
         Err(stop)
     }
@@ -353,7 +355,7 @@ impl<'a, L: Line> Carrier<'a, L> {
     /// time.
     async fn wait(
         &self,
-        mut claim: Claim<at::Held>,
+        mut claim: Claim<at::Accepted>,
         job: &Job<L::Kind>,
         place: &Place,
     ) -> Result<(), Stop> {
@@ -409,7 +411,7 @@ impl<'a, L: Line> Carrier<'a, L> {
             };
             self.app.report.not_fetched(&error, pause);
             last = Some(error);
-            let keeper = self.ledger.keep(&held);
+            let keeper = self.ledger.heartbeat(&held);
             tokio::select! {
                 () = clock.sleep_until(clock.now() + pause) => {}
                 signal = self.app.shutdown.requested() => {
@@ -424,10 +426,10 @@ impl<'a, L: Line> Carrier<'a, L> {
     /// Waits look by look until the output, the deadline or a signal.
     async fn output(
         &self,
-        mut claim: Claim<at::Held>,
+        mut claim: Claim<at::Accepted>,
         job: &Job<L::Kind>,
     ) -> Result<Finished<L::Kind>, Stop> {
-        let mut keeper = self.ledger.keep(&claim);
+        let mut keeper = self.ledger.heartbeat(&claim);
         let left = self.deadline.since(self.clock().now());
         let Some((mut booked, job)) = self.book_first(&claim, job).await? else {
             return Err(self.budget_spent(claim, job).await);
@@ -450,32 +452,36 @@ impl<'a, L: Line> Carrier<'a, L> {
                 () = keeper.lost() => return Err(taken_over(claim.job())),
             };
             match update {
-                Update::Seen(snapshot) => {
+                Update::Progress(snapshot) => {
                     self.app
                         .report
                         .seen(&**job.kind(), job.id().as_str(), &snapshot);
                     self.written(
                         self.ledger
-                            .looked(&mut claim, Look::new(&snapshot.word))
+                            .record_poll(&mut claim, PollRecord::new(&snapshot.vendor_status))
                             .await,
                     )?;
                 }
-                Update::Missed(error) => {
+                Update::PollFailed(error) => {
                     self.app.report.missed(&error);
                     self.not_understood(claim.key(), &error).await?;
                 }
-                Update::Done(output) => {
+                Update::Completed(output) => {
                     drop(keeper);
                     return Ok((claim, job, output));
                 }
-                Update::Over(end) => {
-                    if let Cause::Blind(error) | Cause::Refused(error) = end.cause() {
+                Update::Ended(end) => {
+                    if let WaitErrorKind::Unreachable(error) | WaitErrorKind::PollRejected(error) =
+                        end.kind()
+                    {
                         self.not_understood(claim.key(), error).await?;
                     }
                     let note = Note::new(end.to_string());
-                    let settled = match end.cause() {
-                        Cause::Failed(_) => self.ledger.failed(&claim, note).await,
-                        Cause::Expired | Cause::Gone => self.ledger.gone(&claim, note).await,
+                    let settled = match end.kind() {
+                        WaitErrorKind::Failed(_) => self.ledger.record_failed(&claim, note).await,
+                        WaitErrorKind::Expired | WaitErrorKind::Gone => {
+                            self.ledger.record_gone(&claim, note).await
+                        }
                         _ => self.ledger.release(claim, Due::Now).await,
                     };
                     self.written(settled)?;
@@ -490,7 +496,7 @@ impl<'a, L: Line> Carrier<'a, L> {
     /// is left.
     async fn book_first(
         &self,
-        claim: &Claim<at::Held>,
+        claim: &Claim<at::Accepted>,
         job: &Job<L::Kind>,
     ) -> Result<Option<(u32, Job<L::Kind>)>, Stop> {
         let Some(budget) = self.line.budget(job.id()) else {
@@ -507,14 +513,14 @@ impl<'a, L: Line> Carrier<'a, L> {
     }
 
     /// Counts a look that costs money before it is made; `None` when the budget is spent.
-    async fn book(&self, claim: &Claim<at::Held>, budget: u32) -> Result<Option<u32>, Stop> {
+    async fn book(&self, claim: &Claim<at::Accepted>, budget: u32) -> Result<Option<u32>, Stop> {
         self.ledger
             .spend_call(claim, budget)
             .await
             .map_err(Stop::from)
     }
 
-    async fn budget_spent(&self, claim: Claim<at::Held>, job: &Job<L::Kind>) -> Stop {
+    async fn budget_spent(&self, claim: Claim<at::Accepted>, job: &Job<L::Kind>) -> Stop {
         let calls = self.line.budget(job.id()).map_or(0, |budget| budget.calls);
         let line = format!(
             "{} job {}: all {calls} calls are spent, each of which may have cost credits; --max-calls allows more",
@@ -655,7 +661,7 @@ pub(crate) fn named<K: JobKind>(id: LedgerId, job: &Job<K>) -> Named<'_> {
 const LAST_FETCH: Duration = Duration::from_secs(2);
 
 /// A job that ended without a result, told again in the words of its end. `can_buy` where the command can submit another.
-fn settled(job: &jobs_ledger::Job, can_buy: bool) -> Stop {
+fn settled(job: &jobs_ledger::JobRecord, can_buy: bool) -> Stop {
     let reason = job.error.as_deref().unwrap_or_default();
     let mut line = format!("job {} is {}: {reason}", job.id, job.stage);
     if can_buy {
@@ -664,10 +670,10 @@ fn settled(job: &jobs_ledger::Job, can_buy: bool) -> Stop {
     Stop::new(Exit::Failed, line)
 }
 
-fn may_have_been_charged(id: LedgerId, lost: &Lost) -> String {
+fn may_have_been_charged(id: LedgerId, lost: &LostSubmit) -> String {
     format!(
         "the submit of {} was under way and may have been charged, job {id}",
-        lost.what
+        lost.summary
     )
 }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use chrono::DateTime;
-use jobs_core::http::{Origin, Request, TransportBuilder};
+use jobs_core::http::{HttpClientBuilder, Origin, Request};
 use jobs_core::{Error, ErrorKind};
 use serde_json::json;
 
@@ -226,7 +226,7 @@ async fn judge(outcome: Result<(), Error>, origin: &Origin) -> Checkup {
 /// How many seconds the clock of this machine is ahead of the vendor's, by an answer to a request without credentials;
 /// nothing where there is no answer or it has no date.
 async fn clock_off(origin: &Origin) -> Option<i64> {
-    let transport = TransportBuilder::new("doctor", origin.clone())
+    let transport = HttpClientBuilder::new("doctor", origin.clone())
         .build()
         .ok()?;
     let request = Request::get("look at the clock", &[]).with_timeout(CLOCK_TIMEOUT);

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use jobs_core::{Activity, CallMonitor, Clock, Error, ErrorKind, Moment, Sent};
+use jobs_core::{Activity, CallMonitor, Clock, Delivery, Error, ErrorKind, Moment};
 
 use jobs_ledger::{Ledger, UnverifiedResult};
 
@@ -43,7 +43,7 @@ const SUBMIT_AFTER_SIGNAL: Duration = Duration::from_secs(5);
 /// Returns when a submit must not go on after a signal: at once if nothing of it has left, else when it had time to end
 /// by itself.
 pub(crate) async fn after_signal(clock: &dyn Clock, monitor: &CallMonitor) {
-    if monitor.sent() != Sent::No {
+    if monitor.sent() != Delivery::NotSent {
         clock.guard_until(clock.now() + SUBMIT_AFTER_SIGNAL).await;
     }
 }
@@ -77,7 +77,7 @@ pub(crate) fn search_at(now: Moment, end: Moment, searches: usize) -> Option<Mom
 pub(crate) fn cut_submit(
     vendor: &'static str,
     cut: Cut,
-    sent: Sent,
+    sent: Delivery,
     activity: &Activity,
     address: Option<&str>,
 ) -> CutSubmit {
@@ -91,7 +91,7 @@ pub(crate) fn cut_submit(
         Activity::Retrying { error, .. } => {
             let message = error.message().unwrap_or_default();
             let last = format!("; before that: {}: {message}", error.kind());
-            let advice = match (error.kind(), error.advice()) {
+            let advice = match (error.kind(), error.help()) {
                 // Its own advice begins with these words.
                 (ErrorKind::Unreachable, Some(advice)) => advice.to_owned(),
                 (_, Some(advice)) => format!("nothing was sent; {advice}"),
@@ -101,11 +101,11 @@ pub(crate) fn cut_submit(
         }
         _ => (String::new(), "nothing was sent".to_owned()),
     };
-    let error = Error::new(ErrorKind::TimedOut, vendor, "submit")
-        .with_sent(sent)
+    let error = Error::new(ErrorKind::Timeout, vendor, "submit")
+        .with_delivery(sent)
         .with_message(format!("{what} while {}{address}{last}", doing(activity)));
-    if sent == Sent::No {
-        CutSubmit::NotSent(error.with_advice(advice))
+    if sent == Delivery::NotSent {
+        CutSubmit::NotSent(error.with_help(advice))
     } else {
         CutSubmit::Unknown(error)
     }
@@ -133,11 +133,11 @@ pub(crate) fn doing(activity: &Activity) -> String {
 /// What is done after a result could not be had for the time number `failures`, with so much time left. The vendor has
 /// it: whatever the storage answers, a fresh link may bring it.
 pub(crate) fn next_fetch(error: &Error, failures: u32, left: Duration) -> NextFetch {
-    if error.kind() == ErrorKind::Local {
+    if error.kind() == ErrorKind::LocalIo {
         return NextFetch::Park;
     }
     let pause = Duration::from_secs(1 << failures.clamp(1, 6)).min(LONGEST_PAUSE);
-    let pause = pause.max(error.wait().unwrap_or_default().min(LONGEST_PAUSE));
+    let pause = pause.max(error.retry_after().unwrap_or_default().min(LONGEST_PAUSE));
     if pause < left {
         NextFetch::After(pause)
     } else {
@@ -239,9 +239,9 @@ mod tests {
             (retrying, "no connection"),
             (Activity::WaitingForRate, "rate"),
         ] {
-            match cut_submit("v", Cut::Deadline, Sent::No, &activity, address) {
+            match cut_submit("v", Cut::Deadline, Delivery::NotSent, &activity, address) {
                 CutSubmit::NotSent(error) => {
-                    assert_eq!(error.sent(), Sent::No);
+                    assert_eq!(error.delivery(), Delivery::NotSent);
                     for words in [words, "127.0.0.1:9", "deadline", "nothing was sent"] {
                         assert!(error.to_string().contains(words), "{error}");
                     }
@@ -252,11 +252,13 @@ mod tests {
         let cut = cut_submit(
             "v",
             Cut::Deadline,
-            Sent::Maybe,
+            Delivery::MaybeSent,
             &Activity::WaitingForAnswer,
             None,
         );
-        assert!(matches!(cut, CutSubmit::Unknown(error) if error.sent() == Sent::Maybe));
+        assert!(
+            matches!(cut, CutSubmit::Unknown(error) if error.delivery() == Delivery::MaybeSent)
+        );
     }
 
     #[test]
@@ -271,7 +273,7 @@ mod tests {
         );
         let left = Duration::from_secs(2);
         assert_eq!(next_fetch(&refused, 1, left), NextFetch::LeaveIt);
-        let asked = refused.with_wait(Some(Duration::from_secs(86_400)));
+        let asked = refused.with_retry_after(Some(Duration::from_secs(86_400)));
         let pause = NextFetch::After(Duration::from_secs(60));
         assert_eq!(next_fetch(&asked, 1, long), pause);
     }
@@ -326,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_left_to_a_person() {
-        let full = Error::new(ErrorKind::Local, "v", "fetch");
+        let full = Error::new(ErrorKind::LocalIo, "v", "fetch");
         assert_eq!(
             next_fetch(&full, 1, Duration::from_secs(3600)),
             NextFetch::Park

@@ -3,7 +3,9 @@
 use std::fmt::Display;
 use std::path::Path;
 
-use jobs_core::{Cause, Error, ErrorKind, Lost, Sent, SubmitError, Ticket, WaitError};
+use jobs_core::{
+    Delivery, Error, ErrorKind, LostSubmit, SubmitError, Ticket, WaitError, WaitErrorKind,
+};
 use jobs_ledger::{LedgerError, LedgerErrorKind, LedgerId};
 
 /// The exit codes that scripts rely on.
@@ -77,23 +79,23 @@ impl Stop {
     /// A submit that brought no job.
     pub(crate) fn not_submitted(error: &SubmitError) -> Self {
         match error {
-            SubmitError::Refused(error) => Self::before_acceptance(error),
-            SubmitError::Unknown(lost) => Self::lost(lost),
+            SubmitError::Rejected(error) => Self::before_acceptance(error),
+            SubmitError::OutcomeUnknown(lost) => Self::lost(lost),
         }
     }
 
     /// An error before any job was accepted; nothing was charged.
     pub(crate) fn before_acceptance(error: &Error) -> Self {
         use ErrorKind::{
-            Credentials, Exhausted, Garbled, Input, Local, NotFound, RateLimited, Refused, Retired,
-            TimedOut, TooLarge, Unavailable, Unreachable,
+            InvalidInput, LocalIo, NotFound, OperationRetired, QuotaExceeded, RateLimited, Refused,
+            Timeout, TooLarge, Unauthenticated, Unavailable, UnexpectedResponse, Unreachable,
         };
         let exit = match error.kind() {
-            Input | Local | Retired => Exit::BadInput,
-            Credentials => Exit::Credentials,
-            Exhausted => Exit::Exhausted,
+            InvalidInput | LocalIo | OperationRetired => Exit::BadInput,
+            Unauthenticated => Exit::Credentials,
+            QuotaExceeded => Exit::Exhausted,
             // An answer that is too large is none, like one that cannot be read.
-            RateLimited | Unreachable | Unavailable | TimedOut | Garbled | TooLarge => {
+            RateLimited | Unreachable | Unavailable | Timeout | UnexpectedResponse | TooLarge => {
                 Exit::Unreachable
             }
             Refused | NotFound => Exit::Failed,
@@ -106,9 +108,9 @@ impl Stop {
     pub(crate) fn after_acceptance(error: &Error, ticket: Option<Ticket>) -> Self {
         let exit = match error.kind() {
             _ if error.is_transient() => Exit::Deadline,
-            ErrorKind::Local | ErrorKind::TooLarge => Exit::Unexpected,
+            ErrorKind::LocalIo | ErrorKind::TooLarge => Exit::Unexpected,
             // A look that costs money and was not answered.
-            _ if error.sent() == Sent::Maybe => Exit::Unknown,
+            _ if error.delivery() == Delivery::MaybeSent => Exit::Unknown,
             _ => Self::before_acceptance(error).exit,
         };
         Self {
@@ -138,19 +140,19 @@ impl Stop {
         )
     }
 
-    fn lost(lost: &Lost) -> Self {
+    fn lost(lost: &LostSubmit) -> Self {
         Self {
             causes: causes(&lost.error),
-            answer: lost.error.excerpt().map(Into::into),
+            answer: lost.error.body_excerpt().map(Into::into),
             ..Self::new(Exit::Unknown, lost.to_string())
         }
     }
 
     /// A wait that ended without the output.
     pub(crate) fn unfinished(end: &WaitError) -> Self {
-        let exit = match end.cause() {
-            Cause::Failed(_) | Cause::Expired | Cause::Gone => Exit::Failed,
-            Cause::Refused(error) => {
+        let exit = match end.kind() {
+            WaitErrorKind::Failed(_) | WaitErrorKind::Expired | WaitErrorKind::Gone => Exit::Failed,
+            WaitErrorKind::PollRejected(error) => {
                 return Self::after_acceptance(error, Some(end.ticket().clone()));
             }
             _ => Exit::Deadline,
@@ -161,11 +163,11 @@ impl Stop {
             line: end.to_string(),
             causes: causes(end),
             ticket,
-            answer: match end.cause() {
-                Cause::Blind(error) => Some(error),
+            answer: match end.kind() {
+                WaitErrorKind::Unreachable(error) => Some(error),
                 _ => end.last_error(),
             }
-            .and_then(Error::excerpt)
+            .and_then(Error::body_excerpt)
             .map(Into::into),
         }
     }
@@ -173,10 +175,12 @@ impl Stop {
     /// Trouble with the ledger. What was written down stays.
     pub(crate) fn ledger(error: &LedgerError) -> Self {
         use LedgerErrorKind::{
-            ClaimLost, Corrupt, Denied, Input, Newer, NotALedger, NotFound, ReadOnly,
+            ClaimLost, Corrupt, Denied, InvalidInput, Newer, NotALedger, NotFound, ReadOnly,
         };
         let exit = match error.kind() {
-            Corrupt | Denied | Input | Newer | NotALedger | NotFound | ReadOnly => Exit::BadInput,
+            Corrupt | Denied | InvalidInput | Newer | NotALedger | NotFound | ReadOnly => {
+                Exit::BadInput
+            }
             // Nothing is wrong here: another process goes on with it.
             ClaimLost => Exit::Deadline,
             // What may pass says nothing about the command.
@@ -191,7 +195,7 @@ impl Stop {
     fn of(exit: Exit, error: &Error) -> Self {
         Self {
             causes: causes(error),
-            answer: error.excerpt().map(Into::into),
+            answer: error.body_excerpt().map(Into::into),
             ..Self::new(exit, error.to_string())
         }
     }

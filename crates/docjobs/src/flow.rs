@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use jobs_core::JobKind;
-use jobs_ledger::{Filter, Intended, Intent, Stage};
+use jobs_ledger::{IntendOutcome, Intent, JobFilter, Stage};
 
 use crate::app::App;
 use crate::carry::Carrier;
@@ -43,10 +43,10 @@ pub(crate) async fn run<L: Line>(
     let clock = carrier.ledger.clock();
     let intended = app.patiently(clock, || carrier.ledger.intend(intent.clone()));
     match intended.await? {
-        Intended::New(claim, job) => {
+        IntendOutcome::New(claim, job) => {
             Box::pin(carrier.submit(claim, order, &job.input, &place)).await
         }
-        Intended::Attached(job) => {
+        IntendOutcome::Attached(job) => {
             // One that ended without a result is told about as it ends again.
             if !matches!(job.stage, Stage::Failed | Stage::Gone) {
                 app.report.say(&format!(
@@ -93,8 +93,8 @@ async fn done_before<L: Line>(
     path: &Path,
 ) -> Result<bool, Stop> {
     let kind = carrier.line.kind();
-    let mut filter = Filter::all()
-        .with_stages([Stage::Done, Stage::Ready, Stage::Fetching])
+    let mut filter = JobFilter::all()
+        .with_stages([Stage::Completed, Stage::Available, Stage::Downloading])
         .with_vendor(kind.vendor())
         .with_kind(kind.name())
         .with_account(kind.account());
@@ -103,7 +103,7 @@ async fn done_before<L: Line>(
     }
     loop {
         let page = carrier.ledger.list(&filter).await?;
-        let same = |job: &&jobs_ledger::Job| {
+        let same = |job: &&jobs_ledger::JobRecord| {
             job.output.as_deref() == Some(path)
                 && job.content == input.digest
                 && job.options == input.options
@@ -111,7 +111,7 @@ async fn done_before<L: Line>(
         };
         for job in page.jobs.iter().filter(same) {
             let is_there = match job.stage {
-                Stage::Done => still_holds(job, path),
+                Stage::Completed => still_holds(job, path),
                 _ => settle_arrived(&carrier.ledger, job, path).await?,
             };
             if is_there {
@@ -130,7 +130,7 @@ async fn done_before<L: Line>(
 }
 
 /// Whether the file is what the job put there, as far as that was written down.
-fn still_holds(job: &jobs_ledger::Job, path: &Path) -> bool {
+fn still_holds(job: &jobs_ledger::JobRecord, path: &Path) -> bool {
     let found = File::open(path).and_then(|mut file| input::digest(&mut file));
     found.is_ok_and(|found| job.sha256.is_none_or(|digest| digest == found))
 }

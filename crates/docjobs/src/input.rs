@@ -72,7 +72,7 @@ impl Input {
     }
 
     /// Refuses to go on with another content than the one that was written down.
-    pub(crate) fn must_be(&self, job: &jobs_ledger::Job) -> Result<(), Stop> {
+    pub(crate) fn must_be(&self, job: &jobs_ledger::JobRecord) -> Result<(), Stop> {
         if self.digest == job.content && self.options == job.options {
             return Ok(());
         }
@@ -108,7 +108,7 @@ impl Input {
 
 /// The text that a job is about, where it was written down as a whole: under `name`, or by a version that wrote it into
 /// the label, of which the job's digest tells it.
-pub(crate) fn text_of(job: &jobs_ledger::Job, name: &str) -> Option<String> {
+pub(crate) fn text_of(job: &jobs_ledger::JobRecord, name: &str) -> Option<String> {
     let known = [&job.private_request, &job.request]
         .into_iter()
         .find_map(|request| request.get(name).and_then(Value::as_str));
@@ -124,7 +124,7 @@ pub(crate) fn text_of(job: &jobs_ledger::Job, name: &str) -> Option<String> {
 }
 
 /// Where the content of a job was.
-pub(crate) fn path_of(job: &jobs_ledger::Job) -> Result<PathBuf, Stop> {
+pub(crate) fn path_of(job: &jobs_ledger::JobRecord) -> Result<PathBuf, Stop> {
     let lost = || {
         Stop::bad_input(format!(
             "job {}: {} came on stdin and was not sent yet: give it to the same command once more, or give the job up \

@@ -4,7 +4,9 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use jobs_core::{Account, JobId, JobKind as _, Ticket};
-use jobs_ledger::{Claimed, Due, Filter, Job, Ledger, Note, ParkReason, Stage, Taking};
+use jobs_ledger::{
+    ClaimOutcome, Claimed, Due, JobFilter, JobRecord, Ledger, Note, ParkReason, Stage,
+};
 use serde_json::Value;
 
 use crate::address;
@@ -30,9 +32,9 @@ pub(crate) async fn jobs(app: &App, args: JobsArgs) -> Result<(), Stop> {
         return Ok(());
     }
     let mut filter = if args.unfinished {
-        Filter::unfinished()
+        JobFilter::unfinished()
     } else {
-        Filter::all().with_stages(args.stage)
+        JobFilter::all().with_stages(args.stage)
     };
     filter.vendor = args.vendor;
     let is_glanced_at = !app.report.is_json() && std::io::stdout().is_terminal();
@@ -67,7 +69,7 @@ const SCREENFUL: usize = 50;
 const PAGE: usize = 100;
 
 /// How many jobs come after those that were shown, as far as anybody wants to know.
-async fn count_more(ledger: &Ledger, mut filter: Filter) -> Result<String, Stop> {
+async fn count_more(ledger: &Ledger, mut filter: JobFilter) -> Result<String, Stop> {
     const PAGES: usize = 10;
     let mut found = 0;
     for _ in 0..PAGES {
@@ -106,7 +108,7 @@ pub(crate) async fn show(app: &App, id: &str) -> Result<(), Stop> {
         ];
         let detail: Vec<String> = detail.into_iter().flatten().collect();
         let at = at.format("%Y-%m-%d %H:%M:%S%.3f");
-        print_line(&format!("  {at}  {:<14} {}", event.what, detail.join(" ")))?;
+        print_line(&format!("  {at}  {:<14} {}", event.kind, detail.join(" ")))?;
         // What was not understood is all that a person has to go by.
         if let Some(body) = event.data.error.and_then(|error| error.body) {
             print_line(&format!("{:28}the answer was: {body}", ""))?;
@@ -128,7 +130,7 @@ pub(crate) async fn wait(app: &App, args: WaitArgs) -> Result<(), Stop> {
     };
     // Without -o, a job whose result has not come yet goes where it was first wanted.
     let remembered = match &subject {
-        Subject::Row(job) if job.stage != Stage::Done => job.output.clone(),
+        Subject::Row(job) if job.stage != Stage::Completed => job.output.clone(),
         _ => None,
     };
     let output = if args.output.is_some() {
@@ -142,7 +144,7 @@ pub(crate) async fn wait(app: &App, args: WaitArgs) -> Result<(), Stop> {
 /// The job of a ticket: the one that the ledger knows by its id, or the one whose answer was lost when the vendor took
 /// this one, or one of another machine.
 async fn of_ticket(ledger: &Ledger, ticket: Ticket, may_cost: bool) -> Result<Subject, Stop> {
-    let is_it = |job: &Job| {
+    let is_it = |job: &JobRecord| {
         (job.vendor.as_str(), job.kind.as_str(), job.account)
             == (ticket.vendor(), ticket.kind(), ticket.account())
     };
@@ -150,8 +152,8 @@ async fn of_ticket(ledger: &Ledger, ticket: Ticket, may_cost: bool) -> Result<Su
     if let Some(job) = known.into_iter().find(is_it) {
         return Ok(Subject::Row(Box::new(job)));
     }
-    let filter = Filter::all()
-        .with_stages([Stage::Unknown])
+    let filter = JobFilter::all()
+        .with_stages([Stage::InDoubt])
         .with_vendor(ticket.vendor())
         .with_kind(ticket.kind())
         .with_account(ticket.account());
@@ -161,7 +163,7 @@ async fn of_ticket(ledger: &Ledger, ticket: Ticket, may_cost: bool) -> Result<Su
             .is_some_and(|sent| ends::may_be_lost_one(sent, ticket.accepted()))
     });
     if let (Some(job), None) = (fitting.next(), fitting.next())
-        && let Taking::Claimed(Claimed::Unknown(claim, _)) = ledger.claim(job.id).await?
+        && let ClaimOutcome::Claimed(Claimed::InDoubt(claim, _)) = ledger.claim(job.id).await?
     {
         let note = Note::new("by its ticket");
         let held = ledger
@@ -193,7 +195,7 @@ pub(crate) async fn resume(app: &App, args: ResumeArgs) -> Result<(), Stop> {
         unfinished.push(find(&ledger, id).await?);
     }
     if args.ids.is_empty() {
-        let mut filter = Filter::unfinished();
+        let mut filter = JobFilter::unfinished();
         loop {
             let page = ledger.list(&filter).await?;
             unfinished.extend(page.jobs);
@@ -221,7 +223,7 @@ pub(crate) async fn resume(app: &App, args: ResumeArgs) -> Result<(), Stop> {
             worst = Some(ends::worse(worst, Exit::Deadline));
             continue;
         }
-        let remembered = job.output.clone().filter(|_| job.stage != Stage::Done);
+        let remembered = job.output.clone().filter(|_| job.stage != Stage::Completed);
         let extension = extension_of(&job);
         let in_folder = out
             .as_ref()
@@ -265,7 +267,7 @@ pub(crate) async fn resume(app: &App, args: ResumeArgs) -> Result<(), Stop> {
 }
 
 /// How the name of a job's result ends.
-fn extension_of(job: &Job) -> &'static str {
+fn extension_of(job: &JobRecord) -> &'static str {
     match (job.vendor.as_str(), job.kind.as_str()) {
         (textin::VENDOR, _) => Format::of(job).extension(),
         (ppj::VENDOR, _) => "zip",
@@ -287,8 +289,8 @@ pub(crate) async fn resolve(app: &App, args: ResolveArgs) -> Result<(), Stop> {
         )));
     }
     let claimed = match ledger.claim(job.id).await? {
-        Taking::Claimed(claimed) => claimed,
-        Taking::Busy { .. } => {
+        ClaimOutcome::Claimed(claimed) => claimed,
+        ClaimOutcome::Busy { .. } => {
             return Err(Stop::bad_input(format!(
                 "job {} is worked on by a process; end it first",
                 job.id
@@ -302,7 +304,7 @@ pub(crate) async fn resolve(app: &App, args: ResolveArgs) -> Result<(), Stop> {
         }
     };
     match (args.adopt, claimed) {
-        (Some(id), Claimed::Unknown(claim, _)) => {
+        (Some(id), Claimed::InDoubt(claim, _)) => {
             let id = JobId::new(id).map_err(|problem| Stop::bad_input(problem.to_string()))?;
             let now = ledger.clock().wall();
             let adopted = ledger
@@ -344,11 +346,11 @@ pub(crate) async fn resolve(app: &App, args: ResolveArgs) -> Result<(), Stop> {
 async fn abandon(ledger: &Ledger, claimed: Claimed) -> Result<(), Stop> {
     let note = Note::new("by a person's word");
     match claimed {
-        Claimed::Wanted(claim, _) => ledger.abandon(&claim, note).await,
-        Claimed::Held(claim, _) => ledger.abandon(&claim, note).await,
-        Claimed::Ready(claim, _) => ledger.abandon(&claim, note).await,
-        Claimed::Fetching(claim, _) => ledger.abandon(&claim, note).await,
-        Claimed::Unknown(claim, _) => ledger.abandon(&claim, note).await,
+        Claimed::Intended(claim, _) => ledger.abandon(&claim, note).await,
+        Claimed::Accepted(claim, _) => ledger.abandon(&claim, note).await,
+        Claimed::Available(claim, _) => ledger.abandon(&claim, note).await,
+        Claimed::Downloading(claim, _) => ledger.abandon(&claim, note).await,
+        Claimed::InDoubt(claim, _) => ledger.abandon(&claim, note).await,
         _ => Ok(()),
     }
     .map_err(Stop::from)
@@ -356,11 +358,11 @@ async fn abandon(ledger: &Ledger, claimed: Claimed) -> Result<(), Stop> {
 
 async fn give_back(ledger: &Ledger, claimed: Claimed) -> Result<(), Stop> {
     match claimed {
-        Claimed::Wanted(claim, _) => ledger.release(claim, Due::Now).await,
-        Claimed::Held(claim, _) => ledger.release(claim, Due::Now).await,
-        Claimed::Ready(claim, _) => ledger.release(claim, Due::Now).await,
-        Claimed::Fetching(claim, _) => ledger.release(claim, Due::Now).await,
-        Claimed::Unknown(claim, _) => ledger.release(claim, Due::Parked).await,
+        Claimed::Intended(claim, _) => ledger.release(claim, Due::Now).await,
+        Claimed::Accepted(claim, _) => ledger.release(claim, Due::Now).await,
+        Claimed::Available(claim, _) => ledger.release(claim, Due::Now).await,
+        Claimed::Downloading(claim, _) => ledger.release(claim, Due::Now).await,
+        Claimed::InDoubt(claim, _) => ledger.release(claim, Due::Parked).await,
         _ => Ok(()),
     }
     .map_err(Stop::from)
@@ -392,7 +394,7 @@ impl From<WaitArgs> for Wishes {
 
 /// The job to carry on: one of the ledger, or one of another machine by its ticket.
 enum Subject {
-    Row(Box<Job>),
+    Row(Box<JobRecord>),
     Ticket(Ticket),
 }
 
@@ -511,7 +513,7 @@ async fn go_on<L: Line>(
         (Err(stop), Subject::Row(row), Some(path))
             if row.remote_id.is_some() && row.output.as_deref() == Some(path) =>
         {
-            if let Taking::Claimed(claimed) = carrier.ledger.claim(row.id).await? {
+            if let ClaimOutcome::Claimed(claimed) = carrier.ledger.claim(row.id).await? {
                 let (key, note) = (claimed.key(), Note::new(&stop.line));
                 carrier
                     .ledger
@@ -528,13 +530,13 @@ async fn go_on<L: Line>(
     };
     let row = match job {
         Subject::Row(row) => *row,
-        Subject::Ticket(ticket) => carrier.ledger.take_in(&ticket, output).await?,
+        Subject::Ticket(ticket) => carrier.ledger.import(&ticket, output).await?,
     };
     carrier.take_up(row, None, &place).await
 }
 
 /// The one job that a person means by our id or the vendor's.
-async fn find(ledger: &Ledger, id: &str) -> Result<Job, Stop> {
+async fn find(ledger: &Ledger, id: &str) -> Result<JobRecord, Stop> {
     let mut found = ledger.find(id).await?;
     if found.is_empty() {
         found.extend(printer::find(ledger, id).await?);
@@ -547,7 +549,7 @@ async fn find(ledger: &Ledger, id: &str) -> Result<Job, Stop> {
     Ok(found.swap_remove(0))
 }
 
-fn as_json(job: &Job) -> Result<Value, Stop> {
+fn as_json(job: &JobRecord) -> Result<Value, Stop> {
     let mut object =
         serde_json::to_value(job).map_err(|problem| Stop::unexpected(problem.to_string()))?;
     if let Some(input) = object.get_mut("input") {
@@ -556,7 +558,7 @@ fn as_json(job: &Job) -> Result<Value, Stop> {
     Ok(object)
 }
 
-fn as_row(job: &Job) -> String {
+fn as_row(job: &JobRecord) -> String {
     let remote = job.remote_id.as_ref().map_or("-", JobId::as_str);
     let tail = match (&job.error, &job.output) {
         (Some(error), _) => error.clone(),

@@ -2,19 +2,19 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jobs_core::{Account, Facts, Learned, Pacing};
+use jobs_core::{Account, AdaptiveSchedule, KindPolicy, PollSchedule};
 use jobs_ledger::Ledger;
 
 use crate::report::Report;
 
 /// The pacings of this process, by vendor.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Paces(Arc<Mutex<Vec<(&'static str, Learned)>>>);
+pub(crate) struct Paces(Arc<Mutex<Vec<(&'static str, AdaptiveSchedule)>>>);
 
 /// What one account's jobs taught.
 pub(crate) struct Lesson {
     account: Account,
-    learned: Learned,
+    learned: AdaptiveSchedule,
     kept: u64,
 }
 
@@ -23,17 +23,17 @@ const KEY: &str = "durations";
 
 impl Paces {
     /// From now on these facts pace by what is learnt, and by what they said until enough is.
-    pub(crate) fn learn(&self, vendor: &'static str, facts: &mut Facts) {
-        let learned = Learned::new(facts.pacing.value.clone()).with_bounds(
-            facts.first_look.value,
-            facts.floor.value,
-            facts.cap.value,
+    pub(crate) fn learn(&self, vendor: &'static str, facts: &mut KindPolicy) {
+        let learned = AdaptiveSchedule::new(facts.schedule.value.clone()).with_bounds(
+            facts.initial_delay.value,
+            facts.min_interval.value,
+            facts.max_interval.value,
         );
-        facts.pacing.set(Pacing::Learned(learned.clone()));
+        facts.schedule.set(PollSchedule::Adaptive(learned.clone()));
         self.lock().push((vendor, learned));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(&'static str, Learned)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(&'static str, AdaptiveSchedule)>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -49,9 +49,9 @@ impl Paces {
             let at = paces.iter().position(|(name, _)| *name == vendor)?;
             paces.swap_remove(at).1
         };
-        let kept = ledger.recall(account, KEY).await.ok().flatten();
+        let kept = ledger.get_value(account, KEY).await.ok().flatten();
         if let Some(durations) = kept.and_then(|text| text.parse().ok()) {
-            learned.relearn(durations);
+            learned.replace_durations(durations);
         }
         Some(Lesson {
             account,
@@ -70,7 +70,7 @@ impl Lesson {
         }
         self.kept = durations.samples();
         if let Err(problem) = ledger
-            .remember(self.account, KEY, &durations.to_text())
+            .put_value(self.account, KEY, &durations.to_text())
             .await
         {
             report.say(&format!("docjobs: {problem}"));

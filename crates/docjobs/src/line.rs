@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::{DownloadError, Verified};
-use jobs_core::{Error, JobId, JobKind, Lost, Moment, Submission};
+use jobs_core::{Error, JobId, JobKind, LostSubmit, Moment, Submission};
 use jobs_ledger::{Claim, at};
 
 use crate::exit::Stop;
@@ -20,10 +20,10 @@ pub(crate) trait Line: Send + Sync {
     fn kind(&self) -> Arc<Self::Kind>;
 
     /// The order of a job that was written down and never sent, or whose submit was lost.
-    fn order_again(&self, job: &jobs_ledger::Job) -> Result<Self::Order, Stop>;
+    fn order_again(&self, job: &jobs_ledger::JobRecord) -> Result<Self::Order, Stop>;
 
     /// Whether it brings the result of this job, which is of its kind, in the form that is wanted.
-    fn serves(&self, job: &jobs_ledger::Job) -> bool {
+    fn serves(&self, job: &jobs_ledger::JobRecord) -> bool {
         let _ = job;
         true
     }
@@ -31,7 +31,7 @@ pub(crate) trait Line: Send + Sync {
     /// Hands it to the vendor. **Costs money**, so it asks for the proof that the ledger has it on the disk.
     async fn submit(
         &self,
-        written: &Claim<at::Sending>,
+        written: &Claim<at::Submitting>,
         order: &Self::Order,
     ) -> Submission<Self::Kind>;
 
@@ -42,7 +42,7 @@ pub(crate) trait Line: Send + Sync {
 
     /// The jobs at the vendor that may be the one whose submit was lost. Free. Asked for only where it
     /// [can be](Self::can_search).
-    async fn search(&self, order: &Self::Order, lost: &Lost) -> Result<Vec<JobId>, Error> {
+    async fn search(&self, order: &Self::Order, lost: &LostSubmit) -> Result<Vec<JobId>, Error> {
         let _ = (order, lost);
         Ok(Vec::new())
     }
@@ -51,7 +51,7 @@ pub(crate) trait Line: Send + Sync {
     async fn fetch(
         &self,
         output: <Self::Kind as JobKind>::Output,
-        target: &Target,
+        target: &OutputPath,
         deadline: Moment,
     ) -> Result<Brought, DownloadError>;
 

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::DownloadError;
-use jobs_core::{Error, Job, JobId, Lost, Moment, Submission};
+use jobs_core::{Error, Job, JobId, LostSubmit, Moment, Submission};
 use jobs_ledger::{Claim, at};
 use mindshow::types::{GptDeck, MarkdownDeck};
-use mindshow::{Client, Clues, Deck, Pdf, PdfBudget, PdfReady, Ready};
+use mindshow::{Client, Deck, Pdf, PdfBudget, PdfReady, Ready, SearchCriteria};
 use serde_json::{Value, json};
 
 use crate::app::App;
@@ -52,7 +52,7 @@ pub(crate) fn client(app: &App) -> Result<Client, Stop> {
     let client = client
         .with_clock(app.clock()?)
         .with_shared_rate(rate::shared(app)?)
-        .with_facts(|facts| app.pace(VENDOR, facts))
+        .with_policy(|facts| app.pace(VENDOR, facts))
         .build()
         .map_err(|error| Stop::before_acceptance(&error))?;
     app.allow_scale(client.origin())?;
@@ -133,7 +133,7 @@ impl Line for DeckLine {
         self.client.kind()
     }
 
-    fn order_again(&self, job: &jobs_ledger::Job) -> Result<Source, Stop> {
+    fn order_again(&self, job: &jobs_ledger::JobRecord) -> Result<Source, Stop> {
         let option = |name: &str| {
             job.options
                 .get(name)
@@ -151,7 +151,7 @@ impl Line for DeckLine {
         Ok(source)
     }
 
-    async fn submit(&self, _: &Claim<at::Sending>, source: &Source) -> Submission<Deck> {
+    async fn submit(&self, _: &Claim<at::Submitting>, source: &Source) -> Submission<Deck> {
         match source {
             Source::Topic(text) => self.client.submit_gpt(&GptDeck::from_topic(text)).await,
             Source::Outline(text) => self.client.submit_gpt(&GptDeck::from_outline(text)).await,
@@ -167,8 +167,8 @@ impl Line for DeckLine {
         true
     }
 
-    async fn search(&self, source: &Source, lost: &Lost) -> Result<Vec<JobId>, Error> {
-        let mut clues = Clues::default();
+    async fn search(&self, source: &Source, lost: &LostSubmit) -> Result<Vec<JobId>, Error> {
+        let mut clues = SearchCriteria::default();
         clues.title = source.title();
         let candidates = self.client.find_lost(lost, &clues).await?;
         Ok(candidates.into_iter().map(|found| found.id).collect())
@@ -177,7 +177,7 @@ impl Line for DeckLine {
     async fn fetch(
         &self,
         ready: Ready,
-        target: &Target,
+        target: &OutputPath,
         deadline: Moment,
     ) -> Result<Brought, DownloadError> {
         let (verified, _) = self.client.fetch_deck(&ready, target, deadline).await?;
@@ -218,20 +218,20 @@ impl Line for PdfLine {
         Arc::clone(&self.kind.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn order_again(&self, job: &jobs_ledger::Job) -> Result<JobId, Stop> {
+    fn order_again(&self, job: &jobs_ledger::JobRecord) -> Result<JobId, Stop> {
         let id = input::text_of(job, "deck").unwrap_or_default();
         JobId::new(id).map_err(|problem| Stop::bad_input(problem.to_string()))
     }
 
     /// Sends nothing: the first look is the submit.
-    async fn submit(&self, _: &Claim<at::Sending>, deck: &JobId) -> Submission<Pdf> {
+    async fn submit(&self, _: &Claim<at::Submitting>, deck: &JobId) -> Submission<Pdf> {
         Submission::Accepted(Job::accepted(self.kind(), deck.clone()))
     }
 
     async fn fetch(
         &self,
         ready: PdfReady,
-        target: &Target,
+        target: &OutputPath,
         deadline: Moment,
     ) -> Result<Brought, DownloadError> {
         self.client

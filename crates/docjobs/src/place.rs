@@ -5,8 +5,8 @@ use std::io::{self, Read, Seek as _, Write};
 use std::path::{Path, PathBuf};
 
 use jobs_core::Error;
-use jobs_core::disk::{Target, advice};
-use jobs_core::http::{InvalidFile, Saved};
+use jobs_core::disk::{OutputPath, advice};
+use jobs_core::http::{InvalidFile, SavedFile};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -19,16 +19,19 @@ use crate::input;
 #[derive(Debug)]
 pub(crate) enum Place {
     /// A file that is not there yet.
-    File(Target),
+    File(OutputPath),
     /// Standard output, by way of a file that nobody else sees: what is printed was verified as a whole first.
-    Stdout { target: Target, _folder: TempDir },
+    Stdout {
+        target: OutputPath,
+        _folder: TempDir,
+    },
 }
 
 /// A result that has arrived.
 #[derive(Debug)]
 pub(crate) enum Delivered {
     /// A file at its final name, and its digest.
-    Saved(Saved, [u8; 32]),
+    Saved(SavedFile, [u8; 32]),
     /// A file at its final name that lay elsewhere on this machine.
     Copied(PathBuf),
     /// Verified bytes to be printed.
@@ -48,9 +51,9 @@ impl Place {
         match output {
             Some(path) => {
                 let target = if overwrites {
-                    Target::replacing(path)
+                    OutputPath::replacing(path)
                 } else {
-                    Target::new(path)
+                    OutputPath::new(path)
                 };
                 let target = target.map_err(|problem| {
                     let or = match problem.kind() {
@@ -68,7 +71,7 @@ impl Place {
             None => {
                 let scratch = || {
                     let folder = tempfile::tempdir()?;
-                    Ok((Target::new(folder.path().join("result"))?, folder))
+                    Ok((OutputPath::new(folder.path().join("result"))?, folder))
                 };
                 let (target, folder) = scratch().map_err(|problem: io::Error| {
                     Stop::bad_input(format!(
@@ -90,11 +93,11 @@ impl Place {
         file: InvalidFile,
         name: &str,
     ) -> Result<PathBuf, Error> {
-        let kept = file.keep().await?.path;
+        let kept = file.persist().await?.path;
         match self {
             Self::File(_) => Ok(kept),
             Self::Stdout { .. } => beside_here(&kept, name).map_err(|problem| {
-                Error::local("docjobs", "keep", "the result cannot be kept", problem)
+                Error::local_io("docjobs", "keep", "the result cannot be kept", problem)
             }),
         }
     }
@@ -141,7 +144,7 @@ impl Place {
         })
     }
 
-    pub(crate) fn target(&self) -> &Target {
+    pub(crate) fn target(&self) -> &OutputPath {
         match self {
             Self::File(target) | Self::Stdout { target, .. } => target,
         }

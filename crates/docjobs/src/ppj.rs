@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::{Document, DownloadError};
-use jobs_core::{Error, JobId, Lost, Moment, Submission};
+use jobs_core::{Error, JobId, LostSubmit, Moment, Submission};
 use jobs_ledger::{Claim, at};
 use ppj::{Client, Conversion, ConvertRequest, Fit, Ready};
 use serde_json::Value;
@@ -38,7 +38,7 @@ pub(crate) fn client(app: &App) -> Result<Client, Stop> {
     let client = client
         .with_clock(app.clock()?)
         .with_shared_rate(rate::shared(app)?)
-        .with_facts(|facts| app.pace(VENDOR, facts))
+        .with_policy(|facts| app.pace(VENDOR, facts))
         .build()
         .map_err(|error| Stop::before_acceptance(&error))?;
     app.allow_scale(client.origin())?;
@@ -80,14 +80,14 @@ impl Line for ConvertLine {
         self.client.kind()
     }
 
-    fn order_again(&self, job: &jobs_ledger::Job) -> Result<Order, Stop> {
+    fn order_again(&self, job: &jobs_ledger::JobRecord) -> Result<Order, Stop> {
         let path = input::path_of(job)?;
         let (order, input) = Order::new(input::open(&path)?, Some(&path))?;
         input.must_be(job)?;
         Ok(order)
     }
 
-    async fn submit(&self, _: &Claim<at::Sending>, order: &Order) -> Submission<Conversion> {
+    async fn submit(&self, _: &Claim<at::Submitting>, order: &Order) -> Submission<Conversion> {
         self.client.submit_convert(&order.request).await
     }
 
@@ -95,7 +95,7 @@ impl Line for ConvertLine {
         true
     }
 
-    async fn search(&self, order: &Order, lost: &Lost) -> Result<Vec<JobId>, Error> {
+    async fn search(&self, order: &Order, lost: &LostSubmit) -> Result<Vec<JobId>, Error> {
         let candidates = self.client.find_lost(lost, &order.name, order.size).await?;
         // What is known by its time alone may be anybody's.
         Ok(candidates
@@ -108,7 +108,7 @@ impl Line for ConvertLine {
     async fn fetch(
         &self,
         ready: Ready,
-        target: &Target,
+        target: &OutputPath,
         deadline: Moment,
     ) -> Result<Brought, DownloadError> {
         let (verified, _) = self.client.fetch_zip(&ready, target, deadline).await?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::{Account, Error, SharedRate, Taken, Window};
+use jobs_core::{Account, Acquired, Error, RateLimit, SharedRate};
 
 use crate::app::App;
 use crate::exit::Stop;
@@ -26,32 +26,32 @@ pub(crate) fn shared(app: &App) -> Result<Arc<dyn SharedRate>, Stop> {
 
 #[async_trait]
 impl SharedRate for LedgerRate {
-    async fn take(
+    async fn acquire(
         &self,
         account: Account,
         action: &str,
-        windows: &[Window],
-    ) -> Result<Taken, Error> {
+        windows: &[RateLimit],
+    ) -> Result<Acquired, Error> {
         let ledger = self.app.ledger().await;
         let ledger =
-            ledger.map_err(|stop| Error::local("ledger", "open", stop.line, "unusable"))?;
-        let windows: Vec<Window> = windows
+            ledger.map_err(|stop| Error::local_io("ledger", "open", stop.line, "unusable"))?;
+        let windows: Vec<RateLimit> = windows
             .iter()
-            .map(|window| Window {
+            .map(|window| RateLimit {
                 per: window.per / self.scale,
                 ..*window
             })
             .collect();
-        let taken = SharedRate::take(&ledger, account, action, &windows).await?;
+        let taken = SharedRate::acquire(&ledger, account, action, &windows).await?;
         Ok(match taken {
-            Taken::Wait(pause) => Taken::Wait(pause * self.scale),
+            Acquired::Wait(pause) => Acquired::Wait(pause * self.scale),
             granted => granted,
         })
     }
 
-    async fn answered(&self, account: Account, action: &str, serial: u64) {
+    async fn record_response(&self, account: Account, action: &str, serial: u64) {
         if let Ok(ledger) = self.app.ledger().await {
-            SharedRate::answered(&ledger, account, action, serial).await;
+            SharedRate::record_response(&ledger, account, action, serial).await;
         }
     }
 }

@@ -107,18 +107,21 @@ impl Report {
         self.event(
             "seen",
             json!({
-                "vendor": kind.vendor(), "kind": kind.name(), "job": job, "status": state, "word": snapshot.word,
-                "percent": snapshot.progress.percent, "ahead": snapshot.progress.ahead,
+                "vendor": kind.vendor(), "kind": kind.name(), "job": job, "status": state, "word": snapshot.vendor_status,
+                "percent": snapshot.progress.percent, "ahead": snapshot.progress.jobs_ahead,
             }),
         );
         let percent = snapshot
             .progress
             .percent
             .map_or_else(String::new, |percent| format!(" {percent} %"));
-        let ahead = snapshot.progress.ahead.map_or_else(String::new, |jobs| {
-            format!(", {} before it", count(jobs, "job"))
-        });
-        let known = if snapshot.recognised {
+        let ahead = snapshot
+            .progress
+            .jobs_ahead
+            .map_or_else(String::new, |jobs| {
+                format!(", {} before it", count(jobs, "job"))
+            });
+        let known = if snapshot.is_known {
             ""
         } else {
             ", a word that is not documented"
@@ -126,9 +129,9 @@ impl Report {
         let line = format!(
             "{} job {job}: {}{percent}{ahead}{known}",
             kind.vendor(),
-            snapshot.word
+            snapshot.vendor_status
         );
-        self.progress(line, snapshot.recognised);
+        self.progress(line, snapshot.is_known);
     }
 
     /// The vendor has taken a job.

@@ -10,10 +10,11 @@ use jobs_core::clock::bounded;
 use jobs_core::disk::advice;
 use jobs_core::http::{DownloadError, InvalidFile};
 use jobs_core::{
-    CallMonitor, Error, ErrorKind, Job, JobId, JobKind, Lost, Moment, Sent, Submission,
+    CallMonitor, Delivery, Error, ErrorKind, Job, JobId, JobKind, LostSubmit, Moment, Submission,
 };
 use jobs_ledger::{
-    Claim, Claimed, Ledger, LedgerError, LedgerId, Note, ParkReason, Stage, Taking, WithResult, at,
+    Claim, ClaimOutcome, Claimed, Ledger, LedgerError, LedgerId, Note, ParkReason, Stage,
+    WithResult, at,
 };
 use serde_json::Value;
 
@@ -37,27 +38,27 @@ pub(crate) struct Steps<'a, L: Line> {
 
 /// How a paid call ended, as it is written down.
 pub(crate) enum Submitted<K: JobKind> {
-    Held(Claim<at::Held>, Job<K>),
+    Held(Claim<at::Accepted>, Job<K>),
     /// Nothing was bought; the ledger has still to be told whether it is wanted again.
-    Refused(Claim<at::Sending>, Error),
+    Refused(Claim<at::Submitting>, Error),
     /// It was cut short before it was sent; as above.
-    NotSent(Claim<at::Sending>, Error),
-    Lost(Claim<at::Unknown>, Lost),
+    NotSent(Claim<at::Submitting>, Error),
+    Lost(Claim<at::InDoubt>, LostSubmit),
 }
 
 /// How a search for a lost submit ended.
 pub(crate) enum Searched {
     /// Exactly one job fits, and is taken to be it.
-    Adopted(Claim<at::Held>, JobId),
+    Adopted(Claim<at::Accepted>, JobId),
     /// None or several fit: a person decides.
-    InDoubt(Claim<at::Unknown>, Vec<JobId>),
+    InDoubt(Claim<at::InDoubt>, Vec<JobId>),
 }
 
 /// How the fetching of a result ended.
 pub(crate) enum Fetched {
     Done(Delivered),
     /// The vendor still has it; the job can be looked at again.
-    Failed(Claim<at::Held>, Error),
+    Failed(Claim<at::Accepted>, Error),
     /// It arrived whole and does not pass its check, as often as it is fetched: its bytes lie there.
     Unverified(Error, PathBuf),
 }
@@ -67,14 +68,14 @@ impl<L: Line> Steps<'_, L> {
     /// `what` describes the input for whoever has to search for it then.
     pub(crate) async fn submit(
         &self,
-        claim: Claim<at::Wanted>,
+        claim: Claim<at::Intended>,
         order: &L::Order,
         what: &str,
         cut: impl AsyncFnOnce(&CallMonitor) -> Cut,
     ) -> Result<Submitted<L::Kind>, Stop> {
         let ledger = self.ledger;
-        let sending = ledger.sending(claim).await?;
-        let keeper = ledger.keep(&sending);
+        let sending = ledger.begin_submit(claim).await?;
+        let keeper = ledger.heartbeat(&sending);
         let (monitor, sent_at) = (CallMonitor::new(), self.wall());
         let submission = {
             let mut call = pin!(monitor.watch(self.line.submit(&sending, order)));
@@ -98,8 +99,8 @@ impl<L: Line> Steps<'_, L> {
                 let address = monitor.address();
                 match ends::cut_submit(vendor, cut, sent, &activity, address.as_deref()) {
                     CutSubmit::NotSent(error) => return Ok(Submitted::NotSent(sending, error)),
-                    CutSubmit::Unknown(error) => Submission::Unknown(Lost {
-                        what: what.into(),
+                    CutSubmit::Unknown(error) => Submission::OutcomeUnknown(LostSubmit {
+                        summary: what.into(),
                         sent_at,
                         error,
                     }),
@@ -111,18 +112,18 @@ impl<L: Line> Steps<'_, L> {
                 let held = self
                     .insist(async || {
                         ledger
-                            .held(&sending, job.id(), self.wall(), Note::none())
+                            .record_accepted(&sending, job.id(), self.wall(), Note::none())
                             .await
                     })
                     .await;
                 let held = held.map_err(|error| unwritten(&error, &job))?;
                 Ok(Submitted::Held(held, job))
             }
-            Submission::Refused(error) => Ok(Submitted::Refused(sending, error)),
-            Submission::Unknown(lost) => {
+            Submission::Rejected(error) => Ok(Submitted::Refused(sending, error)),
+            Submission::OutcomeUnknown(lost) => {
                 let note = || Note::from(&lost.error);
                 let unknown = self
-                    .insist(async || ledger.unknown(&sending, note()).await)
+                    .insist(async || ledger.record_in_doubt(&sending, note()).await)
                     .await?;
                 Ok(Submitted::Lost(unknown, lost))
             }
@@ -132,10 +133,10 @@ impl<L: Line> Steps<'_, L> {
     /// Writes that nothing was bought and nothing will be.
     pub(crate) async fn refused(
         &self,
-        claim: &Claim<at::Sending>,
+        claim: &Claim<at::Submitting>,
         error: &Error,
     ) -> Result<(), Stop> {
-        self.insist(async || self.ledger.refused(claim, Note::from(error)).await)
+        self.insist(async || self.ledger.record_rejected(claim, Note::from(error)).await)
             .await
             .map_err(Stop::from)
     }
@@ -144,9 +145,9 @@ impl<L: Line> Steps<'_, L> {
     /// the request when its answer is lost.
     pub(crate) async fn search(
         &self,
-        claim: Claim<at::Unknown>,
+        claim: Claim<at::InDoubt>,
         order: &L::Order,
-        lost: &Lost,
+        lost: &LostSubmit,
         end: Moment,
     ) -> Result<Searched, Stop> {
         let kind = self.line.kind();
@@ -199,15 +200,17 @@ impl<L: Line> Steps<'_, L> {
     /// crash in between is not taken for somebody else's file.
     pub(crate) async fn fetch(
         &self,
-        claim: &Claim<at::Held>,
+        claim: &Claim<at::Accepted>,
         output: <L::Kind as JobKind>::Output,
         place: &Place,
         deadline: Moment,
     ) -> Result<Fetched, Stop> {
         let ledger = self.ledger;
-        let ready = ledger.ready(claim, &Value::Null, Note::none()).await?;
-        let fetching = ledger.fetching(&ready).await?;
-        let keeper = ledger.keep(&fetching);
+        let ready = ledger
+            .record_available(claim, &Value::Null, Note::none())
+            .await?;
+        let fetching = ledger.begin_download(&ready).await?;
+        let keeper = ledger.heartbeat(&fetching);
         let brought = self.bring(&fetching, output, place, deadline).await;
         drop(keeper);
         let delivered = match brought {
@@ -215,7 +218,9 @@ impl<L: Line> Steps<'_, L> {
             Err(Trouble::Ledger(error)) => return Err(error.into()),
             Err(Trouble::Invalid(file)) => return self.invalid(fetching, *file, place).await,
             Err(Trouble::Result(error)) => {
-                let held = ledger.lapsed(&fetching, Note::from(&error)).await?;
+                let held = ledger
+                    .record_link_expired(&fetching, Note::from(&error))
+                    .await?;
                 return Ok(Fetched::Failed(held, error));
             }
         };
@@ -228,13 +233,13 @@ impl<L: Line> Steps<'_, L> {
             Delivered::Bytes(_) => (None, None, Note::none()),
         };
         let sha256 = sha256.filter(|_| self.is_remembered_form);
-        ledger.done(&fetching, path, sha256, note).await?;
+        ledger.complete(&fetching, path, sha256, note).await?;
         Ok(Fetched::Done(delivered))
     }
 
     async fn bring(
         &self,
-        claim: &Claim<at::Fetching>,
+        claim: &Claim<at::Downloading>,
         output: <L::Kind as JobKind>::Output,
         place: &Place,
         deadline: Moment,
@@ -268,13 +273,15 @@ impl<L: Line> Steps<'_, L> {
     /// the job back to be looked at.
     pub(crate) async fn deliver_kept(
         &self,
-        claim: Claim<at::Held>,
-        row: &jobs_ledger::Job,
+        claim: Claim<at::Accepted>,
+        row: &jobs_ledger::JobRecord,
         place: &Place,
-    ) -> Result<Result<Delivered, Claim<at::Held>>, Stop> {
+    ) -> Result<Result<Delivered, Claim<at::Accepted>>, Stop> {
         let ledger = self.ledger;
-        let ready = ledger.ready(&claim, &Value::Null, Note::none()).await?;
-        let fetching = ledger.fetching(&ready).await?;
+        let ready = ledger
+            .record_available(&claim, &Value::Null, Note::none())
+            .await?;
+        let fetching = ledger.begin_download(&ready).await?;
         for (kept, digest) in kept_bytes(row, place.path()) {
             ledger.record_verified(&fetching, digest).await?;
             let delivered = match place.copy(&kept, digest) {
@@ -303,19 +310,19 @@ impl<L: Line> Steps<'_, L> {
             };
             let sha256 = Some(digest).filter(|_| self.is_remembered_form);
             ledger
-                .done(&fetching, place.path(), sha256, Note::none())
+                .complete(&fetching, place.path(), sha256, Note::none())
                 .await?;
             return Ok(Ok(delivered));
         }
         let note = Note::new("the bytes that were kept are no longer there");
-        Ok(Err(ledger.lapsed(&fetching, note).await?))
+        Ok(Err(ledger.record_link_expired(&fetching, note).await?))
     }
 
     /// What arrived whole and does not pass its check is counted by its digest, and fetched again only as long as that may
     /// bring other bytes; then its bytes are kept, because they were paid for.
     async fn invalid(
         &self,
-        fetching: Claim<at::Fetching>,
+        fetching: Claim<at::Downloading>,
         file: InvalidFile,
         place: &Place,
     ) -> Result<Fetched, Stop> {
@@ -326,7 +333,9 @@ impl<L: Line> Steps<'_, L> {
             ledger
                 .record_unverified(&fetching, sha256, None, Note::from(&error))
                 .await?;
-            let held = ledger.lapsed(&fetching, Note::from(&error)).await?;
+            let held = ledger
+                .record_link_expired(&fetching, Note::from(&error))
+                .await?;
             return Ok(Fetched::Failed(held, error));
         }
         let name = format!("{}.{}", fetching.job(), self.line.extension());
@@ -339,7 +348,9 @@ impl<L: Line> Steps<'_, L> {
                 Ok(Fetched::Unverified(error, kept))
             }
             Err(error) => {
-                let held = ledger.lapsed(&fetching, Note::from(&error)).await?;
+                let held = ledger
+                    .record_link_expired(&fetching, Note::from(&error))
+                    .await?;
                 Ok(Fetched::Failed(held, error))
             }
         }
@@ -372,25 +383,25 @@ impl<L: Line> Steps<'_, L> {
     }
 
     /// The handle of a job as the ledger knows it, with the floor of its last look.
-    pub(crate) fn job(&self, row: &jobs_ledger::Job) -> Result<Job<L::Kind>, Stop> {
+    pub(crate) fn job(&self, row: &jobs_ledger::JobRecord) -> Result<Job<L::Kind>, Stop> {
         let ticket = row
             .ticket()
             .ok_or_else(|| Stop::unexpected(format!("job {} has no id at the vendor", row.id)))?;
         let job = Job::resume(self.line.kind(), &ticket)
             .map_err(|problem| Stop::bad_input(format!("job {}: {problem}", row.id)))?;
-        Ok(match row.last_look {
-            Some(at) => job.looked_at(at),
+        Ok(match row.last_poll {
+            Some(at) => job.last_polled_at(at),
             None => job,
         })
     }
 
     /// What is known of a submit that a crash, or another process, left in doubt.
-    pub(crate) fn lost(&self, row: &jobs_ledger::Job) -> Lost {
-        Lost {
-            what: row.input.as_str().into(),
+    pub(crate) fn lost(&self, row: &jobs_ledger::JobRecord) -> LostSubmit {
+        LostSubmit {
+            summary: row.input.as_str().into(),
             sent_at: row.sent_at.unwrap_or(row.created_at),
             error: Error::new(ErrorKind::Unavailable, self.line.kind().vendor(), "submit")
-                .with_sent(Sent::Maybe)
+                .with_delivery(Delivery::MaybeSent)
                 .with_message(row.error.clone().unwrap_or_default()),
         }
     }
@@ -399,8 +410,8 @@ impl<L: Line> Steps<'_, L> {
     pub(crate) async fn back_to_looking<S: WithResult>(
         &self,
         claim: &Claim<S>,
-    ) -> Result<Claim<at::Held>, Stop> {
-        Ok(self.ledger.lapsed(claim, Note::none()).await?)
+    ) -> Result<Claim<at::Accepted>, Stop> {
+        Ok(self.ledger.record_link_expired(claim, Note::none()).await?)
     }
 }
 
@@ -441,7 +452,7 @@ pub(crate) fn in_doubt(id: LedgerId, candidates: &[JobId]) -> String {
 }
 
 /// Where bytes may lie that were kept of a result, newest first: where the ledger says, and beside the place.
-fn kept_bytes(row: &jobs_ledger::Job, place: Option<&Path>) -> Vec<(PathBuf, [u8; 32])> {
+fn kept_bytes(row: &jobs_ledger::JobRecord, place: Option<&Path>) -> Vec<(PathBuf, [u8; 32])> {
     let beside = place.map(|path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".unverified");
@@ -461,10 +472,13 @@ fn kept_bytes(row: &jobs_ledger::Job, place: Option<&Path>) -> Vec<(PathBuf, [u8
 /// say *completed*, or brought home before the job was reopened.
 pub(crate) async fn arrived(
     ledger: &Ledger,
-    row: &jobs_ledger::Job,
+    row: &jobs_ledger::JobRecord,
     path: &Path,
 ) -> Result<Option<[u8; 32]>, Stop> {
-    let can_be = matches!(row.stage, Stage::Held | Stage::Ready | Stage::Fetching);
+    let can_be = matches!(
+        row.stage,
+        Stage::Accepted | Stage::Available | Stage::Downloading
+    );
     if !can_be || !path.is_file() {
         return Ok(None);
     }
@@ -480,19 +494,23 @@ pub(crate) async fn arrived(
 /// Settles a job whose result has [arrived]. Says whether it was so.
 pub(crate) async fn settle_arrived(
     ledger: &Ledger,
-    row: &jobs_ledger::Job,
+    row: &jobs_ledger::JobRecord,
     path: &Path,
 ) -> Result<bool, Stop> {
     let Some(digest) = arrived(ledger, row, path).await? else {
         return Ok(false);
     };
     match ledger.claim(row.id).await? {
-        Taking::Claimed(Claimed::Held(claim, _)) => {
-            let ready = ledger.ready(&claim, &Value::Null, Note::none()).await?;
+        ClaimOutcome::Claimed(Claimed::Accepted(claim, _)) => {
+            let ready = ledger
+                .record_available(&claim, &Value::Null, Note::none())
+                .await?;
             is_here(ledger, &ready, path, digest).await?;
         }
-        Taking::Claimed(Claimed::Ready(claim, _)) => is_here(ledger, &claim, path, digest).await?,
-        Taking::Claimed(Claimed::Fetching(claim, _)) => {
+        ClaimOutcome::Claimed(Claimed::Available(claim, _)) => {
+            is_here(ledger, &claim, path, digest).await?
+        }
+        ClaimOutcome::Claimed(Claimed::Downloading(claim, _)) => {
             is_here(ledger, &claim, path, digest).await?;
         }
         // Somebody is at it.
@@ -509,7 +527,7 @@ pub(crate) async fn is_here<S: WithResult>(
     digest: [u8; 32],
 ) -> Result<(), Stop> {
     Ok(ledger
-        .done(claim, Some(path), Some(digest), Note::none())
+        .complete(claim, Some(path), Some(digest), Note::none())
         .await?)
 }
 

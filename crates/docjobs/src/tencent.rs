@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::{Document, DownloadError};
 use jobs_core::{JobKind as _, Moment, Submission};
 use jobs_ledger::{Claim, at};
@@ -40,7 +40,7 @@ pub(crate) fn client(app: &App) -> Result<Client, Stop> {
     let client = client
         .with_clock(app.clock()?)
         .with_shared_rate(rate::shared(app)?)
-        .with_facts(|facts| app.pace(VENDOR, facts))
+        .with_policy(|facts| app.pace(VENDOR, facts))
         .build()
         .map_err(|error| Stop::before_acceptance(&error))?;
     for origin in client.origins() {
@@ -76,14 +76,18 @@ impl Line for ConvertLine {
         Arc::clone(&self.kind)
     }
 
-    fn order_again(&self, job: &jobs_ledger::Job) -> Result<Document, Stop> {
+    fn order_again(&self, job: &jobs_ledger::JobRecord) -> Result<Document, Stop> {
         let path = input::path_of(job)?;
         let document = input::open(&path)?;
         Input::document(&document, Some(&path), Value::Null)?.must_be(job)?;
         Ok(document)
     }
 
-    async fn submit(&self, _: &Claim<at::Sending>, document: &Document) -> Submission<Conversion> {
+    async fn submit(
+        &self,
+        _: &Claim<at::Submitting>,
+        document: &Document,
+    ) -> Submission<Conversion> {
         self.client.submit_conversion(document).await
     }
 
@@ -91,7 +95,12 @@ impl Line for ConvertLine {
         true
     }
 
-    async fn fetch(&self, ready: Ready, _: &Target, _: Moment) -> Result<Brought, DownloadError> {
+    async fn fetch(
+        &self,
+        ready: Ready,
+        _: &OutputPath,
+        _: Moment,
+    ) -> Result<Brought, DownloadError> {
         Ok(Brought::Text(ready.resource_id.to_string()))
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::{Document, DownloadError};
 use jobs_core::{Moment, Submission};
 use jobs_ledger::{Claim, at};
@@ -56,7 +56,7 @@ pub(crate) fn client(app: &App) -> Result<Client, Stop> {
     let client = client
         .with_clock(app.clock()?)
         .with_shared_rate(rate::shared(app)?)
-        .with_facts(|facts| app.pace(VENDOR, facts))
+        .with_policy(|facts| app.pace(VENDOR, facts))
         .build()
         .map_err(|error| Stop::before_acceptance(&error))?;
     app.allow_scale(client.origin())?;
@@ -173,7 +173,7 @@ impl Line for ParseLine {
         self.client.kind()
     }
 
-    fn order_again(&self, job: &jobs_ledger::Job) -> Result<ParseRequest, Stop> {
+    fn order_again(&self, job: &jobs_ledger::JobRecord) -> Result<ParseRequest, Stop> {
         let options = Options::read(&job.options)?;
         let (request, input) = match input::text_of(job, "url") {
             Some(url) => order_url(&url, &options)?,
@@ -186,11 +186,11 @@ impl Line for ParseLine {
         Ok(request)
     }
 
-    async fn submit(&self, _: &Claim<at::Sending>, request: &ParseRequest) -> Submission<Parse> {
+    async fn submit(&self, _: &Claim<at::Submitting>, request: &ParseRequest) -> Submission<Parse> {
         self.client.submit_parse(request).await
     }
 
-    fn serves(&self, job: &jobs_ledger::Job) -> bool {
+    fn serves(&self, job: &jobs_ledger::JobRecord) -> bool {
         Format::of(job) == self.format
     }
 
@@ -201,7 +201,7 @@ impl Line for ParseLine {
     async fn fetch(
         &self,
         ready: Ready,
-        target: &Target,
+        target: &OutputPath,
         deadline: Moment,
     ) -> Result<Brought, DownloadError> {
         let client = &self.client;

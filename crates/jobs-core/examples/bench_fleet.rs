@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
 use jobs_core::{
-    Account, Clock, Ends, Fact, Facts, Fleet, FleetSettings, Job, JobId, JobKind, Looks, Moment,
-    News, Pacing, Snapshot, Status, SystemClock, async_trait,
+    Account, Clock, Fleet, FleetConfig, FleetEvent, FleetEvents, Job, JobId, JobKind, KindPolicy,
+    Moment, PollResults, PollSchedule, Snapshot, Sourced, Status, SystemClock, async_trait,
 };
 
 const PAUSE: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_secs(5);
 struct Instant {
     clock: Arc<dyn Clock>,
     account: Account,
-    facts: Facts,
+    policy: KindPolicy,
     looks: AtomicU64,
     requests: AtomicU64,
 }
@@ -39,17 +39,17 @@ impl fmt::Debug for Instant {
 impl Instant {
     fn new(clock: Arc<dyn Clock>, batch: usize) -> Self {
         let source = "made up";
-        let mut facts = Facts::new(
-            Fact::inferred(Duration::from_secs(2), source),
-            Fact::inferred(Duration::ZERO, source),
-            Fact::inferred(Pacing::every(PAUSE), source),
+        let mut facts = KindPolicy::new(
+            Sourced::inferred(Duration::from_secs(2), source),
+            Sourced::inferred(Duration::ZERO, source),
+            Sourced::inferred(PollSchedule::every(PAUSE), source),
             &[],
         );
-        facts.batch.set(batch.try_into().unwrap());
+        facts.max_batch.set(batch.try_into().unwrap());
         Self {
             clock,
             account: Account::of("instant", "anybody"),
-            facts,
+            policy: facts,
             looks: AtomicU64::new(0),
             requests: AtomicU64::new(0),
         }
@@ -82,19 +82,19 @@ impl JobKind for Instant {
         self.account
     }
 
-    fn facts(&self) -> &Facts {
-        &self.facts
+    fn policy(&self) -> &KindPolicy {
+        &self.policy
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
     }
 
-    async fn observe(&self, ids: &[JobId]) -> Looks<()> {
+    async fn poll(&self, ids: &[JobId]) -> PollResults<()> {
         let now = self.clock.now();
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.looks.fetch_add(ids.len() as u64, Ordering::Relaxed);
-        let mut looks = Looks::of("instant", ids);
+        let mut looks = PollResults::of("instant", ids);
         for (place, id) in ids.iter().enumerate() {
             let status = if done(id) <= now {
                 Status::Succeeded(())
@@ -122,10 +122,10 @@ fn resident() -> u64 {
     kib.unwrap_or_default() * 1024
 }
 
-async fn take_all(ends: &mut Ends<()>, jobs: usize) -> usize {
+async fn take_all(ends: &mut FleetEvents<()>, jobs: usize) -> usize {
     let mut done = 0;
     for _ in 0..jobs {
-        if let Some(News::Ended { result: Ok(()), .. }) = ends.next().await {
+        if let Some(FleetEvent::Ended { result: Ok(()), .. }) = ends.next().await {
             done += 1;
         }
     }
@@ -137,8 +137,8 @@ async fn scheduler(jobs: usize, batch: usize) -> String {
     let real = SystemClock::new();
     let clock = ManualClock::new();
     let kind = Arc::new(Instant::new(clock.shared(), batch));
-    let (fleet, mut ends) = Fleet::new(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&kind), |()| ());
+    let (fleet, mut ends) = Fleet::new(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&kind), |()| ());
     let step = u64::try_from(PAUSE.as_millis()).unwrap();
     let before = cpu(&real);
     let begin = async {
@@ -173,7 +173,7 @@ async fn looks(jobs: usize, batch: usize) -> String {
     let before = cpu(&real);
     for _ in 0..10 {
         for batch in ids.chunks(batch) {
-            assert_eq!(kind.observe(batch).await.into_vec().len(), batch.len());
+            assert_eq!(kind.poll(batch).await.into_vec().len(), batch.len());
         }
     }
     let looks = kind.looks.load(Ordering::Relaxed);
@@ -188,8 +188,8 @@ async fn looks(jobs: usize, batch: usize) -> String {
 async fn memory(jobs: usize) -> String {
     let clock = ManualClock::new();
     let kind = Arc::new(Instant::new(clock.shared(), 100));
-    let (fleet, _ends) = Fleet::new(FleetSettings::default().with_capacity(jobs));
-    let lane = fleet.lane(Arc::clone(&kind), |()| ());
+    let (fleet, _ends) = Fleet::new(FleetConfig::default().with_capacity(jobs));
+    let lane = fleet.handle(Arc::clone(&kind), |()| ());
     let before = resident();
     let begin = async {
         for number in 0..jobs {
@@ -226,8 +226,8 @@ async fn year(jobs: usize, batch: usize) -> String {
     let clock = ManualClock::new();
     let kind = Instant::new(clock.shared(), batch);
     let kind = Arc::new(kind);
-    let (fleet, mut ends) = Fleet::new(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&kind), |()| ());
+    let (fleet, mut ends) = Fleet::new(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&kind), |()| ());
     let before = cpu(&real);
     let mut longest = 0u64;
     let feed = async {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::error::{Error, Sent};
+use crate::error::{Delivery, Error};
 
 tokio::task_local! {
     static MONITOR: CallMonitor;
@@ -78,19 +78,19 @@ impl CallMonitor {
         MONITOR.scope(self.clone(), call).await
     }
 
-    /// Whether a request that costs money has left: [`Sent::No`] as long as the call can be dropped without a charge.
-    pub fn sent(&self) -> Sent {
+    /// Whether a request that costs money has left: [`Delivery::NotSent`] as long as the call can be dropped without a charge.
+    pub fn sent(&self) -> Delivery {
         if self.0.borrow().sent {
-            Sent::Maybe
+            Delivery::MaybeSent
         } else {
-            Sent::No
+            Delivery::NotSent
         }
     }
 
     /// Gives the call up: what has not begun to leave never will. Says whether something that costs money had.
     ///
     /// Dropping the call alone does not tell: its connection belongs to another task, which may be about to send.
-    pub fn give_up(&self) -> Sent {
+    pub fn give_up(&self) -> Delivery {
         self.0.send_modify(|state| state.closed = true);
         self.sent()
     }
@@ -132,7 +132,7 @@ impl CallMonitor {
 
     /// A try has ended in an error, which knows whether anything of it may have been acted upon.
     pub(crate) fn paid_try_failed(error: &Error) {
-        let may_have = error.sent() == Sent::Maybe;
+        let may_have = error.delivery() == Delivery::MaybeSent;
         Self::update(|state| (state.is_paid, state.sent) = (false, may_have));
     }
 
@@ -204,15 +204,15 @@ mod tests {
         let call = async {
             leaves();
             seen.lock().unwrap().push(monitor.sent());
-            let outcome = retry::paid(&clock, async || {
+            let outcome = retry::non_idempotent(&clock, async || {
                 seen.lock().unwrap().push(monitor.sent());
                 leaves();
                 seen.lock().unwrap().push(monitor.sent());
                 Err::<(), _>(
                     Error::new(ErrorKind::RateLimited, "v", "submit")
-                        .with_sent(Sent::Yes)
+                        .with_delivery(Delivery::Answered)
                         .with_refusal(Refusal::BeforeWork {
-                            wait: Duration::from_secs(1),
+                            delay: Duration::from_secs(1),
                             times: 1,
                         }),
                 )
@@ -220,50 +220,53 @@ mod tests {
             assert!(outcome.await.is_err());
         };
         clock.run(monitor.watch(call)).await;
-        use Sent::{Maybe, No};
+        use Delivery::{MaybeSent, NotSent};
         assert_eq!(
             *seen.lock().unwrap(),
-            [No, No, Maybe, No, Maybe],
+            [NotSent, NotSent, MaybeSent, NotSent, MaybeSent],
             "an upload that is free, then each of two tries before and after it left"
         );
-        assert_eq!(monitor.sent(), No);
+        assert_eq!(monitor.sent(), NotSent);
     }
 
     #[tokio::test]
     async fn a_call_that_ended_well_may_have_been_charged_until_its_outcome_is_there() {
         let (clock, monitor) = (ManualClock::new(), CallMonitor::new());
-        let call = retry::paid(&clock, async || {
+        let call = retry::non_idempotent(&clock, async || {
             leaves();
             Ok(())
         });
         clock.run(monitor.watch(call)).await.unwrap();
-        assert_eq!(monitor.sent(), Sent::Maybe);
+        assert_eq!(monitor.sent(), Delivery::MaybeSent);
     }
 
     #[tokio::test]
     async fn what_was_given_up_before_it_left_never_leaves() {
         let (clock, monitor) = (ManualClock::new(), CallMonitor::new());
-        let call = retry::paid(&clock, async || {
-            assert_eq!(monitor.give_up(), Sent::No);
+        let call = retry::non_idempotent(&clock, async || {
+            assert_eq!(monitor.give_up(), Delivery::NotSent);
             assert!(!monitor.leaves());
             Ok(monitor.sent())
         });
-        assert_eq!(clock.run(monitor.watch(call)).await.unwrap(), Sent::No);
+        assert_eq!(
+            clock.run(monitor.watch(call)).await.unwrap(),
+            Delivery::NotSent
+        );
         // What is on its way goes on: the vendor has most of it.
         let monitor = CallMonitor::new();
-        let call = retry::paid(&clock, async || {
+        let call = retry::non_idempotent(&clock, async || {
             assert!(monitor.leaves());
             Ok((monitor.give_up(), monitor.leaves()))
         });
         let (sent, goes_on) = clock.run(monitor.watch(call)).await.unwrap();
-        assert_eq!((sent, goes_on), (Sent::Maybe, true));
+        assert_eq!((sent, goes_on), (Delivery::MaybeSent, true));
     }
 
     #[tokio::test]
     async fn a_pause_says_how_long_and_why() {
         let (clock, monitor) = (ManualClock::new(), CallMonitor::new());
         let mut changes = monitor.changes();
-        let call = retry::harmless(&clock, async || {
+        let call = retry::idempotent(&clock, async || {
             Err::<(), _>(Error::new(ErrorKind::Unavailable, "v", "list"))
         });
         let call = monitor.watch(call);

@@ -34,31 +34,31 @@ impl<'a> Env<'a> {
     /// The variable.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) that names it, when it is missing or empty.
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) that names it, when it is missing or empty.
     pub fn required(&self, name: &str) -> Result<String, Error> {
         self.optional(name).ok_or_else(|| {
-            Error::input(
+            Error::invalid_input(
                 self.vendor,
                 "configure",
                 format!("the variable {name} is not set"),
             )
-            .with_advice(format!("set {name}"))
+            .with_help(format!("set {name}"))
         })
     }
 
     /// The variable as a credential.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) that names it, when it is missing or cannot be a credential.
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) that names it, when it is missing or cannot be a credential.
     pub fn secret(&self, name: &str) -> Result<Secret, Error> {
         let value = self.required(name)?;
         Secret::new(value).map_err(|problem| {
-            Error::input(
+            Error::invalid_input(
                 self.vendor,
                 "configure",
                 format!("the variable {name} {problem}"),
             )
-            .with_advice(format!("copy the value of {name} again"))
+            .with_help(format!("copy the value of {name} again"))
         })
     }
 }

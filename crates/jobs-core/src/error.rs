@@ -18,7 +18,7 @@ pub struct Error(Arc<Inner>);
 #[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
-    sent: Sent,
+    sent: Delivery,
     refusal: Refusal,
     vendor: &'static str,
     operation: &'static str,
@@ -40,11 +40,11 @@ struct Inner {
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The input is wrong: found here before anything was sent, or said by the vendor.
-    Input,
+    InvalidInput,
     /// The credentials were refused.
-    Credentials,
+    Unauthenticated,
     /// A balance, quota or budget is used up.
-    Exhausted,
+    QuotaExceeded,
     /// Too many requests; slower ones will pass.
     RateLimited,
     /// The vendor does not know the job or resource.
@@ -52,30 +52,30 @@ pub enum ErrorKind {
     /// The vendor refused for good, for another reason.
     Refused,
     /// The vendor has retired the operation.
-    Retired,
+    OperationRetired,
     /// The vendor is in trouble; the same request may pass later.
     Unavailable,
     /// No connection to the vendor.
     Unreachable,
     /// No answer in time.
-    TimedOut,
+    Timeout,
     /// An answer that is not what the vendor documents.
-    Garbled,
+    UnexpectedResponse,
     /// An answer larger than the caller allows.
     TooLarge,
     /// Trouble on this machine, such as a file that cannot be written.
-    Local,
+    LocalIo,
 }
 
 /// Whether the vendor may have acted on the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Sent {
+pub enum Delivery {
     /// Provably not: it never left, or no connection was made.
-    No,
+    NotSent,
     /// It may have been acted upon: the answer is missing, or does not say.
-    Maybe,
+    MaybeSent,
     /// The vendor answered, and its answer can be believed.
-    Yes,
+    Answered,
 }
 
 /// What a vendor's refusal says about repeating a call that costs money.
@@ -87,18 +87,18 @@ pub enum Refusal {
     /// The vendor's notes list it as made before any work: it may be repeated `times` times, each after `wait`.
     BeforeWork {
         /// The shortest time before the next try.
-        wait: Duration,
+        delay: Duration,
         /// How often at most.
         times: u32,
     },
 }
 
 impl Error {
-    /// An error of `kind` in `operation` at `vendor`, not sent unless [`sent`](Self::with_sent) says otherwise.
+    /// An error of `kind` in `operation` at `vendor`, not sent unless [`sent`](Self::with_delivery) says otherwise.
     pub fn new(kind: ErrorKind, vendor: &'static str, operation: &'static str) -> Self {
         Self(Arc::new(Inner {
             kind,
-            sent: Sent::No,
+            sent: Delivery::NotSent,
             refusal: Refusal::Final,
             vendor,
             operation,
@@ -117,22 +117,22 @@ impl Error {
     }
 
     /// Bad input, found before anything was sent. `problem` names the thing and the way out.
-    pub fn input(
+    pub fn invalid_input(
         vendor: &'static str,
         operation: &'static str,
         problem: impl Into<String>,
     ) -> Self {
-        Self::new(ErrorKind::Input, vendor, operation).with_message(problem)
+        Self::new(ErrorKind::InvalidInput, vendor, operation).with_message(problem)
     }
 
     /// Trouble on this machine.
-    pub fn local(
+    pub fn local_io(
         vendor: &'static str,
         operation: &'static str,
         problem: impl Into<String>,
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self::new(ErrorKind::Local, vendor, operation)
+        Self::new(ErrorKind::LocalIo, vendor, operation)
             .with_message(problem)
             .with_source(cause)
     }
@@ -145,7 +145,7 @@ impl Error {
 
     /// Says whether the vendor may have acted.
     #[must_use]
-    pub fn with_sent(self, sent: Sent) -> Self {
+    pub fn with_delivery(self, sent: Delivery) -> Self {
         self.edit(|inner| inner.sent = sent)
     }
 
@@ -157,7 +157,7 @@ impl Error {
 
     /// Says that the trouble may pass by itself, though others of its kind do not.
     #[must_use]
-    pub fn passing(self) -> Self {
+    pub fn with_transient(self) -> Self {
         self.edit(|inner| inner.is_passing = true)
     }
 
@@ -200,13 +200,13 @@ impl Error {
 
     /// Adds the vendor's word on when to come back.
     #[must_use]
-    pub fn with_wait(self, wait: Option<Duration>) -> Self {
+    pub fn with_retry_after(self, wait: Option<Duration>) -> Self {
         self.edit(|inner| inner.wait = wait)
     }
 
     /// Keeps the redacted beginning of a body that was not understood, up to 2 KiB. The line shows less of it.
     #[must_use]
-    pub fn with_excerpt(self, excerpt: impl AsRef<str>) -> Self {
+    pub fn with_body_excerpt(self, excerpt: impl AsRef<str>) -> Self {
         let excerpt = kept(excerpt.as_ref());
         self.edit(|inner| inner.excerpt = Some(excerpt).filter(|text| !text.is_empty()))
     }
@@ -219,7 +219,7 @@ impl Error {
 
     /// Says what to do next.
     #[must_use]
-    pub fn with_advice(self, advice: impl Into<Box<str>>) -> Self {
+    pub fn with_help(self, advice: impl Into<Box<str>>) -> Self {
         self.edit(|inner| inner.advice = Some(advice.into()))
     }
 
@@ -235,7 +235,7 @@ impl Error {
     }
 
     /// Whether the vendor may have acted on the request.
-    pub fn sent(&self) -> Sent {
+    pub fn delivery(&self) -> Delivery {
         self.0.sent
     }
 
@@ -280,7 +280,7 @@ impl Error {
     }
 
     /// The vendor's word on when to come back.
-    pub fn wait(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         self.0.wait
     }
 
@@ -290,12 +290,12 @@ impl Error {
     }
 
     /// The redacted beginning of a body that was not understood, at most 2 KiB.
-    pub fn excerpt(&self) -> Option<&str> {
+    pub fn body_excerpt(&self) -> Option<&str> {
         self.0.excerpt.as_deref()
     }
 
     /// What to do next.
-    pub fn advice(&self) -> Option<&str> {
+    pub fn help(&self) -> Option<&str> {
         self.0.advice.as_deref()
     }
 
@@ -303,13 +303,13 @@ impl Error {
     ///
     /// Usually a network fault, an overloaded vendor or a gateway's error page. Repeat it with growing pauses; the
     /// waiting code does so by itself. Says nothing about calls that cost money: those go by
-    /// [`verdict::paid`](crate::verdict::paid).
+    /// [`verdict::non_idempotent`](crate::verdict::non_idempotent).
     pub fn is_transient(&self) -> bool {
-        use ErrorKind::{Garbled, RateLimited, TimedOut, Unavailable, Unreachable};
+        use ErrorKind::{RateLimited, Timeout, Unavailable, UnexpectedResponse, Unreachable};
         self.0.is_passing
             || matches!(
                 self.0.kind,
-                Garbled | RateLimited | TimedOut | Unavailable | Unreachable
+                UnexpectedResponse | RateLimited | Timeout | Unavailable | Unreachable
             )
     }
 }
@@ -379,19 +379,19 @@ impl StdError for Error {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Input => "bad input",
-            Self::Credentials => "credentials refused",
-            Self::Exhausted => "balance or quota used up",
+            Self::InvalidInput => "bad input",
+            Self::Unauthenticated => "credentials refused",
+            Self::QuotaExceeded => "balance or quota used up",
             Self::RateLimited => "too many requests",
             Self::NotFound => "not found",
             Self::Refused => "refused",
-            Self::Retired => "operation retired",
+            Self::OperationRetired => "operation retired",
             Self::Unavailable => "vendor in trouble",
             Self::Unreachable => "not reachable",
-            Self::TimedOut => "no answer in time",
-            Self::Garbled => "answer not understood",
+            Self::Timeout => "no answer in time",
+            Self::UnexpectedResponse => "answer not understood",
             Self::TooLarge => "answer too large",
-            Self::Local => "local trouble",
+            Self::LocalIo => "local trouble",
         })
     }
 }
@@ -463,7 +463,9 @@ mod tests {
         let error = Error::new(ErrorKind::Unavailable, "acme", "submit")
             .with_address("api.acme.example:443")
             .with_http_status(403)
-            .with_excerpt("<html><style>p{}</style>\n<p>blocked by <b>policy</b> 4711</p></html>");
+            .with_body_excerpt(
+                "<html><style>p{}</style>\n<p>blocked by <b>policy</b> 4711</p></html>",
+            );
         assert_eq!(
             error.to_string(),
             "acme submit at api.acme.example:443: vendor in trouble (http status 403); \
@@ -473,8 +475,9 @@ mod tests {
 
     #[test]
     fn of_an_answer_two_kibibytes_are_kept_and_a_line_shows_less() {
-        let error = Error::new(ErrorKind::Garbled, "v", "op").with_excerpt("é".repeat(5000));
-        assert_eq!(error.excerpt().unwrap().len(), 2048);
+        let error = Error::new(ErrorKind::UnexpectedResponse, "v", "op")
+            .with_body_excerpt("é".repeat(5000));
+        assert_eq!(error.body_excerpt().unwrap().len(), 2048);
         assert!(error.to_string().chars().count() < 300);
     }
 
@@ -485,13 +488,13 @@ mod tests {
 
     #[test]
     fn the_line_names_everything_and_ends_with_the_next_step() {
-        let error = Error::new(ErrorKind::Credentials, "acme", "submit")
+        let error = Error::new(ErrorKind::Unauthenticated, "acme", "submit")
             .with_job(JobId::new("j1").unwrap())
             .with_message("invalid\napp id")
             .with_code(1042)
             .with_http_status(200)
             .with_request_id(Some("r-9"))
-            .with_advice("check ACME_KEY");
+            .with_help("check ACME_KEY");
         assert_eq!(
             error.to_string(),
             "acme submit of job j1: credentials refused: invalid app id \
@@ -502,7 +505,7 @@ mod tests {
     #[test]
     fn a_hostile_message_stays_short_and_on_one_line() {
         let message = "\u{1b}[2J\r\n".repeat(5000);
-        let error = Error::input("v", "op", message);
+        let error = Error::invalid_input("v", "op", message);
         let line = error.to_string();
         assert!(line.chars().count() < 330, "{}", line.len());
         assert!(!line.contains(|c: char| c.is_control()));
@@ -510,7 +513,7 @@ mod tests {
 
     #[test]
     fn a_clone_can_be_added_to_and_the_first_stays_as_it_was() {
-        let first = Error::input("v", "op", "bad");
+        let first = Error::invalid_input("v", "op", "bad");
         let second = first.clone().with_job(JobId::new("j1").unwrap());
         assert_eq!(
             (first.job(), second.job().map(JobId::as_str)),
@@ -520,7 +523,7 @@ mod tests {
 
     #[test]
     fn the_cause_is_kept_as_source() {
-        let error = Error::local(
+        let error = Error::local_io(
             "v",
             "op",
             "cannot write",

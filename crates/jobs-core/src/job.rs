@@ -10,13 +10,13 @@ use std::time::SystemTime;
 use futures_core::Stream;
 
 use crate::clock::{Clock, Moment, bounded};
-use crate::end::{Cause, WaitError};
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
-use crate::kind::{JobKind, Look};
-use crate::poller::{Due, Past, Patience, Poller, Turn};
+use crate::kind::{JobKind, PollResult};
+use crate::poller::{Due, History, PollOutcome, Poller, WaitOptions};
 use crate::status::{Snapshot, Status};
 use crate::ticket::{InvalidTicket, Ticket};
+use crate::wait_error::{WaitError, WaitErrorKind};
 
 /// One job of a kind.
 ///
@@ -27,16 +27,16 @@ pub struct Job<K: JobKind + ?Sized> {
     id: JobId,
     accepted: SystemTime,
     accepted_at: Option<Moment>,
-    last_look: Arc<Mutex<Option<Moment>>>,
+    last_poll: Arc<Mutex<Option<Moment>>>,
 }
 
 /// Why a ticket does not fit a kind. Nothing was sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ForeignTicket {
+pub enum ResumeError {
     /// It belongs to another kind of job.
     #[error("the ticket is for a {vendor} {kind} job")]
-    Kind {
+    KindMismatch {
         /// The vendor in the ticket.
         vendor: Box<str>,
         /// The kind in the ticket.
@@ -44,7 +44,7 @@ pub enum ForeignTicket {
     },
     /// It was made with other credentials.
     #[error("the ticket belongs to another account than the credentials in use")]
-    Account,
+    AccountMismatch,
 }
 
 impl<K: JobKind + ?Sized> Job<K> {
@@ -65,23 +65,23 @@ impl<K: JobKind + ?Sized> Job<K> {
             id,
             accepted,
             accepted_at: None,
-            last_look: Arc::default(),
+            last_poll: Arc::default(),
         }
     }
 
     /// The job that `ticket` names. Sends nothing.
     ///
     /// # Errors
-    /// [`ForeignTicket`] when it belongs to another kind or account.
-    pub fn resume(kind: Arc<K>, ticket: &Ticket) -> Result<Self, ForeignTicket> {
+    /// [`ResumeError`] when it belongs to another kind or account.
+    pub fn resume(kind: Arc<K>, ticket: &Ticket) -> Result<Self, ResumeError> {
         if (ticket.vendor(), ticket.kind()) != (kind.vendor(), kind.name()) {
-            return Err(ForeignTicket::Kind {
+            return Err(ResumeError::KindMismatch {
                 vendor: ticket.vendor().into(),
                 kind: ticket.kind().into(),
             });
         }
         if ticket.account() != kind.account() {
-            return Err(ForeignTicket::Account);
+            return Err(ResumeError::AccountMismatch);
         }
         let (now, age) = (
             kind.clock().now(),
@@ -99,7 +99,7 @@ impl<K: JobKind + ?Sized> Job<K> {
 
     /// The same job, last looked at then by another process: the floor counts from there.
     #[must_use]
-    pub fn looked_at(self, at: SystemTime) -> Self {
+    pub fn last_polled_at(self, at: SystemTime) -> Self {
         let age = self
             .kind
             .clock()
@@ -108,10 +108,10 @@ impl<K: JobKind + ?Sized> Job<K> {
             .unwrap_or_default();
         let now = self.kind.clock().now();
         if age <= now.since_start() {
-            self.looked(Moment::after_start(now.since_start().saturating_sub(age)));
-        } else if age < self.kind.facts().floor.value {
+            self.record_poll(Moment::after_start(now.since_start().saturating_sub(age)));
+        } else if age < self.kind.policy().min_interval.value {
             // Before this clock was made, and still too close.
-            self.looked(Moment::START);
+            self.record_poll(Moment::START);
         }
         self
     }
@@ -144,30 +144,30 @@ impl<K: JobKind + ?Sized> Job<K> {
     /// Waits for the output, at most as long as told. A plain `Duration` is a deadline with the usual tolerance.
     ///
     /// Dropping the future loses nothing: call it again. Looking is free of charge at every vendor that is not
-    /// marked otherwise in its [`Facts`](crate::Facts).
+    /// marked otherwise in its [`KindPolicy`](crate::KindPolicy).
     ///
     /// # Errors
     /// [`WaitError`], which says why and holds the ticket to go on with.
-    pub async fn wait(&self, patience: impl Into<Patience>) -> Result<K::Output, WaitError> {
+    pub async fn wait(&self, patience: impl Into<WaitOptions>) -> Result<K::Output, WaitError> {
         let mut updates = self.updates(patience);
         loop {
             match updates.next().await {
-                Some(Update::Done(output)) => return Ok(output),
-                Some(Update::Over(end)) => return Err(end),
-                Some(Update::Seen(_) | Update::Missed(_)) => {}
+                Some(Update::Completed(output)) => return Ok(output),
+                Some(Update::Ended(end)) => return Err(end),
+                Some(Update::Progress(_) | Update::PollFailed(_)) => {}
                 // An end is always reported before the updates run out.
-                None => return Err(updates.over(Cause::Deadline)),
+                None => return Err(updates.wait_error(WaitErrorKind::DeadlineExceeded)),
             }
         }
     }
 
     /// Every look of a wait, as it comes.
-    pub fn updates(&self, patience: impl Into<Patience>) -> Updates<K> {
-        let (past, _) = self.past();
+    pub fn updates(&self, patience: impl Into<WaitOptions>) -> Updates<K> {
+        let (past, _) = self.history();
         let mut hasher = DefaultHasher::new();
         self.id.hash(&mut hasher);
         let poller = Poller::new(
-            self.kind.facts(),
+            self.kind.policy(),
             patience.into(),
             self.kind.clock().now(),
             past,
@@ -183,21 +183,21 @@ impl<K: JobKind + ?Sized> Job<K> {
     }
 
     /// What is known of the job besides its id, and when the vendor accepted it.
-    pub(crate) fn past(&self) -> (Past, SystemTime) {
+    pub(crate) fn history(&self) -> (History, SystemTime) {
         let last_look = *self
-            .last_look
+            .last_poll
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let past = Past {
+        let past = History {
             accepted: self.accepted_at,
-            last_look,
+            last_poll: last_look,
         };
         (past, self.accepted)
     }
 
-    fn looked(&self, at: Moment) {
+    fn record_poll(&self, at: Moment) {
         *self
-            .last_look
+            .last_poll
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
@@ -210,7 +210,7 @@ impl<K: JobKind + ?Sized> Clone for Job<K> {
             id: self.id.clone(),
             accepted: self.accepted,
             accepted_at: self.accepted_at,
-            last_look: Arc::clone(&self.last_look),
+            last_poll: Arc::clone(&self.last_poll),
         }
     }
 }
@@ -232,13 +232,13 @@ impl<K: JobKind + ?Sized> fmt::Debug for Job<K> {
 #[non_exhaustive]
 pub enum Update<O> {
     /// The job is not done yet.
-    Seen(Snapshot<O>),
+    Progress(Snapshot<O>),
     /// A look failed; the wait goes on.
-    Missed(Error),
+    PollFailed(Error),
     /// The output. The last update.
-    Done(O),
+    Completed(O),
     /// The wait ended without it. The last update.
-    Over(WaitError),
+    Ended(WaitError),
 }
 
 /// A wait in progress, look by look.
@@ -261,32 +261,32 @@ impl<K: JobKind + ?Sized> Updates<K> {
         }
         let clock = Arc::clone(self.job.kind.clock());
         let turn = match self.poller.due() {
-            Due::Look(at) => {
+            Due::Poll(at) => {
                 clock.sleep_until(at).await;
-                self.look(&*clock).await
+                self.poll(&*clock).await
             }
             Due::Deadline(at) => {
                 clock.sleep_until(at).await;
-                Turn::Over(Cause::Deadline)
+                PollOutcome::Ended(WaitErrorKind::DeadlineExceeded)
             }
         };
         Some(match turn {
-            Turn::Seen(snapshot) => {
-                self.last = Some(outline(&snapshot));
+            PollOutcome::Progress(snapshot) => {
+                self.last = Some(without_output(&snapshot));
                 self.last_error = None;
-                Update::Seen(snapshot)
+                Update::Progress(snapshot)
             }
-            Turn::Missed(error) => {
+            PollOutcome::PollFailed(error) => {
                 self.last_error = Some(error.clone());
-                Update::Missed(error)
+                Update::PollFailed(error)
             }
-            Turn::Output(output) => {
+            PollOutcome::Output(output) => {
                 self.ended = true;
-                Update::Done(output)
+                Update::Completed(output)
             }
-            Turn::Over(cause) => {
+            PollOutcome::Ended(cause) => {
                 self.ended = true;
-                Update::Over(self.over(cause))
+                Update::Ended(self.wait_error(cause))
             }
         })
     }
@@ -306,34 +306,34 @@ impl<K: JobKind + ?Sized> Updates<K> {
         (self, update)
     }
 
-    async fn look(&mut self, clock: &dyn Clock) -> Turn<K::Output> {
+    async fn poll(&mut self, clock: &dyn Clock) -> PollOutcome<K::Output> {
         let begun = clock.now();
-        let limit = self.poller.begin(begun);
-        self.job.looked(begun);
+        let limit = self.poller.start_poll(begun);
+        self.job.record_poll(begun);
         let looks = bounded(
             clock,
             limit,
-            self.job.kind.observe(std::slice::from_ref(&self.job.id)),
+            self.job.kind.poll(std::slice::from_ref(&self.job.id)),
         )
         .await;
         let now = clock.now();
         let vendor = self.job.kind.vendor();
         let turn = match looks {
-            None => self.poller.cut(now, vendor),
+            None => self.poller.on_timeout(now, vendor),
             Some(looks) => {
-                self.job.looked(now);
-                let look: Look<K::Output> = looks.into_vec().pop().unwrap_or_else(|| {
-                    Err(Error::new(ErrorKind::Garbled, vendor, "look")
+                self.job.record_poll(now);
+                let look: PollResult<K::Output> = looks.into_vec().pop().unwrap_or_else(|| {
+                    Err(Error::new(ErrorKind::UnexpectedResponse, vendor, "look")
                         .with_message("no answer for the job"))
                 });
-                self.poller.answered(now, look)
+                self.poller.on_response(now, look)
             }
         };
         tracing::trace!(job = %self.job.id, vendor, due = ?self.poller.due(), "looked");
         turn
     }
 
-    fn over(&mut self, cause: Cause) -> WaitError {
+    fn wait_error(&mut self, cause: WaitErrorKind) -> WaitError {
         let kind = &self.job.kind;
         let ticket = Ticket::always(
             kind.vendor(),
@@ -346,7 +346,7 @@ impl<K: JobKind + ?Sized> Updates<K> {
     }
 }
 
-fn outline<O>(snapshot: &Snapshot<O>) -> Snapshot<()> {
+fn without_output<O>(snapshot: &Snapshot<O>) -> Snapshot<()> {
     let status = if matches!(snapshot.status, Status::Queued) {
         Status::Queued
     } else {
@@ -354,10 +354,10 @@ fn outline<O>(snapshot: &Snapshot<O>) -> Snapshot<()> {
     };
     Snapshot {
         status,
-        word: snapshot.word.clone(),
-        recognised: snapshot.recognised,
+        vendor_status: snapshot.vendor_status.clone(),
+        is_known: snapshot.is_known,
         progress: snapshot.progress,
-        hint: snapshot.hint,
+        retry_after: snapshot.retry_after,
     }
 }
 

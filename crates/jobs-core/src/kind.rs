@@ -6,9 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::clock::Clock;
-use crate::error::{Error, ErrorKind, Sent};
-use crate::facts::Facts;
+use crate::error::{Delivery, Error, ErrorKind};
 use crate::id::{Account, JobId};
+use crate::kind_policy::KindPolicy;
 use crate::status::Snapshot;
 
 /// One kind of job at one vendor.
@@ -29,32 +29,32 @@ pub trait JobKind: Debug + Send + Sync {
     fn account(&self) -> Account;
 
     /// What is known of this kind.
-    fn facts(&self) -> &Facts;
+    fn policy(&self) -> &KindPolicy;
 
     /// The clock by which its jobs are waited for.
     fn clock(&self) -> &Arc<dyn Clock>;
 
-    /// Looks once at each of `ids`, at most [`Facts::batch`] of them, in as few requests as the vendor allows.
+    /// Looks once at each of `ids`, at most [`KindPolicy::max_batch`] of them, in as few requests as the vendor allows.
     ///
-    /// Does not repeat anything by itself and may be dropped at any await. Start from [`Looks::of`], which holds a
+    /// Does not repeat anything by itself and may be dropped at any await. Start from [`PollResults::of`], which holds a
     /// failed look for every id: one that the vendor did not mention then stays just that, never a result.
-    async fn observe(&self, ids: &[JobId]) -> Looks<Self::Output>;
+    async fn poll(&self, ids: &[JobId]) -> PollResults<Self::Output>;
 }
 
 /// The outcome of one look at one job.
-pub type Look<O> = Result<Snapshot<O>, Error>;
+pub type PollResult<O> = Result<Snapshot<O>, Error>;
 
 /// One outcome for each id that was asked for, in that order.
 #[derive(Debug)]
-pub struct Looks<O> {
+pub struct PollResults<O> {
     vendor: &'static str,
     /// The ids, a blank after each: an id has none, and one text costs less than a copy of every id. Needed for
     /// what the answer does not mention, which is hardly ever anything.
     ids: Box<str>,
-    answers: Box<[Option<Look<O>>]>,
+    results: Box<[Option<PollResult<O>>]>,
 }
 
-impl<O> Looks<O> {
+impl<O> PollResults<O> {
     /// No answer yet for any of `ids`: each is a failed look until [`set`](Self::set).
     pub fn of(vendor: &'static str, ids: &[JobId]) -> Self {
         let length = ids.iter().map(|id| id.as_str().len() + 1).sum();
@@ -66,7 +66,7 @@ impl<O> Looks<O> {
         Self {
             vendor,
             ids: texts.into(),
-            answers: ids.iter().map(|_| None).collect(),
+            results: ids.iter().map(|_| None).collect(),
         }
     }
 
@@ -75,30 +75,30 @@ impl<O> Looks<O> {
         Self {
             vendor: error.vendor(),
             ids: Box::default(),
-            answers: ids.iter().map(|_| Some(Err(error.clone()))).collect(),
+            results: ids.iter().map(|_| Some(Err(error.clone()))).collect(),
         }
     }
 
     /// Puts the answer for the id at `place`; ignored when there is no such place.
-    pub fn set(&mut self, place: usize, look: Look<O>) {
-        if let Some(slot) = self.answers.get_mut(place) {
+    pub fn set(&mut self, place: usize, look: PollResult<O>) {
+        if let Some(slot) = self.results.get_mut(place) {
             *slot = Some(look);
         }
     }
 
     /// The outcomes in the order of the ids.
-    pub fn into_vec(self) -> Vec<Look<O>> {
+    pub fn into_vec(self) -> Vec<PollResult<O>> {
         let mut ids = self.ids.split(' ');
         let unmentioned = |id: Option<&str>| {
-            let error = Error::new(ErrorKind::Garbled, self.vendor, "look")
-                .with_sent(Sent::Yes)
+            let error = Error::new(ErrorKind::UnexpectedResponse, self.vendor, "look")
+                .with_delivery(Delivery::Answered)
                 .with_message("the answer does not mention the job");
             match id.map(JobId::new) {
                 Some(Ok(id)) => error.with_job(id),
                 _ => error,
             }
         };
-        self.answers
+        self.results
             .into_iter()
             .map(|answer| {
                 let id = ids.next();
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn what_the_answer_does_not_mention_is_a_failed_look_that_names_its_job() {
         let ids = ["a", "b", "c"].map(|id| JobId::new(id).unwrap());
-        let mut looks = Looks::<()>::of("v", &ids);
+        let mut looks = PollResults::<()>::of("v", &ids);
         looks.set(1, Ok(Snapshot::new(crate::Status::Running, "busy")));
         looks.set(3, Ok(Snapshot::new(crate::Status::Running, "nobody's")));
         let jobs: Vec<_> = looks

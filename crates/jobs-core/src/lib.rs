@@ -4,22 +4,21 @@ mod call;
 pub mod clock;
 #[cfg(feature = "disk")]
 pub mod disk;
-mod end;
 pub mod env;
 mod error;
-mod facts;
 mod fleet;
 #[cfg(all(feature = "http", any(test, fuzzing)))]
 #[doc(hidden)]
-pub mod hostile;
+pub mod fuzz_oracle;
 #[cfg(feature = "http")]
 pub mod http;
 mod id;
 mod job;
 mod kind;
-mod pacing;
+mod kind_policy;
+mod poll_schedule;
 mod poller;
-mod quota;
+mod rate_limit;
 mod redact;
 pub mod retry;
 mod secret;
@@ -29,24 +28,27 @@ mod submission;
 pub mod testing;
 mod ticket;
 pub mod verdict;
+mod wait_error;
 
 pub use async_trait::async_trait;
 
 pub use self::call::{Activity, CallChanges, CallMonitor};
 pub use self::clock::{Clock, Moment, SystemClock};
-pub use self::end::{Cause, WaitError};
 pub use self::env::Env;
-pub use self::error::{Error, ErrorKind, Refusal, Sent};
-pub use self::facts::{Call, Cost, Fact, Facts, Repeat, Source};
-pub use self::fleet::{Ends, Fleet, FleetSettings, Lane, News, Unfinished, Unwatched};
+pub use self::error::{Delivery, Error, ErrorKind, Refusal};
+pub use self::fleet::{
+    Fleet, FleetConfig, FleetEvent, FleetEvents, FleetHandle, Unfinished, WatchError,
+};
 pub use self::id::{Account, InvalidJobId, JobId};
-pub use self::job::{ForeignTicket, Job, Update, UpdateStream, Updates};
-pub use self::kind::{JobKind, Look, Looks};
-pub use self::pacing::{Durations, InvalidDurations, Learned, Pacing};
-pub use self::poller::Patience;
-pub use self::quota::{Permit, Quota, SharedRate, Taken, Use, Window};
+pub use self::job::{Job, ResumeError, Update, UpdateStream, Updates};
+pub use self::kind::{JobKind, PollResult, PollResults};
+pub use self::kind_policy::{Call, Cost, KindPolicy, Provenance, Repeat, Sourced};
+pub use self::poll_schedule::{AdaptiveSchedule, Durations, InvalidDurations, PollSchedule};
+pub use self::poller::WaitOptions;
+pub use self::rate_limit::{Acquired, Permit, RateLimit, RateLimiter, RequestClass, SharedRate};
 pub use self::redact::Redactor;
 pub use self::secret::{InvalidSecret, Secret};
 pub use self::status::{Failure, Progress, Snapshot, Status};
-pub use self::submission::{Lost, Submission, SubmitError};
+pub use self::submission::{LostSubmit, Submission, SubmitError};
 pub use self::ticket::{InvalidTicket, Ticket};
+pub use self::wait_error::{WaitError, WaitErrorKind};

@@ -3,67 +3,67 @@
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::end::Cause;
-use crate::error::{Error, ErrorKind, Sent};
-use crate::facts::Facts;
-use crate::kind::Look;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::kind::PollResult;
+use crate::kind_policy::KindPolicy;
 use crate::status::{Snapshot, Status};
+use crate::wait_error::WaitErrorKind;
 
 /// How long a wait may last and what it puts up with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct WaitOptions {
     /// The wait ends after this time, with a last look exactly then.
     pub deadline: Duration,
     /// It ends earlier when no look succeeded for this long.
-    pub blind: Duration,
+    pub max_unreachable: Duration,
     /// It ends earlier when the vendor kept using a word that we do not know for this long.
-    pub unknown_word: Duration,
+    pub max_unknown_status: Duration,
 }
 
-impl Patience {
+impl WaitOptions {
     /// Until `deadline`, a quarter of an hour without a good look, and an hour with an unknown word.
-    pub const fn until(deadline: Duration) -> Self {
+    pub const fn new(deadline: Duration) -> Self {
         Self {
             deadline,
-            blind: Duration::from_secs(15 * 60),
-            unknown_word: Duration::from_secs(60 * 60),
+            max_unreachable: Duration::from_secs(15 * 60),
+            max_unknown_status: Duration::from_secs(60 * 60),
         }
     }
 }
 
-impl From<Duration> for Patience {
+impl From<Duration> for WaitOptions {
     fn from(deadline: Duration) -> Self {
-        Self::until(deadline)
+        Self::new(deadline)
     }
 }
 
 /// What holds for every job that is waited for alike.
 #[derive(Debug, Clone)]
-pub(crate) struct Rules {
-    pub(crate) facts: Facts,
-    /// Its deadline is that of nobody: each job has its own in its [`State`].
-    pub(crate) patience: Patience,
+pub(crate) struct WaitParams {
+    pub(crate) policy: KindPolicy,
+    /// Its deadline is that of nobody: each job has its own in its [`WaitState`].
+    pub(crate) options: WaitOptions,
     /// By how much of itself a pause may grow by chance, so that jobs that began together drift apart.
-    pub(crate) spread: f64,
+    pub(crate) jitter: f64,
 }
 
 /// The state of one wait, in 40 bytes: a fleet holds one for each of a million jobs.
 ///
 /// Only [`deadline`](Self::deadline) and what is due are kept to the nanosecond; the rest is in milliseconds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct State {
+pub(crate) struct WaitState {
     deadline: Moment,
     due: Moment,
-    looks: u32,
+    polls: u32,
     /// By how many milliseconds what is due may be brought forward.
     slack: u32,
-    /// From the first look that saw an unknown word to the last good one, in milliseconds; [`KNOWN`] when the last
+    /// From the first look that saw an unknown word to the last good one, in milliseconds; [`STATUS_KNOWN`] when the last
     /// one saw a known word.
-    unknown: u32,
+    unknown_for: u32,
     /// The last good look, else the begin of the wait.
     last_good: Tick,
     /// The acceptance, else the begin of the wait.
-    born: Tick,
+    accepted_or_started: Tick,
     failures: u8,
     flags: u8,
 }
@@ -71,9 +71,9 @@ pub(crate) struct State {
 /// How long the look at the deadline may take: the wait is to end there.
 const LAST_LOOK: Duration = Duration::from_secs(3);
 
-const KNOWN: u32 = u32::MAX;
+const STATUS_KNOWN: u32 = u32::MAX;
 /// What is due is the end of the wait, not a look.
-const NO_ROOM: u8 = 1;
+const NO_POLL_LEFT: u8 = 1;
 /// The moment of acceptance is known.
 const ACCEPTED: u8 = 2;
 
@@ -99,51 +99,51 @@ impl Tick {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
     /// A look.
-    Look(Moment),
+    Poll(Moment),
     /// The end of the wait without another look, because the floor or a hint leaves no room for one.
     Deadline(Moment),
 }
 
 /// What a look meant for the wait.
 #[derive(Debug)]
-pub(crate) enum Turn<O> {
+pub(crate) enum PollOutcome<O> {
     /// Not final: hand it out, then go on.
-    Seen(Snapshot<O>),
+    Progress(Snapshot<O>),
     /// The look failed; go on.
-    Missed(Error),
+    PollFailed(Error),
     /// Done.
     Output(O),
     /// Over without an output.
-    Over(Cause),
+    Ended(WaitErrorKind),
 }
 
 /// What is known of a job when a wait for it begins.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Past {
+pub(crate) struct History {
     pub(crate) accepted: Option<Moment>,
-    pub(crate) last_look: Option<Moment>,
+    pub(crate) last_poll: Option<Moment>,
 }
 
-impl State {
+impl WaitState {
     /// A wait that begins now and ends at `deadline`.
-    pub(crate) fn new(rules: &Rules, deadline: Moment, now: Moment, past: Past) -> Self {
-        let floor = rules.facts.floor.value;
+    pub(crate) fn new(rules: &WaitParams, deadline: Moment, now: Moment, past: History) -> Self {
+        let floor = rules.policy.min_interval.value;
         let mut state = Self {
             deadline,
             due: now,
-            looks: 0,
+            polls: 0,
             slack: 0,
-            unknown: KNOWN,
+            unknown_for: STATUS_KNOWN,
             last_good: Tick::of(now),
-            born: Tick::of(past.accepted.unwrap_or(now)),
+            accepted_or_started: Tick::of(past.accepted.unwrap_or(now)),
             failures: 0,
             flags: if past.accepted.is_some() { ACCEPTED } else { 0 },
         };
-        let allowed = past.last_look.map_or(now, |at| now.max(at + floor));
+        let allowed = past.last_poll.map_or(now, |at| now.max(at + floor));
         let first = past
             .accepted
-            .map_or(now, |at| at + rules.facts.first_look.value);
-        state.plan(rules, allowed, first);
+            .map_or(now, |at| at + rules.policy.initial_delay.value);
+        state.schedule(rules, allowed, first);
         state
     }
 
@@ -153,19 +153,19 @@ impl State {
         Self {
             deadline: Moment::START,
             due: Moment::START,
-            looks: 0,
+            polls: 0,
             slack: 0,
-            unknown: KNOWN,
+            unknown_for: STATUS_KNOWN,
             last_good: start,
-            born: start,
+            accepted_or_started: start,
             failures: 0,
             flags: 0,
         }
     }
 
     pub(crate) fn due(&self) -> Due {
-        if self.flags & NO_ROOM == 0 {
-            Due::Look(self.due)
+        if self.flags & NO_POLL_LEFT == 0 {
+            Due::Poll(self.due)
         } else {
             Due::Deadline(self.due)
         }
@@ -192,8 +192,8 @@ impl State {
     }
 
     /// The end of the tolerance for failed looks.
-    pub(crate) fn blind_at(&self, rules: &Rules) -> Moment {
-        self.last_good.moment() + rules.patience.blind
+    pub(crate) fn unreachable_at(&self, rules: &WaitParams) -> Moment {
+        self.last_good.moment() + rules.options.max_unreachable
     }
 
     /// The last good look, else the begin of the wait.
@@ -203,12 +203,12 @@ impl State {
 
     /// The time since acceptance, else since the wait began.
     pub(crate) fn age(&self, now: Moment) -> Duration {
-        now.since(self.born.moment())
+        now.since(self.accepted_or_started.moment())
     }
 
     /// The ages between which a job that is done at `now` was finished; `None` when its acceptance is not known.
     pub(crate) fn finished_between(&self, now: Moment) -> Option<(Duration, Duration)> {
-        let after = if self.looks == 0 {
+        let after = if self.polls == 0 {
             Duration::ZERO
         } else {
             self.age(self.last_good.moment())
@@ -219,25 +219,25 @@ impl State {
     /// Whether a look at `now` would be allowed and so little too early that it may go along with another's.
     ///
     /// A quarter of the pause; never the owed look at the deadline, which would be owed still.
-    pub(crate) fn may_ride(&self, rules: &Rules, now: Moment) -> bool {
-        let pause = Duration::from_millis(u64::from(self.slack)) + rules.facts.floor.value;
+    pub(crate) fn may_coalesce(&self, rules: &WaitParams, now: Moment) -> bool {
+        let pause = Duration::from_millis(u64::from(self.slack)) + rules.policy.min_interval.value;
         self.due < self.deadline && self.earliest() <= now && now + pause / 4 >= self.due
     }
 
     /// Somebody says that the job may be done: brings the next look forward to what the floor allows.
-    pub(crate) fn nudge(&mut self, rules: &Rules, now: Moment) {
-        if self.flags & NO_ROOM == 0 {
+    pub(crate) fn poll_soon(&mut self, rules: &WaitParams, now: Moment) {
+        if self.flags & NO_POLL_LEFT == 0 {
             let earliest = self.earliest().max(now);
-            self.plan(rules, earliest, earliest);
+            self.schedule(rules, earliest, earliest);
         }
     }
 
     /// A look begins at `now`. It has until the returned moment: its own time-out, or the deadline at which the last
     /// look is owed, and that one a moment. Should it be dropped in between, the wait can go on and the floor still holds.
-    pub(crate) fn begin(&mut self, rules: &Rules, now: Moment) -> Moment {
+    pub(crate) fn start_poll(&mut self, rules: &WaitParams, now: Moment) -> Moment {
         let next = after(rules, now, Duration::ZERO);
-        self.plan(rules, next, next);
-        let limit = now + rules.facts.look_timeout.value;
+        self.schedule(rules, next, next);
+        let limit = now + rules.policy.poll_timeout.value;
         if now < self.deadline {
             limit.min(self.deadline)
         } else {
@@ -246,111 +246,124 @@ impl State {
     }
 
     /// The look that began at `began` ended at `now` with an answer. `seed` spreads the pauses.
-    pub(crate) fn answered<O>(
+    pub(crate) fn on_response<O>(
         &mut self,
-        rules: &Rules,
+        rules: &WaitParams,
         began: Moment,
         now: Moment,
-        look: Look<O>,
+        look: PollResult<O>,
         seed: u64,
-    ) -> Turn<O> {
+    ) -> PollOutcome<O> {
         let turn = match look {
-            Ok(snapshot) => self.seen(rules, now, snapshot, seed),
-            Err(error) => self.missed(rules, now, now, error, seed),
+            Ok(snapshot) => self.on_snapshot(rules, now, snapshot, seed),
+            Err(error) => self.on_error(rules, now, now, error, seed),
         };
-        self.unless_last(began, turn)
+        self.or_deadline(began, turn)
     }
 
     /// The look that began at `began` was cut at `now`.
-    pub(crate) fn cut<O>(
+    pub(crate) fn on_timeout<O>(
         &mut self,
-        rules: &Rules,
+        rules: &WaitParams,
         began: Moment,
         now: Moment,
         vendor: &'static str,
         seed: u64,
-    ) -> Turn<O> {
-        let error = Error::new(ErrorKind::TimedOut, vendor, "look").with_sent(Sent::Maybe);
+    ) -> PollOutcome<O> {
+        let error =
+            Error::new(ErrorKind::Timeout, vendor, "look").with_delivery(Delivery::MaybeSent);
         // The vendor counted this look when it began, so the floor runs from there.
-        let turn = self.missed(rules, now, began, error, seed);
-        self.unless_last(began, turn)
+        let turn = self.on_error(rules, now, began, error, seed);
+        self.or_deadline(began, turn)
     }
 
-    fn unless_last<O>(&self, began: Moment, turn: Turn<O>) -> Turn<O> {
+    fn or_deadline<O>(&self, began: Moment, turn: PollOutcome<O>) -> PollOutcome<O> {
         match turn {
-            Turn::Seen(_) | Turn::Missed(_) if began >= self.deadline => {
-                Turn::Over(Cause::Deadline)
+            PollOutcome::Progress(_) | PollOutcome::PollFailed(_) if began >= self.deadline => {
+                PollOutcome::Ended(WaitErrorKind::DeadlineExceeded)
             }
             turn => turn,
         }
     }
 
-    fn seen<O>(&mut self, rules: &Rules, now: Moment, snapshot: Snapshot<O>, seed: u64) -> Turn<O> {
+    fn on_snapshot<O>(
+        &mut self,
+        rules: &WaitParams,
+        now: Moment,
+        snapshot: Snapshot<O>,
+        seed: u64,
+    ) -> PollOutcome<O> {
         match snapshot.status {
-            Status::Succeeded(output) => return Turn::Output(output),
-            Status::Failed(failure) => return Turn::Over(Cause::Failed(failure)),
-            Status::Expired => return Turn::Over(Cause::Expired),
-            Status::Gone => return Turn::Over(Cause::Gone),
+            Status::Succeeded(output) => return PollOutcome::Output(output),
+            Status::Failed(failure) => return PollOutcome::Ended(WaitErrorKind::Failed(failure)),
+            Status::Expired => return PollOutcome::Ended(WaitErrorKind::Expired),
+            Status::Gone => return PollOutcome::Ended(WaitErrorKind::Gone),
             Status::Queued | Status::Running => {}
         }
-        self.looks = self.looks.saturating_add(1);
+        self.polls = self.polls.saturating_add(1);
         self.failures = 0;
         let before = std::mem::replace(&mut self.last_good, Tick::of(now));
-        if snapshot.recognised {
-            self.unknown = KNOWN;
+        if snapshot.is_known {
+            self.unknown_for = STATUS_KNOWN;
         } else {
             let since = self.last_good.moment().since(before.moment());
-            let more = u32::try_from(since.as_millis()).unwrap_or(KNOWN);
-            self.unknown = match self.unknown {
-                KNOWN => 0,
-                so_far => so_far.saturating_add(more).min(KNOWN - 1),
+            let more = u32::try_from(since.as_millis()).unwrap_or(STATUS_KNOWN);
+            self.unknown_for = match self.unknown_for {
+                STATUS_KNOWN => 0,
+                so_far => so_far.saturating_add(more).min(STATUS_KNOWN - 1),
             };
-            if Duration::from_millis(u64::from(self.unknown)) >= rules.patience.unknown_word {
-                return Turn::Over(Cause::UnknownWord(snapshot.word));
+            if Duration::from_millis(u64::from(self.unknown_for))
+                >= rules.options.max_unknown_status
+            {
+                return PollOutcome::Ended(WaitErrorKind::UnknownStatus(snapshot.vendor_status));
             }
         }
-        let earliest = after(rules, now, snapshot.hint.unwrap_or_default());
-        let wanted = match snapshot.hint {
+        let earliest = after(rules, now, snapshot.retry_after.unwrap_or_default());
+        let wanted = match snapshot.retry_after {
             Some(_) => earliest,
             None => {
-                let pause = rules.facts.pacing.value.pause(self.looks, self.age(now));
-                let pause = pause.saturating_add(self.drift(rules, pause, seed));
+                let pause = rules
+                    .policy
+                    .schedule
+                    .value
+                    .next_delay(self.polls, self.age(now));
+                let pause = pause.saturating_add(self.jitter(rules, pause, seed));
                 after(rules, now, pause)
             }
         };
-        self.plan(rules, earliest, wanted);
-        Turn::Seen(snapshot)
+        self.schedule(rules, earliest, wanted);
+        PollOutcome::Progress(snapshot)
     }
 
-    fn missed<O>(
+    fn on_error<O>(
         &mut self,
-        rules: &Rules,
+        rules: &WaitParams,
         now: Moment,
         counted: Moment,
         error: Error,
         seed: u64,
-    ) -> Turn<O> {
+    ) -> PollOutcome<O> {
         if !error.is_transient() {
-            return Turn::Over(Cause::Refused(error));
+            return PollOutcome::Ended(WaitErrorKind::PollRejected(error));
         }
-        if now >= self.blind_at(rules) {
-            return Turn::Over(Cause::Blind(error));
+        if now >= self.unreachable_at(rules) {
+            return PollOutcome::Ended(WaitErrorKind::Unreachable(error));
         }
         let pause =
-            Duration::from_secs(1 << self.failures.min(6)).mul_f64(1.0 + self.chance(seed) / 4.0);
+            Duration::from_secs(1 << self.failures.min(6)).mul_f64(1.0 + self.random(seed) / 4.0);
         self.failures = self.failures.saturating_add(1);
-        let earliest = after(rules, counted, error.wait().unwrap_or_default());
-        self.plan(rules, earliest, after(rules, now, pause));
-        Turn::Missed(error)
+        let earliest = after(rules, counted, error.retry_after().unwrap_or_default());
+        self.schedule(rules, earliest, after(rules, now, pause));
+        PollOutcome::PollFailed(error)
     }
 
     /// By how much a pause grows by chance: whole milliseconds, so that jobs still come due together now and then.
-    fn drift(&self, rules: &Rules, pause: Duration, seed: u64) -> Duration {
-        if rules.spread <= 0.0 {
+    fn jitter(&self, rules: &WaitParams, pause: Duration, seed: u64) -> Duration {
+        if rules.jitter <= 0.0 {
             return Duration::ZERO;
         }
-        let pause = pause.min(rules.facts.cap.value).as_secs_f64();
-        let drift = pause * 1000.0 * rules.spread * self.chance(seed);
+        let pause = pause.min(rules.policy.max_interval.value).as_secs_f64();
+        let drift = pause * 1000.0 * rules.jitter * self.random(seed);
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -360,21 +373,21 @@ impl State {
     }
 
     /// A number from 0 to 1 that is the same for the same seed and the same number of looks.
-    fn chance(&self, seed: u64) -> f64 {
-        let turn = u64::from(self.looks) << 8 | u64::from(self.failures);
+    fn random(&self, seed: u64) -> f64 {
+        let turn = u64::from(self.polls) << 8 | u64::from(self.failures);
         fastrand::Rng::with_seed(seed ^ turn.wrapping_mul(0x9E37_79B9_7F4A_7C15)).f64()
     }
 
     /// Plans the next look at `wanted`, but not before `earliest`.
     ///
     /// The look at the deadline is owed, so an earlier one that would leave it no room gives way to it.
-    fn plan(&mut self, rules: &Rules, earliest: Moment, wanted: Moment) {
+    fn schedule(&mut self, rules: &WaitParams, earliest: Moment, wanted: Moment) {
         let at = earliest.max(wanted);
-        self.flags &= !NO_ROOM;
+        self.flags &= !NO_POLL_LEFT;
         self.due = if earliest > self.deadline {
-            self.flags |= NO_ROOM;
+            self.flags |= NO_POLL_LEFT;
             self.deadline
-        } else if at + rules.facts.floor.value > self.deadline {
+        } else if at + rules.policy.min_interval.value > self.deadline {
             self.deadline
         } else {
             at
@@ -386,16 +399,16 @@ impl State {
 }
 
 /// The moment `pause` after `from`, not below the floor and not above the cap.
-fn after(rules: &Rules, from: Moment, pause: Duration) -> Moment {
-    let floor = rules.facts.floor.value;
-    from + pause.clamp(floor, rules.facts.cap.value.max(floor))
+fn after(rules: &WaitParams, from: Moment, pause: Duration) -> Moment {
+    let floor = rules.policy.min_interval.value;
+    from + pause.clamp(floor, rules.policy.max_interval.value.max(floor))
 }
 
 /// The wait for one job: its rules, its state and the look in flight.
 #[derive(Debug)]
 pub(crate) struct Poller {
-    rules: Rules,
-    state: State,
+    params: WaitParams,
+    state: WaitState,
     began: Moment,
     seed: u64,
 }
@@ -403,20 +416,20 @@ pub(crate) struct Poller {
 impl Poller {
     /// A wait that begins now. `seed` spreads the pauses after failed looks.
     pub(crate) fn new(
-        facts: &Facts,
-        patience: Patience,
+        facts: &KindPolicy,
+        patience: WaitOptions,
         now: Moment,
-        past: Past,
+        past: History,
         seed: u64,
     ) -> Self {
-        let rules = Rules {
-            facts: facts.clone(),
-            patience,
-            spread: 0.0,
+        let rules = WaitParams {
+            policy: facts.clone(),
+            options: patience,
+            jitter: 0.0,
         };
         Self {
-            state: State::new(&rules, now + patience.deadline, now, past),
-            rules,
+            state: WaitState::new(&rules, now + patience.deadline, now, past),
+            params: rules,
             began: now,
             seed,
         }
@@ -426,27 +439,33 @@ impl Poller {
         self.state.due()
     }
 
-    /// See [`State::begin`].
-    pub(crate) fn begin(&mut self, now: Moment) -> Moment {
+    /// See [`WaitState::start_poll`].
+    pub(crate) fn start_poll(&mut self, now: Moment) -> Moment {
         self.began = now;
-        self.state.begin(&self.rules, now)
+        self.state.start_poll(&self.params, now)
     }
 
     /// The look ended at `now` with an answer. A success teaches the pacing how long such jobs take.
-    pub(crate) fn answered<O>(&mut self, now: Moment, look: Look<O>) -> Turn<O> {
+    pub(crate) fn on_response<O>(&mut self, now: Moment, look: PollResult<O>) -> PollOutcome<O> {
         let turn = self
             .state
-            .answered(&self.rules, self.began, now, look, self.seed);
-        if let (Turn::Output(_), Some((after, until))) = (&turn, self.state.finished_between(now)) {
-            self.rules.facts.pacing.value.ended(after, until);
+            .on_response(&self.params, self.began, now, look, self.seed);
+        if let (PollOutcome::Output(_), Some((after, until))) =
+            (&turn, self.state.finished_between(now))
+        {
+            self.params
+                .policy
+                .schedule
+                .value
+                .record_completion(after, until);
         }
         turn
     }
 
-    /// The look was cut at `now`, the moment that [`begin`](Self::begin) returned.
-    pub(crate) fn cut<O>(&mut self, now: Moment, vendor: &'static str) -> Turn<O> {
+    /// The look was cut at `now`, the moment that [`start_poll`](Self::start_poll) returned.
+    pub(crate) fn on_timeout<O>(&mut self, now: Moment, vendor: &'static str) -> PollOutcome<O> {
         self.state
-            .cut(&self.rules, self.began, now, vendor, self.seed)
+            .on_timeout(&self.params, self.began, now, vendor, self.seed)
     }
 }
 
@@ -455,8 +474,8 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::facts::Fact;
-    use crate::pacing::Pacing;
+    use crate::kind_policy::Sourced;
+    use crate::poll_schedule::PollSchedule;
 
     const FLOOR: Duration = Duration::from_secs(2);
 
@@ -464,24 +483,24 @@ mod tests {
         Moment::after_start(Duration::from_millis(millis))
     }
 
-    fn poller(deadline_secs: u64, past: Past) -> Poller {
-        let pacing = Pacing::every(Duration::from_secs(5));
-        let mut facts = Facts::new(
-            Fact::documented(FLOOR, "test"),
-            Fact::documented(Duration::from_secs(3), "test"),
-            Fact::documented(pacing, "test"),
+    fn poller(deadline_secs: u64, past: History) -> Poller {
+        let pacing = PollSchedule::every(Duration::from_secs(5));
+        let mut facts = KindPolicy::new(
+            Sourced::documented(FLOOR, "test"),
+            Sourced::documented(Duration::from_secs(3), "test"),
+            Sourced::documented(pacing, "test"),
             &[],
         );
-        facts.cap.set(Duration::from_secs(30));
-        let patience = Patience {
+        facts.max_interval.set(Duration::from_secs(30));
+        let patience = WaitOptions {
             deadline: Duration::from_secs(deadline_secs),
-            blind: Duration::from_secs(60),
-            unknown_word: Duration::from_secs(20),
+            max_unreachable: Duration::from_secs(60),
+            max_unknown_status: Duration::from_secs(20),
         };
         Poller::new(&facts, patience, at(0), past, 1)
     }
 
-    fn running() -> Look<()> {
+    fn running() -> PollResult<()> {
         Ok(Snapshot::new(Status::Running, "busy"))
     }
 
@@ -490,41 +509,41 @@ mod tests {
     }
 
     /// Rules with next to no floor, under which pauses are seen as they are.
-    fn bare(spread: f64) -> Rules {
-        let mut facts = Facts::new(
-            Fact::documented(Duration::from_millis(1), "test"),
-            Fact::documented(Duration::ZERO, "test"),
-            Fact::documented(Pacing::every(Duration::from_secs(5)), "test"),
+    fn bare(spread: f64) -> WaitParams {
+        let mut facts = KindPolicy::new(
+            Sourced::documented(Duration::from_millis(1), "test"),
+            Sourced::documented(Duration::ZERO, "test"),
+            Sourced::documented(PollSchedule::every(Duration::from_secs(5)), "test"),
             &[],
         );
-        facts.cap.set(Duration::from_secs(100));
-        Rules {
-            facts,
-            patience: Patience::until(Duration::ZERO),
-            spread,
+        facts.max_interval.set(Duration::from_secs(100));
+        WaitParams {
+            policy: facts,
+            options: WaitOptions::new(Duration::ZERO),
+            jitter: spread,
         }
     }
 
-    fn state(rules: &Rules) -> State {
-        State::new(rules, at(100_000_000), at(0), Past::default())
+    fn state(rules: &WaitParams) -> WaitState {
+        WaitState::new(rules, at(100_000_000), at(0), History::default())
     }
 
     /// The moments of all looks of a wait in which every look takes no time and answers as told.
     fn looks(
         mut poller: Poller,
-        mut answer: impl FnMut(usize) -> Look<()>,
-    ) -> (Vec<u64>, Option<Cause>) {
+        mut answer: impl FnMut(usize) -> PollResult<()>,
+    ) -> (Vec<u64>, Option<WaitErrorKind>) {
         let mut moments = Vec::new();
         loop {
             match poller.due() {
-                Due::Deadline(_) => return (moments, Some(Cause::Deadline)),
-                Due::Look(now) => {
+                Due::Deadline(_) => return (moments, Some(WaitErrorKind::DeadlineExceeded)),
+                Due::Poll(now) => {
                     moments.push(u64::try_from(now.since_start().as_millis()).unwrap());
-                    poller.begin(now);
-                    match poller.answered(now, answer(moments.len())) {
-                        Turn::Over(cause) => return (moments, Some(cause)),
-                        Turn::Output(()) => return (moments, None),
-                        Turn::Seen(_) | Turn::Missed(_) => {}
+                    poller.start_poll(now);
+                    match poller.on_response(now, answer(moments.len())) {
+                        PollOutcome::Ended(cause) => return (moments, Some(cause)),
+                        PollOutcome::Output(()) => return (moments, None),
+                        PollOutcome::Progress(_) | PollOutcome::PollFailed(_) => {}
                     }
                 }
             }
@@ -533,55 +552,63 @@ mod tests {
 
     #[test]
     fn looks_begin_after_acceptance_and_end_exactly_at_the_deadline() {
-        let past = Past {
+        let past = History {
             accepted: Some(at(0)),
-            last_look: None,
+            last_poll: None,
         };
         let (moments, cause) = looks(poller(20, past), |_| running());
         assert_eq!(moments, [3000, 8000, 13_000, 18_000, 20_000]);
-        assert!(matches!(cause, Some(Cause::Deadline)));
+        assert!(matches!(cause, Some(WaitErrorKind::DeadlineExceeded)));
     }
 
     #[test]
     fn a_look_that_would_crowd_the_last_one_gives_way() {
-        let (moments, _) = looks(poller(16, Past::default()), |_| running());
+        let (moments, _) = looks(poller(16, History::default()), |_| running());
         assert_eq!(moments, [0, 5000, 10_000, 16_000]);
     }
 
     #[test]
     fn the_floor_holds_across_waits() {
-        let past = Past {
+        let past = History {
             accepted: None,
-            last_look: Some(at(0)),
+            last_poll: Some(at(0)),
         };
-        assert_eq!(poller(60, past).due(), Due::Look(at(2000)));
+        assert_eq!(poller(60, past).due(), Due::Poll(at(2000)));
     }
 
     #[test]
     fn a_hint_wins_between_floor_and_cap() {
         for (hint, next) in [(1u64, 2000), (10, 10_000), (36_000, 30_000)] {
-            let mut poller = poller(600, Past::default());
-            poller.begin(at(0));
+            let mut poller = poller(600, History::default());
+            poller.start_poll(at(0));
             let look = Ok(Snapshot::<()>::new(Status::Running, "busy")
-                .with_hint(Some(Duration::from_secs(hint))));
-            assert!(matches!(poller.answered(at(0), look), Turn::Seen(_)));
-            assert_eq!(poller.due(), Due::Look(at(next)), "hint of {hint} s");
+                .with_retry_after(Some(Duration::from_secs(hint))));
+            assert!(matches!(
+                poller.on_response(at(0), look),
+                PollOutcome::Progress(_)
+            ));
+            assert_eq!(poller.due(), Due::Poll(at(next)), "hint of {hint} s");
         }
     }
 
     #[test]
     fn no_look_is_squeezed_in_before_a_hint_that_ends_after_the_deadline() {
-        let hinted =
-            || Ok(Snapshot::new(Status::Running, "busy").with_hint(Some(Duration::from_secs(25))));
-        let (moments, cause) = looks(poller(20, Past::default()), |_| hinted());
+        let hinted = || {
+            Ok(Snapshot::new(Status::Running, "busy")
+                .with_retry_after(Some(Duration::from_secs(25))))
+        };
+        let (moments, cause) = looks(poller(20, History::default()), |_| hinted());
         assert_eq!(moments, [0]);
-        assert!(matches!(cause, Some(Cause::Deadline)));
+        assert!(matches!(cause, Some(WaitErrorKind::DeadlineExceeded)));
     }
 
     #[test]
     fn failed_looks_are_endured_until_blind() {
-        let (moments, cause) = looks(poller(3600, Past::default()), |_| Err(trouble()));
-        assert!(matches!(cause, Some(Cause::Blind(_))), "{cause:?}");
+        let (moments, cause) = looks(poller(3600, History::default()), |_| Err(trouble()));
+        assert!(
+            matches!(cause, Some(WaitErrorKind::Unreachable(_))),
+            "{cause:?}"
+        );
         let last = *moments.last().unwrap();
         assert!((60_000..=90_000).contains(&last), "{last}");
         assert!(moments.windows(2).all(|pair| pair[1] - pair[0] >= 2000));
@@ -590,12 +617,12 @@ mod tests {
     #[test]
     fn a_wait_is_blind_after_a_quarter_of_an_hour_and_at_a_loss_after_an_hour() {
         let deadline = Duration::from_secs(5);
-        let expected = Patience {
+        let expected = WaitOptions {
             deadline,
-            blind: Duration::from_secs(900),
-            unknown_word: Duration::from_secs(3600),
+            max_unreachable: Duration::from_secs(900),
+            max_unknown_status: Duration::from_secs(3600),
         };
-        assert_eq!(Patience::until(deadline), expected);
+        assert_eq!(WaitOptions::new(deadline), expected);
     }
 
     #[test]
@@ -608,7 +635,7 @@ mod tests {
                 // As long as it is not blind.
                 state.last_good = Tick::of(state.at());
                 let now = state.at();
-                state.missed::<()>(&rules, now, now, trouble(), seed);
+                state.on_error::<()>(&rules, now, now, trouble(), seed);
                 let least = f64::from(1 << failures.min(6));
                 pauses.push(state.at().since(now).as_secs_f64() / least);
             }
@@ -630,11 +657,11 @@ mod tests {
         let mut seen = HashSet::new();
         for (looks, failures) in (0..20).flat_map(|looks| (0..20).map(move |fails| (looks, fails)))
         {
-            (state.looks, state.failures) = (looks, failures);
-            seen.insert(state.chance(7).to_bits());
+            (state.polls, state.failures) = (looks, failures);
+            seen.insert(state.random(7).to_bits());
         }
         assert_eq!(seen.len(), 400);
-        let others: HashSet<u64> = (0..400).map(|seed| state.chance(seed).to_bits()).collect();
+        let others: HashSet<u64> = (0..400).map(|seed| state.random(seed).to_bits()).collect();
         assert_eq!(others.len(), 400);
     }
 
@@ -644,7 +671,7 @@ mod tests {
         let drifts = |spread, pause| -> Vec<u128> {
             let rules = bare(spread);
             let state = state(&rules);
-            let drift = |seed| state.drift(&rules, pause, seed);
+            let drift = |seed| state.jitter(&rules, pause, seed);
             (0..200).map(|seed| drift(seed).as_millis()).collect()
         };
         let tenth = drifts(0.1, five);
@@ -666,68 +693,68 @@ mod tests {
                 Err(trouble())
             }
         };
-        let (moments, cause) = looks(poller(1000, Past::default()), answer);
+        let (moments, cause) = looks(poller(1000, History::default()), answer);
         assert_eq!(*moments.last().unwrap(), 1_000_000);
-        assert!(matches!(cause, Some(Cause::Deadline)));
+        assert!(matches!(cause, Some(WaitErrorKind::DeadlineExceeded)));
     }
 
     #[test]
     fn a_permanent_error_ends_at_once() {
-        let denied = || Err(Error::new(ErrorKind::Credentials, "v", "look"));
-        let (moments, cause) = looks(poller(1000, Past::default()), |_| denied());
+        let denied = || Err(Error::new(ErrorKind::Unauthenticated, "v", "look"));
+        let (moments, cause) = looks(poller(1000, History::default()), |_| denied());
         assert_eq!(moments, [0]);
-        assert!(matches!(cause, Some(Cause::Refused(_))));
+        assert!(matches!(cause, Some(WaitErrorKind::PollRejected(_))));
     }
 
     #[test]
     fn an_unknown_word_runs_on_and_is_named_in_the_end() {
-        let (moments, cause) = looks(poller(1000, Past::default()), |_| {
-            Ok(Snapshot::unrecognised("dithering"))
+        let (moments, cause) = looks(poller(1000, History::default()), |_| {
+            Ok(Snapshot::unknown("dithering"))
         });
         assert_eq!(moments, [0, 5000, 10_000, 15_000, 20_000]);
-        assert!(matches!(cause, Some(Cause::UnknownWord(word)) if &*word == "dithering"));
+        assert!(matches!(cause, Some(WaitErrorKind::UnknownStatus(word)) if &*word == "dithering"));
     }
 
     #[test]
     fn a_waiting_state_is_forty_bytes() {
-        assert_eq!(size_of::<State>(), 40);
+        assert_eq!(size_of::<WaitState>(), 40);
     }
 
     #[test]
     fn a_nudge_brings_the_look_forward_to_the_floor_and_never_before_a_hint() {
         for (hint, next) in [(None, 2000), (Some(4), 4000)] {
-            let mut poller = poller(600, Past::default());
-            poller.begin(at(0));
+            let mut poller = poller(600, History::default());
+            poller.start_poll(at(0));
             let look = Ok(Snapshot::<()>::new(Status::Running, "busy")
-                .with_hint(hint.map(Duration::from_secs)));
-            poller.answered(at(0), look);
-            poller.state.nudge(&poller.rules, at(500));
-            assert_eq!(poller.due(), Due::Look(at(next)), "hint of {hint:?} s");
+                .with_retry_after(hint.map(Duration::from_secs)));
+            poller.on_response(at(0), look);
+            poller.state.poll_soon(&poller.params, at(500));
+            assert_eq!(poller.due(), Due::Poll(at(next)), "hint of {hint:?} s");
         }
     }
 
     #[test]
     fn a_job_rides_along_late_in_its_pause_only_and_never_at_its_deadline() {
-        let mut poller = poller(600, Past::default());
-        poller.begin(at(0));
-        poller.answered(at(0), running());
-        let rides = |millis| poller.state.may_ride(&poller.rules, at(millis));
+        let mut poller = poller(600, History::default());
+        poller.start_poll(at(0));
+        poller.on_response(at(0), running());
+        let rides = |millis| poller.state.may_coalesce(&poller.params, at(millis));
         assert_eq!(
             [1000, 3000, 3749, 3750].map(rides),
             [false, false, false, true]
         );
-        let mut last = self::poller(6, Past::default());
-        last.begin(at(0));
-        last.answered(at(0), running());
-        assert_eq!(last.due(), Due::Look(at(6000)));
-        assert!(!last.state.may_ride(&last.rules, at(5900)));
+        let mut last = self::poller(6, History::default());
+        last.start_poll(at(0));
+        last.on_response(at(0), running());
+        assert_eq!(last.due(), Due::Poll(at(6000)));
+        assert!(!last.state.may_coalesce(&last.params, at(5900)));
     }
 
     #[test]
     fn a_success_lies_between_the_last_unfinished_look_and_the_one_that_saw_it() {
-        let past = Past {
+        let past = History {
             accepted: Some(at(0)),
-            last_look: None,
+            last_poll: None,
         };
         let mut poller = poller(60, past);
         let seconds =
@@ -736,26 +763,29 @@ mod tests {
             seconds(poller.state.finished_between(at(3000))),
             Some((0, 3))
         );
-        poller.begin(at(3000));
-        poller.answered(at(3000), running());
+        poller.start_poll(at(3000));
+        poller.on_response(at(3000), running());
         assert_eq!(
             seconds(poller.state.finished_between(at(8000))),
             Some((3, 8))
         );
-        let unknown = self::poller(60, Past::default());
+        let unknown = self::poller(60, History::default());
         assert_eq!(unknown.state.finished_between(at(8000)), None);
     }
 
     #[test]
     fn a_look_that_hangs_over_the_deadline_is_cut_and_the_last_one_made() {
-        let mut poller = poller(20, Past::default());
-        assert_eq!(poller.begin(at(10_000)), at(20_000));
-        assert!(matches!(poller.cut::<()>(at(20_000), "v"), Turn::Missed(_)));
-        assert_eq!(poller.due(), Due::Look(at(20_000)));
-        assert_eq!(poller.begin(at(20_000)), at(23_000));
+        let mut poller = poller(20, History::default());
+        assert_eq!(poller.start_poll(at(10_000)), at(20_000));
         assert!(matches!(
-            poller.cut::<()>(at(50_000), "v"),
-            Turn::Over(Cause::Deadline)
+            poller.on_timeout::<()>(at(20_000), "v"),
+            PollOutcome::PollFailed(_)
+        ));
+        assert_eq!(poller.due(), Due::Poll(at(20_000)));
+        assert_eq!(poller.start_poll(at(20_000)), at(23_000));
+        assert!(matches!(
+            poller.on_timeout::<()>(at(50_000), "v"),
+            PollOutcome::Ended(WaitErrorKind::DeadlineExceeded)
         ));
     }
 }

@@ -21,7 +21,7 @@ pub struct Redactor(Arc<Vec<Secret>>);
 
 impl Redactor {
     /// Takes one more credential.
-    pub fn know(&mut self, secret: &Secret) {
+    pub fn add_secret(&mut self, secret: &Secret) {
         // Every request has a clone of it.
         let all = Arc::make_mut(&mut self.0);
         for spelling in spellings(secret) {
@@ -38,12 +38,12 @@ impl Redactor {
     pub fn know_id(&mut self, id: &Secret) {
         const SHORTEST: usize = 6;
         if id.expose().len() >= SHORTEST {
-            self.know(id);
+            self.add_secret(id);
         }
     }
 
     /// `text` with every known credential in it replaced by `***`.
-    pub fn clean(&self, text: &str) -> String {
+    pub fn redact(&self, text: &str) -> String {
         let mut text = text.to_owned();
         for secret in &*self.0 {
             if text.contains(secret.expose()) {
@@ -66,7 +66,7 @@ impl Redactor {
         // Once more as long as what is kept: a secret in it may be longer than its stars.
         let beginning = body.get(..2 * LONGEST).unwrap_or(body);
         // Cleaned before it is cut to its length. The first cut may have gone through a credential, of which half is left.
-        let mut text = without_queries(&self.clean(&String::from_utf8_lossy(beginning)));
+        let mut text = without_queries(&self.redact(&String::from_utf8_lossy(beginning)));
         if beginning.len() < body.len() {
             let halves = self.0.iter().map(|secret| overlap(&text, secret.expose()));
             text.truncate(text.len() - halves.max().unwrap_or_default());
@@ -159,7 +159,7 @@ mod tests {
     fn redactor(secrets: &[&str]) -> Redactor {
         let mut redactor = Redactor::default();
         for secret in secrets {
-            redactor.know(&Secret::new(*secret).unwrap());
+            redactor.add_secret(&Secret::new(*secret).unwrap());
         }
         redactor
     }
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn echoed_credentials_are_replaced() {
         assert_eq!(
-            redactor(&["k3y"]).clean("bad key k3y, k3y!"),
+            redactor(&["k3y"]).redact("bad key k3y, k3y!"),
             "bad key ***, ***!"
         );
     }
@@ -176,11 +176,11 @@ mod tests {
     fn credentials_are_found_as_json_and_addresses_write_them() {
         assert_eq!(
             redactor(&["k/3+y", "a\"b"])
-                .clean(r#"{"key":"k\/3+y","q":"k%2F3%2By","r":"k%2f3%2by","w":"a\"b"}"#),
+                .redact(r#"{"key":"k\/3+y","q":"k%2F3%2By","r":"k%2f3%2by","w":"a\"b"}"#),
             r#"{"key":"***","q":"***","r":"***","w":"***"}"#
         );
         assert_eq!(
-            redactor(&["a ~*b"]).clean("a ~*b a+%7E*b a+%7e*b a%20~%2Ab a%20~%2ab"),
+            redactor(&["a ~*b"]).redact("a ~*b a+%7E*b a+%7e*b a%20~%2Ab a%20~%2ab"),
             "*** *** *** *** ***"
         );
     }
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn a_credential_within_another_leaves_nothing_of_it() {
         for secrets in [["key", "key-2"], ["key-2", "key"]] {
-            assert_eq!(redactor(&secrets).clean("key-2 key"), "*** ***");
+            assert_eq!(redactor(&secrets).redact("key-2 key"), "*** ***");
         }
     }
 

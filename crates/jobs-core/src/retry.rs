@@ -5,22 +5,22 @@ use std::time::Duration;
 use crate::call::{Activity, CallMonitor};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::verdict::{self, Paid};
+use crate::verdict::{self, Decision};
 
 /// Why a call that costs money brought nothing.
 #[derive(Debug, Clone)]
 pub enum NotTaken {
     /// The vendor did not take it; nothing was charged.
-    Refused(Error),
+    Rejected(Error),
     /// It may have been taken and charged.
-    Unknown(Error),
+    OutcomeUnknown(Error),
 }
 
 /// Makes a call that costs money, repeating it only where no work can have begun.
 ///
 /// # Errors
 /// [`NotTaken`], which says whether money may have been spent.
-pub async fn paid<T, F>(clock: &dyn Clock, call: impl Fn() -> F) -> Result<T, NotTaken>
+pub async fn non_idempotent<T, F>(clock: &dyn Clock, call: impl Fn() -> F) -> Result<T, NotTaken>
 where
     F: Future<Output = Result<T, Error>>,
 {
@@ -35,16 +35,16 @@ where
             Err(error) => error,
         };
         CallMonitor::paid_try_failed(&error);
-        match verdict::paid(&error, repeats) {
-            Paid::Repeat(pause) => {
+        match verdict::non_idempotent(&error, repeats) {
+            Decision::RetryAfter(pause) => {
                 tracing::debug!(%error, ?pause, "nothing was begun, trying again");
                 let pause = lengthened(pause);
                 CallMonitor::tell(Activity::Retrying { pause, error });
                 clock.sleep_until(clock.now() + pause).await;
                 repeats += 1;
             }
-            Paid::Refused => return Err(NotTaken::Refused(error)),
-            Paid::Unknown => return Err(NotTaken::Unknown(error)),
+            Decision::Rejected => return Err(NotTaken::Rejected(error)),
+            Decision::OutcomeUnknown => return Err(NotTaken::OutcomeUnknown(error)),
         }
     }
 }
@@ -53,11 +53,11 @@ where
 ///
 /// # Errors
 /// The error of the last try.
-pub async fn harmless<T, F>(clock: &dyn Clock, call: impl Fn() -> F) -> Result<T, Error>
+pub async fn idempotent<T, F>(clock: &dyn Clock, call: impl Fn() -> F) -> Result<T, Error>
 where
     F: Future<Output = Result<T, Error>>,
 {
-    by(clock, verdict::harmless, call).await
+    with(clock, verdict::idempotent, call).await
 }
 
 /// Makes a call, repeating it while `verdict` gives a pause for the error and the number of repetitions so far.
@@ -66,7 +66,7 @@ where
 ///
 /// # Errors
 /// The error of the last try.
-pub async fn by<T, F>(
+pub async fn with<T, F>(
     clock: &dyn Clock,
     verdict: impl Fn(&Error, u32) -> Option<Duration>,
     call: impl Fn() -> F,
@@ -101,12 +101,12 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::error::{ErrorKind, Refusal, Sent};
+    use crate::error::{Delivery, ErrorKind, Refusal};
     use crate::testing::ManualClock;
 
     async fn tries_of_a_paid_call(error: Error) -> (u32, NotTaken) {
         let (clock, tries) = (ManualClock::new(), AtomicU32::new(0));
-        let call = paid(&clock, async || {
+        let call = non_idempotent(&clock, async || {
             tries.fetch_add(1, Ordering::Relaxed);
             Err::<(), _>(error.clone())
         });
@@ -126,31 +126,31 @@ mod tests {
 
     #[tokio::test]
     async fn a_lost_answer_is_never_asked_for_again() {
-        let lost = Error::new(ErrorKind::TimedOut, "v", "submit").with_sent(Sent::Maybe);
+        let lost = Error::new(ErrorKind::Timeout, "v", "submit").with_delivery(Delivery::MaybeSent);
         let (tries, outcome) = tries_of_a_paid_call(lost).await;
         assert_eq!(tries, 1);
-        assert!(matches!(outcome, NotTaken::Unknown(_)));
+        assert!(matches!(outcome, NotTaken::OutcomeUnknown(_)));
     }
 
     #[tokio::test]
     async fn a_refusal_before_work_is_repeated_as_often_as_listed() {
         let refusal = Refusal::BeforeWork {
-            wait: Duration::from_secs(3),
+            delay: Duration::from_secs(3),
             times: 2,
         };
         let busy = Error::new(ErrorKind::RateLimited, "v", "submit")
-            .with_sent(Sent::Yes)
+            .with_delivery(Delivery::Answered)
             .with_refusal(refusal);
         let (tries, outcome) = tries_of_a_paid_call(busy).await;
         assert_eq!(tries, 3);
-        assert!(matches!(outcome, NotTaken::Refused(_)));
+        assert!(matches!(outcome, NotTaken::Rejected(_)));
     }
 
     #[tokio::test]
     async fn a_call_with_a_rule_of_its_own_is_repeated_as_often_as_that_says() {
         let (clock, tries) = (ManualClock::new(), AtomicU32::new(0));
         let once = |_: &Error, repeats| (repeats < 1).then_some(Duration::from_secs(1));
-        let call = by(&clock, once, async || {
+        let call = with(&clock, once, async || {
             tries.fetch_add(1, Ordering::Relaxed);
             Err::<(), _>(Error::new(ErrorKind::Refused, "v", "upload"))
         });
@@ -161,7 +161,7 @@ mod tests {
     #[tokio::test]
     async fn an_old_error_is_not_raised_after_a_later_success() {
         let (clock, tries) = (ManualClock::new(), AtomicU32::new(0));
-        let call = harmless(&clock, async || {
+        let call = idempotent(&clock, async || {
             match tries.fetch_add(1, Ordering::Relaxed) {
                 0 => Err(Error::new(ErrorKind::Unavailable, "v", "list")),
                 n => Ok(n),

@@ -9,13 +9,13 @@ pub struct Snapshot<O> {
     /// The normalised state.
     pub status: Status<O>,
     /// The vendor's own word for it.
-    pub word: Box<str>,
-    /// Whether [`word`](Self::word) is one that we know. A job with an unknown word counts as running.
-    pub recognised: bool,
+    pub vendor_status: Box<str>,
+    /// Whether [`vendor_status`](Self::vendor_status) is one that we know. A job with an unknown word counts as running.
+    pub is_known: bool,
     /// How far it is, where the vendor says so.
     pub progress: Progress,
     /// When the vendor wants to be asked again.
-    pub hint: Option<Duration>,
+    pub retry_after: Option<Duration>,
 }
 
 /// The normalised state of a job.
@@ -70,7 +70,7 @@ pub struct Progress {
     /// Per cent done, 0 to 100.
     pub percent: Option<u8>,
     /// How many jobs stand before it in the queue.
-    pub ahead: Option<u32>,
+    pub jobs_ahead: Option<u32>,
 }
 
 impl Progress {
@@ -78,7 +78,7 @@ impl Progress {
     pub fn percent(percent: u8) -> Self {
         Self {
             percent: Some(percent.min(100)),
-            ahead: None,
+            jobs_ahead: None,
         }
     }
 
@@ -86,7 +86,7 @@ impl Progress {
     pub fn ahead(jobs: u32) -> Self {
         Self {
             percent: None,
-            ahead: Some(jobs),
+            jobs_ahead: Some(jobs),
         }
     }
 }
@@ -96,17 +96,17 @@ impl<O> Snapshot<O> {
     pub fn new(status: Status<O>, word: impl Into<Box<str>>) -> Self {
         Self {
             status,
-            word: word.into(),
-            recognised: true,
+            vendor_status: word.into(),
+            is_known: true,
             progress: Progress::default(),
-            hint: None,
+            retry_after: None,
         }
     }
 
     /// A job for whose state the vendor used a word that we do not know: it runs on, and the word is kept.
-    pub fn unrecognised(word: impl Into<Box<str>>) -> Self {
+    pub fn unknown(word: impl Into<Box<str>>) -> Self {
         Self {
-            recognised: false,
+            is_known: false,
             ..Self::new(Status::Running, word)
         }
     }
@@ -120,8 +120,8 @@ impl<O> Snapshot<O> {
 
     /// Adds the vendor's hint when to look again.
     #[must_use]
-    pub fn with_hint(mut self, hint: Option<Duration>) -> Self {
-        self.hint = hint;
+    pub fn with_retry_after(mut self, hint: Option<Duration>) -> Self {
+        self.retry_after = hint;
         self
     }
 
@@ -137,10 +137,10 @@ impl<O> Snapshot<O> {
         };
         Snapshot {
             status,
-            word: self.word,
-            recognised: self.recognised,
+            vendor_status: self.vendor_status,
+            is_known: self.is_known,
             progress: self.progress,
-            hint: self.hint,
+            retry_after: self.retry_after,
         }
     }
 }

@@ -19,16 +19,16 @@ pub enum Submission<K: JobKind + ?Sized> {
     /// The vendor took it.
     Accepted(Job<K>),
     /// The vendor did not take it; nothing was charged.
-    Refused(Error),
+    Rejected(Error),
     /// It may have been taken and charged. It is never repeated by itself: search for the job, or decide.
-    Unknown(Lost),
+    OutcomeUnknown(LostSubmit),
 }
 
 /// A submit whose outcome nobody knows.
 #[derive(Debug, Clone)]
-pub struct Lost {
+pub struct LostSubmit {
     /// What was sent, such as the file's name and size.
-    pub what: Box<str>,
+    pub summary: Box<str>,
     /// When the request was begun.
     pub sent_at: SystemTime,
     /// What came instead of a trustworthy answer.
@@ -39,9 +39,9 @@ pub struct Lost {
 #[derive(Debug, Clone)]
 pub enum SubmitError {
     /// The vendor did not take it; nothing was charged.
-    Refused(Error),
+    Rejected(Error),
     /// It may have been taken and charged.
-    Unknown(Lost),
+    OutcomeUnknown(LostSubmit),
 }
 
 impl<K: JobKind + ?Sized> Submission<K> {
@@ -54,9 +54,9 @@ impl<K: JobKind + ?Sized> Submission<K> {
     ) -> Self {
         match outcome {
             Ok(id) => Self::Accepted(Job::accepted(Arc::clone(kind), id)),
-            Err(NotTaken::Refused(error)) => Self::Refused(error),
-            Err(NotTaken::Unknown(error)) => Self::Unknown(Lost {
-                what: what.into(),
+            Err(NotTaken::Rejected(error)) => Self::Rejected(error),
+            Err(NotTaken::OutcomeUnknown(error)) => Self::OutcomeUnknown(LostSubmit {
+                summary: what.into(),
                 sent_at,
                 error,
             }),
@@ -70,18 +70,18 @@ impl<K: JobKind + ?Sized> Submission<K> {
     pub fn into_result(self) -> Result<Job<K>, SubmitError> {
         match self {
             Self::Accepted(job) => Ok(job),
-            Self::Refused(error) => Err(SubmitError::Refused(error)),
-            Self::Unknown(lost) => Err(SubmitError::Unknown(lost)),
+            Self::Rejected(error) => Err(SubmitError::Rejected(error)),
+            Self::OutcomeUnknown(lost) => Err(SubmitError::OutcomeUnknown(lost)),
         }
     }
 }
 
-impl fmt::Display for Lost {
+impl fmt::Display for LostSubmit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "outcome unknown: the submit of {} may have been taken and charged, and is not repeated: {}",
-            self.what, self.error
+            self.summary, self.error
         )
     }
 }
@@ -89,8 +89,8 @@ impl fmt::Display for Lost {
 impl fmt::Display for SubmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(error) => error.fmt(f),
-            Self::Unknown(lost) => lost.fmt(f),
+            Self::Rejected(error) => error.fmt(f),
+            Self::OutcomeUnknown(lost) => lost.fmt(f),
         }
     }
 }
@@ -98,8 +98,8 @@ impl fmt::Display for SubmitError {
 impl std::error::Error for SubmitError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Refused(error) => error.source(),
-            Self::Unknown(lost) => Some(&lost.error),
+            Self::Rejected(error) => error.source(),
+            Self::OutcomeUnknown(lost) => Some(&lost.error),
         }
     }
 }

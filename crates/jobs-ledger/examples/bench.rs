@@ -20,7 +20,9 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use jobs_core::{Account, SystemClock};
-use jobs_ledger::{Claimed, Due, Intended, Intent, Ledger, Look, Note, Settings, Settle};
+use jobs_ledger::{
+    ClaimUpdate, Claimed, Due, IntendOutcome, Intent, Ledger, LedgerConfig, Note, PollRecord,
+};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
 
@@ -98,7 +100,7 @@ fn account() -> Account {
 /// Jobs claimed and settled in a second.
 async fn ledger(url: &str, schema: Option<String>) -> f64 {
     let clock = SystemClock::shared();
-    let mut settings = Settings::default();
+    let mut settings = LedgerConfig::default();
     settings.schema = schema;
     settings.lease = Duration::from_secs(3600);
     let ledger = Ledger::open_with(url, clock.clone(), &settings)
@@ -123,17 +125,17 @@ async fn ledger(url: &str, schema: Option<String>) -> f64 {
         let now = clock.wall();
         let looks = batch.into_iter().map(|claimed| match claimed {
             // Half of the looks see another word than the one before, which enters the history.
-            Claimed::Held(claim, job) => {
-                let word = if job.looks % 2 == 0 || round % 2 == 0 {
+            Claimed::Accepted(claim, job) => {
+                let word = if job.polls % 2 == 0 || round % 2 == 0 {
                     "running"
                 } else {
                     "queued"
                 };
-                Settle::looked(claim, Look::new(word), Due::At(now))
+                ClaimUpdate::polled(claim, PollRecord::new(word), Due::At(now))
             }
             other => panic!("{other:?}"),
         });
-        let settled = ledger.settle(looks.collect()).await.unwrap();
+        let settled = ledger.update_claims(looks.collect()).await.unwrap();
         assert!(settled.lost.is_empty());
         count += settled.accepted;
     }
@@ -149,13 +151,13 @@ async fn fill(ledger: &Ledger, job: usize) {
     let intent = Intent::new("textin", "parse", account(), content)
         .with_input("report.pdf")
         .with_options(serde_json::json!({"pages": "1-5"}));
-    let Intended::New(claim, _) = ledger.intend(intent).await.unwrap() else {
+    let IntendOutcome::New(claim, _) = ledger.intend(intent).await.unwrap() else {
         panic!("known")
     };
-    let claim = ledger.sending(claim).await.unwrap();
+    let claim = ledger.begin_submit(claim).await.unwrap();
     let id = jobs_core::JobId::new(format!("remote-{job}")).unwrap();
     let claim = ledger
-        .held(&claim, &id, SystemTime::UNIX_EPOCH, Note::none())
+        .record_accepted(&claim, &id, SystemTime::UNIX_EPOCH, Note::none())
         .await
         .unwrap();
     ledger.release(claim, Due::Now).await.unwrap();

@@ -18,7 +18,7 @@ mod schedules;
 use std::path::Path;
 
 use jobs_core::SystemClock;
-use jobs_ledger::{Ledger, Settings};
+use jobs_ledger::{Ledger, LedgerConfig};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::task::JoinSet;
 
@@ -91,7 +91,7 @@ async fn chunk(store: &str, first: u64, count: u64) -> schedules::Report {
 }
 
 async fn open(url: &str, schema: Option<String>) -> Ledger {
-    let mut settings = Settings::default();
+    let mut settings = LedgerConfig::default();
     settings.schema = schema;
     Ledger::open_with(url, SystemClock::shared(), &settings)
         .await

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::time::{Duration, SystemTime};
 
 use crate::id::LedgerId;
-use crate::job::Job;
+use crate::job_record::JobRecord;
 use crate::stage::Stage;
 
 /// The right to work on one job while it is in the stage `S` (one of the types in [`at`]).
@@ -26,22 +26,22 @@ pub struct Claim<S> {
 pub mod at {
     /// Nothing was sent yet.
     #[derive(Debug)]
-    pub enum Wanted {}
+    pub enum Intended {}
     /// The ledger says *submitting* and is flushed: the paid call may be made, once.
     #[derive(Debug)]
-    pub enum Sending {}
+    pub enum Submitting {}
     /// The vendor has the job: look.
     #[derive(Debug)]
-    pub enum Held {}
+    pub enum Accepted {}
     /// The vendor has finished: fetch.
     #[derive(Debug)]
-    pub enum Ready {}
+    pub enum Available {}
     /// The result is being fetched.
     #[derive(Debug)]
-    pub enum Fetching {}
+    pub enum Downloading {}
     /// Nobody knows whether the vendor took it: search, or let a person decide.
     #[derive(Debug)]
-    pub enum Unknown {}
+    pub enum InDoubt {}
 }
 
 /// A stage as a type; see [`at`].
@@ -50,7 +50,7 @@ pub trait AtStage: sealed::Sealed {
     const STAGE: Stage;
 }
 
-/// Stages of which a person may give up a job. Not [`at::Sending`]: while a call is under way its outcome is awaited.
+/// Stages of which a person may give up a job. Not [`at::Submitting`]: while a call is under way its outcome is awaited.
 pub trait Abandonable: AtStage {}
 
 /// Stages in which the vendor has told of the job's end: it can fail or be gone.
@@ -60,7 +60,7 @@ pub trait AtVendor: AtStage {}
 pub trait WithResult: AtStage {}
 
 /// Stages in which nothing was charged if the vendor says no.
-pub trait Refusable: AtStage {}
+pub trait Rejectable: AtStage {}
 
 mod sealed {
     pub trait Sealed {}
@@ -77,12 +77,12 @@ macro_rules! stages {
 }
 
 stages! {
-    Wanted: Abandonable Refusable;
-    Sending: Refusable;
-    Held: Abandonable AtVendor;
-    Ready: Abandonable AtVendor WithResult;
-    Fetching: Abandonable AtVendor WithResult;
-    Unknown: Abandonable;
+    Intended: Abandonable Rejectable;
+    Submitting: Rejectable;
+    Accepted: Abandonable AtVendor;
+    Available: Abandonable AtVendor WithResult;
+    Downloading: Abandonable AtVendor WithResult;
+    InDoubt: Abandonable;
 }
 
 /// A claim without its stage, for batches: which job, and which fence.
@@ -166,38 +166,38 @@ impl<S: AtStage> fmt::Debug for Claim<S> {
 #[must_use = "an unused claim keeps others from the job until its lease ends: release it"]
 #[non_exhaustive]
 pub enum Claimed {
-    /// Nothing was sent: go on with [`sending`](crate::Ledger::sending).
-    Wanted(Claim<at::Wanted>, Job),
+    /// Nothing was sent: go on with [`begin_submit`](crate::Ledger::begin_submit).
+    Intended(Claim<at::Intended>, JobRecord),
     /// The vendor has it: look.
-    Held(Claim<at::Held>, Job),
+    Accepted(Claim<at::Accepted>, JobRecord),
     /// The vendor has finished: fetch.
-    Ready(Claim<at::Ready>, Job),
+    Available(Claim<at::Available>, JobRecord),
     /// A download was begun and not ended: begin or resume it.
-    Fetching(Claim<at::Fetching>, Job),
+    Downloading(Claim<at::Downloading>, JobRecord),
     /// It may have been accepted: search where the vendor allows it, else [`park`](crate::Due::Parked) it.
-    Unknown(Claim<at::Unknown>, Job),
+    InDoubt(Claim<at::InDoubt>, JobRecord),
 }
 
 impl Claimed {
     /// The job as it was when it was claimed.
-    pub fn job(&self) -> &Job {
+    pub fn job(&self) -> &JobRecord {
         match self {
-            Self::Wanted(_, job)
-            | Self::Held(_, job)
-            | Self::Ready(_, job)
-            | Self::Fetching(_, job)
-            | Self::Unknown(_, job) => job,
+            Self::Intended(_, job)
+            | Self::Accepted(_, job)
+            | Self::Available(_, job)
+            | Self::Downloading(_, job)
+            | Self::InDoubt(_, job) => job,
         }
     }
 
     /// The claim without its stage.
     pub fn key(&self) -> ClaimKey {
         match self {
-            Self::Wanted(claim, _) => claim.key(),
-            Self::Held(claim, _) => claim.key(),
-            Self::Ready(claim, _) => claim.key(),
-            Self::Fetching(claim, _) => claim.key(),
-            Self::Unknown(claim, _) => claim.key(),
+            Self::Intended(claim, _) => claim.key(),
+            Self::Accepted(claim, _) => claim.key(),
+            Self::Available(claim, _) => claim.key(),
+            Self::Downloading(claim, _) => claim.key(),
+            Self::InDoubt(claim, _) => claim.key(),
         }
     }
 }
@@ -206,7 +206,7 @@ impl Claimed {
 #[derive(Debug)]
 #[must_use]
 #[non_exhaustive]
-pub enum Taking {
+pub enum ClaimOutcome {
     /// It is yours.
     Claimed(Claimed),
     /// Another process works on it, as far as can be known from here.
@@ -214,17 +214,17 @@ pub enum Taking {
         /// When its lease ends, unless it is renewed. If it ends on this machine before, it can be claimed at once.
         until: SystemTime,
         /// The job as it is.
-        job: Job,
+        job: JobRecord,
     },
     /// There is nothing left to do.
-    Settled(Job),
+    Settled(JobRecord),
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn claim() -> Claim<at::Held> {
+    fn claim() -> Claim<at::Accepted> {
         let until = SystemTime::UNIX_EPOCH + Duration::from_secs(60);
         Claim::new(LedgerId::new(60_000_000), 7, until)
     }
@@ -233,7 +233,7 @@ mod tests {
     fn a_claim_keeps_its_job_and_fence_whatever_its_stage() {
         let claim = claim();
         let later = claim.lease_until() + Duration::from_secs(10);
-        let moved: Claim<at::Ready> = claim.moved(later);
+        let moved: Claim<at::Available> = claim.moved(later);
         assert_eq!((moved.job(), moved.fence()), (claim.job(), 7));
         assert_eq!(moved.lease_until(), later);
         assert_eq!(moved.key(), claim.key());

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::id::LedgerId;
-use crate::stage::{IllegalMove, Stage};
+use crate::stage::{IllegalTransition, Stage};
 
 /// An error of the ledger, not of a vendor.
 ///
@@ -30,11 +30,11 @@ pub enum LedgerErrorKind {
     /// Somebody else has claimed the job since; nothing was written. Drop the claim and do not act on the job.
     ClaimLost,
     /// The job is in a stage that does not have this move; nothing was written.
-    IllegalMove,
+    IllegalTransition,
     /// No job of that id.
     NotFound,
     /// The arguments cannot be kept, such as a path that is not Unicode.
-    Input,
+    InvalidInput,
     /// Another process holds the file locked.
     Locked,
     /// The file or its directory cannot be written.
@@ -137,13 +137,13 @@ impl LedgerError {
         )
     }
 
-    pub(crate) fn illegal(job: LedgerId, problem: IllegalMove) -> Self {
-        Self::of(LedgerErrorKind::IllegalMove, job, problem.to_string())
+    pub(crate) fn illegal_transition(job: LedgerId, problem: IllegalTransition) -> Self {
+        Self::of(LedgerErrorKind::IllegalTransition, job, problem.to_string())
     }
 
     pub(crate) fn not_parkable(job: LedgerId, stage: Stage) -> Self {
         let line = format!("a job that is {stage} cannot be given back as it is");
-        Self::of(LedgerErrorKind::IllegalMove, job, line)
+        Self::of(LedgerErrorKind::IllegalTransition, job, line)
     }
 
     pub(crate) fn not_found(job: LedgerId) -> Self {

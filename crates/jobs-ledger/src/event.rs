@@ -5,13 +5,13 @@ use std::time::SystemTime;
 use serde::{Serialize, Serializer};
 
 use crate::id::LedgerId;
-use crate::job::rfc3339;
+use crate::job_record::rfc3339;
 use crate::record::{ErrorRecord, EventData};
 
 /// One entry of the append-only history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Event {
+pub struct JobEvent {
     /// Its number in the ledger, for acknowledging it.
     pub seq: i64,
     /// The job.
@@ -24,8 +24,8 @@ pub struct Event {
     pub fence: Option<i64>,
     /// The process that wrote it, by a name that is random for each.
     pub worker: String,
-    /// What happened: one of the words in [`what`].
-    pub what: String,
+    /// What happened: one of the words in [`event_kind`].
+    pub kind: String,
     /// The details, in words for people; nothing is decided by them.
     pub text: Option<String>,
     /// The details, in types.
@@ -37,36 +37,36 @@ pub struct Event {
     pub credits: Option<i64>,
 }
 
-/// The words of [`Event::what`].
-pub mod what {
+/// The words of [`JobEvent::kind`].
+pub mod event_kind {
     /// The wish was written down.
     pub const INTENDED: &str = "intended";
     /// The wish was written down although the same was bought before.
     pub const INTENDED_AGAIN: &str = "intended_again";
     /// A job of another machine or ledger was taken in by its ticket.
-    pub const TAKEN_IN: &str = "imported";
+    pub const IMPORTED: &str = "imported";
     /// The paid call was about to be made; the text is the number of the attempt.
-    pub const SENDING: &str = "submitting";
+    pub const SUBMITTING: &str = "submitting";
     /// The vendor accepted it; the text is the vendor's id.
-    pub const HELD: &str = "accepted";
+    pub const ACCEPTED: &str = "accepted";
     /// The answer came after the job had been given up as unknown; the text is the vendor's id.
     pub const ANSWERED_LATE: &str = "answered_late";
     /// The submit was refused: nothing was bought, and nothing will be.
-    pub const REFUSED: &str = "rejected";
+    pub const REJECTED: &str = "rejected";
     /// Nothing was bought; it may be tried again.
     pub const NOT_SENT: &str = "not_sent";
     /// Nobody knows whether it was bought.
-    pub const UNKNOWN: &str = "in_doubt";
+    pub const IN_DOUBT: &str = "in_doubt";
     /// A look saw another word than the one before; the text is the word.
-    pub const LOOKED: &str = "polled";
+    pub const POLLED: &str = "polled";
     /// The vendor has finished.
-    pub const READY: &str = "available";
+    pub const AVAILABLE: &str = "available";
     /// The download was begun.
-    pub const FETCHING: &str = "downloading";
+    pub const DOWNLOADING: &str = "downloading";
     /// The link no longer works: look again.
-    pub const LAPSED: &str = "link_expired";
+    pub const LINK_EXPIRED: &str = "link_expired";
     /// The result is here; the text is its path.
-    pub const DONE: &str = "completed";
+    pub const COMPLETED: &str = "completed";
     /// The vendor gave up on it.
     pub const FAILED: &str = "failed";
     /// The vendor no longer has it.
@@ -78,7 +78,7 @@ pub mod what {
     /// The result is wanted once more.
     pub const REOPENED: &str = "reopened";
     /// The work of a process that stopped was taken over.
-    pub const RESCUED: &str = "reclaimed";
+    pub const TAKEN_OVER: &str = "reclaimed";
     /// It waits until somebody takes it up by hand.
     pub const PARKED: &str = "parked";
     /// What arrived was verified, and is about to get its name; the data has its digest.

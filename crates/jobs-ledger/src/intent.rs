@@ -7,7 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::claim::{Claim, at};
-use crate::job::Job;
+use crate::job_record::JobRecord;
 
 /// A job that somebody wants to submit.
 ///
@@ -143,11 +143,11 @@ impl Intent {
 /// What became of an [`Intent`].
 #[derive(Debug)]
 #[must_use]
-pub enum Intended {
-    /// Nothing like it is in flight or done: go on with [`sending`](crate::Ledger::sending).
-    New(Claim<at::Wanted>, Job),
+pub enum IntendOutcome {
+    /// Nothing like it is in flight or done: go on with [`begin_submit`](crate::Ledger::begin_submit).
+    New(Claim<at::Intended>, JobRecord),
     /// The same is in flight, in doubt or done: go on with that one. Nothing was written.
-    Attached(Job),
+    Attached(JobRecord),
 }
 
 /// The JSON text with sorted keys, whatever order the map of this build keeps.

@@ -1,32 +1,34 @@
 #![doc = include_str!("../README.md")]
 
 mod claim;
+mod config;
 mod error;
 mod event;
 mod id;
 mod intent;
-mod job;
-mod keeper;
+mod job_record;
+mod lease_heartbeat;
 mod ledger;
-mod owner;
-mod quota;
+mod process_liveness;
+mod rate_slots;
 mod record;
-mod settings;
 pub mod stage;
 mod store;
 
 pub use self::claim::{
-    Abandonable, AtStage, AtVendor, Claim, ClaimKey, Claimed, Refusable, Taking, WithResult, at,
+    Abandonable, AtStage, AtVendor, Claim, ClaimKey, ClaimOutcome, Claimed, Rejectable, WithResult,
+    at,
 };
+pub use self::config::LedgerConfig;
 pub use self::error::{LedgerError, LedgerErrorKind};
-pub use self::event::{Event, Note, what};
+pub use self::event::{JobEvent, Note, event_kind};
 pub use self::id::{InvalidLedgerId, LedgerId};
-pub use self::intent::{Intended, Intent};
-pub use self::job::Job;
-pub use self::keeper::Keeper;
+pub use self::intent::{IntendOutcome, Intent};
+pub use self::job_record::JobRecord;
+pub use self::lease_heartbeat::LeaseHeartbeat;
 pub use self::ledger::{
-    Check, Due, Filter, Hinted, Ledger, Look, Page, Place, Settle, Settled, Turn,
+    Acquired, ClaimUpdate, ClaimUpdateSummary, Due, JobFilter, JobPage, Ledger, LedgerCheck,
+    PollRecord, RateSlot, WebhookReceipt,
 };
 pub use self::record::{ErrorRecord, EventData, JobOutcome, ParkReason, UnverifiedResult};
-pub use self::settings::Settings;
 pub use self::stage::Stage;

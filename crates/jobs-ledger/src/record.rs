@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use jobs_core::{Error, ErrorKind, Sent};
+use jobs_core::{Delivery, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
-/// The typed part of an [`Event`](crate::Event): whatever a later step decides by. Its text is for people alone.
+/// The typed part of an [`JobEvent`](crate::JobEvent): whatever a later step decides by. Its text is for people alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -205,16 +205,16 @@ impl From<&Error> for ErrorRecord {
         Self {
             kind: format!("{:?}", error.kind()).to_lowercase(),
             operation: error.operation().to_owned(),
-            sent: match error.sent() {
-                Sent::No => "no",
-                Sent::Maybe => "maybe",
-                Sent::Yes => "yes",
+            sent: match error.delivery() {
+                Delivery::NotSent => "no",
+                Delivery::MaybeSent => "maybe",
+                Delivery::Answered => "yes",
             }
             .to_owned(),
             code: error.code().map(plain),
             http_status: error.http_status(),
             message: error.message().map(plain),
-            body: error.excerpt().map(plain),
+            body: error.body_excerpt().map(plain),
         }
     }
 }
@@ -224,19 +224,19 @@ impl ErrorRecord {
     pub fn error_kind(&self) -> Option<ErrorKind> {
         use ErrorKind as K;
         const KINDS: [ErrorKind; 13] = [
-            K::Input,
-            K::Credentials,
-            K::Exhausted,
+            K::InvalidInput,
+            K::Unauthenticated,
+            K::QuotaExceeded,
             K::RateLimited,
             K::NotFound,
             K::Refused,
-            K::Retired,
+            K::OperationRetired,
             K::Unavailable,
             K::Unreachable,
-            K::TimedOut,
-            K::Garbled,
+            K::Timeout,
+            K::UnexpectedResponse,
             K::TooLarge,
-            K::Local,
+            K::LocalIo,
         ];
         let is_it = |kind: &ErrorKind| format!("{kind:?}").to_lowercase() == self.kind;
         KINDS.into_iter().find(is_it)
@@ -367,10 +367,10 @@ mod tests {
     #[test]
     fn an_error_keeps_its_kind_and_two_kib_of_the_answer() {
         let error = Error::new(ErrorKind::RateLimited, "vendor", "submit")
-            .with_sent(Sent::Yes)
+            .with_delivery(Delivery::Answered)
             .with_code(40306)
             .with_http_status(429)
-            .with_excerpt("文".repeat(2000));
+            .with_body_excerpt("文".repeat(2000));
         let record = ErrorRecord::from(&error);
         assert_eq!(record.error_kind(), Some(ErrorKind::RateLimited));
         assert_eq!(

@@ -9,19 +9,19 @@ use std::fmt;
 #[non_exhaustive]
 pub enum Stage {
     /// Written down; nothing was sent yet.
-    Wanted,
+    Intended,
     /// The paid call is about to be made or being made: from here on it may have been charged.
-    Sending,
+    Submitting,
     /// The vendor accepted it and gave an id.
-    Held,
+    Accepted,
     /// The vendor finished it; the result can be fetched.
-    Ready,
+    Available,
     /// The result is being fetched.
-    Fetching,
+    Downloading,
     /// The result is here.
-    Done,
+    Completed,
     /// It may have been accepted and charged, and nobody knows.
-    Unknown,
+    InDoubt,
     /// The submit was refused: the vendor has no such job, and nothing was bought.
     Rejected,
     /// The vendor accepted it and gave up on it.
@@ -29,39 +29,39 @@ pub enum Stage {
     /// The vendor no longer has the job or its result.
     Gone,
     /// A person gave it up.
-    Stopped,
+    Abandoned,
 }
 
 impl Stage {
     /// Every stage, in the order of a job's life.
     pub const ALL: [Self; 11] = [
-        Self::Wanted,
-        Self::Sending,
-        Self::Held,
-        Self::Ready,
-        Self::Fetching,
-        Self::Done,
-        Self::Unknown,
+        Self::Intended,
+        Self::Submitting,
+        Self::Accepted,
+        Self::Available,
+        Self::Downloading,
+        Self::Completed,
+        Self::InDoubt,
         Self::Rejected,
         Self::Failed,
         Self::Gone,
-        Self::Stopped,
+        Self::Abandoned,
     ];
 
     /// The word for it in the ledger, in `jobs --json` and on the screen.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Wanted => "intended",
-            Self::Sending => "submitting",
-            Self::Held => "accepted",
-            Self::Ready => "available",
-            Self::Fetching => "downloading",
-            Self::Done => "completed",
-            Self::Unknown => "in_doubt",
+            Self::Intended => "intended",
+            Self::Submitting => "submitting",
+            Self::Accepted => "accepted",
+            Self::Available => "available",
+            Self::Downloading => "downloading",
+            Self::Completed => "completed",
+            Self::InDoubt => "in_doubt",
             Self::Rejected => "rejected",
             Self::Failed => "failed",
             Self::Gone => "gone",
-            Self::Stopped => "abandoned",
+            Self::Abandoned => "abandoned",
         }
     }
 
@@ -74,19 +74,19 @@ impl Stage {
     pub fn is_settled(self) -> bool {
         matches!(
             self,
-            Self::Done | Self::Rejected | Self::Failed | Self::Gone | Self::Stopped
+            Self::Completed | Self::Rejected | Self::Failed | Self::Gone | Self::Abandoned
         )
     }
 
     /// Whether whoever works on it may ask the vendor for it: held, ready or being fetched.
-    pub(crate) fn is_looked_at(self) -> bool {
-        matches!(self, Self::Held | Self::Ready | Self::Fetching)
+    pub(crate) fn is_polled(self) -> bool {
+        matches!(self, Self::Accepted | Self::Available | Self::Downloading)
     }
 
     /// Whether the same input is new from this stage on: nothing was bought, or somebody gave it up.
     /// To anything else it attaches, so that only *again* pays anew.
     pub(crate) fn frees_input(self) -> bool {
-        matches!(self, Self::Stopped | Self::Rejected)
+        matches!(self, Self::Abandoned | Self::Rejected)
     }
 }
 
@@ -99,31 +99,31 @@ impl fmt::Display for Stage {
 /// What happens to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Move {
+pub enum Transition {
     /// The paid call is about to be made.
-    Send,
+    Submit,
     /// The paid call provably never left, or was refused before any work: it may be made again.
-    Unsend,
+    NotSent,
     /// The vendor, or a check before sending, said no; nothing was charged.
-    Refuse,
+    Reject,
     /// The vendor accepted it.
     Accept,
     /// The call's outcome cannot be learnt: the answer was lost, or the process died while sending.
     Doubt,
     /// A look saw it unfinished.
-    Look,
+    Poll,
     /// A look saw it finished.
-    Finish,
+    MakeAvailable,
     /// The download begins, or begins again.
-    Fetch,
+    Download,
     /// The result cannot be fetched with what is known: look again to get another link.
-    Lapse,
+    ExpireLink,
     /// The result is here.
-    Keep,
+    Complete,
     /// The vendor gave up on it.
     Fail,
     /// The vendor no longer has it.
-    Vanish,
+    Disappear,
     /// A job found at the vendor is taken to be this one.
     Adopt,
     /// A person gives it up.
@@ -132,21 +132,21 @@ pub enum Move {
     Reopen,
 }
 
-impl Move {
+impl Transition {
     /// Every move.
     pub const ALL: [Self; 15] = [
-        Self::Send,
-        Self::Unsend,
-        Self::Refuse,
+        Self::Submit,
+        Self::NotSent,
+        Self::Reject,
         Self::Accept,
         Self::Doubt,
-        Self::Look,
-        Self::Finish,
-        Self::Fetch,
-        Self::Lapse,
-        Self::Keep,
+        Self::Poll,
+        Self::MakeAvailable,
+        Self::Download,
+        Self::ExpireLink,
+        Self::Complete,
         Self::Fail,
-        Self::Vanish,
+        Self::Disappear,
         Self::Adopt,
         Self::Abandon,
         Self::Reopen,
@@ -155,40 +155,47 @@ impl Move {
 
 /// A move that does not exist from that stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a job that is {from} cannot make the move {step:?}")]
-pub struct IllegalMove {
+#[error("a job that is {from} cannot make the move {transition:?}")]
+pub struct IllegalTransition {
     /// The stage the job is in.
     pub from: Stage,
     /// What was asked for.
-    pub step: Move,
+    pub transition: Transition,
 }
 
 /// The stage after a move.
 ///
 /// # Errors
-/// [`IllegalMove`] for every pair that the way of a job does not have.
-pub fn apply(from: Stage, step: Move) -> Result<Stage, IllegalMove> {
-    use Move as M;
+/// [`IllegalTransition`] for every pair that the way of a job does not have.
+pub fn transition(from: Stage, step: Transition) -> Result<Stage, IllegalTransition> {
     use Stage as S;
+    use Transition as M;
     Ok(match (from, step) {
-        (S::Wanted, M::Send) => S::Sending,
-        (S::Sending, M::Unsend) => S::Wanted,
-        (S::Wanted | S::Sending, M::Refuse) => S::Rejected,
+        (S::Intended, M::Submit) => S::Submitting,
+        (S::Submitting, M::NotSent) => S::Intended,
+        (S::Intended | S::Submitting, M::Reject) => S::Rejected,
         // From unknown: the answer of the very attempt that was given up for lost.
-        (S::Sending | S::Unknown, M::Accept) => S::Held,
-        (S::Sending | S::Unknown, M::Doubt) => S::Unknown,
-        (S::Unknown, M::Adopt) => S::Held,
-        (S::Held, M::Look) => S::Held,
-        (S::Held, M::Finish) => S::Ready,
-        (S::Ready | S::Fetching, M::Fetch) => S::Fetching,
-        (S::Ready | S::Fetching, M::Lapse) => S::Held,
+        (S::Submitting | S::InDoubt, M::Accept) => S::Accepted,
+        (S::Submitting | S::InDoubt, M::Doubt) => S::InDoubt,
+        (S::InDoubt, M::Adopt) => S::Accepted,
+        (S::Accepted, M::Poll) => S::Accepted,
+        (S::Accepted, M::MakeAvailable) => S::Available,
+        (S::Available | S::Downloading, M::Download) => S::Downloading,
+        (S::Available | S::Downloading, M::ExpireLink) => S::Accepted,
         // From ready: an output that is an id and not a document needs no download.
-        (S::Ready | S::Fetching, M::Keep) => S::Done,
-        (S::Held | S::Ready | S::Fetching, M::Fail) => S::Failed,
-        (S::Held | S::Ready | S::Fetching, M::Vanish) => S::Gone,
-        (S::Done, M::Reopen) => S::Held,
-        (S::Wanted | S::Held | S::Ready | S::Fetching | S::Unknown, M::Abandon) => S::Stopped,
-        (from, step) => return Err(IllegalMove { from, step }),
+        (S::Available | S::Downloading, M::Complete) => S::Completed,
+        (S::Accepted | S::Available | S::Downloading, M::Fail) => S::Failed,
+        (S::Accepted | S::Available | S::Downloading, M::Disappear) => S::Gone,
+        (S::Completed, M::Reopen) => S::Accepted,
+        (S::Intended | S::Accepted | S::Available | S::Downloading | S::InDoubt, M::Abandon) => {
+            S::Abandoned
+        }
+        (from, step) => {
+            return Err(IllegalTransition {
+                from,
+                transition: step,
+            });
+        }
     })
 }
 
@@ -197,73 +204,73 @@ mod tests {
     use super::*;
 
     /// One row a stage: every legal move and where it leads.
-    const LEGAL: &[(Stage, &[(Move, Stage)])] = {
-        use Move as M;
+    const LEGAL: &[(Stage, &[(Transition, Stage)])] = {
         use Stage as S;
+        use Transition as M;
         &[
             (
-                S::Wanted,
+                S::Intended,
                 &[
-                    (M::Send, S::Sending),
-                    (M::Refuse, S::Rejected),
-                    (M::Abandon, S::Stopped),
+                    (M::Submit, S::Submitting),
+                    (M::Reject, S::Rejected),
+                    (M::Abandon, S::Abandoned),
                 ],
             ),
             (
-                S::Sending,
+                S::Submitting,
                 &[
-                    (M::Unsend, S::Wanted),
-                    (M::Refuse, S::Rejected),
-                    (M::Accept, S::Held),
-                    (M::Doubt, S::Unknown),
+                    (M::NotSent, S::Intended),
+                    (M::Reject, S::Rejected),
+                    (M::Accept, S::Accepted),
+                    (M::Doubt, S::InDoubt),
                 ],
             ),
             (
-                S::Held,
+                S::Accepted,
                 &[
-                    (M::Look, S::Held),
-                    (M::Finish, S::Ready),
+                    (M::Poll, S::Accepted),
+                    (M::MakeAvailable, S::Available),
                     (M::Fail, S::Failed),
-                    (M::Vanish, S::Gone),
-                    (M::Abandon, S::Stopped),
+                    (M::Disappear, S::Gone),
+                    (M::Abandon, S::Abandoned),
                 ],
             ),
             (
-                S::Ready,
+                S::Available,
                 &[
-                    (M::Fetch, S::Fetching),
-                    (M::Lapse, S::Held),
-                    (M::Keep, S::Done),
+                    (M::Download, S::Downloading),
+                    (M::ExpireLink, S::Accepted),
+                    (M::Complete, S::Completed),
                     (M::Fail, S::Failed),
-                    (M::Vanish, S::Gone),
-                    (M::Abandon, S::Stopped),
+                    (M::Disappear, S::Gone),
+                    (M::Abandon, S::Abandoned),
                 ],
             ),
             (
-                S::Fetching,
+                S::Downloading,
                 &[
-                    (M::Fetch, S::Fetching),
-                    (M::Lapse, S::Held),
-                    (M::Keep, S::Done),
+                    (M::Download, S::Downloading),
+                    (M::ExpireLink, S::Accepted),
+                    (M::Complete, S::Completed),
                     (M::Fail, S::Failed),
-                    (M::Vanish, S::Gone),
-                    (M::Abandon, S::Stopped),
+                    (M::Disappear, S::Gone),
+                    (M::Abandon, S::Abandoned),
                 ],
             ),
-            (S::Done, &[(M::Reopen, S::Held)]),
+            (S::Completed, &[(M::Reopen, S::Accepted)]),
             (
-                S::Unknown,
+                S::InDoubt,
                 &[
-                    (M::Accept, S::Held),
-                    (M::Doubt, S::Unknown),
-                    (M::Adopt, S::Held),
-                    (M::Abandon, S::Stopped),
+                    (M::Accept, S::Accepted),
+                    (M::Doubt, S::InDoubt),
+                    (M::Adopt, S::Accepted),
+                    (M::Abandon, S::Abandoned),
                 ],
             ),
             (S::Rejected, &[]),
             (S::Failed, &[]),
             (S::Gone, &[]),
-            (S::Stopped, &[]),
+            (S::Abandoned, &[]),
         ]
     };
 
@@ -271,12 +278,18 @@ mod tests {
     fn exactly_the_listed_moves_are_legal() {
         assert_eq!(LEGAL.len(), Stage::ALL.len());
         for (from, legal) in LEGAL {
-            for step in Move::ALL {
+            for step in Transition::ALL {
                 let expected = legal.iter().find(|(m, _)| *m == step).map(|(_, to)| *to);
-                let got = apply(*from, step);
+                let got = transition(*from, step);
                 assert_eq!(got.ok(), expected, "{from} {step:?}");
                 if expected.is_none() {
-                    assert_eq!(got, Err(IllegalMove { from: *from, step }));
+                    assert_eq!(
+                        got,
+                        Err(IllegalTransition {
+                            from: *from,
+                            transition: step
+                        })
+                    );
                 }
             }
         }
@@ -286,12 +299,12 @@ mod tests {
     fn nothing_that_may_have_been_charged_is_sent_again() {
         for stage in Stage::ALL {
             assert_eq!(
-                apply(stage, Move::Send).is_ok(),
-                stage == Stage::Wanted,
+                transition(stage, Transition::Submit).is_ok(),
+                stage == Stage::Intended,
                 "{stage}"
             );
         }
-        assert!(apply(Stage::Unknown, Move::Unsend).is_err());
+        assert!(transition(Stage::InDoubt, Transition::NotSent).is_err());
     }
 
     #[test]
@@ -304,13 +317,13 @@ mod tests {
 
     #[test]
     fn the_same_input_is_new_exactly_after_a_refusal_or_when_it_was_given_up() {
-        use Stage::{Done, Failed, Gone, Rejected, Stopped};
+        use Stage::{Abandoned, Completed, Failed, Gone, Rejected};
         let settled: Vec<Stage> = Stage::ALL.into_iter().filter(|s| s.is_settled()).collect();
-        assert_eq!(settled, [Done, Rejected, Failed, Gone, Stopped]);
+        assert_eq!(settled, [Completed, Rejected, Failed, Gone, Abandoned]);
         for from in Stage::ALL {
-            for step in Move::ALL {
-                if let Ok(to) = apply(from, step) {
-                    let frees = matches!(step, Move::Refuse | Move::Abandon);
+            for step in Transition::ALL {
+                if let Ok(to) = transition(from, step) {
+                    let frees = matches!(step, Transition::Reject | Transition::Abandon);
                     assert_eq!(to.frees_input(), frees, "{from} {step:?}");
                 }
             }
@@ -320,7 +333,7 @@ mod tests {
     #[test]
     fn a_stage_is_printed_as_its_word_and_as_wide_as_asked_for() {
         assert_eq!(
-            format!("{:>10}|{}", Stage::Held, Stage::Gone),
+            format!("{:>10}|{}", Stage::Accepted, Stage::Gone),
             "  accepted|gone"
         );
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::{Clock, Env, SubmitError, SystemClock};
 use mindshow::types::MarkdownDeck;
 use mindshow::{Client, PdfBudget};
@@ -21,13 +21,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::builder_from(&Env::of_process("mindshow"))?
         .with_clock(clock())
         .build()?;
-    let (deck, pdf) = (Target::new(deck)?, Target::new(pdf)?); // checked before money is spent
+    let (deck, pdf) = (OutputPath::new(deck)?, OutputPath::new(pdf)?); // checked before money is spent
     let request = MarkdownDeck::from_markdown(std::fs::read_to_string(from)?);
 
     let job = match client.submit_markdown(&request).await.into_result() {
         Ok(job) => job,
-        Err(SubmitError::Refused(why)) => return Err(why.into()), // nothing was charged
-        Err(SubmitError::Unknown(lost)) => return Err(lost.to_string().into()), // see Client::find_lost
+        Err(SubmitError::Rejected(why)) => return Err(why.into()), // nothing was charged
+        Err(SubmitError::OutcomeUnknown(lost)) => return Err(lost.to_string().into()), // see Client::find_lost
     };
     println!("ticket: {}", job.ticket()?); // with it any process can go on
 

@@ -6,7 +6,7 @@ use jobs_core::Error;
 
 use crate::client::Client;
 use crate::generated::types::{AccountInfo, ListRequest, NoArguments, ScoreEntry};
-use crate::lost::moment;
+use crate::lost_submit::moment;
 use crate::operation::{ACCOUNT_INFO, SCORE_LOG};
 use crate::page::{Listing, Page, Pages};
 
@@ -14,7 +14,7 @@ impl Client {
     /// The account and its balance. Free and harmless to repeat.
     ///
     /// # Errors
-    /// [`Credentials`](jobs_core::ErrorKind::Credentials) for a refused key, and network trouble.
+    /// [`Unauthenticated`](jobs_core::ErrorKind::Unauthenticated) for a refused key, and network trouble.
     pub async fn account_info(&self) -> Result<AccountInfo, Error> {
         self.read(ACCOUNT_INFO, &NoArguments::default()).await
     }

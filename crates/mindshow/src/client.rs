@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jobs_core::clock::bounded;
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::{
-    Answer, DownloadError, Fetch, Fetched, Incoming, LenientJson, Origin, Request, ResultNetworks,
-    Saved, Transport, TransportBuilder, Verified, shown,
+    Download, DownloadError, HttpClient, HttpClientBuilder, LenientJson, Origin, Request, Response,
+    ResultNetworks, SavedFile, StreamingResponse, UnverifiedFile, Verified, shown,
 };
 use jobs_core::{
-    Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Moment, Quota, Secret, Sent,
-    SharedRate, Status, Submission, SystemClock, Window, retry,
+    Account, Clock, Delivery, Env, Error, ErrorKind, Job, JobId, KindPolicy, Moment, PollResult,
+    RateLimit, RateLimiter, Secret, SharedRate, Status, Submission, SystemClock, retry,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,7 +37,7 @@ use crate::operation::{
 use crate::page::{Listing, Page, Pages};
 use crate::pdf::{self, Pdf, PdfBudget, PdfReady};
 use crate::request::Input;
-use crate::result::{self, DeckOutline};
+use crate::result::{self, DeckSummary};
 
 const PRODUCTION: &str = "https://api.mindshow.vip";
 
@@ -46,11 +46,11 @@ const PRODUCTION: &str = "https://api.mindshow.vip";
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    transport: Transport,
+    transport: HttpClient,
     credentials: Credentials,
     codes: Codes,
-    facts: Facts,
-    pdf_facts: Facts,
+    facts: KindPolicy,
+    pdf_facts: KindPolicy,
     timeouts: Timeouts,
     upload_limit: u64,
     /// Where pictures of the process are streamed from, for the jobs of this client that paid for them.
@@ -70,14 +70,14 @@ pub struct ClientBuilder {
     base_url: String,
     clock: Arc<dyn Clock>,
     codes: Codes,
-    facts: Facts,
-    pdf_facts: Facts,
-    rate: Option<Window>,
+    facts: KindPolicy,
+    pdf_facts: KindPolicy,
+    rate: Option<RateLimit>,
     shared_rate: Option<Arc<dyn SharedRate>>,
     timeouts: Timeouts,
     upload_limit: u64,
     result_networks: ResultNetworks,
-    configure: Box<dyn FnOnce(TransportBuilder) -> TransportBuilder + Send>,
+    configure: Box<dyn FnOnce(HttpClientBuilder) -> HttpClientBuilder + Send>,
 }
 
 impl ClientBuilder {
@@ -97,14 +97,14 @@ impl ClientBuilder {
 
     /// Changes the facts of [`Deck`], such as an inferred pause.
     #[must_use]
-    pub fn with_facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+    pub fn with_policy(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
         change(&mut self.facts);
         self
     }
 
     /// Changes the facts of [`Pdf`].
     #[must_use]
-    pub fn with_pdf_facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+    pub fn with_pdf_facts(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
         change(&mut self.pdf_facts);
         self
     }
@@ -119,7 +119,7 @@ impl ClientBuilder {
     /// Sends at most `requests` a second over all operations. Without this there is no limit: the vendor states none.
     #[must_use]
     pub fn with_rate(mut self, requests: NonZeroU32) -> Self {
-        self.rate = Some(Window {
+        self.rate = Some(RateLimit {
             limit: requests,
             per: Duration::from_secs(1),
         });
@@ -174,7 +174,7 @@ impl ClientBuilder {
     #[must_use]
     pub fn with_transport(
         mut self,
-        change: impl FnOnce(TransportBuilder) -> TransportBuilder + Send + 'static,
+        change: impl FnOnce(HttpClientBuilder) -> HttpClientBuilder + Send + 'static,
     ) -> Self {
         self.configure = Box::new(change);
         self
@@ -183,23 +183,23 @@ impl ClientBuilder {
     /// Builds the client. Sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for an unusable server address, [`ErrorKind::Local`] for unusable TLS or proxy settings.
+    /// [`ErrorKind::InvalidInput`] for an unusable server address, [`ErrorKind::LocalIo`] for unusable TLS or proxy settings.
     pub fn build(self) -> Result<Client, Error> {
         let origin = Origin::parse(&self.base_url).map_err(|problem| {
-            Error::input(
+            Error::invalid_input(
                 VENDOR,
                 "configure",
                 format!("the server address is unusable: {problem}"),
             )
-            .with_advice("set MINDSHOW_BASE_URL to an https address")
+            .with_help("set MINDSHOW_BASE_URL to an https address")
         })?;
-        let mut quota = Quota::new(Arc::clone(&self.clock), self.rate.as_slice());
+        let mut quota = RateLimiter::new(Arc::clone(&self.clock), self.rate.as_slice());
         if let Some(rate) = self.shared_rate {
-            quota = quota.shared(rate, self.credentials.account(), "requests");
+            quota = quota.with_shared_rate(rate, self.credentials.account(), "requests");
         }
-        let transport = TransportBuilder::new(VENDOR, origin)
+        let transport = HttpClientBuilder::new(VENDOR, origin)
             .with_clock(self.clock)
-            .with_quota(quota)
+            .with_rate_limiter(quota)
             .with_secrets(self.credentials.secrets())
             .with_result_networks(self.result_networks);
         Ok(Client(Arc::new(Inner {
@@ -223,8 +223,8 @@ impl Client {
             base_url: PRODUCTION.to_owned(),
             clock: SystemClock::shared(),
             codes: Codes::default(),
-            facts: job::facts(),
-            pdf_facts: pdf::facts(),
+            facts: job::policy(),
+            pdf_facts: pdf::policy(),
             rate: None,
             shared_rate: None,
             timeouts: Timeouts {
@@ -241,7 +241,7 @@ impl Client {
     /// The account in `MINDSHOW_API_KEY`, at `MINDSHOW_BASE_URL` if that is set.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] that names the missing or unusable variable.
+    /// [`ErrorKind::InvalidInput`] that names the missing or unusable variable.
     pub fn from_env() -> Result<Self, Error> {
         Self::builder_from(&Env::of_process(VENDOR))?.build()
     }
@@ -249,7 +249,7 @@ impl Client {
     /// The same from any set of variables, for further settings.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] that names the missing or unusable variable.
+    /// [`ErrorKind::InvalidInput`] that names the missing or unusable variable.
     pub fn builder_from(env: &Env<'_>) -> Result<ClientBuilder, Error> {
         let builder = Self::builder(env.secret("MINDSHOW_API_KEY")?)
             .with_result_networks(env.result_networks()?);
@@ -324,13 +324,13 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when the job made no deck, or its link has expired and a new one does too,
-    /// [`ErrorKind::Garbled`] when the bytes are not a whole .pptx, [`ErrorKind::TooLarge`], [`ErrorKind::Local`]. Nothing
+    /// [`ErrorKind::UnexpectedResponse`] when the bytes are not a whole .pptx, [`ErrorKind::TooLarge`], [`ErrorKind::LocalIo`]. Nothing
     /// appears at the final name then.
     pub async fn download_deck(
         &self,
         ready: &Ready,
-        target: &Target,
-    ) -> Result<(Saved, DeckOutline), Error> {
+        target: &OutputPath,
+    ) -> Result<(SavedFile, DeckSummary), Error> {
         let deadline = self.0.transport.download_deadline();
         let (verified, outline) = self.fetch_deck(ready, target, deadline).await?;
         Ok((verified.save().await?, outline))
@@ -344,25 +344,25 @@ impl Client {
     pub async fn fetch_deck(
         &self,
         ready: &Ready,
-        target: &Target,
+        target: &OutputPath,
         deadline: Moment,
-    ) -> Result<(Verified, DeckOutline), DownloadError> {
+    ) -> Result<(Verified, DeckSummary), DownloadError> {
         const OPERATION: &str = "fetch_deck";
         let gone = |message: &str| {
             Error::new(ErrorKind::NotFound, VENDOR, OPERATION)
-                .with_sent(Sent::Yes)
+                .with_delivery(Delivery::Answered)
                 .with_job(ready.job_id.clone())
                 .with_message(message)
         };
         let link = ready.ppt_url().ok_or_else(|| {
             gone("the job succeeded without a deck")
-                .with_advice("create it with create_ppt_flag set to true")
+                .with_help("create it with create_ppt_flag set to true")
         })?;
-        let fetch = |link| Fetch::new(OPERATION, link).with_deadline(deadline);
+        let fetch = |link| Download::new(OPERATION, link).with_deadline(deadline);
         let fetched = match self.fetch(fetch(link), &ready.job_id, target).await {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let look =
-                    retry::harmless(&**self.clock(), async || self.look(&ready.job_id).await);
+                    retry::idempotent(&**self.clock(), async || self.look(&ready.job_id).await);
                 let renewed = bounded(&**self.clock(), deadline, look).await;
                 let no_new_one = || gone("the link has expired, and the vendor gives no new one");
                 let Status::Succeeded(renewed) = renewed.ok_or(error)??.status else {
@@ -381,7 +381,11 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::NotFound`] when the link has expired; it is not asked for again, because that may cost 10 credits.
     /// Otherwise as [`download_deck`](Self::download_deck).
-    pub async fn download_pdf(&self, ready: &PdfReady, target: &Target) -> Result<Saved, Error> {
+    pub async fn download_pdf(
+        &self,
+        ready: &PdfReady,
+        target: &OutputPath,
+    ) -> Result<SavedFile, Error> {
         let deadline = self.0.transport.download_deadline();
         let verified = self.fetch_pdf(ready, target, deadline).await?;
         verified.save().await
@@ -395,14 +399,14 @@ impl Client {
     pub async fn fetch_pdf(
         &self,
         ready: &PdfReady,
-        target: &Target,
+        target: &OutputPath,
         deadline: Moment,
     ) -> Result<Verified, DownloadError> {
-        let fetch = Fetch::new("fetch_pdf", ready.pdf_url()).with_deadline(deadline);
+        let fetch = Download::new("fetch_pdf", ready.pdf_url()).with_deadline(deadline);
         let fetched = self.fetch(fetch, &ready.job_id, target).await;
         let fetched = fetched.map_err(|error| match error.kind() {
             ErrorKind::NotFound => {
-                error.with_advice("a new link needs another get_pdf, which may cost 10 credits")
+                error.with_help("a new link needs another get_pdf, which may cost 10 credits")
             }
             _ => error,
         })?;
@@ -412,12 +416,12 @@ impl Client {
 
     async fn fetch<'a>(
         &self,
-        fetch: Fetch<'a>,
+        fetch: Download<'a>,
         id: &'a JobId,
-        target: &Target,
-    ) -> Result<Fetched, Error> {
+        target: &OutputPath,
+    ) -> Result<UnverifiedFile, Error> {
         let fetch = fetch.for_job(id);
-        self.0.transport.fetch(fetch, target).await
+        self.0.transport.download(fetch, target).await
     }
 
     /// A page of the account's jobs, newest first. Free and harmless to repeat.
@@ -441,7 +445,7 @@ impl Client {
     /// # Errors
     /// As [`account_info`](Self::account_info), and the vendor's refusal of an unknown id.
     pub async fn job_info(&self, id: &JobId) -> Result<JobInfo, Error> {
-        retry::harmless(&**self.clock(), async || {
+        retry::idempotent(&**self.clock(), async || {
             let answer = self.ask_for_job(id).await?;
             job::described(id, &answer, self.codes())
         })
@@ -489,21 +493,21 @@ impl Client {
     ) -> Submission<Deck> {
         let checked = input
             .check()
-            .map_err(|problem| Error::input(VENDOR, operation.name, problem));
+            .map_err(|problem| Error::invalid_input(VENDOR, operation.name, problem));
         let body = match checked.and_then(|()| operation.json(input)) {
             Ok(body) => body,
-            Err(error) => return Submission::Refused(error),
+            Err(error) => return Submission::Rejected(error),
         };
         let kind = self.kind();
         let sent_at = self.clock().wall();
-        let outcome = retry::paid(&**self.clock(), async || {
+        let outcome = retry::non_idempotent(&**self.clock(), async || {
             self.create(operation, &body).await
         });
         Submission::new(&kind, &input.what(), sent_at, outcome.await)
     }
 
     async fn create(&self, operation: Operation, body: &Bytes) -> Result<JobId, Error> {
-        let call = operation.with_json(body).paid();
+        let call = operation.with_json(body).non_idempotent();
         let answer = self.send(call.with_timeout(self.0.timeouts.create)).await?;
         let id = envelope::accepted(&answer, self.codes())?;
         let log_url = answer.json().get("data").get("create_log_url").filled();
@@ -522,12 +526,12 @@ impl Client {
     }
 
     /// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
-    pub(crate) async fn look(&self, id: &JobId) -> Look<Ready> {
+    pub(crate) async fn look(&self, id: &JobId) -> PollResult<Ready> {
         let answer = self.ask_for_job(id).await?;
         job::seen(id, &answer, self.codes())
     }
 
-    async fn ask_for_job(&self, id: &JobId) -> Result<Answer, Error> {
+    async fn ask_for_job(&self, id: &JobId) -> Result<Response, Error> {
         let body = JOB_GET.json(&IdRequest::new(id.to_string()))?;
         self.send(JOB_GET.with_json(&body).for_job(id)).await
     }
@@ -547,7 +551,7 @@ impl Client {
         request: &impl Serialize,
     ) -> Result<T, Error> {
         let body = operation.json(request)?;
-        retry::harmless(&**self.clock(), async || {
+        retry::idempotent(&**self.clock(), async || {
             envelope::open(&self.send(operation.with_json(&body)).await?, self.codes())
         })
         .await
@@ -558,10 +562,10 @@ impl Client {
         &self,
         operation: Operation,
         request: &impl Serialize,
-        take: impl Fn(&Answer, &LenientJson) -> Result<T, Error>,
+        take: impl Fn(&Response, &LenientJson) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let body = operation.json(request)?;
-        retry::harmless(&**self.clock(), async || {
+        retry::idempotent(&**self.clock(), async || {
             let answer = self.send(operation.with_json(&body)).await?;
             let json = envelope::read(&answer, self.codes())?;
             take(&answer, &json)
@@ -576,7 +580,7 @@ impl Client {
         request: &impl Serialize,
     ) -> Result<(), Error> {
         let body = operation.json(request)?;
-        retry::harmless(&**self.clock(), async || {
+        retry::idempotent(&**self.clock(), async || {
             envelope::check(&self.send(operation.with_json(&body)).await?, self.codes())
         })
         .await
@@ -590,7 +594,7 @@ impl Client {
     ) -> Result<(), Error> {
         let body = operation.json(request)?;
         let was_lost = AtomicBool::new(false);
-        retry::harmless(&**self.clock(), async || {
+        retry::idempotent(&**self.clock(), async || {
             let answer = self.send(operation.with_json(&body)).await;
             match answer.and_then(|answer| envelope::check(&answer, self.codes())) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -601,7 +605,7 @@ impl Client {
                     }
                 }
                 Err(error) => {
-                    was_lost.fetch_or(error.sent() == Sent::Maybe, Ordering::Relaxed);
+                    was_lost.fetch_or(error.delivery() == Delivery::MaybeSent, Ordering::Relaxed);
                     Err(error)
                 }
                 Ok(()) => Ok(()),
@@ -619,14 +623,14 @@ impl Client {
         Pages::new(self, operation, request)
     }
 
-    pub(crate) async fn send(&self, request: Request) -> Result<Answer, Error> {
+    pub(crate) async fn send(&self, request: Request) -> Result<Response, Error> {
         self.0
             .transport
             .send(self.0.credentials.sign(request))
             .await
     }
 
-    pub(crate) async fn stream(&self, request: Request) -> Result<Incoming, Error> {
+    pub(crate) async fn stream(&self, request: Request) -> Result<StreamingResponse, Error> {
         let request = request.with_timeout(self.0.timeouts.model);
         self.0
             .transport
@@ -638,11 +642,11 @@ impl Client {
         self.0.credentials.account()
     }
 
-    pub(crate) fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &KindPolicy {
         &self.0.facts
     }
 
-    pub(crate) fn pdf_facts(&self) -> &Facts {
+    pub(crate) fn pdf_facts(&self) -> &KindPolicy {
         &self.0.pdf_facts
     }
 

@@ -22,10 +22,10 @@ impl Codes {
 }
 
 /// What to do about a refusal.
-pub(crate) fn advice(kind: ErrorKind, code: Option<i64>) -> Option<&'static str> {
+pub(crate) fn help(kind: ErrorKind, code: Option<i64>) -> Option<&'static str> {
     match (kind, code) {
-        (ErrorKind::Credentials, _) => Some("check MINDSHOW_API_KEY"),
-        (ErrorKind::Exhausted, _) => Some("top up the credits on the vendor's site"),
+        (ErrorKind::Unauthenticated, _) => Some("check MINDSHOW_API_KEY"),
+        (ErrorKind::QuotaExceeded, _) => Some("top up the credits on the vendor's site"),
         (ErrorKind::RateLimited, _) => Some("send fewer requests a second"),
         (ErrorKind::Refused, Some(_)) => {
             Some("look the code up in the vendor's list, or ask its support with the request id")
@@ -42,8 +42,8 @@ mod tests {
     fn no_code_is_known_until_the_caller_says_so() {
         let mut codes = Codes::default();
         assert_eq!(codes.kind(1001), None);
-        codes.insert(1001, ErrorKind::Exhausted);
-        assert_eq!(codes.kind(1001), Some(ErrorKind::Exhausted));
+        codes.insert(1001, ErrorKind::QuotaExceeded);
+        assert_eq!(codes.kind(1001), Some(ErrorKind::QuotaExceeded));
         assert_eq!(codes.kind(1002), None);
     }
 }

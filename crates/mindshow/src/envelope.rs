@@ -1,7 +1,7 @@
 //! The vendor's outer JSON, and the only place that knows its in-band error code.
 
-use jobs_core::http::{Answer, LenientJson, LenientValue};
-use jobs_core::{Error, ErrorKind, JobId, Sent};
+use jobs_core::http::{LenientJson, LenientValue, Response};
+use jobs_core::{Delivery, Error, ErrorKind, JobId};
 use serde::de::DeserializeOwned;
 
 use crate::code::{self, Codes};
@@ -13,7 +13,7 @@ const SUCCESS: i64 = 0;
 ///
 /// # Errors
 /// The vendor's refusal, or what can be said of an answer that is not the vendor's.
-pub(crate) fn read(answer: &Answer, codes: &Codes) -> Result<LenientJson, Error> {
+pub(crate) fn read(answer: &Response, codes: &Codes) -> Result<LenientJson, Error> {
     let json = answer.json();
     let failure = answer.http_failure();
     match json.get("code").integer() {
@@ -26,19 +26,19 @@ pub(crate) fn read(answer: &Answer, codes: &Codes) -> Result<LenientJson, Error>
 }
 
 /// The answer's `data`, if its code is that of success.
-pub(crate) fn open<T: DeserializeOwned>(answer: &Answer, codes: &Codes) -> Result<T, Error> {
-    open_if_any(answer, codes)?.ok_or_else(|| answer.garbled("the answer has no data"))
+pub(crate) fn open<T: DeserializeOwned>(answer: &Response, codes: &Codes) -> Result<T, Error> {
+    open_if_any(answer, codes)?.ok_or_else(|| answer.unexpected("the answer has no data"))
 }
 
 /// The same where `data` may be missing.
 pub(crate) fn open_if_any<T: DeserializeOwned>(
-    answer: &Answer,
+    answer: &Response,
     codes: &Codes,
 ) -> Result<Option<T>, Error> {
     let json = read(answer, codes)?;
     json.get("data")
         .try_decode()
-        .map_err(|cause| answer.garbled_by("the content is not as documented", cause))
+        .map_err(|cause| answer.unexpected_with("the content is not as documented", cause))
 }
 
 /// One thing out of `data`: below one of `names`, or `data` itself where it has the key that every such thing has.
@@ -59,15 +59,15 @@ pub(crate) fn part<'a>(
 
 /// The same as its type says.
 pub(crate) fn decode_part<T: DeserializeOwned>(
-    answer: &Answer,
+    answer: &Response,
     json: &LenientJson,
     names: &[&str],
     own_key: &str,
 ) -> Result<T, Error> {
     part(json, names, own_key)
-        .ok_or_else(|| answer.garbled("the answer does not hold what was asked for"))?
+        .ok_or_else(|| answer.unexpected("the answer does not hold what was asked for"))?
         .try_decode()
-        .map_err(|cause| answer.garbled_by("the content is not as documented", cause))
+        .map_err(|cause| answer.unexpected_with("the content is not as documented", cause))
 }
 
 /// The names that a job has below `data`, and its own key.
@@ -77,7 +77,7 @@ pub(crate) const JOB: (&[&str], &str) = (&["job", "item"], "id");
 ///
 /// It is read first: an answer that shows it is one of a job that may be charged, whatever is odd about the rest and
 /// whatever the HTTP status says. Only the code of a failure outweighs it.
-pub(crate) fn accepted(answer: &Answer, codes: &Codes) -> Result<JobId, Error> {
+pub(crate) fn accepted(answer: &Response, codes: &Codes) -> Result<JobId, Error> {
     let json = answer.json();
     let (names, own_key) = JOB;
     let id = part(&json, names, own_key).and_then(|job| job.get(own_key).filled());
@@ -86,11 +86,12 @@ pub(crate) fn accepted(answer: &Answer, codes: &Codes) -> Result<JobId, Error> {
         .integer()
         .is_some_and(|code| code != SUCCESS);
     match id {
-        Some(id) if !is_refused => JobId::new(id.trim())
-            .map_err(|cause| answer.garbled_by("accepted, but without a usable job id", cause)),
+        Some(id) if !is_refused => JobId::new(id.trim()).map_err(|cause| {
+            answer.unexpected_with("accepted, but without a usable job id", cause)
+        }),
         _ => {
             read(answer, codes)?;
-            Err(answer.garbled("accepted, but without a usable job id"))
+            Err(answer.unexpected("accepted, but without a usable job id"))
         }
     }
 }
@@ -99,7 +100,7 @@ pub(crate) fn accepted(answer: &Answer, codes: &Codes) -> Result<JobId, Error> {
 ///
 /// # Errors
 /// As [`read`].
-pub(crate) fn check(answer: &Answer, codes: &Codes) -> Result<(), Error> {
+pub(crate) fn check(answer: &Response, codes: &Codes) -> Result<(), Error> {
     read(answer, codes).map(drop)
 }
 
@@ -108,7 +109,7 @@ pub(crate) fn check(answer: &Answer, codes: &Codes) -> Result<(), Error> {
 /// A documented failure has no data: then nothing was begun. One that has data, or that a server in trouble wraps in HTTP
 /// 5xx, does not tell.
 fn rejection(
-    answer: &Answer,
+    answer: &Response,
     json: &LenientJson,
     code: i64,
     failure: Option<&Error>,
@@ -119,21 +120,21 @@ fn rejection(
         .or(failure.map(Error::kind))
         .unwrap_or(ErrorKind::Refused);
     let sent = if json.get("data").is_empty() && json.is_whole() {
-        failure.map_or(Sent::Yes, Error::sent)
+        failure.map_or(Delivery::Answered, Error::delivery)
     } else {
-        Sent::Maybe
+        Delivery::MaybeSent
     };
     let info = json.get("info").text().unwrap_or_default();
     let request_id = json.get("request_id").filled();
     let error = answer
         .error(kind)
-        .with_sent(sent)
+        .with_delivery(sent)
         .with_code(code)
-        .with_message(answer.clean(&info))
-        .with_request_id(request_id.map(|id| answer.clean(&id)));
+        .with_message(answer.redact(&info))
+        .with_request_id(request_id.map(|id| answer.redact(&id)));
     let error = answer.kept_in(error);
-    match code::advice(kind, Some(code)) {
-        Some(advice) => error.with_advice(advice),
+    match code::help(kind, Some(code)) {
+        Some(advice) => error.with_help(advice),
         None => error,
     }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::http::{Answer, LenientValue};
+use jobs_core::http::{LenientValue, Response};
 use jobs_core::{
-    Account, Call, Clock, Cost, Error, ErrorKind, Fact, Facts, Failure, JobId, JobKind, Look,
-    Looks, Pacing, Progress, Repeat, Sent, Snapshot, Source, Status,
+    Account, Call, Clock, Cost, Delivery, Error, ErrorKind, Failure, JobId, JobKind, KindPolicy,
+    PollResult, PollResults, PollSchedule, Progress, Provenance, Repeat, Snapshot, Sourced, Status,
 };
 use serde::Deserialize as _;
 
@@ -94,7 +94,7 @@ impl JobKind for Deck {
         self.client.account()
     }
 
-    fn facts(&self) -> &Facts {
+    fn policy(&self) -> &KindPolicy {
         self.client.facts()
     }
 
@@ -102,11 +102,11 @@ impl JobKind for Deck {
         self.client.clock()
     }
 
-    async fn observe(&self, ids: &[JobId]) -> Looks<Ready> {
-        let mut looks = Looks::of(VENDOR, ids);
+    async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
+        let mut looks = PollResults::of(VENDOR, ids);
         let mut open: Vec<(usize, &JobId)> = ids.iter().enumerate().collect();
         if ids.len() > ONE_BY_ONE
-            && let Err(error) = self.look_through_list(&mut open, &mut looks).await
+            && let Err(error) = self.poll_through_list(&mut open, &mut looks).await
         {
             for (place, _) in open {
                 looks.set(place, Err(error.clone()));
@@ -125,10 +125,10 @@ impl Deck {
     ///
     /// # Errors
     /// Trouble that single looks would run into as well. A refusal of the list alone is none.
-    async fn look_through_list(
+    async fn poll_through_list(
         &self,
         open: &mut Vec<(usize, &JobId)>,
-        looks: &mut Looks<Ready>,
+        looks: &mut PollResults<Ready>,
     ) -> Result<(), Error> {
         let mut request = ListRequest::default();
         request.limit = i64::try_from(BATCH.get()).ok();
@@ -136,7 +136,7 @@ impl Deck {
             let page = match self.client.look_at_page(&request).await {
                 Ok(page) => page,
                 Err(error) if error.is_transient() => return Err(error),
-                Err(error) if error.kind() == ErrorKind::Credentials => return Err(error),
+                Err(error) if error.kind() == ErrorKind::Unauthenticated => return Err(error),
                 Err(error) => {
                     tracing::debug!(%error, "the list is refused, looking at jobs one by one");
                     return Ok(());
@@ -166,36 +166,37 @@ impl Deck {
     }
 }
 
-/// The facts of a deck. What is inferred can be set through [`ClientBuilder::with_facts`](crate::ClientBuilder::with_facts).
-pub(crate) fn facts() -> Facts {
+/// The facts of a deck. What is inferred can be set through [`ClientBuilder::with_policy`](crate::ClientBuilder::with_policy).
+pub(crate) fn policy() -> KindPolicy {
     let page = "api-doc.mindshow.vip: ask again every 5 s";
     let five = Duration::from_secs(5);
-    let mut facts = Facts::new(
-        Fact::documented(five, page),
-        Fact::documented(five, page),
-        Fact::documented(Pacing::every(five), page),
+    let mut facts = KindPolicy::new(
+        Sourced::documented(five, page),
+        Sourced::documented(five, page),
+        Sourced::documented(PollSchedule::every(five), page),
         CALLS,
     );
-    facts.batch = Fact::inferred(BATCH, "one page of the job list; its limit is not stated");
-    facts.result_life = Some(Fact::documented(
+    facts.max_batch = Sourced::inferred(BATCH, "one page of the job list; its limit is not stated");
+    facts.result_ttl = Some(Sourced::documented(
         Duration::from_secs(7 * 24 * 60 * 60),
         "api-doc.mindshow.vip: links are valid for one week",
     ));
     facts
 }
 
-const CREATE_PAGE: Source = Source::Documented("the operation's page on api-doc.mindshow.vip");
-const ADAPTER: Source =
-    Source::Observed("the vendor's adapter xcwen/mindshow-ppt-mcp, from its API description");
-const UNSTATED: Source = Source::Documented("the operation's page states no credits");
-const FREE: Source = Source::Inferred("no page states credits for it");
+const CREATE_PAGE: Provenance =
+    Provenance::Documented("the operation's page on api-doc.mindshow.vip");
+const ADAPTER: Provenance =
+    Provenance::Observed("the vendor's adapter xcwen/mindshow-ppt-mcp, from its API description");
+const UNSTATED: Provenance = Provenance::Documented("the operation's page states no credits");
+const FREE: Provenance = Provenance::Inferred("no page states credits for it");
 
-const fn create(operation: &'static str, cost: Cost, source: Source) -> Call {
+const fn create(operation: &'static str, cost: Cost, source: Provenance) -> Call {
     Call {
         operation,
         cost,
-        repeat: Repeat::Paid,
-        source,
+        repeat: Repeat::NonIdempotent,
+        provenance: source,
     }
 }
 
@@ -203,8 +204,8 @@ const fn free(operation: &'static str) -> Call {
     Call {
         operation,
         cost: Cost::Free,
-        repeat: Repeat::Harmless,
-        source: FREE,
+        repeat: Repeat::Idempotent,
+        provenance: FREE,
     }
 }
 
@@ -222,7 +223,7 @@ const CALLS: &[Call] = &[
     create(
         "ppt_create_by_gpt",
         credits(11, 22),
-        Source::Documented(
+        Provenance::Documented(
             "api-287045646: 10 for the deck and 1 to 2 for model calls; 10 more with with_create_log_flag",
         ),
     ),
@@ -237,17 +238,17 @@ const CALLS: &[Call] = &[
 ];
 
 /// What the answer to a look says.
-pub(crate) fn seen(id: &JobId, answer: &Answer, codes: &Codes) -> Look<Ready> {
+pub(crate) fn seen(id: &JobId, answer: &Response, codes: &Codes) -> PollResult<Ready> {
     let json = envelope::read(answer, codes)?;
     let (names, own_key) = envelope::JOB;
     let job = envelope::part(&json, names, own_key)
-        .ok_or_else(|| answer.garbled("the answer does not mention the job"))?;
+        .ok_or_else(|| answer.unexpected("the answer does not mention the job"))?;
     let job = described_by(job)
-        .ok_or_else(|| answer.garbled("the answer does not tell the job's state"))?;
+        .ok_or_else(|| answer.unexpected("the answer does not tell the job's state"))?;
     if job.id != id.as_str() {
-        return Err(answer.garbled("the answer is about another job"));
+        return Err(answer.unexpected("the answer is about another job"));
     }
-    Ok(answer.clean_snapshot(snapshot(id, job)?))
+    Ok(answer.redact_snapshot(snapshot(id, job)?))
 }
 
 /// What decides about a job, read leniently: id and state, then the result. Whatever is odd about the rest hides neither.
@@ -267,12 +268,12 @@ fn described_by(job: LenientValue<'_>) -> Option<JobInfo> {
 }
 
 /// The description of a job in an answer.
-pub(crate) fn described(id: &JobId, answer: &Answer, codes: &Codes) -> Result<JobInfo, Error> {
+pub(crate) fn described(id: &JobId, answer: &Response, codes: &Codes) -> Result<JobInfo, Error> {
     let json = envelope::read(answer, codes)?;
     let (names, own_key) = envelope::JOB;
     let job: JobInfo = envelope::decode_part(answer, &json, names, own_key)?;
     if job.id != id.as_str() {
-        return Err(answer.garbled("the answer is about another job"));
+        return Err(answer.unexpected("the answer is about another job"));
     }
     Ok(job)
 }
@@ -280,10 +281,10 @@ pub(crate) fn described(id: &JobId, answer: &Answer, codes: &Codes) -> Result<Jo
 /// What the vendor's description of a job means.
 ///
 /// Progress counts only while a job runs: the vendor's own sample shows a finished one with 0.
-fn snapshot(id: &JobId, job: JobInfo) -> Look<Ready> {
+fn snapshot(id: &JobId, job: JobInfo) -> PollResult<Ready> {
     if job.id != id.as_str() {
-        return Err(Error::new(ErrorKind::Garbled, VENDOR, "job_get")
-            .with_sent(Sent::Yes)
+        return Err(Error::new(ErrorKind::UnexpectedResponse, VENDOR, "job_get")
+            .with_delivery(Delivery::Answered)
             .with_job(id.clone())
             .with_message("the answer is about another job"));
     }
@@ -300,7 +301,7 @@ fn snapshot(id: &JobId, job: JobInfo) -> Look<Ready> {
             ppt_url: text(job.ppt_url.map(|url| url.expose().to_owned())),
         }),
         JobStatus::Failed => Status::Failed(Failure::new(job.error.unwrap_or_default())),
-        JobStatus::Other(word) => return Ok(Snapshot::unrecognised(word)),
+        JobStatus::Other(word) => return Ok(Snapshot::unknown(word)),
     };
     let progress = progress(&status, job.queue_wait_count, job.progress_percent);
     Ok(Snapshot::new(status, word).with_progress(progress))
@@ -380,7 +381,7 @@ mod tests {
         ] {
             assert_eq!(format!("{:?}", seen(json).status), status, "{json}");
         }
-        assert!(!seen(r#"{"id":"j","status":"pondering"}"#).recognised);
+        assert!(!seen(r#"{"id":"j","status":"pondering"}"#).is_known);
     }
 
     #[test]

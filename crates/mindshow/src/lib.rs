@@ -5,12 +5,12 @@ mod auth;
 mod client;
 mod code;
 mod envelope;
-mod generated;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
-pub mod hostile;
+pub mod fuzz_oracle;
+mod generated;
 mod job;
-mod lost;
+mod lost_submit;
 mod model;
 mod operation;
 mod page;
@@ -35,9 +35,9 @@ pub mod types {
 
 pub use self::client::{Client, ClientBuilder};
 pub use self::job::{Deck, Ready};
-pub use self::lost::{Candidate, Clues};
+pub use self::lost_submit::{Candidate, SearchCriteria};
 pub use self::model::{Content, ContentStream, FullText, Increment, Outline, OutlineStream};
 pub use self::page::{Page, Pages};
 pub use self::pdf::{Pdf, PdfBudget, PdfCharge, PdfReady, PdfSpent};
-pub use self::result::DeckOutline;
+pub use self::result::DeckSummary;
 pub use self::upload::ResourceId;

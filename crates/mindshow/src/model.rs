@@ -6,9 +6,9 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use jobs_core::http::{Answer, Incoming};
+use jobs_core::http::{Response, StreamingResponse};
 use jobs_core::retry::{self, NotTaken};
-use jobs_core::{Error, ErrorKind, Lost, Sent, SubmitError};
+use jobs_core::{Delivery, Error, ErrorKind, LostSubmit, SubmitError};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -99,7 +99,7 @@ impl Client {
     ///
     /// # Errors
     /// [`SubmitError`], which says whether the credit may have been spent. A topic that the vendor does not take is refused
-    /// with kind [`Input`](ErrorKind::Input) and the vendor's word as code; whether that costs the credit is not documented.
+    /// with kind [`InvalidInput`](ErrorKind::InvalidInput) and the vendor's word as code; whether that costs the credit is not documented.
     pub async fn outline(&self, request: &OutlineRequest) -> Result<Outline, SubmitError> {
         let mut request = request.clone();
         request.stream = Some(false);
@@ -153,30 +153,32 @@ impl Client {
     ) -> Result<Call, SubmitError> {
         let checked = input
             .check()
-            .map_err(|problem| Error::input(VENDOR, operation.name, problem));
+            .map_err(|problem| Error::invalid_input(VENDOR, operation.name, problem));
         let body = checked
             .and_then(|()| operation.json(input))
-            .map_err(SubmitError::Refused)?;
+            .map_err(SubmitError::Rejected)?;
         let sent_at = self.clock().wall();
         let lost = |error| {
-            SubmitError::Unknown(Lost {
-                what: input.what().into(),
+            SubmitError::OutcomeUnknown(LostSubmit {
+                summary: input.what().into(),
                 sent_at,
                 error,
             })
         };
-        let begun = retry::paid(&**self.clock(), async || {
-            let incoming = self.stream(operation.with_json(&body).paid()).await?;
+        let begun = retry::non_idempotent(&**self.clock(), async || {
+            let incoming = self
+                .stream(operation.with_json(&body).non_idempotent())
+                .await?;
             if (200..300).contains(&incoming.status()) {
                 return Ok(incoming);
             }
-            let answer = incoming.into_answer().await?;
+            let answer = incoming.into_response().await?;
             envelope::check(&answer, self.codes())?;
-            Err(answer.garbled("the answer is neither a success nor a failure"))
+            Err(answer.unexpected("the answer is neither a success nor a failure"))
         });
         let incoming = begun.await.map_err(|not_taken| match not_taken {
-            NotTaken::Refused(error) => SubmitError::Refused(error),
-            NotTaken::Unknown(error) => lost(error),
+            NotTaken::Rejected(error) => SubmitError::Rejected(error),
+            NotTaken::OutcomeUnknown(error) => lost(error),
         })?;
         Ok(Call {
             client: self.clone(),
@@ -202,7 +204,7 @@ impl OutlineStream {
     /// The next piece; `None` once the outline is whole. May be dropped and called again without losing a piece.
     ///
     /// # Errors
-    /// As [`Client::outline`]; a stream that breaks off is [`SubmitError::Unknown`], and is never resumed.
+    /// As [`Client::outline`]; a stream that breaks off is [`SubmitError::OutcomeUnknown`], and is never resumed.
     pub async fn next(&mut self) -> Result<Option<Increment>, SubmitError> {
         while self.done.is_none() {
             let Some((answer, data)) = self.call.next::<OutlineData>().await? else {
@@ -291,7 +293,7 @@ impl ContentStream {
 #[derive(Debug)]
 struct Call {
     client: Client,
-    incoming: Incoming,
+    incoming: StreamingResponse,
     events: Events,
     is_over: bool,
     what: Box<str>,
@@ -301,13 +303,13 @@ struct Call {
 
 impl Call {
     /// The content of the next event.
-    async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<(Answer, T)>, SubmitError> {
+    async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<(Response, T)>, SubmitError> {
         if let Some(failed) = &self.failed {
             return Err(failed.clone());
         }
         loop {
             if let Some(event) = self.events.pop() {
-                let answer = self.incoming.answer(event);
+                let answer = self.incoming.response(event);
                 match self.content(&answer) {
                     Ok(Some(content)) => return Ok(Some((answer, content))),
                     // A sign of life.
@@ -330,7 +332,7 @@ impl Call {
     }
 
     /// The content of one event: inside an envelope, as far as is known, or bare.
-    fn content<T: DeserializeOwned>(&self, answer: &Answer) -> Result<Option<T>, Error> {
+    fn content<T: DeserializeOwned>(&self, answer: &Response) -> Result<Option<T>, Error> {
         let json = answer.json();
         if json.get("code").is_some() {
             return envelope::open_if_any(answer, self.client.codes());
@@ -342,13 +344,13 @@ impl Call {
             return Ok(None);
         }
         let content = json.value().try_decode().map(Some);
-        content.map_err(|cause| answer.garbled_by("the content is not as documented", cause))
+        content.map_err(|cause| answer.unexpected_with("the content is not as documented", cause))
     }
 
     /// Whether the event is the last one, and a good one. A plain document is the last one whatever it says.
     fn is_finished(
         &mut self,
-        answer: &Answer,
+        answer: &Response,
         reason: Option<FinishReason>,
     ) -> Result<bool, SubmitError> {
         let (kind, sent) = match &reason {
@@ -360,40 +362,40 @@ impl Call {
                 | FinishReason::OutlineInvalid
                 | FinishReason::TopicOrResourceIdListInvalid
                 | FinishReason::ContentInappropriate,
-            ) => (ErrorKind::Input, Sent::Yes),
-            Some(FinishReason::SystemError) => (ErrorKind::Unavailable, Sent::Maybe),
-            Some(FinishReason::Other(_)) => (ErrorKind::Refused, Sent::Maybe),
+            ) => (ErrorKind::InvalidInput, Delivery::Answered),
+            Some(FinishReason::SystemError) => (ErrorKind::Unavailable, Delivery::MaybeSent),
+            Some(FinishReason::Other(_)) => (ErrorKind::Refused, Delivery::MaybeSent),
         };
         let word = reason.as_ref().map_or("", FinishReason::as_str);
         let error = answer
             .error(kind)
-            .with_sent(sent)
+            .with_delivery(sent)
             .with_code(word)
             .with_message("the model ended without a result");
         Err(self.fail(error))
     }
 
-    fn check_text(&mut self, answer: &Answer, text: &str) -> Result<(), SubmitError> {
+    fn check_text(&mut self, answer: &Response, text: &str) -> Result<(), SubmitError> {
         if text.trim().is_empty() {
-            return Err(self.fail(answer.garbled("the model ended without a text")));
+            return Err(self.fail(answer.unexpected("the model ended without a text")));
         }
         Ok(())
     }
 
     fn broken_off(&mut self) -> SubmitError {
-        let answer = self.incoming.answer(Bytes::new());
-        let error = answer.garbled("the stream ended before the model said that it is done");
+        let answer = self.incoming.response(Bytes::new());
+        let error = answer.unexpected("the stream ended before the model said that it is done");
         self.fail(error)
     }
 
     fn fail(&mut self, error: Error) -> SubmitError {
-        let failed = match error.sent() {
-            Sent::Maybe => SubmitError::Unknown(Lost {
-                what: self.what.clone(),
+        let failed = match error.delivery() {
+            Delivery::MaybeSent => SubmitError::OutcomeUnknown(LostSubmit {
+                summary: self.what.clone(),
                 sent_at: self.sent_at,
                 error,
             }),
-            _ => SubmitError::Refused(error),
+            _ => SubmitError::Rejected(error),
         };
         self.failed = Some(failed.clone());
         failed

@@ -28,7 +28,7 @@ impl Operation {
     /// The body as JSON; `{}` where there are no parameters.
     pub(crate) fn json(self, body: &impl Serialize) -> Result<Bytes, Error> {
         let json = serde_json::to_vec(body).map_err(|cause| {
-            Error::input(VENDOR, self.name, "the request cannot be written as JSON")
+            Error::invalid_input(VENDOR, self.name, "the request cannot be written as JSON")
                 .with_source(cause)
         })?;
         Ok(json.into())

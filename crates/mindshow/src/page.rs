@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
-use jobs_core::{Error, ErrorKind, Sent};
+use jobs_core::{Delivery, Error, ErrorKind};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -71,7 +71,7 @@ impl<T: DeserializeOwned> Pages<T> {
     /// The entries of the next page; `None` after the last. May be dropped and called again.
     ///
     /// # Errors
-    /// As any free call; then the list is over. [`ErrorKind::Garbled`] when a cursor comes back.
+    /// As any free call; then the list is over. [`ErrorKind::UnexpectedResponse`] when a cursor comes back.
     pub async fn next(&mut self) -> Option<Result<Vec<T>, Error>> {
         if self.is_over {
             return None;
@@ -90,11 +90,11 @@ impl<T: DeserializeOwned> Pages<T> {
                 if !self.seen.insert(after.clone()) {
                     self.is_over = true;
                     return Some(Err(Error::new(
-                        ErrorKind::Garbled,
+                        ErrorKind::UnexpectedResponse,
                         VENDOR,
                         self.operation.name,
                     )
-                    .with_sent(Sent::Yes)
+                    .with_delivery(Delivery::Answered)
                     .with_message("the list leads back to a page that was read before")));
                 }
                 if let Value::Object(fields) = &mut self.request {

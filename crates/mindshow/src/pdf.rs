@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::http::{Answer, LenientValue};
+use jobs_core::http::{LenientValue, Response};
 use jobs_core::{
-    Account, Call, Clock, Cost, Error, ErrorKind, Fact, Facts, Failure, JobId, JobKind, Look,
-    Looks, Pacing, Repeat, Sent, Snapshot, Source, Status,
+    Account, Call, Clock, Cost, Delivery, Error, ErrorKind, Failure, JobId, JobKind, KindPolicy,
+    PollResult, PollResults, PollSchedule, Provenance, Repeat, Snapshot, Sourced, Status,
 };
 
 use crate::client::Client;
@@ -111,7 +111,7 @@ pub struct PdfSpent {
 pub struct Pdf {
     client: Client,
     budget: PdfBudget,
-    facts: Facts,
+    facts: KindPolicy,
     exports: Arc<Mutex<HashMap<JobId, Arc<Export>>>>,
 }
 
@@ -198,7 +198,7 @@ impl JobKind for Pdf {
         self.client.account()
     }
 
-    fn facts(&self) -> &Facts {
+    fn policy(&self) -> &KindPolicy {
         &self.facts
     }
 
@@ -207,10 +207,10 @@ impl JobKind for Pdf {
     }
 
     /// **May cost 10 credits** for each id, within the budget.
-    async fn observe(&self, ids: &[JobId]) -> Looks<PdfReady> {
-        let mut looks = Looks::of(VENDOR, ids);
+    async fn poll(&self, ids: &[JobId]) -> PollResults<PdfReady> {
+        let mut looks = PollResults::of(VENDOR, ids);
         for (place, id) in ids.iter().enumerate() {
-            looks.set(place, self.look(id).await);
+            looks.set(place, self.poll_one(id).await);
         }
         looks
     }
@@ -220,7 +220,7 @@ impl Pdf {
     pub(crate) fn new(client: &Client, budget: PdfBudget) -> Self {
         let mut facts = client.pdf_facts().clone();
         if budget.blocking {
-            facts.look_timeout.value = facts.look_timeout.value.max(BLOCKING_TIMEOUT + SPARE);
+            facts.poll_timeout.value = facts.poll_timeout.value.max(BLOCKING_TIMEOUT + SPARE);
         }
         Self {
             client: client.clone(),
@@ -244,7 +244,7 @@ impl Pdf {
         }
     }
 
-    async fn look(&self, id: &JobId) -> Look<PdfReady> {
+    async fn poll_one(&self, id: &JobId) -> PollResult<PdfReady> {
         let export = self.export(id);
         let _turn = export.turn.lock().await;
         if let Some(ready) = export.state().ready.clone() {
@@ -271,9 +271,9 @@ impl Pdf {
     }
 
     /// One call. The one place that may cost credits.
-    async fn call(&self, id: &JobId) -> Result<Answer, Error> {
+    async fn call(&self, id: &JobId) -> Result<Response, Error> {
         let body = GET_PDF.json(&PdfRequest::new(id.to_string(), !self.budget.blocking))?;
-        let call = GET_PDF.with_json(&body).for_job(id).paid();
+        let call = GET_PDF.with_json(&body).for_job(id).non_idempotent();
         let call = if self.budget.blocking {
             call.with_timeout(BLOCKING_TIMEOUT)
         } else {
@@ -335,14 +335,14 @@ impl State {
     /// Counts one more call, if the budget has room for it.
     fn begin(&mut self, budget: &PdfBudget) -> Result<(), Error> {
         let spent = |text: String| {
-            Error::new(ErrorKind::Exhausted, VENDOR, GET_PDF.name).with_message(text)
+            Error::new(ErrorKind::QuotaExceeded, VENDOR, GET_PDF.name).with_message(text)
         };
         if let Guard::Charged { from, to } = self.guard {
             return Err(spent(format!(
                 "stopped after {} calls: a repeated call was charged again, the balance fell from {from} to {to}",
                 self.calls
             ))
-            .with_advice("ask the vendor, or allow it with a budget without guard"));
+            .with_help("ask the vendor, or allow it with a budget without guard"));
         }
         if std::mem::take(&mut self.is_in_flight) && budget.assume == PdfCharge::EveryCall {
             return Err(lost().with_message("the answer of a call did not come in time"));
@@ -354,7 +354,7 @@ impl State {
                 self.calls.min(1) * CREDITS,
                 self.calls.saturating_mul(CREDITS)
             ))
-            .with_advice("allow more calls to go on; each may cost 10 credits"));
+            .with_help("allow more calls to go on; each may cost 10 credits"));
         }
         self.calls += 1;
         self.is_in_flight = true;
@@ -362,7 +362,7 @@ impl State {
     }
 
     /// Takes the outcome of the call that was begun.
-    fn end(&mut self, budget: &PdfBudget, look: Look<PdfReady>) -> Look<PdfReady> {
+    fn end(&mut self, budget: &PdfBudget, look: PollResult<PdfReady>) -> PollResult<PdfReady> {
         self.is_in_flight = false;
         match look {
             Ok(snapshot) => {
@@ -371,11 +371,14 @@ impl State {
                 }
                 Ok(snapshot)
             }
-            Err(error) if error.sent() == Sent::No => {
+            Err(error) if error.delivery() == Delivery::NotSent => {
                 self.calls = self.calls.saturating_sub(1);
                 Err(error)
             }
-            Err(error) if error.sent() == Sent::Maybe && budget.assume == PdfCharge::EveryCall => {
+            Err(error)
+                if error.delivery() == Delivery::MaybeSent
+                    && budget.assume == PdfCharge::EveryCall =>
+            {
                 let message = error.message().unwrap_or("no usable answer").to_owned();
                 let lost = match error.job() {
                     Some(job) => lost().with_job(job.clone()),
@@ -391,10 +394,8 @@ impl State {
 /// A call whose answer was lost, where each call is charged. Not transient, so that no wait repeats it.
 fn lost() -> Error {
     Error::new(ErrorKind::Refused, VENDOR, GET_PDF.name)
-        .with_sent(Sent::Maybe)
-        .with_advice(
-            "it may have cost 10 credits and is not repeated by itself; wait again to go on",
-        )
+        .with_delivery(Delivery::MaybeSent)
+        .with_help("it may have cost 10 credits and is not repeated by itself; wait again to go on")
 }
 
 /// What two calls did to the balance. The first of all is charged in any case.
@@ -419,30 +420,30 @@ fn unfinished(deck: Snapshot<job::Ready>) -> Option<Snapshot<PdfReady>> {
         Status::Failed(failure) => Status::Failed(failure),
         Status::Expired => Status::Expired,
         Status::Gone => Status::Gone,
-        _ => return Some(Snapshot::unrecognised(deck.word)),
+        _ => return Some(Snapshot::unknown(deck.vendor_status)),
     };
-    if deck.recognised {
-        Some(Snapshot::new(status, deck.word).with_progress(deck.progress))
+    if deck.is_known {
+        Some(Snapshot::new(status, deck.vendor_status).with_progress(deck.progress))
     } else {
-        Some(Snapshot::unrecognised(deck.word))
+        Some(Snapshot::unknown(deck.vendor_status))
     }
 }
 
 /// What the answer to a call says.
-pub(crate) fn seen(id: &JobId, answer: &Answer, codes: &Codes) -> Look<PdfReady> {
+pub(crate) fn seen(id: &JobId, answer: &Response, codes: &Codes) -> PollResult<PdfReady> {
     let json = envelope::read(answer, codes)?;
     let data = json.get("data");
     let state = data.get("status").word();
-    let state = state.ok_or_else(|| answer.garbled("the answer does not tell the state"))?;
+    let state = state.ok_or_else(|| answer.unexpected("the answer does not tell the state"))?;
     let snapshot = snapshot(id, JobStatus::from_word(&state), data)?;
-    Ok(answer.clean_snapshot(snapshot))
+    Ok(answer.redact_snapshot(snapshot))
 }
 
 /// State and result are read first, and everything leniently: this answer may have cost 10 credits.
-fn snapshot(id: &JobId, state: JobStatus, data: LenientValue<'_>) -> Look<PdfReady> {
+fn snapshot(id: &JobId, state: JobStatus, data: LenientValue<'_>) -> PollResult<PdfReady> {
     let garbled = |problem: &str| {
-        Error::new(ErrorKind::Garbled, VENDOR, GET_PDF.name)
-            .with_sent(Sent::Maybe)
+        Error::new(ErrorKind::UnexpectedResponse, VENDOR, GET_PDF.name)
+            .with_delivery(Delivery::MaybeSent)
             .with_job(id.clone())
             .with_message(problem)
     };
@@ -460,7 +461,7 @@ fn snapshot(id: &JobId, state: JobStatus, data: LenientValue<'_>) -> Look<PdfRea
         (JobStatus::Failed, _) => {
             Status::Failed(Failure::new(data.get("error").text().unwrap_or_default()))
         }
-        (JobStatus::Other(word), _) => return Ok(Snapshot::unrecognised(word)),
+        (JobStatus::Other(word), _) => return Ok(Snapshot::unknown(word)),
     };
     let [waiting, percent] =
         ["queue_wait_count", "progress_percent"].map(|key| data.get(key).integer());
@@ -479,16 +480,16 @@ const SPARE: Duration = Duration::from_secs(15);
 
 /// The facts of an export. What is inferred can be set through
 /// [`ClientBuilder::with_pdf_facts`](crate::ClientBuilder::with_pdf_facts).
-pub(crate) fn facts() -> Facts {
+pub(crate) fn policy() -> KindPolicy {
     let page = "api-doc.mindshow.vip, api-287044925: ask again every 5 s";
     let five = Duration::from_secs(5);
-    Facts::new(
-        Fact::documented(five, page),
-        Fact::inferred(
+    KindPolicy::new(
+        Sourced::documented(five, page),
+        Sourced::inferred(
             Duration::ZERO,
             "the first call starts the export, so nothing is gained by waiting",
         ),
-        Fact::documented(Pacing::every(five), page),
+        Sourced::documented(PollSchedule::every(five), page),
         CALLS,
     )
 }
@@ -501,34 +502,34 @@ const CALLS: &[Call] = &[
             most: Some(10),
             unit: "credit",
         },
-        repeat: Repeat::Paid,
-        source: Source::Documented(
+        repeat: Repeat::NonIdempotent,
+        provenance: Provenance::Documented(
             "api-287044925: 10 credits each time; whether a repeated call is charged is not stated",
         ),
     },
     Call {
         operation: "job_get",
         cost: Cost::Free,
-        repeat: Repeat::Harmless,
-        source: Source::Inferred("no page states credits for it"),
+        repeat: Repeat::Idempotent,
+        provenance: Provenance::Inferred("no page states credits for it"),
     },
     Call {
         operation: "account_info",
         cost: Cost::Free,
-        repeat: Repeat::Harmless,
-        source: Source::Inferred("no page states credits for it"),
+        repeat: Repeat::Idempotent,
+        provenance: Provenance::Inferred("no page states credits for it"),
     },
     Call {
         operation: "fetch_pdf",
         cost: Cost::Free,
-        repeat: Repeat::Harmless,
-        source: Source::Inferred("no page states credits for it"),
+        repeat: Repeat::Idempotent,
+        provenance: Provenance::Inferred("no page states credits for it"),
     },
 ];
 
 #[cfg(test)]
 mod tests {
-    use jobs_core::testing::answer;
+    use jobs_core::testing::canned_response;
 
     use super::*;
 
@@ -557,18 +558,18 @@ mod tests {
         let budget = PdfBudget::calls(2);
         let mut state = State::default();
         let error =
-            |sent| Err(Error::new(ErrorKind::Unreachable, VENDOR, "get_pdf").with_sent(sent));
+            |sent| Err(Error::new(ErrorKind::Unreachable, VENDOR, "get_pdf").with_delivery(sent));
         state.begin(&budget).unwrap();
         assert_eq!(state.calls, 1);
-        assert!(state.end(&budget, error(Sent::No)).is_err());
+        assert!(state.end(&budget, error(Delivery::NotSent)).is_err());
         assert_eq!(state.calls, 0);
         state.begin(&budget).unwrap();
-        assert!(state.end(&budget, error(Sent::Maybe)).is_err());
+        assert!(state.end(&budget, error(Delivery::MaybeSent)).is_err());
         // Dropped in flight: nobody calls `end`.
         state.begin(&budget).unwrap();
         assert_eq!(state.calls, 2);
         let error = state.begin(&budget).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Exhausted);
+        assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
         assert_eq!(
             error.message(),
             Some("all 2 calls of the budget are spent, 10 to 20 credits")
@@ -580,10 +581,11 @@ mod tests {
         let budget = PdfBudget::calls(9).assuming(PdfCharge::EveryCall);
         let mut state = State::default();
         state.begin(&budget).unwrap();
-        let lost = Error::new(ErrorKind::TimedOut, VENDOR, "get_pdf").with_sent(Sent::Maybe);
+        let lost =
+            Error::new(ErrorKind::Timeout, VENDOR, "get_pdf").with_delivery(Delivery::MaybeSent);
         let error = state.end(&budget, Err(lost)).unwrap_err();
         assert!(!error.is_transient());
-        assert_eq!(error.sent(), Sent::Maybe);
+        assert_eq!(error.delivery(), Delivery::MaybeSent);
         // One that was dropped in flight is reported once; then the caller has decided to go on.
         state.begin(&budget).unwrap();
         assert!(!state.begin(&budget).unwrap_err().is_transient());
@@ -594,7 +596,7 @@ mod tests {
     #[test]
     fn no_budget_means_no_call() {
         let error = State::default().begin(&PdfBudget::calls(0)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Exhausted);
+        assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
     }
 
     #[test]
@@ -602,7 +604,7 @@ mod tests {
         let id = JobId::new("j").unwrap();
         let seen = |json: &str| {
             let body = format!(r#"{{"code":0,"data":{json}}}"#);
-            let answer = answer("get_pdf", 200, &[], body.as_bytes(), &[]);
+            let answer = canned_response("get_pdf", 200, &[], body.as_bytes(), &[]);
             seen(&id, &answer, &Codes::default())
         };
         let ready = seen(r#"{"status":"succeeded","pdf_url":"https://h/p?sig=s3cret"}"#).unwrap();
@@ -611,7 +613,7 @@ mod tests {
         );
         assert!(!format!("{ready:?}").contains("s3cret"));
         assert!(seen(r#"{"status":"succeeded","pdf_url":""}"#).is_err());
-        assert!(!seen(r#"{"status":"pondering"}"#).unwrap().recognised);
+        assert!(!seen(r#"{"status":"pondering"}"#).unwrap().is_known);
         let odd = seen(r#"{"status":"failed","error":"bad \ud835 glyph","queue_wait_count":NaN}"#);
         let Status::Failed(failure) = odd.unwrap().status else {
             panic!("not failed")

@@ -8,7 +8,7 @@ use jobs_core::http::{CheckError, Inspection, check_zip};
 /// What a deck on disk was seen to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct DeckOutline {
+pub struct DeckSummary {
     /// The number of slides.
     pub slides: usize,
 }
@@ -17,7 +17,7 @@ pub struct DeckOutline {
 pub(crate) fn inspect_pptx(
     file: &mut File,
     inspection: &mut Inspection,
-) -> Result<DeckOutline, CheckError> {
+) -> Result<DeckSummary, CheckError> {
     let cut = |problem: &str| CheckError::Invalid(format!("this is no whole .pptx: {problem}"));
     let (mut slides, mut has_types, mut has_presentation) = (0, false, false);
     let checked = check_zip(file, inspection, |name| {
@@ -37,7 +37,7 @@ pub(crate) fn inspect_pptx(
     if is_listed && !has_presentation {
         return Err(cut("it has no ppt/presentation.xml"));
     }
-    Ok(DeckOutline { slides })
+    Ok(DeckSummary { slides })
 }
 
 fn is_slide(name: &str) -> bool {
@@ -90,7 +90,7 @@ mod tests {
         })
     }
 
-    fn deck(bytes: &[u8]) -> Result<DeckOutline, String> {
+    fn deck(bytes: &[u8]) -> Result<DeckSummary, String> {
         words(inspect_pptx(
             &mut on_disk(bytes),
             &mut Inspection::unbounded(),
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_whole_deck_passes_and_its_slides_are_counted() {
-        assert_eq!(deck(&pptx(&WHOLE)), Ok(DeckOutline { slides: 2 }));
+        assert_eq!(deck(&pptx(&WHOLE)), Ok(DeckSummary { slides: 2 }));
     }
 
     #[test]

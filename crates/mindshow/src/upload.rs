@@ -49,14 +49,14 @@ impl Client {
     /// Free. Repeated by itself on transient trouble: at worst a copy that nobody uses dies after 24 hours.
     ///
     /// # Errors
-    /// [`Input`](jobs_core::ErrorKind::Input) for a file that the service does not take, before anything is sent;
-    /// [`Local`](jobs_core::ErrorKind::Local) when it cannot be read.
+    /// [`InvalidInput`](jobs_core::ErrorKind::InvalidInput) for a file that the service does not take, before anything is sent;
+    /// [`LocalIo`](jobs_core::ErrorKind::LocalIo) when it cannot be read.
     pub async fn upload(&self, document: &Document) -> Result<ResourceId, Error> {
         check(document, self.upload_limit())?;
-        let uploaded: UploadData = retry::harmless(&**self.clock(), async || {
+        let uploaded: UploadData = retry::idempotent(&**self.clock(), async || {
             let form = Form::new().document("file", document).map_err(|cause| {
                 let name = document.name();
-                Error::local(
+                Error::local_io(
                     VENDOR,
                     UPLOAD.name,
                     format!("cannot read {name:?}: {cause}"),
@@ -75,7 +75,7 @@ impl Client {
 }
 
 fn check(document: &Document, largest: u64) -> Result<(), Error> {
-    let bad = |problem: String| Err(Error::input(VENDOR, UPLOAD.name, problem));
+    let bad = |problem: String| Err(Error::invalid_input(VENDOR, UPLOAD.name, problem));
     let (name, extension) = (document.name(), document.extension());
     if !FORMATS.contains(&extension.as_str()) {
         let formats = FORMATS.join(", ");
@@ -107,7 +107,7 @@ fn check(document: &Document, largest: u64) -> Result<(), Error> {
         Err(cause) if cause.kind() == std::io::ErrorKind::UnexpectedEof => {
             bad(format!("{name:?} is not a real {extension} file"))
         }
-        Err(cause) => Err(Error::local(
+        Err(cause) => Err(Error::local_io(
             VENDOR,
             UPLOAD.name,
             format!("cannot read {name:?}: {cause}"),

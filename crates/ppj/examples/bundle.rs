@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::Document;
 use jobs_core::{Clock, Env, SubmitError, SystemClock};
 use ppj::{Client, ConvertRequest, Limits};
@@ -22,13 +22,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::builder_from(&Env::of_process("ppj"))?
         .with_clock(clock())
         .build()?;
-    let target = Target::new(&to)?; // checked before a project is taken
+    let target = OutputPath::new(&to)?; // checked before a project is taken
     let request = ConvertRequest::new(Document::open(from)?);
 
     let job = match client.submit_convert(&request).await.into_result() {
         Ok(job) => job,
-        Err(SubmitError::Refused(why)) => return Err(why.into()), // no project was taken
-        Err(SubmitError::Unknown(lost)) => return Err(lost.to_string().into()), // see Client::find_lost
+        Err(SubmitError::Rejected(why)) => return Err(why.into()), // no project was taken
+        Err(SubmitError::OutcomeUnknown(lost)) => return Err(lost.to_string().into()), // see Client::find_lost
     };
     println!("ticket: {}", job.ticket()?); // with it any process can go on
 

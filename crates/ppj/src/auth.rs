@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
-use jobs_core::http::{Fetch, Request};
+use jobs_core::http::{Download, Request};
 use jobs_core::{Account, Secret};
 use sha2::Sha256;
 
@@ -108,7 +108,7 @@ impl Headers {
         })
     }
 
-    pub(crate) fn onto_fetch<'a>(&'a self, fetch: Fetch<'a>) -> Fetch<'a> {
+    pub(crate) fn onto_download<'a>(&'a self, fetch: Download<'a>) -> Download<'a> {
         let fetch = match self.plain {
             Some((name, value)) => fetch.with_header(name, value),
             None => fetch,

@@ -92,16 +92,16 @@ pub(crate) fn verify(file: &mut File, inspection: &mut Inspection) -> Result<Bun
 /// bundle. Modes and owners are not taken over.
 ///
 /// # Errors
-/// [`ErrorKind::Input`] when something stands at `into` already, [`ErrorKind::Garbled`] or [`ErrorKind::TooLarge`] for a
-/// bundle that is damaged, unsafe or above the limits, [`ErrorKind::Local`] when the disk is in trouble.
+/// [`ErrorKind::InvalidInput`] when something stands at `into` already, [`ErrorKind::UnexpectedResponse`] or [`ErrorKind::TooLarge`] for a
+/// bundle that is damaged, unsafe or above the limits, [`ErrorKind::LocalIo`] when the disk is in trouble.
 pub fn unpack(zip: &Path, into: &Path, limits: &Limits) -> Result<Bundle, Error> {
     if fs::symlink_metadata(into).is_ok() {
-        return Err(Error::input(
+        return Err(Error::invalid_input(
             VENDOR,
             UNPACK,
             format!("there is something at {} already", into.display()),
         )
-        .with_advice("choose a folder that does not exist yet"));
+        .with_help("choose a folder that does not exist yet"));
     }
     let place = match into.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -110,7 +110,7 @@ pub fn unpack(zip: &Path, into: &Path, limits: &Limits) -> Result<Bundle, Error>
     let disk = |path: &Path| {
         let path = path.display().to_string();
         move |cause: io::Error| {
-            Error::local(
+            Error::local_io(
                 VENDOR,
                 UNPACK,
                 format!("trouble with {path}: {cause}"),
@@ -129,7 +129,9 @@ pub fn unpack(zip: &Path, into: &Path, limits: &Limits) -> Result<Bundle, Error>
     fs::create_dir(&folder).map_err(disk(&folder))?;
     let bundle = extract(&mut file, &folder, limits).map_err(|problem| match problem {
         Problem::Disk(cause) => disk(into)(cause),
-        Problem::Damaged(text) => Error::new(ErrorKind::Garbled, VENDOR, UNPACK).with_message(text),
+        Problem::Damaged(text) => {
+            Error::new(ErrorKind::UnexpectedResponse, VENDOR, UNPACK).with_message(text)
+        }
         Problem::TooLarge(text) => {
             Error::new(ErrorKind::TooLarge, VENDOR, UNPACK).with_message(text)
         }
@@ -407,7 +409,7 @@ mod tests {
         let problem = checked(&bytes).unwrap_err();
         assert!(problem.contains("entry 0"), "{problem}");
         let (folder, outcome) = unpacked(&bytes, &Limits::default());
-        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Garbled);
+        assert_eq!(outcome.unwrap_err().kind(), ErrorKind::UnexpectedResponse);
         assert_eq!(names(folder.path()), ["b.zip"].map(PathBuf::from));
     }
 
@@ -470,7 +472,11 @@ mod tests {
         ] {
             let (folder, outcome) = unpacked(&crafted(name, mode), &Limits::default());
             let error = outcome.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Garbled, "{name:?}: {error}");
+            assert_eq!(
+                error.kind(),
+                ErrorKind::UnexpectedResponse,
+                "{name:?}: {error}"
+            );
             assert_eq!(names(folder.path()), ["b.zip"].map(PathBuf::from));
             assert!(!folder.path().with_file_name("evil").exists());
         }
@@ -489,7 +495,7 @@ mod tests {
         for entries in entries {
             let (folder, outcome) = unpacked(&zipped(entries), &Limits::default());
             let error = outcome.unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Garbled, "{error}");
+            assert_eq!(error.kind(), ErrorKind::UnexpectedResponse, "{error}");
             assert_eq!(names(folder.path()), ["b.zip"].map(PathBuf::from));
         }
     }
@@ -532,7 +538,7 @@ mod tests {
         fs::create_dir(&out).unwrap();
         fs::write(out.join("mine"), "precious").unwrap();
         let error = unpack(&zip, &out, &Limits::default()).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Input);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert_eq!(names(&out), ["mine"].map(PathBuf::from));
     }
 }

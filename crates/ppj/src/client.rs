@@ -5,14 +5,14 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::{
-    Answer, Body, DownloadError, Fetch, Origin, Request, ResultNetworks, Saved, Transport,
-    TransportBuilder, Verified, shown,
+    Body, Download, DownloadError, HttpClient, HttpClientBuilder, Origin, Request, Response,
+    ResultNetworks, SavedFile, Verified, shown,
 };
 use jobs_core::{
-    Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Lost, Moment, Quota, Secret,
-    Sent, SharedRate, Submission, SystemClock, Window, retry,
+    Account, Clock, Delivery, Env, Error, ErrorKind, Job, JobId, KindPolicy, LostSubmit, Moment,
+    PollResult, RateLimit, RateLimiter, Secret, SharedRate, Submission, SystemClock, retry,
 };
 
 use crate::auth::{Credentials, Headers};
@@ -21,7 +21,7 @@ use crate::code::VENDOR;
 use crate::envelope;
 use crate::generated::types::{self, JobList, QuotaAnswer, Quotas};
 use crate::job::{self, Conversion, Ready};
-use crate::lost::{self, Candidate};
+use crate::lost_submit::{self, Candidate};
 use crate::request::{ConvertRequest, JobFilter};
 use crate::route::Route;
 
@@ -36,9 +36,9 @@ pub const SANDBOX: &str = "https://sandbox.ppj.io/api/";
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    transport: Transport,
+    transport: HttpClient,
     credentials: Credentials,
-    facts: Facts,
+    facts: KindPolicy,
     upload_timeout: Duration,
     has_alias_paths: bool,
     signed_prefix: String,
@@ -49,14 +49,14 @@ pub struct ClientBuilder {
     credentials: Credentials,
     base_url: String,
     clock: Arc<dyn Clock>,
-    facts: Facts,
-    rate: Option<Window>,
+    facts: KindPolicy,
+    rate: Option<RateLimit>,
     shared_rate: Option<Arc<dyn SharedRate>>,
     upload_timeout: Duration,
     has_alias_paths: bool,
     signed_prefix: Option<String>,
     result_networks: ResultNetworks,
-    configure: Box<dyn FnOnce(TransportBuilder) -> TransportBuilder + Send>,
+    configure: Box<dyn FnOnce(HttpClientBuilder) -> HttpClientBuilder + Send>,
 }
 
 impl ClientBuilder {
@@ -78,7 +78,7 @@ impl ClientBuilder {
 
     /// Changes the facts of the kind, such as an inferred pause.
     #[must_use]
-    pub fn with_facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+    pub fn with_policy(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
         change(&mut self.facts);
         self
     }
@@ -86,7 +86,7 @@ impl ClientBuilder {
     /// Sends at most `requests` a second over all operations. The vendor documents no rate, so there is none unless set.
     #[must_use]
     pub fn with_rate(mut self, requests: NonZeroU32) -> Self {
-        self.rate = Some(Window {
+        self.rate = Some(RateLimit {
             limit: requests,
             per: Duration::from_secs(1),
         });
@@ -135,7 +135,7 @@ impl ClientBuilder {
     #[must_use]
     pub fn with_transport(
         mut self,
-        change: impl FnOnce(TransportBuilder) -> TransportBuilder + Send + 'static,
+        change: impl FnOnce(HttpClientBuilder) -> HttpClientBuilder + Send + 'static,
     ) -> Self {
         self.configure = Box::new(change);
         self
@@ -144,26 +144,26 @@ impl ClientBuilder {
     /// Builds the client. Sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for an unusable base address, [`ErrorKind::Local`] for unusable TLS or proxy settings.
+    /// [`ErrorKind::InvalidInput`] for an unusable base address, [`ErrorKind::LocalIo`] for unusable TLS or proxy settings.
     pub fn build(self) -> Result<Client, Error> {
         let origin = Origin::parse(&self.base_url).map_err(|problem| {
-            Error::input(
+            Error::invalid_input(
                 VENDOR,
                 "configure",
                 format!("the base address is unusable: {problem}"),
             )
-            .with_advice("set PPJ_BASE_URL to an https address")
+            .with_help("set PPJ_BASE_URL to an https address")
         })?;
         let signed_prefix = self
             .signed_prefix
             .unwrap_or_else(|| origin.prefix().to_owned());
-        let mut quota = Quota::new(Arc::clone(&self.clock), self.rate.as_slice());
+        let mut quota = RateLimiter::new(Arc::clone(&self.clock), self.rate.as_slice());
         if let Some(rate) = self.shared_rate {
-            quota = quota.shared(rate, self.credentials.account(), "requests");
+            quota = quota.with_shared_rate(rate, self.credentials.account(), "requests");
         }
-        let transport = TransportBuilder::new(VENDOR, origin)
+        let transport = HttpClientBuilder::new(VENDOR, origin)
             .with_clock(self.clock)
-            .with_quota(quota)
+            .with_rate_limiter(quota)
             .with_secrets(self.credentials.secrets())
             .with_account_ids(self.credentials.id())
             .with_result_networks(self.result_networks);
@@ -190,7 +190,7 @@ impl Client {
             credentials,
             base_url: base_url.to_owned(),
             clock: SystemClock::shared(),
-            facts: job::facts(),
+            facts: job::policy(),
             rate: None,
             shared_rate: None,
             upload_timeout: Duration::from_secs(15 * 60),
@@ -204,7 +204,7 @@ impl Client {
     /// The account in `PPJ_ACCESS_KEY`, or else in `PPJ_APP_ID` and `PPJ_APP_SECRET`, at `PPJ_BASE_URL` if that is set.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] that names the missing or unusable variable.
+    /// [`ErrorKind::InvalidInput`] that names the missing or unusable variable.
     pub fn from_env() -> Result<Self, Error> {
         Self::builder_from(&Env::of_process(VENDOR))?.build()
     }
@@ -212,7 +212,7 @@ impl Client {
     /// The same from any set of variables, for further settings.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] that names the missing or unusable variable.
+    /// [`ErrorKind::InvalidInput`] that names the missing or unusable variable.
     pub fn builder_from(env: &Env<'_>) -> Result<ClientBuilder, Error> {
         let is_set = |name| env.optional(name).is_some();
         let is_signed =
@@ -242,17 +242,21 @@ impl Client {
         let kind = self.kind();
         let md5 = match request.prepare(route.operation()).await {
             Ok(md5) => md5,
-            Err(error) => return Submission::Refused(error),
+            Err(error) => return Submission::Rejected(error),
         };
         let sent_at = self.clock().wall();
-        let outcome = retry::paid(&**self.clock(), async || {
+        let outcome = retry::non_idempotent(&**self.clock(), async || {
             let form = request.form(route.operation(), &md5)?;
             let signed = [("file_md5", md5.as_str())];
             let call = Request::post(route.operation(), &self.path(route))
                 .with_body(Body::Form(form))
                 .with_timeout(self.0.upload_timeout);
             let headers = self.headers("POST", route, &signed);
-            let answer = self.0.transport.send(headers.onto(call).paid()).await?;
+            let answer = self
+                .0
+                .transport
+                .send(headers.onto(call).non_idempotent())
+                .await?;
             envelope::accepted(route.operation(), &answer)
         });
         Submission::new(&kind, &request.what(), sent_at, outcome.await)
@@ -271,9 +275,9 @@ impl Client {
     }
 
     /// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
-    pub(crate) async fn look(&self, id: &JobId) -> Look<Ready> {
-        let answer = self.get(Route::Look(id), &[]).await?;
-        let life = self.0.facts.result_life.as_ref().map(|life| life.value);
+    pub(crate) async fn look(&self, id: &JobId) -> PollResult<Ready> {
+        let answer = self.get(Route::Poll(id), &[]).await?;
+        let life = self.0.facts.result_ttl.as_ref().map(|life| life.value);
         job::seen(id, &answer, self.is_signed(), life)
     }
 
@@ -282,13 +286,13 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::NotFound`] for a token that the vendor does not know.
     pub async fn show(&self, id: &JobId) -> Result<types::Job, Error> {
-        self.read(Route::Look(id), &[]).await
+        self.read(Route::Poll(id), &[]).await
     }
 
     /// The jobs of the account, by token, in no documented order. Free and harmless to repeat.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for a filter that the credentials' API does not know.
+    /// [`ErrorKind::InvalidInput`] for a filter that the credentials' API does not know.
     pub async fn list(&self, filter: &JobFilter) -> Result<Vec<JobId>, Error> {
         let parameters = filter.parameters(self.is_signed())?;
         let parameters: Vec<_> = parameters
@@ -297,8 +301,8 @@ impl Client {
             .collect();
         let list: JobList = self.read(Route::List, &parameters).await?;
         let unusable = |problem: String| {
-            Error::new(ErrorKind::Garbled, VENDOR, "list")
-                .with_sent(Sent::Yes)
+            Error::new(ErrorKind::UnexpectedResponse, VENDOR, "list")
+                .with_delivery(Delivery::Answered)
                 .with_message(problem)
         };
         let listed = i64::try_from(list.tokens.len()).unwrap_or(i64::MAX);
@@ -317,15 +321,15 @@ impl Client {
     /// How many projects the account may still make. Free and harmless to repeat; access keys only.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for a signed account, whose API has no such operation. Nothing is sent then.
+    /// [`ErrorKind::InvalidInput`] for a signed account, whose API has no such operation. Nothing is sent then.
     pub async fn quotas(&self) -> Result<Quotas, Error> {
         if self.is_signed() {
-            return Err(Error::input(
+            return Err(Error::invalid_input(
                 VENDOR,
                 Route::Quotas.operation(),
                 "the signed API does not tell quotas",
             )
-            .with_advice("use an access key"));
+            .with_help("use an access key"));
         }
         let answer: QuotaAnswer = self.read(Route::Quotas, &[]).await?;
         Ok(answer.summary)
@@ -342,20 +346,20 @@ impl Client {
     /// looked at, which also happens when the vendor ignores the date.
     pub async fn find_lost(
         &self,
-        lost: &Lost,
+        lost: &LostSubmit,
         name: &str,
         size: u64,
     ) -> Result<Vec<Candidate>, Error> {
         const MOST: usize = 200;
-        let since = lost::since(lost.sent_at);
+        let since = lost_submit::since(lost.sent_at);
         let ids = self
             .list(&JobFilter::new().with_created_from(since))
             .await?;
         if ids.len() > MOST && !self.is_signed() {
             return Err(Error::new(ErrorKind::TooLarge, VENDOR, "list")
-                .with_sent(Sent::Yes)
+                .with_delivery(Delivery::Answered)
                 .with_message(format!("{} jobs may be the lost one", ids.len()))
-                .with_advice("search for it in the vendor's console"));
+                .with_help("search for it in the vendor's console"));
         }
         let mut candidates = Vec::new();
         for id in ids {
@@ -369,7 +373,7 @@ impl Client {
                     Err(error) => return Err(error),
                 }
             };
-            candidates.extend(lost::candidate(id, known, since, name, size));
+            candidates.extend(lost_submit::candidate(id, known, since, name, size));
         }
         Ok(candidates)
     }
@@ -379,13 +383,13 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] when the job has no bundle (any more), [`ErrorKind::NotFound`] for an unknown token,
-    /// [`ErrorKind::Garbled`] when the bytes are not a whole bundle, [`ErrorKind::TooLarge`], [`ErrorKind::Local`]. Nothing
+    /// [`ErrorKind::UnexpectedResponse`] when the bytes are not a whole bundle, [`ErrorKind::TooLarge`], [`ErrorKind::LocalIo`]. Nothing
     /// appears at the final name then.
     pub async fn download_zip(
         &self,
         ready: &Ready,
-        target: &Target,
-    ) -> Result<(Saved, Bundle), Error> {
+        target: &OutputPath,
+    ) -> Result<(SavedFile, Bundle), Error> {
         let deadline = self.0.transport.download_deadline();
         let (verified, bundle) = self.fetch_zip(ready, target, deadline).await?;
         Ok((verified.save().await?, bundle))
@@ -399,7 +403,7 @@ impl Client {
     pub async fn fetch_zip(
         &self,
         ready: &Ready,
-        target: &Target,
+        target: &OutputPath,
         deadline: Moment,
     ) -> Result<(Verified, Bundle), DownloadError> {
         let route = Route::Download(&ready.job_id);
@@ -407,15 +411,15 @@ impl Client {
         let link = self.0.transport.link(&self.path(route), &query);
         // Signed once for all attempts: the vendor documents no window in which a timestamp is taken.
         let headers = self.headers("GET", route, &query);
-        let refusal = |answer: &Answer| envelope::rejection(route.operation(), answer);
-        let fetch = Fetch::new(route.operation(), &link)
+        let refusal = |answer: &Response| envelope::rejection(route.operation(), answer);
+        let fetch = Download::new(route.operation(), &link)
             .for_job(&ready.job_id)
             .with_deadline(deadline)
-            .with_refusals_read_by(&refusal);
+            .with_error_decoder(&refusal);
         let fetched = self
             .0
             .transport
-            .fetch(headers.onto_fetch(fetch), target)
+            .download(headers.onto_download(fetch), target)
             .await?;
         fetched.verify(bundle::verify).await
     }
@@ -424,7 +428,7 @@ impl Client {
     /// accepted. Free.
     ///
     /// # Errors
-    /// [`ErrorKind::Credentials`] when they are refused, or whatever keeps the vendor from answering.
+    /// [`ErrorKind::Unauthenticated`] when they are refused, or whatever keeps the vendor from answering.
     pub async fn check_credentials(&self) -> Result<(), Error> {
         if !self.is_signed() {
             return self.quotas().await.map(drop);
@@ -449,14 +453,14 @@ impl Client {
         route: Route<'_>,
         parameters: &[(&str, &str)],
     ) -> Result<T, Error> {
-        retry::harmless(&**self.clock(), async || {
+        retry::idempotent(&**self.clock(), async || {
             let answer = self.get(route, parameters).await?;
             envelope::open(route.operation(), &answer)
         })
         .await
     }
 
-    async fn get(&self, route: Route<'_>, parameters: &[(&str, &str)]) -> Result<Answer, Error> {
+    async fn get(&self, route: Route<'_>, parameters: &[(&str, &str)]) -> Result<Response, Error> {
         let query = self.query(route, parameters);
         let call = Request::get(route.operation(), &self.path(route));
         let call = match route.token() {
@@ -504,7 +508,7 @@ impl Client {
         self.0.credentials.account()
     }
 
-    pub(crate) fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &KindPolicy {
         &self.0.facts
     }
 }
@@ -514,7 +518,7 @@ fn access_key(env: &Env<'_>) -> Result<Secret, Error> {
     match env.optional("PPJ_ACCESS_KEY") {
         Some(_) => key,
         None => key.map_err(|error| {
-            error.with_advice("set PPJ_ACCESS_KEY, or PPJ_APP_ID and PPJ_APP_SECRET")
+            error.with_help("set PPJ_ACCESS_KEY, or PPJ_APP_ID and PPJ_APP_SECRET")
         }),
     }
 }

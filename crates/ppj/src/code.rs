@@ -1,6 +1,6 @@
 //! What a refusal means: by operation and HTTP status, since the vendor's own words are too general to decide by.
 
-use jobs_core::{ErrorKind, Sent};
+use jobs_core::{Delivery, ErrorKind};
 
 /// What errors and tickets call this vendor.
 pub(crate) const VENDOR: &str = "ppj";
@@ -10,24 +10,26 @@ pub(crate) const VENDOR: &str = "ppj";
 pub(crate) struct Meaning {
     pub(crate) kind: ErrorKind,
     /// Whether the vendor may have begun the work.
-    pub(crate) sent: Sent,
-    pub(crate) advice: &'static str,
+    pub(crate) delivery: Delivery,
+    pub(crate) help: &'static str,
 }
 
 /// The meaning of a status other than success.
 ///
 /// No refusal is listed as made before work in a way that promises success on repetition, so none is repeated by itself.
 pub(crate) fn meaning(operation: &str, status: u16) -> Meaning {
-    use ErrorKind::{Credentials, Exhausted, Input, NotFound, RateLimited, Refused, Unavailable};
+    use ErrorKind::{
+        InvalidInput, NotFound, QuotaExceeded, RateLimited, Refused, Unauthenticated, Unavailable,
+    };
     let refused = |kind, advice| Meaning {
         kind,
-        sent: Sent::Yes,
-        advice,
+        delivery: Delivery::Answered,
+        help: advice,
     };
     let doubtful = |advice| Meaning {
         kind: Unavailable,
-        sent: Sent::Maybe,
-        advice,
+        delivery: Delivery::MaybeSent,
+        help: advice,
     };
     match (operation, status) {
         ("download", 400) => refused(
@@ -35,17 +37,17 @@ pub(crate) fn meaning(operation: &str, status: u16) -> Meaning {
             "look at the job: only a finished one keeps its bundle, and for three days",
         ),
         ("create", 400 | 422) => refused(
-            Input,
+            InvalidInput,
             "check the document, and the account's quota: both are refused this way",
         ),
-        (_, 400 | 422) => refused(Input, "check the request"),
+        (_, 400 | 422) => refused(InvalidInput, "check the request"),
         (_, 401) => refused(
-            Credentials,
+            Unauthenticated,
             "check PPJ_ACCESS_KEY; a test key works with the sandbox's PPJ_BASE_URL only",
         ),
-        (_, 402) => refused(Exhausted, "buy more projects in the vendor's console"),
+        (_, 402) => refused(QuotaExceeded, "buy more projects in the vendor's console"),
         (_, 403) => refused(
-            Credentials,
+            Unauthenticated,
             "check the credentials, this machine's clock, and the allow list of addresses in the vendor's console",
         ),
         ("look" | "download", 404 | 410) => refused(
@@ -56,7 +58,10 @@ pub(crate) fn meaning(operation: &str, status: u16) -> Meaning {
             Refused,
             "check PPJ_BASE_URL: it includes /api/ for an access key, and is bare for a signed account",
         ),
-        (_, 413 | 415) => refused(Input, "send a smaller document of a supported format"),
+        (_, 413 | 415) => refused(
+            InvalidInput,
+            "send a smaller document of a supported format",
+        ),
         (_, 429) => refused(RateLimited, "send fewer requests"),
         (_, 503) => doubtful("the service is being maintained: try again later"),
         // A redirect of this kind may be the answer to work that was done.
@@ -77,43 +82,44 @@ mod tests {
     #[test]
     fn every_status_has_its_kind_by_operation() {
         use ErrorKind::{
-            Credentials, Exhausted, Input, NotFound, RateLimited, Refused, Unavailable,
+            InvalidInput, NotFound, QuotaExceeded, RateLimited, Refused, Unauthenticated,
+            Unavailable,
         };
         for (operation, status, kind, sent) in [
-            ("create", 400, Input, Sent::Yes),
-            ("create", 401, Credentials, Sent::Yes),
-            ("create", 402, Exhausted, Sent::Yes),
-            ("create", 403, Credentials, Sent::Yes),
-            ("create", 404, Refused, Sent::Yes),
-            ("create", 413, Input, Sent::Yes),
-            ("create", 422, Input, Sent::Yes),
-            ("create", 429, RateLimited, Sent::Yes),
-            ("create", 301, Unavailable, Sent::Yes),
-            ("create", 302, Unavailable, Sent::Maybe),
-            ("create", 303, Unavailable, Sent::Maybe),
-            ("create", 307, Unavailable, Sent::Yes),
-            ("create", 408, Unavailable, Sent::Maybe),
-            ("create", 500, Unavailable, Sent::Maybe),
-            ("create", 502, Unavailable, Sent::Maybe),
-            ("create", 503, Unavailable, Sent::Maybe),
-            ("create", 504, Unavailable, Sent::Maybe),
-            ("look", 400, Input, Sent::Yes),
-            ("look", 401, Credentials, Sent::Yes),
-            ("look", 403, Credentials, Sent::Yes),
-            ("look", 404, NotFound, Sent::Yes),
-            ("look", 503, Unavailable, Sent::Maybe),
-            ("download", 400, Refused, Sent::Yes),
-            ("download", 401, Credentials, Sent::Yes),
-            ("download", 404, NotFound, Sent::Yes),
-            ("download", 500, Unavailable, Sent::Maybe),
-            ("list", 400, Input, Sent::Yes),
-            ("list", 404, Refused, Sent::Yes),
-            ("quotas", 403, Credentials, Sent::Yes),
-            ("quotas", 418, Refused, Sent::Yes),
+            ("create", 400, InvalidInput, Delivery::Answered),
+            ("create", 401, Unauthenticated, Delivery::Answered),
+            ("create", 402, QuotaExceeded, Delivery::Answered),
+            ("create", 403, Unauthenticated, Delivery::Answered),
+            ("create", 404, Refused, Delivery::Answered),
+            ("create", 413, InvalidInput, Delivery::Answered),
+            ("create", 422, InvalidInput, Delivery::Answered),
+            ("create", 429, RateLimited, Delivery::Answered),
+            ("create", 301, Unavailable, Delivery::Answered),
+            ("create", 302, Unavailable, Delivery::MaybeSent),
+            ("create", 303, Unavailable, Delivery::MaybeSent),
+            ("create", 307, Unavailable, Delivery::Answered),
+            ("create", 408, Unavailable, Delivery::MaybeSent),
+            ("create", 500, Unavailable, Delivery::MaybeSent),
+            ("create", 502, Unavailable, Delivery::MaybeSent),
+            ("create", 503, Unavailable, Delivery::MaybeSent),
+            ("create", 504, Unavailable, Delivery::MaybeSent),
+            ("look", 400, InvalidInput, Delivery::Answered),
+            ("look", 401, Unauthenticated, Delivery::Answered),
+            ("look", 403, Unauthenticated, Delivery::Answered),
+            ("look", 404, NotFound, Delivery::Answered),
+            ("look", 503, Unavailable, Delivery::MaybeSent),
+            ("download", 400, Refused, Delivery::Answered),
+            ("download", 401, Unauthenticated, Delivery::Answered),
+            ("download", 404, NotFound, Delivery::Answered),
+            ("download", 500, Unavailable, Delivery::MaybeSent),
+            ("list", 400, InvalidInput, Delivery::Answered),
+            ("list", 404, Refused, Delivery::Answered),
+            ("quotas", 403, Unauthenticated, Delivery::Answered),
+            ("quotas", 418, Refused, Delivery::Answered),
         ] {
             let meaning = meaning(operation, status);
             assert_eq!(
-                (meaning.kind, meaning.sent),
+                (meaning.kind, meaning.delivery),
                 (kind, sent),
                 "{operation} {status}"
             );

@@ -1,13 +1,13 @@
 //! What surrounds an answer: nothing on success, `type` and `message` on refusal, a page of HTML when the vendor is down.
 
-use jobs_core::http::{Answer, LenientJson};
+use jobs_core::http::{LenientJson, Response};
 use jobs_core::{Error, JobId};
 use serde::de::DeserializeOwned;
 
 use crate::code::meaning;
 
 /// The JSON of an answer of status 2xx.
-pub(crate) fn read(operation: &str, answer: &Answer) -> Result<LenientJson, Error> {
+pub(crate) fn read(operation: &str, answer: &Response) -> Result<LenientJson, Error> {
     if !(200..300).contains(&answer.status()) {
         return Err(rejection(operation, answer));
     }
@@ -20,25 +20,25 @@ pub(crate) fn read(operation: &str, answer: &Answer) -> Result<LenientJson, Erro
 }
 
 /// The content of an answer of status 2xx.
-pub(crate) fn open<T: DeserializeOwned>(operation: &str, answer: &Answer) -> Result<T, Error> {
+pub(crate) fn open<T: DeserializeOwned>(operation: &str, answer: &Response) -> Result<T, Error> {
     read(operation, answer)?
         .value()
         .try_decode()
-        .map_err(|cause| answer.garbled_by("the answer is not as documented", cause))
+        .map_err(|cause| answer.unexpected_with("the answer is not as documented", cause))
 }
 
 /// The token of the job that a create made.
 ///
 /// It is read first: an answer that shows it is one of a job that may be charged, whatever is odd about the rest and
 /// whatever the HTTP status says. Only a refusal in the vendor's own words outweighs it.
-pub(crate) fn accepted(operation: &str, answer: &Answer) -> Result<JobId, Error> {
+pub(crate) fn accepted(operation: &str, answer: &Response) -> Result<JobId, Error> {
     let json = answer.json();
     match json.get("token").filled() {
         Some(token) if !is_refusal(&json) => JobId::new(token.trim())
-            .map_err(|cause| answer.garbled_by("accepted, but without a usable token", cause)),
+            .map_err(|cause| answer.unexpected_with("accepted, but without a usable token", cause)),
         _ => {
             read(operation, answer)?;
-            Err(answer.garbled("accepted, but without a usable token"))
+            Err(answer.unexpected("accepted, but without a usable token"))
         }
     }
 }
@@ -49,13 +49,13 @@ fn is_refusal(json: &LenientJson) -> bool {
 }
 
 /// The error for any other status. The body decides who says it, never its content type.
-pub(crate) fn rejection(operation: &str, answer: &Answer) -> Error {
+pub(crate) fn rejection(operation: &str, answer: &Response) -> Error {
     let json = answer.json();
     if !is_refusal(&json) {
         let foreign = answer.foreign();
         // The vendor's own page while the service is being maintained.
         return match answer.status() {
-            503 => foreign.with_advice(meaning(operation, 503).advice),
+            503 => foreign.with_help(meaning(operation, 503).help),
             _ => foreign,
         };
     }
@@ -66,12 +66,12 @@ pub(crate) fn rejection(operation: &str, answer: &Answer) -> Error {
     }
     let error = answer
         .error(meaning.kind)
-        .with_sent(meaning.sent)
-        .with_request_id(answer.header("x-request-id").map(|id| answer.clean(id)))
-        .with_advice(meaning.advice)
-        .with_message(answer.clean(&message));
+        .with_delivery(meaning.delivery)
+        .with_request_id(answer.header("x-request-id").map(|id| answer.redact(id)))
+        .with_help(meaning.help)
+        .with_message(answer.redact(&message));
     match json.get("type").filled() {
-        Some(kind) => error.with_code(answer.clean(&kind)),
+        Some(kind) => error.with_code(answer.redact(&kind)),
         None => error,
     }
 }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use jobs_core::http::{Answer, LenientJson};
+use jobs_core::http::{LenientJson, Response};
 use jobs_core::{
-    Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Look, Looks, Pacing, Repeat,
-    Snapshot, Source, Status,
+    Account, Call, Clock, Cost, Failure, JobId, JobKind, KindPolicy, PollResult, PollResults,
+    PollSchedule, Provenance, Repeat, Snapshot, Sourced, Status,
 };
 
 use crate::client::Client;
@@ -59,7 +59,7 @@ impl JobKind for Conversion {
         self.client.account()
     }
 
-    fn facts(&self) -> &Facts {
+    fn policy(&self) -> &KindPolicy {
         self.client.facts()
     }
 
@@ -67,8 +67,8 @@ impl JobKind for Conversion {
         self.client.clock()
     }
 
-    async fn observe(&self, ids: &[JobId]) -> Looks<Ready> {
-        let mut looks = Looks::of(VENDOR, ids);
+    async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
+        let mut looks = PollResults::of(VENDOR, ids);
         for (place, id) in ids.iter().enumerate() {
             looks.set(place, self.client.look(id).await);
         }
@@ -76,24 +76,24 @@ impl JobKind for Conversion {
     }
 }
 
-/// The facts of a conversion. What is inferred can be set through [`ClientBuilder::with_facts`](crate::ClientBuilder::with_facts).
-pub(crate) fn facts() -> Facts {
+/// The facts of a conversion. What is inferred can be set through [`ClientBuilder::with_policy`](crate::ClientBuilder::with_policy).
+pub(crate) fn policy() -> KindPolicy {
     let steps = [10, 10, 10, 15, 15, 20].map(Duration::from_secs).to_vec();
     let duration = "a conversion usually takes one to three minutes";
-    let mut facts = Facts::new(
-        Fact::documented(
+    let mut facts = KindPolicy::new(
+        Sourced::documented(
             Duration::from_secs(10),
             "ppninja.github.io/saas-docs, jobs: poll at most every ten seconds",
         ),
-        Fact::inferred(
+        Sourced::inferred(
             Duration::from_secs(10),
             "the smallest pause, for the smallest documents",
         ),
-        Fact::inferred(Pacing::Steps(steps.into()), duration),
+        Sourced::inferred(PollSchedule::Steps(steps.into()), duration),
         CALLS,
     );
-    facts.cap = Fact::inferred(Duration::from_secs(30), duration);
-    facts.result_life = Some(Fact::documented(
+    facts.max_interval = Sourced::inferred(Duration::from_secs(30), duration);
+    facts.result_ttl = Some(Sourced::documented(
         Duration::from_secs(3 * 24 * 60 * 60),
         "ppninja.github.io/saas-docs, diagram of the states: purged after three days",
     ));
@@ -108,8 +108,8 @@ const CALLS: &[Call] = &[
             most: Some(1),
             unit: "project",
         },
-        repeat: Repeat::Paid,
-        source: Source::Inferred(
+        repeat: Repeat::NonIdempotent,
+        provenance: Provenance::Inferred(
             "the quota counts projects; when one is taken, and whether a failure gives it back, is not documented",
         ),
     },
@@ -123,22 +123,22 @@ const fn free(operation: &'static str) -> Call {
     Call {
         operation,
         cost: Cost::Free,
-        repeat: Repeat::Harmless,
-        source: Source::Inferred("the quota counts projects, and reading makes none"),
+        repeat: Repeat::Idempotent,
+        provenance: Provenance::Inferred("the quota counts projects, and reading makes none"),
     }
 }
 
 /// What the answer to a look says.
 pub(crate) fn seen(
     id: &JobId,
-    answer: &Answer,
+    answer: &Response,
     is_signed: bool,
     result_life: Option<Duration>,
-) -> Look<Ready> {
-    let json = envelope::read(Route::Look(id).operation(), answer)?;
-    let snapshot =
-        snapshot(id, &json, is_signed, result_life).map_err(|problem| answer.garbled(problem))?;
-    Ok(answer.clean_snapshot(snapshot))
+) -> PollResult<Ready> {
+    let json = envelope::read(Route::Poll(id).operation(), answer)?;
+    let snapshot = snapshot(id, &json, is_signed, result_life)
+        .map_err(|problem| answer.unexpected(problem))?;
+    Ok(answer.redact_snapshot(snapshot))
 }
 
 /// What a look means. `Err` names what is missing.
@@ -182,7 +182,7 @@ fn snapshot(
             job.get("last_error").text().unwrap_or_default(),
         )),
         JobState::Deleted => Status::Gone,
-        JobState::Other(word) => return Ok(Snapshot::unrecognised(word)),
+        JobState::Other(word) => return Ok(Snapshot::unknown(word)),
     };
     Ok(Snapshot::new(status, word))
 }
@@ -233,7 +233,7 @@ mod tests {
             ] {
                 let seen = seen(&json, is_signed).unwrap();
                 assert!(format!("{:?}", seen.status).starts_with(status), "{json}");
-                assert_eq!((&*seen.word, seen.recognised), (state, recognised));
+                assert_eq!((&*seen.vendor_status, seen.is_known), (state, recognised));
             }
         }
     }
@@ -309,12 +309,12 @@ mod tests {
 
     #[test]
     fn the_first_look_comes_within_twenty_seconds_and_no_look_under_ten() {
-        let facts = facts();
-        assert!(facts.first_look.value <= Duration::from_secs(20));
-        assert_eq!(facts.floor.value, Duration::from_secs(10));
-        assert!(
-            (1..50)
-                .all(|looks| facts.pacing.value.pause(looks, Duration::ZERO) >= facts.floor.value)
-        );
+        let facts = policy();
+        assert!(facts.initial_delay.value <= Duration::from_secs(20));
+        assert_eq!(facts.min_interval.value, Duration::from_secs(10));
+        assert!((1..50).all(
+            |looks| facts.schedule.value.next_delay(looks, Duration::ZERO)
+                >= facts.min_interval.value
+        ));
     }
 }

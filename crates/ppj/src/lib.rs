@@ -2,19 +2,19 @@
 
 mod auth;
 mod bundle;
-mod callback;
 mod client;
 mod code;
 mod date;
 mod envelope;
-mod generated;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
-pub mod hostile;
+pub mod fuzz_oracle;
+mod generated;
 mod job;
-mod lost;
+mod lost_submit;
 mod request;
 mod route;
+mod webhook;
 
 /// The types of the vendor's JSON.
 pub mod types {
@@ -23,8 +23,8 @@ pub mod types {
 
 pub use self::auth::Credentials;
 pub use self::bundle::{Bundle, Limits, unpack};
-pub use self::callback::{Callback, CallbackKey, Notice};
 pub use self::client::{Client, ClientBuilder, SANDBOX};
 pub use self::job::{Conversion, Ready};
-pub use self::lost::{Candidate, Fit};
+pub use self::lost_submit::{Candidate, Fit};
 pub use self::request::{ConvertRequest, JobFilter};
+pub use self::webhook::{WebhookEvent, WebhookKey, WebhookRequest};

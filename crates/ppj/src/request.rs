@@ -48,7 +48,7 @@ impl ConvertRequest {
     ///
     /// The vendor documents neither formats nor limits of size, so only accidents are refused.
     pub(crate) async fn prepare(&self, operation: &'static str) -> Result<String, Error> {
-        let bad = |problem: String| Err(Error::input(VENDOR, operation, problem));
+        let bad = |problem: String| Err(Error::invalid_input(VENDOR, operation, problem));
         let name = self.document.name();
         if self.document.size() == 0 {
             return bad(format!("{name:?} is empty"));
@@ -81,7 +81,7 @@ impl ConvertRequest {
 
     fn unreadable(&self, operation: &'static str, cause: io::Error) -> Error {
         let name = self.document.name();
-        Error::local(
+        Error::local_io(
             VENDOR,
             operation,
             format!("cannot read {name:?}: {cause}"),
@@ -150,8 +150,8 @@ impl JobFilter {
     pub(crate) fn parameters(&self, is_signed: bool) -> Result<Vec<(&'static str, String)>, Error> {
         if self.state.is_some() && !is_signed {
             let problem = "with an access key, jobs cannot be listed by state";
-            return Err(Error::input(VENDOR, "list", problem)
-                .with_advice("list all of them and look at each"));
+            return Err(Error::invalid_input(VENDOR, "list", problem)
+                .with_help("list all of them and look at each"));
         }
         let state = self.state.as_ref().map(|state| state.as_str().to_owned());
         Ok([
@@ -212,7 +212,7 @@ mod tests {
             ("a.ppt", b"PK", "does not begin like one"),
         ] {
             let error = prepared(name, bytes).await.unwrap_err();
-            assert_eq!(error.kind(), jobs_core::ErrorKind::Input);
+            assert_eq!(error.kind(), jobs_core::ErrorKind::InvalidInput);
             assert!(error.to_string().contains(problem), "{error}");
         }
         for beginning in BEGINNINGS {
@@ -231,8 +231,8 @@ mod tests {
         let request = ConvertRequest::new(Document::open(&path).unwrap());
         std::fs::remove_file(&path).unwrap();
         let error = request.prepare("create").await.unwrap_err();
-        assert_eq!(error.kind(), jobs_core::ErrorKind::Local);
-        assert_eq!(error.sent(), jobs_core::Sent::No);
+        assert_eq!(error.kind(), jobs_core::ErrorKind::LocalIo);
+        assert_eq!(error.delivery(), jobs_core::Delivery::NotSent);
     }
 
     #[test]

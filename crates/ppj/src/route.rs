@@ -6,7 +6,7 @@ use jobs_core::JobId;
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Route<'a> {
     Create,
-    Look(&'a JobId),
+    Poll(&'a JobId),
     Download(&'a JobId),
     List,
     Quotas,
@@ -17,7 +17,7 @@ impl<'a> Route<'a> {
     pub(crate) fn operation(self) -> &'static str {
         match self {
             Self::Create => "create",
-            Self::Look(_) => "look",
+            Self::Poll(_) => "look",
             Self::Download(_) => "download",
             Self::List => "list",
             Self::Quotas => "quotas",
@@ -28,11 +28,11 @@ impl<'a> Route<'a> {
     pub(crate) fn path(self, is_alias: bool) -> Vec<&'a str> {
         match self {
             Self::Create if is_alias => vec!["job", "create"],
-            Self::Look(_) if is_alias => vec!["job", "status"],
+            Self::Poll(_) if is_alias => vec!["job", "status"],
             Self::Download(_) if is_alias => vec!["job", "download"],
             Self::List if is_alias => vec!["job", "list"],
             Self::Create | Self::List => vec!["jobs"],
-            Self::Look(id) => vec!["jobs", id.as_str()],
+            Self::Poll(id) => vec!["jobs", id.as_str()],
             Self::Download(id) => vec!["jobs", id.as_str(), "download"],
             Self::Quotas => vec!["quotas"],
         }
@@ -40,7 +40,7 @@ impl<'a> Route<'a> {
 
     pub(crate) fn token(self) -> Option<&'a JobId> {
         match self {
-            Self::Look(id) | Self::Download(id) => Some(id),
+            Self::Poll(id) | Self::Download(id) => Some(id),
             Self::Create | Self::List | Self::Quotas => None,
         }
     }

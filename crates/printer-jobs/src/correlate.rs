@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use crate::envelope::{Answer, check_req_id};
-use crate::{Command, ProtocolError, Recent};
+use crate::{Command, ProtocolError, RecentIds};
 
 /// Rules of matching and bounds of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +82,7 @@ pub enum MatchedBy {
 pub struct Correlator<W> {
     options: CorrelatorOptions,
     queue: VecDeque<Entry<W>>,
-    settled: Recent,
+    settled: RecentIds,
 }
 
 struct Entry<W> {
@@ -104,7 +104,7 @@ impl<W> Correlator<W> {
         Self {
             options,
             queue: VecDeque::new(),
-            settled: Recent::new(64),
+            settled: RecentIds::new(64),
         }
     }
 

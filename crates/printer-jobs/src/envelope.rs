@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::code::Code;
 use crate::error::bracketed;
 use crate::lenient::{self, Object};
-use crate::{Command, ProtocolError, Refusal};
+use crate::{Command, ProtocolError, Rejection};
 
 /// Largest message to accept: files have up to 20 MB and come whole by default.
 pub const MAX_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
@@ -17,7 +17,7 @@ pub const MAX_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
 pub const MAX_REQ_ID_BYTES: usize = 127;
 
 /// A body together with the command it belongs to.
-pub trait Request: Serialize {
+pub trait CommandBody: Serialize {
     /// The command.
     const COMMAND: Command;
     /// Whether the message carries a body at all.
@@ -29,7 +29,7 @@ pub trait Request: Serialize {
 /// # Errors
 ///
 /// The request id is empty or too long, or the body cannot be written as JSON.
-pub fn encode<R: Request>(request: &R, req_id: &str) -> Result<String, ProtocolError> {
+pub fn encode<R: CommandBody>(request: &R, req_id: &str) -> Result<String, ProtocolError> {
     check_req_id(req_id)?;
     let envelope = Outgoing {
         cmd: R::COMMAND.name(),
@@ -152,7 +152,7 @@ impl Answer {
     pub fn accepted(&self) -> Result<&Object, ProtocolError> {
         match self.code {
             Some(code) if code.is_ok() => Ok(&self.body),
-            Some(code) => Err(Refusal::new(code, self.message.clone()).into()),
+            Some(code) => Err(Rejection::new(code, self.message.clone()).into()),
             None => Err(ProtocolError::Shape { field: "errcode" }),
         }
     }

@@ -78,18 +78,18 @@ pub enum ProtocolError {
     },
     /// The cloud understood the request and refused it.
     #[error(transparent)]
-    Refused(Box<Refusal>),
+    Refused(Box<Rejection>),
 }
 
 /// The cloud's error answer, kept as it came.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("refused with code {code} ({})", code.meaning())]
-pub struct Refusal {
+pub struct Rejection {
     code: Code,
     message: String,
 }
 
-impl Refusal {
+impl Rejection {
     pub(crate) fn new(code: Code, message: String) -> Self {
         Self { code, message }
     }
@@ -115,8 +115,8 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for ProtocolError {
-    fn from(refusal: Refusal) -> Self {
+impl From<Rejection> for ProtocolError {
+    fn from(refusal: Rejection) -> Self {
         Self::Refused(Box::new(refusal))
     }
 }

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::{Account, Clock, Facts, Failure, JobId, JobKind, Looks, Snapshot, Status};
+use jobs_core::{
+    Account, Clock, Failure, JobId, JobKind, KindPolicy, PollResults, Snapshot, Status,
+};
 
 use crate::device::{BATCH, Device};
-use crate::trouble::VENDOR;
+use crate::errors::VENDOR;
 use crate::wire::{JobList, ListQuery, ListedJob, PrintStatus};
 
 /// A print job, watched from its submission until it is reported.
@@ -63,16 +65,16 @@ impl JobKind for PrintJob {
         self.device.account()
     }
 
-    fn facts(&self) -> &Facts {
-        self.device.facts()
+    fn policy(&self) -> &KindPolicy {
+        self.device.policy()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
         self.device.clock()
     }
 
-    async fn observe(&self, ids: &[JobId]) -> Looks<Printed> {
-        let mut looks = Looks::of(VENDOR, ids);
+    async fn poll(&self, ids: &[JobId]) -> PollResults<Printed> {
+        let mut looks = PollResults::of(VENDOR, ids);
         for (number, part) in ids.chunks(BATCH.get()).enumerate() {
             let first = number * BATCH.get();
             let texts: Vec<&str> = part.iter().map(JobId::as_str).collect();
@@ -97,7 +99,7 @@ impl JobKind for PrintJob {
 }
 
 impl PrintJob {
-    fn read(&self, part: &[JobId], first: usize, list: JobList, looks: &mut Looks<Printed>) {
+    fn read(&self, part: &[JobId], first: usize, list: JobList, looks: &mut PollResults<Printed>) {
         let complete = list.unreadable == 0;
         let listed: HashMap<String, ListedJob> = list
             .jobs
@@ -135,7 +137,7 @@ fn snapshot(id: &JobId, job: &ListedJob) -> Snapshot<Printed> {
             let failure = Failure::new(job.message.as_str()).with_code(job.code.to_string());
             Snapshot::new(Status::Failed(failure), "failed")
         }
-        PrintStatus::Unknown(Some(number)) => Snapshot::unrecognised(number.to_string()),
-        PrintStatus::Unknown(None) => Snapshot::unrecognised("listed without a status"),
+        PrintStatus::Unknown(Some(number)) => Snapshot::unknown(number.to_string()),
+        PrintStatus::Unknown(None) => Snapshot::unknown("listed without a status"),
     }
 }

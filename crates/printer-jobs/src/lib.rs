@@ -9,6 +9,10 @@ pub mod correlate;
 mod device;
 pub mod envelope;
 mod error;
+#[cfg(feature = "websocket")]
+mod errors;
+#[cfg(feature = "websocket")]
+mod events;
 pub mod frame;
 pub mod integrity;
 #[cfg(feature = "websocket")]
@@ -16,12 +20,10 @@ mod job;
 mod lenient;
 pub mod login;
 #[cfg(feature = "websocket")]
-mod mailbox;
-#[cfg(feature = "websocket")]
 mod proxy;
 #[cfg(feature = "websocket")]
 mod qr;
-mod recent;
+mod recent_ids;
 pub mod settings;
 pub mod sign;
 #[cfg(feature = "websocket")]
@@ -29,17 +31,15 @@ mod socket;
 mod store;
 #[cfg(feature = "websocket")]
 mod supervisor;
-#[cfg(feature = "websocket")]
-mod trouble;
 pub mod wire;
 
 pub use command::Command;
 #[cfg(feature = "websocket")]
 pub use device::{Destination, Device, DeviceBuilder, Downloaded, Pages, Transfer};
-pub use error::{ProtocolError, Refusal};
+pub use error::{ProtocolError, Rejection};
+#[cfg(feature = "websocket")]
+pub use events::{DeviceEvent, Events};
 #[cfg(feature = "websocket")]
 pub use job::{PrintJob, Printed};
-#[cfg(feature = "websocket")]
-pub use mailbox::{Events, News};
-use recent::Recent;
+use recent_ids::RecentIds;
 pub use store::{CredentialStore, FileStore, MemoryStore, Stored};

@@ -1,7 +1,7 @@
 //! A job's print settings: raw pairs, and readings of the usual ones.
 //!
 //! Keys and values are free text that the provider chooses per model, so every reading goes through a
-//! [`Vocabulary`] that can be extended, and unknown keys are never an error.
+//! [`SettingAliases`] that can be extended, and unknown keys are never an error.
 
 use serde_json::Value;
 
@@ -50,7 +50,7 @@ pub enum Color {
 /// Texts are compared without regard to width, case, blanks and punctuation, in simplified and traditional characters:
 /// `Ａ４`, `a4` and `A4` are one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Vocabulary {
+pub struct SettingAliases {
     /// Keys of the paper size.
     pub paper_keys: Vec<String>,
     /// Keys of the sides.
@@ -65,7 +65,7 @@ pub struct Vocabulary {
     pub copies_keys: Vec<String>,
 }
 
-impl Default for Vocabulary {
+impl Default for SettingAliases {
     fn default() -> Self {
         let texts = |keys: &[&str]| keys.iter().map(|&key| key.to_owned()).collect();
         Self {
@@ -300,7 +300,7 @@ impl Settings {
     }
 
     /// Reads the usual settings: of several keys for one thing, the first in the vocabulary whose value is understood.
-    pub fn choices(&self, vocabulary: &Vocabulary) -> Choices {
+    pub fn choices(&self, vocabulary: &SettingAliases) -> Choices {
         Choices {
             paper: self.find(&vocabulary.paper_keys, |_, value| paper(value)),
             sides: self.find(&vocabulary.sides_keys, |key, value| {
@@ -324,22 +324,22 @@ impl Settings {
     }
 
     /// The paper size.
-    pub fn paper(&self, vocabulary: &Vocabulary) -> Option<String> {
+    pub fn paper(&self, vocabulary: &SettingAliases) -> Option<String> {
         self.choices(vocabulary).paper.map(|it| it.value)
     }
 
     /// The sides; `None` when not said or not understood.
-    pub fn sides(&self, vocabulary: &Vocabulary) -> Option<Sides> {
+    pub fn sides(&self, vocabulary: &SettingAliases) -> Option<Sides> {
         self.choices(vocabulary).sides.map(|it| it.value)
     }
 
     /// The colour; `None` when not said or not understood.
-    pub fn color(&self, vocabulary: &Vocabulary) -> Option<Color> {
+    pub fn color(&self, vocabulary: &SettingAliases) -> Option<Color> {
         self.choices(vocabulary).color.map(|it| it.value)
     }
 
     /// The number of copies; `None` when not said or no number from 1 to 999.
-    pub fn copies(&self, vocabulary: &Vocabulary) -> Option<u32> {
+    pub fn copies(&self, vocabulary: &SettingAliases) -> Option<u32> {
         self.choices(vocabulary).copies.map(|it| it.value)
     }
 
@@ -514,7 +514,7 @@ mod tests {
 
     #[test]
     fn both_known_names_of_a_setting_are_read() {
-        let words = Vocabulary::default();
+        let words = SettingAliases::default();
         for (paper, sides) in [("纸张大小", "单双面"), ("纸型", "模式")] {
             let it = settings(json!([
                 {"key": paper, "value": ["A4"]},
@@ -531,7 +531,7 @@ mod tests {
 
     #[test]
     fn unknown_settings_are_kept_and_disturb_nothing() {
-        let words = Vocabulary::default();
+        let words = SettingAliases::default();
         let it = settings(json!([
             {"key": "Print", "value": ["Print"]},
             {"key": "装订", "value": ["左", "上"]},
@@ -551,7 +551,7 @@ mod tests {
 
     #[test]
     fn vocabulary_can_be_extended() {
-        let mut words = Vocabulary::default();
+        let mut words = SettingAliases::default();
         words.copies_keys.push("Copies".to_owned());
         words
             .sides_values
@@ -566,7 +566,7 @@ mod tests {
 
     #[test]
     fn the_usual_spellings_are_understood() {
-        let words = Vocabulary::default();
+        let words = SettingAliases::default();
         let (long, short) = (Some(Sides::LongEdge), Some(Sides::ShortEdge));
         let single = Some(Sides::Single);
         for (key, value, sides) in [
@@ -622,7 +622,7 @@ mod tests {
 
     #[test]
     fn copies_are_a_number_that_somebody_can_mean() {
-        let words = Vocabulary::default();
+        let words = SettingAliases::default();
         for (value, copies) in [
             (json!(["1"]), Some(1)),
             (json!(["２"]), Some(2)),
@@ -650,7 +650,7 @@ mod tests {
 
     #[test]
     fn a_choice_names_the_pair_that_was_understood() {
-        let words = Vocabulary::default();
+        let words = SettingAliases::default();
         let it = settings(json!([
             {"key": "缩放", "value": ["适应页面"]},
             {"key": "份数", "value": ["many"]},

@@ -113,12 +113,12 @@ pub(crate) enum Inbound {
     Binary(Bytes),
     /// A control frame: a sign of life.
     Control,
-    Closed(Broken),
+    Closed(ConnectionError),
 }
 
 /// How a connection ended, or why there is none.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Broken {
+pub(crate) enum ConnectionError {
     #[error("the connection was closed")]
     Closed,
     #[error("cannot reach {to}: {cause}")]
@@ -156,7 +156,7 @@ pub(crate) enum Broken {
     Oversize(#[source] Box<tungstenite::Error>),
 }
 
-impl From<tungstenite::Error> for Broken {
+impl From<tungstenite::Error> for ConnectionError {
     fn from(error: tungstenite::Error) -> Self {
         match error {
             tungstenite::Error::ConnectionClosed | tungstenite::Error::AlreadyClosed => {
@@ -211,7 +211,7 @@ impl Link {
         self.inbox
             .recv()
             .await
-            .unwrap_or(Inbound::Closed(Broken::Closed))
+            .unwrap_or(Inbound::Closed(ConnectionError::Closed))
     }
 
     /// Hands a message over; `false` when the connection is closing.
@@ -249,19 +249,19 @@ async fn live(
     clock: &dyn Clock,
     mut outgoing: mpsc::UnboundedReceiver<Message>,
     incoming: &mpsc::Sender<Inbound>,
-) -> Broken {
+) -> ConnectionError {
     const GOODBYE: Duration = Duration::from_secs(2);
     let opened = tokio::select! {
         opened = connect(opening) => opened,
         // Nothing is sent before it is open, so this is the wish to close.
-        _ = outgoing.recv() => return Broken::Closed,
+        _ = outgoing.recv() => return ConnectionError::Closed,
     };
     let socket = match opened {
         Ok(socket) => socket,
         Err(broken) => return broken,
     };
     if incoming.send(Inbound::Opened).await.is_err() {
-        return Broken::Closed;
+        return ConnectionError::Closed;
     }
     let (mut sink, mut stream) = socket.split();
     let writing = async {
@@ -279,13 +279,13 @@ async fn live(
                 Ok(Message::Text(text)) => Inbound::Text(text),
                 Ok(Message::Binary(data)) => Inbound::Binary(data),
                 Ok(_) => Inbound::Control,
-                Err(error) => return Broken::from(error),
+                Err(error) => return ConnectionError::from(error),
             };
             if incoming.send(inbound).await.is_err() {
                 break;
             }
         }
-        Broken::Closed
+        ConnectionError::Closed
     });
     let written = tokio::select! {
         broken = &mut reading => return broken,
@@ -294,15 +294,15 @@ async fn live(
     match written {
         Ok(()) => bounded(clock, clock.now() + GOODBYE, reading)
             .await
-            .unwrap_or(Broken::Closed),
-        Err(error) => Broken::from(error),
+            .unwrap_or(ConnectionError::Closed),
+        Err(error) => ConnectionError::from(error),
     }
 }
 
 trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-async fn connect(opening: Opening) -> Result<WebSocketStream<Box<dyn Duplex>>, Broken> {
+async fn connect(opening: Opening) -> Result<WebSocketStream<Box<dyn Duplex>>, ConnectionError> {
     let Opening {
         endpoint,
         proxy,
@@ -310,7 +310,7 @@ async fn connect(opening: Opening) -> Result<WebSocketStream<Box<dyn Duplex>>, B
         max_message,
     } = opening;
     let to = endpoint.authority();
-    let unreachable = |cause| Broken::Connect {
+    let unreachable = |cause| ConnectionError::Connect {
         to: to.clone(),
         cause,
     };
@@ -321,7 +321,7 @@ async fn connect(opening: Opening) -> Result<WebSocketStream<Box<dyn Duplex>>, B
             let peer = tcp.peer_addr();
             if !peer.is_ok_and(|peer| peer.ip().to_canonical().is_loopback()) {
                 let cause = io::Error::other("plain ws would leave this machine");
-                return Err(Broken::Connect { to, cause });
+                return Err(ConnectionError::Connect { to, cause });
             }
             Box::new(tcp)
         }
@@ -332,7 +332,7 @@ async fn connect(opening: Opening) -> Result<WebSocketStream<Box<dyn Duplex>>, B
         }
         (Some(proxy), false) => {
             let tcp = dial(&proxy.to_string()).await;
-            let tcp = tcp.map_err(|cause| Broken::ProxyUnreachable {
+            let tcp = tcp.map_err(|cause| ConnectionError::ProxyUnreachable {
                 proxy: proxy.to_string(),
                 cause,
             })?;
@@ -343,7 +343,7 @@ async fn connect(opening: Opening) -> Result<WebSocketStream<Box<dyn Duplex>>, B
                 Box::new(tcp)
             };
             let tunnel = proxy.tunnel(hop, &to).await;
-            let tunnel = tunnel.map_err(|cause| Broken::Proxy {
+            let tunnel = tunnel.map_err(|cause| ConnectionError::Proxy {
                 proxy: proxy.to_string(),
                 to: to.clone(),
                 cause,
@@ -360,7 +360,7 @@ async fn connect(opening: Opening) -> Result<WebSocketStream<Box<dyn Duplex>>, B
     let opened = client_async_with_config(endpoint.0.as_str(), stream, Some(config)).await;
     match opened {
         Ok((socket, _)) => Ok(socket),
-        Err(tungstenite::Error::Http(page)) => Err(Broken::Foreign {
+        Err(tungstenite::Error::Http(page)) => Err(ConnectionError::Foreign {
             said: said(&page),
             to,
         }),
@@ -382,14 +382,14 @@ async fn secured<S: AsyncRead + AsyncWrite + Unpin>(
     host: &str,
     to: &str,
     stream: S,
-) -> Result<TlsStream<S>, Broken> {
+) -> Result<TlsStream<S>, ConnectionError> {
     let secured = async {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let tls = tls.ok_or_else(|| io::Error::other("TLS is not set up"))?;
         tls.connect(name, stream).await
     };
-    secured.await.map_err(|cause| Broken::Tls {
+    secured.await.map_err(|cause| ConnectionError::Tls {
         to: to.to_owned(),
         cause,
     })

@@ -15,18 +15,18 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 use crate::code::Code;
 use crate::correlate::{Correlator, CorrelatorOptions, Match, Owner};
 use crate::envelope::{self, Answer, Incoming, Push};
-use crate::login::{Action, CallId, Credential, Given, Input, Login, Notice, Phase};
-use crate::mailbox::{News, Readers};
+use crate::errors::{self, VENDOR};
+use crate::events::{DeviceEvent, Readers};
+use crate::login::{Action, CallId, Credential, Input, Login, LoginEvent, Phase, StepContext};
 use crate::proxy::Proxy;
 use crate::socket::{Endpoint, Inbound, Link};
 use crate::store::{CredentialStore, Stored};
-use crate::trouble::{self, VENDOR};
 use crate::wire::Event;
-use crate::{Command, ProtocolError, Recent, frame};
+use crate::{Command, ProtocolError, RecentIds, frame};
 
 /// What a device handle asks of its supervisor.
 #[derive(Debug)]
-pub(crate) enum Order {
+pub(crate) enum SupervisorCommand {
     Send {
         req_id: String,
         command: Command,
@@ -62,12 +62,12 @@ enum Waiter {
 
 /// Where the device stands, for everybody to see.
 #[derive(Debug, Clone)]
-pub(crate) struct Standing {
+pub(crate) struct ConnectionStatus {
     pub(crate) phase: Phase,
     /// The cloud says that no company has bound the device.
     pub(crate) unbound: bool,
     /// Why the device is not online.
-    pub(crate) trouble: Option<Error>,
+    pub(crate) last_error: Option<Error>,
 }
 
 /// What handles and supervisor share.
@@ -75,7 +75,7 @@ pub(crate) struct Standing {
 pub(crate) struct Shared {
     pub(crate) readers: Readers,
     /// Ids of jobs that members deleted, as far as pushes told. A hint, no proof.
-    deleted: Mutex<Option<Recent>>,
+    deleted: Mutex<Option<RecentIds>>,
     redactor: Mutex<Redactor>,
     secret_no: Mutex<Option<Secret>>,
     clock_offset: AtomicI64,
@@ -100,7 +100,7 @@ impl Shared {
     }
 
     pub(crate) fn know(&self, secret: &Secret) {
-        lock(&self.redactor).know(secret);
+        lock(&self.redactor).add_secret(secret);
     }
 
     pub(crate) fn know_secret_no(&self, secret: &Secret) {
@@ -110,7 +110,7 @@ impl Shared {
 
     /// The text without any credential that the cloud may have quoted.
     fn hide(&self, text: &str) -> String {
-        lock(&self.redactor).clean(text)
+        lock(&self.redactor).redact(text)
     }
 
     fn forget_binding(&self) {
@@ -119,7 +119,7 @@ impl Shared {
 
     fn note_deleted(&self, ids: &[String]) {
         let mut deleted = lock(&self.deleted);
-        let deleted = deleted.get_or_insert_with(|| Recent::new(1000));
+        let deleted = deleted.get_or_insert_with(|| RecentIds::new(1000));
         for id in ids {
             deleted.insert(id);
         }
@@ -128,23 +128,23 @@ impl Shared {
 
 /// The right to be the one connection of a device in this process.
 #[derive(Debug)]
-pub(crate) struct Lease((String, String));
+pub(crate) struct DeviceLock((String, String));
 
-static LEASES: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
+static LOCKED_DEVICES: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
 
-impl Lease {
+impl DeviceLock {
     /// `None` while another one is held for this device at this cloud.
     pub(crate) fn take(authority: String, sn: String) -> Option<Self> {
         let device = (authority, sn);
-        let free = lock(&LEASES).insert(device.clone());
+        let free = lock(&LOCKED_DEVICES).insert(device.clone());
         // Made only when it is ours: dropping one gives the device free.
         free.then(|| Self(device))
     }
 }
 
-impl Drop for Lease {
+impl Drop for DeviceLock {
     fn drop(&mut self) {
-        lock(&LEASES).remove(&self.0);
+        lock(&LOCKED_DEVICES).remove(&self.0);
     }
 }
 
@@ -161,16 +161,16 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<dyn CredentialStore>,
     pub(crate) stored: Stored,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) standing: watch::Sender<Standing>,
-    pub(crate) lease: Lease,
+    pub(crate) standing: watch::Sender<ConnectionStatus>,
+    pub(crate) lease: DeviceLock,
 }
 
 /// Runs a device until it is told to close or nobody holds a handle.
-pub(crate) async fn run(parts: Parts, mut orders: mpsc::UnboundedReceiver<Order>) {
+pub(crate) async fn run(parts: Parts, mut orders: mpsc::UnboundedReceiver<SupervisorCommand>) {
     let mut supervisor = Supervisor {
         correlator: Correlator::new(parts.correlation),
         link: None,
-        pushes: Recent::new(256),
+        pushes: RecentIds::new(256),
         requests: Requests::new(),
         parts,
     };
@@ -178,20 +178,20 @@ pub(crate) async fn run(parts: Parts, mut orders: mpsc::UnboundedReceiver<Order>
     let mut closing = false;
     while !(closing && supervisor.link.is_none()) {
         let turn = tokio::select! {
-            () = supervisor.alarm() => Turn::Wake,
-            inbound = next(&mut supervisor.link) => Turn::Inbound(inbound),
-            order = orders.recv(), if !closing => Turn::Order(order.unwrap_or(Order::Close)),
+            () = supervisor.alarm() => NextInput::Wake,
+            inbound = next(&mut supervisor.link) => NextInput::Inbound(inbound),
+            order = orders.recv(), if !closing => NextInput::Command(order.unwrap_or(SupervisorCommand::Close)),
         };
         match turn {
-            Turn::Wake => supervisor.feed(Input::Wake).await,
-            Turn::Inbound(inbound) => supervisor.inbound(inbound).await,
-            Turn::Order(Order::Close) => {
+            NextInput::Wake => supervisor.feed(Input::Wake).await,
+            NextInput::Inbound(inbound) => supervisor.inbound(inbound).await,
+            NextInput::Command(SupervisorCommand::Close) => {
                 closing = true;
                 let standing = &supervisor.parts.standing;
-                standing.send_modify(|standing| standing.trouble = None);
+                standing.send_modify(|standing| standing.last_error = None);
                 supervisor.feed(Input::Stop).await;
             }
-            Turn::Order(order) => supervisor.order(order).await,
+            NextInput::Command(order) => supervisor.order(order).await,
         }
     }
     supervisor.parts.shared.readers.end();
@@ -203,10 +203,10 @@ pub(crate) async fn run(parts: Parts, mut orders: mpsc::UnboundedReceiver<Order>
     drop(standing);
 }
 
-enum Turn {
+enum NextInput {
     Wake,
     Inbound(Inbound),
-    Order(Order),
+    Command(SupervisorCommand),
 }
 
 async fn next(link: &mut Option<Link>) -> Inbound {
@@ -220,7 +220,7 @@ struct Supervisor {
     parts: Parts,
     correlator: Correlator<Waiter>,
     link: Option<Link>,
-    pushes: Recent,
+    pushes: RecentIds,
     requests: Requests,
 }
 
@@ -253,7 +253,7 @@ impl Supervisor {
                 let wanted = self.link.take().is_some_and(|link| link.is_closing());
                 // A connection that we closed ourselves had another reason, which stands.
                 if !wanted {
-                    self.trouble(trouble::broken(broken));
+                    self.record_error(errors::broken(broken));
                 }
                 self.feed(Input::Disconnected).await;
             }
@@ -346,18 +346,18 @@ impl Supervisor {
             Event::JobsDeleted { ids } => self.parts.shared.note_deleted(ids),
             _ => {}
         }
-        self.parts.shared.readers.tell(&News::Pushed(event));
+        self.parts.shared.readers.tell(&DeviceEvent::Pushed(event));
     }
 
-    async fn order(&mut self, order: Order) {
+    async fn order(&mut self, order: SupervisorCommand) {
         match order {
-            Order::Send {
+            SupervisorCommand::Send {
                 req_id,
                 command,
                 message,
                 reply,
             } => self.send(&req_id, command, message, reply),
-            Order::GiveUp { req_id, timed_out } => {
+            SupervisorCommand::GiveUp { req_id, timed_out } => {
                 // Asked before the request becomes a tombstone itself.
                 let in_doubt = self.correlator.in_doubt();
                 let open = self.correlator.cancel(&req_id).is_some();
@@ -365,7 +365,7 @@ impl Supervisor {
                     self.abandon(ProtocolError::Unexpected).await;
                 }
             }
-            Order::Close => {}
+            SupervisorCommand::Close => {}
         }
     }
 
@@ -402,11 +402,11 @@ impl Supervisor {
     /// Cuts a connection off on which answers can no longer be told apart, and plans the next.
     async fn abandon(&mut self, error: ProtocolError) {
         tracing::warn!(%error, "the connection is given up");
-        let doing = trouble::Doing {
+        let doing = errors::OperationContext {
             operation: "receive",
             job: None,
         };
-        self.trouble(doing.protocol(error));
+        self.record_error(doing.protocol(error));
         self.link = None;
         self.feed(Input::Disconnected).await;
     }
@@ -415,7 +415,7 @@ impl Supervisor {
     async fn feed(&mut self, input: Input) {
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
-            let given = Given {
+            let given = StepContext {
                 now: self.parts.clock.now().since_start(),
                 unix: unix(&*self.parts.clock),
                 random: random(),
@@ -425,7 +425,7 @@ impl Supervisor {
             for action in actions {
                 if let Err(error) = self.act(action).await {
                     // What must be kept cannot be: going on would lose it.
-                    self.trouble(error);
+                    self.record_error(error);
                     inputs.push_back(Input::Stop);
                     break;
                 }
@@ -503,18 +503,18 @@ impl Supervisor {
         let saved = tokio::task::spawn_blocking(move || store.save(&sn, &stored)).await;
         let saved = saved.unwrap_or_else(|panicked| Err(std::io::Error::other(panicked)));
         saved.map_err(|cause| {
-            Error::local(
+            Error::local_io(
                 VENDOR,
                 "store",
                 "cannot keep the device's credentials",
                 cause,
             )
-            .with_advice("make WECOM_PRINTER_STATE writable and start again")
+            .with_help("make WECOM_PRINTER_STATE writable and start again")
         })
     }
 
     fn fail_open_requests(&mut self) {
-        let cause = self.parts.standing.borrow().trouble.clone();
+        let cause = self.parts.standing.borrow().last_error.clone();
         let cause = cause.unwrap_or_else(|| {
             Error::new(ErrorKind::Unreachable, VENDOR, "connect")
                 .with_message("the connection was given up")
@@ -526,15 +526,15 @@ impl Supervisor {
         }
     }
 
-    fn notice(&mut self, notice: Notice) {
+    fn notice(&mut self, notice: LoginEvent) {
         let standing = &self.parts.standing;
         let news = match notice {
-            Notice::Online => {
-                standing.send_modify(|it| (it.unbound, it.trouble) = (false, None));
-                News::Online
+            LoginEvent::Online => {
+                standing.send_modify(|it| (it.unbound, it.last_error) = (false, None));
+                DeviceEvent::Online
             }
-            Notice::Offline => News::Offline,
-            Notice::AwaitingBinding => {
+            LoginEvent::Offline => DeviceEvent::Offline,
+            LoginEvent::AwaitingBinding => {
                 standing.send_modify(|it| it.unbound = true);
                 let callers = |waiter: &Waiter| matches!(waiter, Waiter::Caller(_));
                 for waiter in self.correlator.cancel_where(callers) {
@@ -542,26 +542,26 @@ impl Supervisor {
                         drop(reply.send(Reply::Unbound));
                     }
                 }
-                News::NotBound
+                DeviceEvent::NotBound
             }
-            Notice::StepRefused(setback) => {
+            LoginEvent::StepRefused(setback) => {
                 tracing::info!(%setback, "a login step was refused");
-                return self.trouble(trouble::setback(setback));
+                return self.record_error(errors::login_failure(setback));
             }
-            Notice::GaveUp(setback) => {
-                self.trouble(trouble::setback(setback));
-                News::GaveUp
+            LoginEvent::GaveUp(setback) => {
+                self.record_error(errors::login_failure(setback));
+                DeviceEvent::GaveUp
             }
         };
         tracing::info!(?news, "the device");
         self.parts.shared.readers.tell(&news);
     }
 
-    fn trouble(&self, error: Error) {
+    fn record_error(&self, error: Error) {
         tracing::debug!(%error, "not online");
         self.parts
             .standing
-            .send_modify(|standing| standing.trouble = Some(error));
+            .send_modify(|standing| standing.last_error = Some(error));
     }
 
     fn publish(&self) {

@@ -27,8 +27,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .into_result()
     {
         Ok(job) => job,
-        Err(SubmitError::Refused(why)) => return Err(why.into()), // there is no task
-        Err(SubmitError::Unknown(lost)) => return Err(lost.to_string().into()), // there may be one, and none can be listed
+        Err(SubmitError::Rejected(why)) => return Err(why.into()), // there is no task
+        Err(SubmitError::OutcomeUnknown(lost)) => return Err(lost.to_string().into()), // there may be one, and none can be listed
     };
     println!("ticket: {}", job.ticket()?); // with it any process can go on
 

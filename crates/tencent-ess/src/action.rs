@@ -62,7 +62,7 @@ impl fmt::Display for Family {
 pub(crate) enum Action {
     Upload,
     Create(Family),
-    Look(Family),
+    Poll(Family),
 }
 
 impl Action {
@@ -70,8 +70,8 @@ impl Action {
         Self::Upload,
         Self::Create(Family::Current),
         Self::Create(Family::Legacy),
-        Self::Look(Family::Current),
-        Self::Look(Family::Legacy),
+        Self::Poll(Family::Current),
+        Self::Poll(Family::Legacy),
     ];
 
     /// As errors and facts name it.
@@ -79,7 +79,7 @@ impl Action {
         match self {
             Self::Upload => "upload",
             Self::Create(_) => "create",
-            Self::Look(_) => "look",
+            Self::Poll(_) => "look",
         }
     }
 
@@ -89,11 +89,11 @@ impl Action {
         match (self, product) {
             (Self::Upload, _) => "UploadFiles",
             (Self::Create(Current), _) => "CreateFileConvertTask",
-            (Self::Look(Current), _) => "DescribeFileConvertTask",
+            (Self::Poll(Current), _) => "DescribeFileConvertTask",
             (Self::Create(Legacy), Product::Essbasic { .. }) => "ChannelCreateConvertTaskApi",
-            (Self::Look(Legacy), Product::Essbasic { .. }) => "ChannelGetTaskResultApi",
+            (Self::Poll(Legacy), Product::Essbasic { .. }) => "ChannelGetTaskResultApi",
             (Self::Create(Legacy), Product::Ess { .. }) => "CreateConvertTaskApi",
-            (Self::Look(Legacy), Product::Ess { .. }) => "GetTaskResultApi",
+            (Self::Poll(Legacy), Product::Ess { .. }) => "GetTaskResultApi",
         }
     }
 }

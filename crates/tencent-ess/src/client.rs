@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use jobs_core::http::{
-    Answer, Body, Document, LenientJson, Origin, Request, Transport, TransportBuilder,
+    Body, Document, HttpClient, HttpClientBuilder, LenientJson, Origin, Request, Response,
 };
 use jobs_core::retry;
 use jobs_core::{
-    Account, Clock, Env, Error, ErrorKind, Facts, ForeignTicket, Job, JobId, Look, Quota, Refusal,
-    Secret, Sent, SharedRate, Submission, SystemClock, Ticket, Window, verdict,
+    Account, Clock, Delivery, Env, Error, ErrorKind, Job, JobId, KindPolicy, PollResult, RateLimit,
+    RateLimiter, Refusal, ResumeError, Secret, SharedRate, Submission, SystemClock, Ticket,
+    verdict,
 };
 
 use crate::action::{Action, Family};
@@ -36,13 +37,13 @@ const NO_TASK: &str = "yD000000000000000000000000000000";
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    general: Transport,
-    upload: Transport,
+    general: HttpClient,
+    upload: HttpClient,
     credentials: Credentials,
     product: Product,
     family: Family,
-    facts: Facts,
-    quotas: BTreeMap<Action, Quota>,
+    facts: KindPolicy,
+    rate_limiters: BTreeMap<Action, RateLimiter>,
     upload_timeout: Duration,
     upload_service: Option<String>,
     region: Option<String>,
@@ -70,15 +71,15 @@ pub struct ClientBuilder {
     environment: Environment,
     family: Family,
     clock: Arc<dyn Clock>,
-    facts: Facts,
-    rate: Option<Window>,
+    facts: KindPolicy,
+    rate: Option<RateLimit>,
     shared_rate: Option<Arc<dyn SharedRate>>,
     upload_timeout: Duration,
     upload_service: Option<String>,
     region: Option<String>,
     language: Language,
     negative_runs_on: bool,
-    configure: Box<dyn Fn(TransportBuilder) -> TransportBuilder + Send>,
+    configure: Box<dyn Fn(HttpClientBuilder) -> HttpClientBuilder + Send>,
 }
 
 impl ClientBuilder {
@@ -112,7 +113,7 @@ impl ClientBuilder {
 
     /// Changes the facts of the kind, such as an inferred pause.
     #[must_use]
-    pub fn with_facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+    pub fn with_policy(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
         change(&mut self.facts);
         self
     }
@@ -122,7 +123,7 @@ impl ClientBuilder {
     /// The vendor states 20 for the older pair and for uploads; that the current pair has the same is our inference.
     #[must_use]
     pub fn with_rate(mut self, requests: NonZeroU32) -> Self {
-        self.rate = Some(Window {
+        self.rate = Some(RateLimit {
             limit: requests,
             per: Duration::from_secs(1),
         });
@@ -179,7 +180,7 @@ impl ClientBuilder {
     #[must_use]
     pub fn with_transport(
         mut self,
-        change: impl Fn(TransportBuilder) -> TransportBuilder + Send + 'static,
+        change: impl Fn(HttpClientBuilder) -> HttpClientBuilder + Send + 'static,
     ) -> Self {
         self.configure = Box::new(change);
         self
@@ -188,30 +189,30 @@ impl ClientBuilder {
     /// Builds the client. Sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for an unusable address or id,
-    /// [`ErrorKind::Local`] for unusable TLS or proxy settings.
+    /// [`ErrorKind::InvalidInput`] for an unusable address or id,
+    /// [`ErrorKind::LocalIo`] for unusable TLS or proxy settings.
     pub fn build(self) -> Result<Client, Error> {
         self.product.check()?;
         let (general, upload) = self.environment.origins(&self.product)?;
         let transport = |origin| {
-            let transport = TransportBuilder::new(VENDOR, origin)
+            let transport = HttpClientBuilder::new(VENDOR, origin)
                 .with_clock(Arc::clone(&self.clock))
                 .with_secrets(self.credentials.secrets())
                 .with_account_ids([self.credentials.id()]);
             (self.configure)(transport).build()
         };
         let quota = |action: Action| {
-            let mut quota = Quota::new(Arc::clone(&self.clock), self.rate.as_slice());
+            let mut quota = RateLimiter::new(Arc::clone(&self.clock), self.rate.as_slice());
             if let Some(rate) = &self.shared_rate {
                 let action = action.name(&self.product);
-                quota = quota.shared(Arc::clone(rate), self.product.account(), action);
+                quota = quota.with_shared_rate(Arc::clone(rate), self.product.account(), action);
             }
             (action, quota)
         };
         Ok(Client(Arc::new(Inner {
             general: transport(general)?,
             upload: transport(upload)?,
-            quotas: Action::ALL.map(quota).into(),
+            rate_limiters: Action::ALL.map(quota).into(),
             credentials: self.credentials,
             product: self.product,
             family: self.family,
@@ -240,8 +241,8 @@ impl Client {
             environment: Environment::Production,
             family: Family::Current,
             clock: SystemClock::shared(),
-            facts: job::facts(),
-            rate: NonZeroU32::new(20).map(|limit| Window {
+            facts: job::policy(),
+            rate: NonZeroU32::new(20).map(|limit| RateLimit {
                 limit,
                 per: Duration::from_secs(1),
             }),
@@ -261,7 +262,7 @@ impl Client {
     /// the operations that `TENCENT_ESS_API` names, `current` or `legacy`.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] that names the missing or unusable variable.
+    /// [`ErrorKind::InvalidInput`] that names the missing or unusable variable.
     pub fn from_env() -> Result<Self, Error> {
         Self::builder_from(&Env::of_process(VENDOR))?.build()
     }
@@ -269,7 +270,7 @@ impl Client {
     /// The same from any set of variables, for further settings.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] that names the missing or unusable variable.
+    /// [`ErrorKind::InvalidInput`] that names the missing or unusable variable.
     pub fn builder_from(env: &Env<'_>) -> Result<ClientBuilder, Error> {
         const TOKEN: &str = "TENCENTCLOUD_SESSION_TOKEN";
         const API: &str = "TENCENT_ESS_API";
@@ -290,12 +291,12 @@ impl Client {
         builder.environment = Environment::from_env(env, &builder.product)?;
         if let Some(family) = env.optional(API) {
             builder.family = family.parse().map_err(|problem| {
-                Error::input(
+                Error::invalid_input(
                     VENDOR,
                     "configure",
                     format!("the variable {API}: {problem}"),
                 )
-                .with_advice(format!("set {API} to current or legacy"))
+                .with_help(format!("set {API} to current or legacy"))
             })?;
         }
         Ok(builder)
@@ -306,15 +307,21 @@ impl Client {
     pub async fn submit_conversion(&self, document: &Document) -> Submission<Conversion> {
         let resource_type = match request::convertible(document) {
             Ok(resource_type) => resource_type,
-            Err(problem) => return Submission::Refused(Error::input(VENDOR, "upload", problem)),
+            Err(problem) => {
+                return Submission::Rejected(Error::invalid_input(VENDOR, "upload", problem));
+            }
         };
         // An upload alone starts nothing, so whatever became of it, no conversion was begun.
         let uploaded = match self.upload_files(&UploadRequest::new([document])).await {
             Ok(uploaded) => uploaded,
-            Err(error) => return Submission::Refused(error),
+            Err(error) => return Submission::Rejected(error),
         };
         let Some(file) = uploaded.files.first() else {
-            return Submission::Refused(Error::input(VENDOR, "upload", "no file was stored"));
+            return Submission::Rejected(Error::invalid_input(
+                VENDOR,
+                "upload",
+                "no file was stored",
+            ));
         };
         let what = format!("{} ({} bytes)", document.name(), document.size());
         self.create(&file.id, &resource_type, document.name(), &what)
@@ -325,8 +332,8 @@ impl Client {
     /// no work can have begun: what is stored twice expires unused.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for files that the vendor would not take,
-    /// [`ErrorKind::Local`] for those that cannot be read, and whatever the vendor answers.
+    /// [`ErrorKind::InvalidInput`] for files that the vendor would not take,
+    /// [`ErrorKind::LocalIo`] for those that cannot be read, and whatever the vendor answers.
     pub async fn upload_files(&self, request: &UploadRequest<'_>) -> Result<Uploaded, Error> {
         request.check(&self.0.product)?;
         let parcel = request.parcel(&self.0.product)?;
@@ -337,20 +344,21 @@ impl Client {
         let upload = async || {
             let (json, answer) = self.call(&Call::new(Action::Upload, &payload)).await?;
             let content = json.value().try_decode::<UploadFilesAnswer>();
-            let content = content
-                .map_err(|cause| answer.garbled_by("the content is not as documented", cause))?;
+            let content = content.map_err(|cause| {
+                answer.unexpected_with("the content is not as documented", cause)
+            })?;
             Ok((content.response, answer))
         };
-        let (outcome, answer) = retry::by(&**self.clock(), pause_before_upload, upload).await?;
+        let (outcome, answer) = retry::with(&**self.clock(), pause_before_upload, upload).await?;
         let ids = outcome.file_ids.unwrap_or_default();
         if ids.len() != request.len() {
-            return Err(answer.garbled("the answer does not name every file"));
+            return Err(answer.unexpected("the answer does not name every file"));
         }
         let mut urls = outcome.file_urls.unwrap_or_default().into_iter();
         let mut files = Vec::with_capacity(ids.len());
         for id in ids {
             let id = ResourceId::new(id)
-                .map_err(|cause| answer.garbled_by("a file without usable id", cause))?;
+                .map_err(|cause| answer.unexpected_with("a file without usable id", cause))?;
             let url = urls.next().filter(|url| !url.is_empty());
             files.push(UploadedFile::new(id, url.map(Into::into)));
         }
@@ -387,11 +395,11 @@ impl Client {
     ) -> Submission<Conversion> {
         let payload = match request::create(&self.0.product, resource_id, resource_type, name) {
             Ok(json) => Payload::json(json),
-            Err(error) => return Submission::Refused(error),
+            Err(error) => return Submission::Rejected(error),
         };
         let kind = self.kind();
         let sent_at = self.clock().wall();
-        let outcome = retry::paid(&**self.clock(), async || {
+        let outcome = retry::non_idempotent(&**self.clock(), async || {
             let call = Call::new(Action::Create(kind.family), &payload);
             let (id, _) = self.answered(&call, envelope::accepted).await?;
             Ok(id)
@@ -407,8 +415,8 @@ impl Client {
     /// The job that a ticket names, with the pair of operations that it was created by. Sends nothing.
     ///
     /// # Errors
-    /// [`ForeignTicket`] when it belongs to another vendor, product or account.
-    pub fn resume(&self, ticket: &Ticket) -> Result<Job<Conversion>, ForeignTicket> {
+    /// [`ResumeError`] when it belongs to another vendor, product or account.
+    pub fn resume(&self, ticket: &Ticket) -> Result<Job<Conversion>, ResumeError> {
         let legacy = Family::Legacy.kind_name(&self.0.product);
         let family = if ticket.kind() == legacy {
             Family::Legacy
@@ -432,11 +440,11 @@ impl Client {
     }
 
     /// Looks at a job once. Free, harmless to repeat, and not before the floor: [`Job::wait`] sees to that.
-    pub(crate) async fn look(&self, id: &JobId, family: Family) -> Look<Ready> {
+    pub(crate) async fn poll(&self, id: &JobId, family: Family) -> PollResult<Ready> {
         let payload = Payload::json(request::describe(&self.0.product, id.as_str())?);
         let call = Call {
             job: Some(id),
-            ..Call::new(Action::Look(family), &payload)
+            ..Call::new(Action::Poll(family), &payload)
         };
         let (json, answer) = self.call(&call).await?;
         job::seen(id, &json, &answer, self.0.negative_runs_on)
@@ -445,16 +453,18 @@ impl Client {
     /// Looks at a task that cannot exist, which tells whether the credentials are accepted. Free, as every look.
     ///
     /// # Errors
-    /// [`ErrorKind::Credentials`] when they are refused, or whatever keeps the vendor from answering.
+    /// [`ErrorKind::Unauthenticated`] when they are refused, or whatever keeps the vendor from answering.
     pub async fn check_credentials(&self) -> Result<(), Error> {
         let payload = Payload::json(request::describe(&self.0.product, NO_TASK)?);
         let call = Call {
             operation: "check",
-            ..Call::new(Action::Look(self.0.family), &payload)
+            ..Call::new(Action::Poll(self.0.family), &payload)
         };
         match self.call(&call).await {
             Ok(_) => Ok(()),
-            Err(error) if matches!(error.kind(), ErrorKind::Input | ErrorKind::NotFound) => Ok(()),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound) => {
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
@@ -469,7 +479,7 @@ impl Client {
         self.0.general.clock()
     }
 
-    async fn call(&self, call: &Call<'_>) -> Result<(LenientJson, Answer), Error> {
+    async fn call(&self, call: &Call<'_>) -> Result<(LenientJson, Response), Error> {
         self.answered(call, envelope::open).await
     }
 
@@ -478,8 +488,8 @@ impl Client {
     async fn answered<T>(
         &self,
         call: &Call<'_>,
-        read: impl Fn(&Answer) -> Result<T, Error>,
-    ) -> Result<(T, Answer), Error> {
+        read: impl Fn(&Response) -> Result<T, Error>,
+    ) -> Result<(T, Response), Error> {
         let mut is_corrected = false;
         loop {
             let answer = self.attempt(call).await?;
@@ -492,7 +502,7 @@ impl Client {
         }
     }
 
-    async fn attempt(&self, call: &Call<'_>) -> Result<Answer, Error> {
+    async fn attempt(&self, call: &Call<'_>) -> Result<Response, Error> {
         let Call {
             action,
             operation,
@@ -506,7 +516,7 @@ impl Client {
                 &inner.upload,
                 inner.upload_service.as_deref().unwrap_or(product.service()),
             ),
-            Action::Create(_) | Action::Look(_) => (&inner.general, product.service()),
+            Action::Create(_) | Action::Poll(_) => (&inner.general, product.service()),
         };
         let mut request = Request::post(operation, &[])
             .with_body(payload.body()?)
@@ -516,17 +526,17 @@ impl Client {
         if let Some(region) = &inner.region {
             request = request.with_header("x-tc-region", region);
         }
-        if let Some(quota) = inner.quotas.get(&action) {
-            request = request.with_quota(quota.clone());
+        if let Some(quota) = inner.rate_limiters.get(&action) {
+            request = request.with_rate_limiter(quota.clone());
         }
         if let Some(job) = job {
             request = request.for_job(job);
         }
         request = match action {
             // On a kept connection half a minute without an answer ends a request, however much is still being sent.
-            Action::Upload => request.paid().with_timeout(inner.upload_timeout),
-            Action::Create(_) => request.paid(),
-            Action::Look(_) => request,
+            Action::Upload => request.non_idempotent().with_timeout(inner.upload_timeout),
+            Action::Create(_) => request.non_idempotent(),
+            Action::Poll(_) => request,
         };
         let attempt = Attempt {
             service,
@@ -542,7 +552,7 @@ impl Client {
     }
 
     /// Takes over the vendor's clock, if the error is about ours and tells the vendor's.
-    fn correct_clock(&self, answer: &Answer, error: &Error) -> bool {
+    fn correct_clock(&self, answer: &Response, error: &Error) -> bool {
         if error.code() != Some(auth::CLOCK_IS_WRONG) {
             return false;
         }
@@ -574,7 +584,7 @@ impl Client {
         self.0.product.account()
     }
 
-    pub(crate) fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &KindPolicy {
         &self.0.facts
     }
 }
@@ -635,8 +645,8 @@ impl Payload<'_> {
 ///
 /// Where the vendor may have stored the files it is repeated once, since the first ids expire unused.
 fn pause_before_upload(error: &Error, repeats: u32) -> Option<Duration> {
-    let before_work = error.sent() == Sent::No || error.refusal() != Refusal::Final;
-    verdict::harmless(error, repeats).filter(|_| before_work || repeats == 0)
+    let before_work = error.delivery() == Delivery::NotSent || error.refusal() != Refusal::Final;
+    verdict::idempotent(error, repeats).filter(|_| before_work || repeats == 0)
 }
 
 impl Language {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_core::{ErrorKind, Refusal, Sent};
+use jobs_core::{Delivery, ErrorKind, Refusal};
 
 /// What errors and tickets call this vendor.
 pub(crate) const VENDOR: &str = "tencent-ess";
@@ -12,9 +12,9 @@ pub(crate) const VENDOR: &str = "tencent-ess";
 pub(crate) struct Meaning {
     pub(crate) kind: ErrorKind,
     /// Whether the vendor may have begun the work.
-    pub(crate) sent: Sent,
+    pub(crate) delivery: Delivery,
     pub(crate) refusal: Refusal,
-    pub(crate) advice: &'static str,
+    pub(crate) help: &'static str,
 }
 
 /// The meaning of a code, by the longest known beginning of its dotted name: new details appear without notice.
@@ -35,37 +35,40 @@ pub(crate) fn meaning(code: &str) -> Meaning {
 }
 
 fn listed(name: &str) -> Option<Meaning> {
-    use ErrorKind::{Credentials, Exhausted, Input, NotFound, RateLimited, Refused, Retired};
+    use ErrorKind::{
+        InvalidInput, NotFound, OperationRetired, QuotaExceeded, RateLimited, Refused,
+        Unauthenticated,
+    };
     Some(match name {
         "RequestLimitExceeded" => Meaning {
             kind: RateLimited,
-            sent: Sent::Yes,
+            delivery: Delivery::Answered,
             refusal: Refusal::BeforeWork {
-                wait: Duration::from_secs(1),
+                delay: Duration::from_secs(1),
                 times: 5,
             },
-            advice: "send fewer requests a second over all clients of the account",
+            help: "send fewer requests a second over all clients of the account",
         },
         "ServiceUnavailable" | "InternalError" => doubtful("try again later"),
-        "AuthFailure.SignatureExpire" => refused(Credentials, "set the clock of this machine"),
+        "AuthFailure.SignatureExpire" => refused(Unauthenticated, "set the clock of this machine"),
         "AuthFailure.SecretIdNotFound" | "AuthFailure.InvalidSecretId" => refused(
-            Credentials,
+            Unauthenticated,
             "check TENCENTCLOUD_SECRET_ID, and that the key belongs to the environment of TENCENT_ESS_ENDPOINT: production and test have keys of their own",
         ),
         "AuthFailure.TokenFailure" => refused(
-            Credentials,
+            Unauthenticated,
             "get a new temporary key, and set TENCENTCLOUD_SESSION_TOKEN with it",
         ),
         "AuthFailure" => refused(
-            Credentials,
+            Unauthenticated,
             "check TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, and that they belong to the environment of TENCENT_ESS_ENDPOINT",
         ),
         "IpInBlacklist" | "IpNotInWhitelist" => refused(
-            Credentials,
+            Unauthenticated,
             "allow this machine's address in the vendor's console",
         ),
         "ActionOffline" => refused(
-            Retired,
+            OperationRetired,
             "set TENCENT_ESS_API=current, or choose Family::Current",
         ),
         "InvalidAction" | "NoSuchVersion" | "NoSuchProduct" => refused(
@@ -86,15 +89,15 @@ fn listed(name: &str) -> Option<Meaning> {
             "check that TENCENT_ESS_ENDPOINT and TENCENT_ESS_UPLOAD_ENDPOINT are not exchanged, and that company and employee passed the identity check",
         ),
         "InvalidParameter.ParamError" => refused(
-            Input,
+            InvalidInput,
             "check the ids: one of another application, company or environment is not known here",
         ),
         "InvalidParameter.InvalidId" => refused(
-            Input,
+            InvalidInput,
             "check the file id: it may have expired after an hour; upload again",
         ),
         "InvalidParameter.SensitiveFileContent" => {
-            refused(Input, "the vendor's content check refused the file")
+            refused(InvalidInput, "the vendor's content check refused the file")
         }
         "InvalidParameter"
         | "InvalidParameterValue"
@@ -103,12 +106,12 @@ fn listed(name: &str) -> Option<Meaning> {
         | "UnsupportedOperation"
         | "UnsupportedProtocol"
         | "UnsupportedRegion"
-        | "InvalidRequest" => refused(Input, "check the file and the ids"),
+        | "InvalidRequest" => refused(InvalidInput, "check the file and the ids"),
         "LimitExceeded.FileSize" | "RequestSizeLimitExceeded" => {
-            refused(Input, "send a smaller file")
+            refused(InvalidInput, "send a smaller file")
         }
         "LimitExceeded" | "ResourceInsufficient" => refused(
-            Exhausted,
+            QuotaExceeded,
             "a quota is used up: look at the vendor's console",
         ),
         "ResourceNotFound" => refused(
@@ -129,9 +132,9 @@ fn listed(name: &str) -> Option<Meaning> {
 fn refused(kind: ErrorKind, advice: &'static str) -> Meaning {
     Meaning {
         kind,
-        sent: Sent::Yes,
+        delivery: Delivery::Answered,
         refusal: Refusal::Final,
-        advice,
+        help: advice,
     }
 }
 
@@ -139,9 +142,9 @@ fn refused(kind: ErrorKind, advice: &'static str) -> Meaning {
 fn doubtful(advice: &'static str) -> Meaning {
     Meaning {
         kind: ErrorKind::Unavailable,
-        sent: Sent::Maybe,
+        delivery: Delivery::MaybeSent,
         refusal: Refusal::Final,
-        advice,
+        help: advice,
     }
 }
 
@@ -152,130 +155,251 @@ mod tests {
     #[test]
     fn every_listed_code_has_its_kind_and_repeat_rule() {
         use ErrorKind::{
-            Credentials, Exhausted, Input, NotFound, RateLimited, Refused, Retired, Unavailable,
+            InvalidInput, NotFound, OperationRetired, QuotaExceeded, RateLimited, Refused,
+            Unauthenticated, Unavailable,
         };
         let before_work = Refusal::BeforeWork {
-            wait: Duration::from_secs(1),
+            delay: Duration::from_secs(1),
             times: 5,
         };
         for (code, kind, sent, refusal) in [
-            ("RequestLimitExceeded", RateLimited, Sent::Yes, before_work),
+            (
+                "RequestLimitExceeded",
+                RateLimited,
+                Delivery::Answered,
+                before_work,
+            ),
             (
                 "RequestLimitExceeded.UinLimitExceeded",
                 RateLimited,
-                Sent::Yes,
+                Delivery::Answered,
                 before_work,
             ),
             (
                 "RequestLimitExceeded.IPLimitExceeded",
                 RateLimited,
-                Sent::Yes,
+                Delivery::Answered,
                 before_work,
             ),
             (
                 "ServiceUnavailable",
                 Unavailable,
-                Sent::Maybe,
+                Delivery::MaybeSent,
                 Refusal::Final,
             ),
-            ("InternalError", Unavailable, Sent::Maybe, Refusal::Final),
+            (
+                "InternalError",
+                Unavailable,
+                Delivery::MaybeSent,
+                Refusal::Final,
+            ),
             (
                 "InternalError.DependsApi",
                 Unavailable,
-                Sent::Maybe,
+                Delivery::MaybeSent,
                 Refusal::Final,
             ),
             (
                 "InternalError.Db.Timeout",
                 Unavailable,
-                Sent::Maybe,
+                Delivery::MaybeSent,
                 Refusal::Final,
             ),
-            ("NeverSeen.Before", Unavailable, Sent::Maybe, Refusal::Final),
-            ("", Unavailable, Sent::Maybe, Refusal::Final),
-            ("AuthFailure", Credentials, Sent::Yes, Refusal::Final),
+            (
+                "NeverSeen.Before",
+                Unavailable,
+                Delivery::MaybeSent,
+                Refusal::Final,
+            ),
+            ("", Unavailable, Delivery::MaybeSent, Refusal::Final),
+            (
+                "AuthFailure",
+                Unauthenticated,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
             (
                 "AuthFailure.SignatureExpire",
-                Credentials,
-                Sent::Yes,
+                Unauthenticated,
+                Delivery::Answered,
                 Refusal::Final,
             ),
             (
                 "AuthFailure.SignatureFailure",
-                Credentials,
-                Sent::Yes,
+                Unauthenticated,
+                Delivery::Answered,
                 Refusal::Final,
             ),
             (
                 "AuthFailure.SecretIdNotFound",
-                Credentials,
-                Sent::Yes,
+                Unauthenticated,
+                Delivery::Answered,
                 Refusal::Final,
             ),
             (
                 "AuthFailure.UnauthorizedOperation",
-                Credentials,
-                Sent::Yes,
+                Unauthenticated,
+                Delivery::Answered,
                 Refusal::Final,
             ),
-            ("IpNotInWhitelist", Credentials, Sent::Yes, Refusal::Final),
-            ("IpInBlacklist", Credentials, Sent::Yes, Refusal::Final),
-            ("ActionOffline", Retired, Sent::Yes, Refusal::Final),
-            ("InvalidAction", Refused, Sent::Yes, Refusal::Final),
-            ("NoSuchVersion", Refused, Sent::Yes, Refusal::Final),
-            ("NoSuchProduct", Refused, Sent::Yes, Refusal::Final),
+            (
+                "IpNotInWhitelist",
+                Unauthenticated,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "IpInBlacklist",
+                Unauthenticated,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "ActionOffline",
+                OperationRetired,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            ("InvalidAction", Refused, Delivery::Answered, Refusal::Final),
+            ("NoSuchVersion", Refused, Delivery::Answered, Refusal::Final),
+            ("NoSuchProduct", Refused, Delivery::Answered, Refusal::Final),
             (
                 "UnauthorizedOperation.NoPermissionFeature",
                 Refused,
-                Sent::Yes,
+                Delivery::Answered,
                 Refusal::Final,
             ),
-            ("UnauthorizedOperation", Refused, Sent::Yes, Refusal::Final),
-            ("OperationDenied", Refused, Sent::Yes, Refusal::Final),
-            ("OperationDenied.Forbid", Refused, Sent::Yes, Refusal::Final),
-            ("InvalidParameter", Input, Sent::Yes, Refusal::Final),
-            ("InvalidParameter.DupTask", Input, Sent::Yes, Refusal::Final),
+            (
+                "UnauthorizedOperation",
+                Refused,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "OperationDenied",
+                Refused,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "OperationDenied.Forbid",
+                Refused,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "InvalidParameter",
+                InvalidInput,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "InvalidParameter.DupTask",
+                InvalidInput,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
             (
                 "InvalidParameter.ParamError",
-                Input,
-                Sent::Yes,
+                InvalidInput,
+                Delivery::Answered,
                 Refusal::Final,
             ),
-            ("InvalidParameterValue", Input, Sent::Yes, Refusal::Final),
+            (
+                "InvalidParameterValue",
+                InvalidInput,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
             (
                 "MissingParameter.ResourceName",
-                Input,
-                Sent::Yes,
+                InvalidInput,
+                Delivery::Answered,
                 Refusal::Final,
             ),
-            ("UnknownParameter", Input, Sent::Yes, Refusal::Final),
-            ("UnsupportedRegion", Input, Sent::Yes, Refusal::Final),
-            ("InvalidRequest", Input, Sent::Yes, Refusal::Final),
-            ("LimitExceeded", Exhausted, Sent::Yes, Refusal::Final),
-            ("LimitExceeded.FileSize", Input, Sent::Yes, Refusal::Final),
-            ("RequestSizeLimitExceeded", Input, Sent::Yes, Refusal::Final),
-            ("ResourceInsufficient", Exhausted, Sent::Yes, Refusal::Final),
-            ("ResourceNotFound", NotFound, Sent::Yes, Refusal::Final),
-            ("ResourceNotFound.File", NotFound, Sent::Yes, Refusal::Final),
-            ("ResourceUnavailable", Refused, Sent::Yes, Refusal::Final),
-            ("FailedOperation", Refused, Sent::Yes, Refusal::Final),
+            (
+                "UnknownParameter",
+                InvalidInput,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "UnsupportedRegion",
+                InvalidInput,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "InvalidRequest",
+                InvalidInput,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "LimitExceeded",
+                QuotaExceeded,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "LimitExceeded.FileSize",
+                InvalidInput,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "RequestSizeLimitExceeded",
+                InvalidInput,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "ResourceInsufficient",
+                QuotaExceeded,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "ResourceNotFound",
+                NotFound,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "ResourceNotFound.File",
+                NotFound,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "ResourceUnavailable",
+                Refused,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
+            (
+                "FailedOperation",
+                Refused,
+                Delivery::Answered,
+                Refusal::Final,
+            ),
         ] {
             let meaning = meaning(code);
             assert_eq!(
-                (meaning.kind, meaning.sent, meaning.refusal),
+                (meaning.kind, meaning.delivery, meaning.refusal),
                 (kind, sent, refusal),
                 "code {code}"
             );
-            assert!(!meaning.advice.is_empty(), "code {code}");
+            assert!(!meaning.help.is_empty(), "code {code}");
         }
     }
 
     #[test]
     fn the_longest_known_beginning_counts() {
         assert_ne!(
-            meaning("AuthFailure.TokenFailure").advice,
-            meaning("AuthFailure.SignatureFailure").advice
+            meaning("AuthFailure.TokenFailure").help,
+            meaning("AuthFailure.SignatureFailure").help
         );
-        assert!(meaning("ActionOffline").advice.contains("TENCENT_ESS_API"));
+        assert!(meaning("ActionOffline").help.contains("TENCENT_ESS_API"));
     }
 }

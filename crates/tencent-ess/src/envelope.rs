@@ -1,6 +1,6 @@
 //! The vendor's outer JSON, and the only place that knows its in-band error.
 
-use jobs_core::http::{Answer, LenientJson, LenientValue};
+use jobs_core::http::{LenientJson, LenientValue, Response};
 use jobs_core::{Error, JobId};
 
 use crate::code::{VENDOR, meaning};
@@ -9,13 +9,13 @@ use crate::code::{VENDOR, meaning};
 ///
 /// Read by its body alone: failures come under HTTP 200, and the vendor's own client takes them for empty successes when
 /// the content type is not the one it expects.
-pub(crate) fn open(answer: &Answer) -> Result<LenientJson, Error> {
+pub(crate) fn open(answer: &Response) -> Result<LenientJson, Error> {
     let json = answer.json();
     let outcome = outcome(&json);
     if let Some(warning) = outcome.get("DeprecatedWarning").filled() {
         tracing::warn!(
             vendor = VENDOR,
-            warning = answer.clean(&warning),
+            warning = answer.redact(&warning),
             "the vendor will retire this operation"
         );
     }
@@ -37,12 +37,13 @@ pub(crate) fn outcome(json: &LenientJson) -> LenientValue<'_> {
 ///
 /// It is read first: an answer that shows it is one of a task that may be charged, whatever is odd about the rest and
 /// whatever the HTTP status says. Only a failure that the vendor names outweighs it.
-pub(crate) fn accepted(answer: &Answer) -> Result<JobId, Error> {
+pub(crate) fn accepted(answer: &Response) -> Result<JobId, Error> {
     let json = answer.json();
     let is_refused = refusal(&json).is_some();
     match outcome(&json).get("TaskId").filled() {
-        Some(id) if !is_refused => JobId::new(id.trim())
-            .map_err(|cause| answer.garbled_by("accepted, but without a usable task id", cause)),
+        Some(id) if !is_refused => JobId::new(id.trim()).map_err(|cause| {
+            answer.unexpected_with("accepted, but without a usable task id", cause)
+        }),
         _ => {
             let json = open(answer)?;
             Err(garbled(
@@ -55,11 +56,11 @@ pub(crate) fn accepted(answer: &Answer) -> Result<JobId, Error> {
 }
 
 /// The error for an answer that is the vendor's and not what it documents.
-pub(crate) fn garbled(answer: &Answer, json: &LenientJson, problem: &str) -> Error {
+pub(crate) fn garbled(answer: &Response, json: &LenientJson, problem: &str) -> Error {
     let request_id = outcome(json).get("RequestId").filled();
     answer
-        .garbled(problem)
-        .with_request_id(request_id.map(|id| answer.clean(&id)))
+        .unexpected(problem)
+        .with_request_id(request_id.map(|id| answer.redact(&id)))
 }
 
 /// A failure that the vendor names.
@@ -87,16 +88,16 @@ fn refusal(json: &LenientJson) -> Option<Refusal> {
     })
 }
 
-fn rejection(answer: &Answer, refusal: &Refusal, outcome: LenientValue<'_>) -> Error {
+fn rejection(answer: &Response, refusal: &Refusal, outcome: LenientValue<'_>) -> Error {
     let meaning = meaning(&refusal.code);
     let request_id = outcome.get("RequestId").filled();
     let error = answer
         .error(meaning.kind)
-        .with_sent(meaning.sent)
+        .with_delivery(meaning.delivery)
         .with_refusal(meaning.refusal)
-        .with_code(answer.clean(&refusal.code))
-        .with_message(answer.clean(&refusal.message))
-        .with_request_id(request_id.map(|id| answer.clean(&id)))
-        .with_advice(meaning.advice);
+        .with_code(answer.redact(&refusal.code))
+        .with_message(answer.redact(&refusal.message))
+        .with_request_id(request_id.map(|id| answer.redact(&id)))
+        .with_help(meaning.help);
     answer.kept_in(error)
 }

@@ -69,12 +69,12 @@ impl Environment {
             address.trim_end_matches('/') == expected
         });
         known.ok_or_else(|| {
-            Error::input(
+            Error::invalid_input(
                 VENDOR,
                 "configure",
                 format!("the variable {missing} is not set, and both hosts must belong together"),
             )
-            .with_advice(format!("set {missing} too"))
+            .with_help(format!("set {missing} too"))
         })
     }
 
@@ -111,8 +111,8 @@ fn address(text: &str) -> String {
 
 fn origin(address: &str, variable: &str) -> Result<Origin, Error> {
     let unusable = |problem: String| {
-        Error::input(VENDOR, "configure", problem)
-            .with_advice(format!("set {variable} to an https address without a path"))
+        Error::invalid_input(VENDOR, "configure", problem)
+            .with_help(format!("set {variable} to an https address without a path"))
     };
     let origin = Origin::parse(address)
         .map_err(|problem| unusable(format!("the address is unusable: {problem}")))?;
@@ -186,7 +186,7 @@ mod tests {
             let error = Environment::custom(bad, "https://h")
                 .origins(&platform())
                 .unwrap_err();
-            assert!(error.advice().unwrap().contains(GENERAL), "{bad}");
+            assert!(error.help().unwrap().contains(GENERAL), "{bad}");
         }
     }
 
@@ -214,7 +214,7 @@ mod tests {
             Environment::custom("a.example", "b.example")
         );
         let error = read(Some("a.example"), None).unwrap_err();
-        assert_eq!(error.advice(), Some("set TENCENT_ESS_UPLOAD_ENDPOINT too"));
+        assert_eq!(error.help(), Some("set TENCENT_ESS_UPLOAD_ENDPOINT too"));
         assert!(read(None, Some("b.example")).is_err());
         // Of the other product.
         assert!(read(Some("ess.tencentcloudapi.com"), None).is_err());

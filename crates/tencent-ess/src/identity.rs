@@ -169,8 +169,8 @@ impl Product {
                 continue;
             };
             return Err(
-                Error::input(VENDOR, "configure", format!("the {name} {problem}"))
-                    .with_advice(format!("check {place}")),
+                Error::invalid_input(VENDOR, "configure", format!("the {name} {problem}"))
+                    .with_help(format!("check {place}")),
             );
         }
         Ok(())

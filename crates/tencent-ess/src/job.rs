@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::http::{Answer, LenientJson, LenientValue};
+use jobs_core::http::{LenientJson, LenientValue, Response};
 use jobs_core::{
-    Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Look, Looks, Pacing, Repeat,
-    Snapshot, Source, Status,
+    Account, Call, Clock, Cost, Failure, JobId, JobKind, KindPolicy, PollResult, PollResults,
+    PollSchedule, Provenance, Repeat, Snapshot, Sourced, Status,
 };
 
 use crate::action::Family;
@@ -93,7 +93,7 @@ impl JobKind for Conversion {
         self.client.account()
     }
 
-    fn facts(&self) -> &Facts {
+    fn policy(&self) -> &KindPolicy {
         self.client.facts()
     }
 
@@ -101,36 +101,36 @@ impl JobKind for Conversion {
         self.client.clock()
     }
 
-    async fn observe(&self, ids: &[JobId]) -> Looks<Ready> {
-        let mut looks = Looks::of(VENDOR, ids);
+    async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
+        let mut looks = PollResults::of(VENDOR, ids);
         for (place, id) in ids.iter().enumerate() {
-            looks.set(place, self.client.look(id, self.family).await);
+            looks.set(place, self.client.poll(id, self.family).await);
         }
         looks
     }
 }
 
-/// The facts of a conversion. What is inferred can be set through [`ClientBuilder::with_facts`](crate::ClientBuilder::with_facts).
-pub(crate) fn facts() -> Facts {
-    let growing = Pacing::Ramp {
+/// The facts of a conversion. What is inferred can be set through [`ClientBuilder::with_policy`](crate::ClientBuilder::with_policy).
+pub(crate) fn policy() -> KindPolicy {
+    let growing = PollSchedule::Exponential {
         first: Duration::from_secs(1),
         factor: 1.5,
     };
     let sample = "the documented sample is done about 6 s after its creation";
-    let mut facts = Facts::new(
-        Fact::inferred(
+    let mut facts = KindPolicy::new(
+        Sourced::inferred(
             Duration::from_secs(1),
             "nobody states a floor; 20 requests a second are shared by all tasks of an account",
         ),
-        Fact::inferred(Duration::from_secs(1), sample),
-        Fact::inferred(growing, sample),
+        Sourced::inferred(Duration::from_secs(1), sample),
+        Sourced::inferred(growing, sample),
         CALLS,
     );
-    facts.cap = Fact::observed(
+    facts.max_interval = Sourced::observed(
         Duration::from_secs(5),
         "the waiting option of the vendor's command line looks every 5 s",
     );
-    facts.result_life = Some(Fact::inferred(
+    facts.result_ttl = Some(Sourced::inferred(
         Duration::from_secs(60 * 60),
         "uploaded file ids live an hour, and the PDF is a file id too",
     ));
@@ -141,20 +141,24 @@ const CALLS: &[Call] = &[
     Call {
         operation: "upload",
         cost: Cost::Free,
-        repeat: Repeat::Harmless,
-        source: Source::Inferred("an id that nobody uses expires by itself after about an hour"),
+        repeat: Repeat::Idempotent,
+        provenance: Provenance::Inferred(
+            "an id that nobody uses expires by itself after about an hour",
+        ),
     },
     Call {
         operation: "create",
         cost: Cost::Unstated,
-        repeat: Repeat::Paid,
-        source: Source::Inferred("no price is documented, but each call is a task of its own"),
+        repeat: Repeat::NonIdempotent,
+        provenance: Provenance::Inferred(
+            "no price is documented, but each call is a task of its own",
+        ),
     },
     Call {
         operation: "look",
         cost: Cost::Free,
-        repeat: Repeat::Harmless,
-        source: Source::Inferred("a look creates nothing"),
+        repeat: Repeat::Idempotent,
+        provenance: Provenance::Inferred("a look creates nothing"),
     },
 ];
 
@@ -162,12 +166,12 @@ const CALLS: &[Call] = &[
 pub(crate) fn seen(
     id: &JobId,
     json: &LenientJson,
-    answer: &Answer,
+    answer: &Response,
     negative_runs_on: bool,
-) -> Look<Ready> {
+) -> PollResult<Ready> {
     let snapshot = snapshot(id, envelope::outcome(json), negative_runs_on)
         .map_err(|problem| envelope::garbled(answer, json, problem))?;
-    Ok(answer.clean_snapshot(snapshot))
+    Ok(answer.redact_snapshot(snapshot))
 }
 
 /// What the content of a look means. `Err` names what is missing.
@@ -214,10 +218,10 @@ fn snapshot(
         ..0 if constant.is_some() || !negative_runs_on => {
             Status::Failed(Failure::new(word.clone()).with_code(number.to_string()))
         }
-        _ => return Ok(Snapshot::unrecognised(word)),
+        _ => return Ok(Snapshot::unknown(word)),
     };
     let mut snapshot = Snapshot::new(status, word);
-    snapshot.recognised = constant.is_some();
+    snapshot.is_known = constant.is_some();
     Ok(snapshot)
 }
 
@@ -287,7 +291,7 @@ mod tests {
             let snapshot = seen(json, false).unwrap();
             assert_eq!(format!("{:?}", snapshot.status), status, "{json}");
             assert_eq!(
-                (&*snapshot.word, snapshot.recognised),
+                (&*snapshot.vendor_status, snapshot.is_known),
                 (word, recognised),
                 "{json}"
             );
@@ -333,7 +337,7 @@ mod tests {
     #[test]
     fn an_unknown_negative_number_runs_on_if_the_caller_says_so() {
         let snapshot = seen(r#"{"TaskStatus":-7}"#, true).unwrap();
-        assert!(matches!(snapshot.status, Status::Running) && !snapshot.recognised);
+        assert!(matches!(snapshot.status, Status::Running) && !snapshot.is_known);
         let known = seen(r#"{"TaskStatus":-6}"#, true).unwrap();
         assert!(matches!(known.status, Status::Failed(_)));
     }

@@ -2,20 +2,20 @@
 
 mod action;
 mod auth;
-mod callback;
 mod client;
 mod code;
 mod envelope;
 mod environment;
-mod generated;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
-pub mod hostile;
+pub mod fuzz_oracle;
+mod generated;
 mod identity;
 mod job;
 mod request;
 mod tc3;
 mod upload;
+mod webhook;
 
 /// The words of the vendor that callers choose from.
 pub mod types {
@@ -23,9 +23,9 @@ pub mod types {
 }
 
 pub use self::action::{Family, InvalidFamily};
-pub use self::callback::{Callback, Notice};
 pub use self::client::{Client, ClientBuilder, Language};
 pub use self::environment::Environment;
 pub use self::identity::{Agent, Operator, Product};
 pub use self::job::{Conversion, InvalidResourceId, Ready, ResourceId};
 pub use self::upload::{UploadRequest, Uploaded, UploadedFile};
+pub use self::webhook::{WebhookEvent, WebhookKey};

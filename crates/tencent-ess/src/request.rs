@@ -41,7 +41,7 @@ pub(crate) fn create(
     const OPERATION: &str = "create";
     let length = name.chars().count();
     if name.trim().is_empty() || length > LONGEST_NAME {
-        return Err(Error::input(
+        return Err(Error::invalid_input(
             VENDOR,
             OPERATION,
             format!("the file name has {length} characters; 1 to {LONGEST_NAME} are allowed"),
@@ -81,7 +81,8 @@ pub(crate) fn describe(product: &Product, task_id: &str) -> Result<Vec<u8>, Erro
 /// Absent fields are left out: the vendor refuses what it does not know, and its own clients never send null.
 pub(crate) fn json(operation: &'static str, request: &impl Serialize) -> Result<Vec<u8>, Error> {
     serde_json::to_vec(request).map_err(|cause| {
-        Error::input(VENDOR, operation, "the request cannot be written as JSON").with_source(cause)
+        Error::invalid_input(VENDOR, operation, "the request cannot be written as JSON")
+            .with_source(cause)
     })
 }
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jobs_core::Error;
-use jobs_core::http::{Document, Streamed};
+use jobs_core::http::{Document, StreamingBody};
 use sha2::{Digest, Sha256};
 
 use crate::auth::CONTENT_TYPE;
@@ -64,7 +64,7 @@ impl<'a> UploadRequest<'a> {
 
     /// Checks everything that the vendor's documentation lets us check.
     pub(crate) fn check(&self, product: &Product) -> Result<(), Error> {
-        let bad = |problem: String| Err(Error::input(VENDOR, OPERATION, problem));
+        let bad = |problem: String| Err(Error::invalid_input(VENDOR, OPERATION, problem));
         let (Some(first), count) = (self.documents.first(), self.documents.len()) else {
             return bad("there is no file to upload".to_owned());
         };
@@ -161,8 +161,9 @@ impl<'a> UploadRequest<'a> {
                 request::json(OPERATION, &request)
             }
         }?;
-        Parcel::new(json, &self.documents)
-            .ok_or_else(|| Error::input(VENDOR, OPERATION, "the request cannot be written as JSON"))
+        Parcel::new(json, &self.documents).ok_or_else(|| {
+            Error::invalid_input(VENDOR, OPERATION, "the request cannot be written as JSON")
+        })
     }
 }
 
@@ -232,8 +233,12 @@ impl<'a> Parcel<'a> {
     }
 
     /// The body for one attempt.
-    pub(crate) fn body(&self) -> Result<Streamed, Error> {
-        Ok(Streamed::new(CONTENT_TYPE, self.size(), self.reader()?))
+    pub(crate) fn body(&self) -> Result<StreamingBody, Error> {
+        Ok(StreamingBody::new(
+            CONTENT_TYPE,
+            self.size(),
+            self.reader()?,
+        ))
     }
 
     fn reader(&self) -> Result<Box<dyn Read + Send>, Error> {
@@ -262,7 +267,7 @@ impl fmt::Debug for Parcel<'_> {
 }
 
 fn unreadable(cause: io::Error) -> Error {
-    Error::local(
+    Error::local_io(
         VENDOR,
         OPERATION,
         format!("a file cannot be read: {cause}"),

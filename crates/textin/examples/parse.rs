@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::Document;
 use jobs_core::{Clock, Env, SubmitError, SystemClock};
 use textin::{Client, ParseRequest};
@@ -20,13 +20,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::builder_from(&Env::of_process("textin"))?
         .with_clock(clock())
         .build()?;
-    let target = Target::new(to)?; // checked before money is spent
+    let target = OutputPath::new(to)?; // checked before money is spent
     let request = ParseRequest::document(Document::open(from)?);
 
     let job = match client.submit_parse(&request).await.into_result() {
         Ok(job) => job,
-        Err(SubmitError::Refused(why)) => return Err(why.into()), // nothing was charged
-        Err(SubmitError::Unknown(lost)) => return Err(lost.to_string().into()), // may be charged: a person decides
+        Err(SubmitError::Rejected(why)) => return Err(why.into()), // nothing was charged
+        Err(SubmitError::OutcomeUnknown(lost)) => return Err(lost.to_string().into()), // may be charged: a person decides
     };
     println!("ticket: {}", job.ticket()?); // with it any process can go on
 

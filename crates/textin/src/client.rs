@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobs_core::clock::bounded;
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::{
-    Answer, Body, DownloadError, Fetch, Fetched, Origin, Request, ResultNetworks, Saved, Transport,
-    TransportBuilder, Verified, shown,
+    Body, Download, DownloadError, HttpClient, HttpClientBuilder, Origin, Request, Response,
+    ResultNetworks, SavedFile, UnverifiedFile, Verified, shown,
 };
 use jobs_core::retry::{self, NotTaken};
 use jobs_core::{
-    Account, Clock, Env, Error, ErrorKind, Facts, Job, JobId, Look, Lost, Moment, Quota, Secret,
-    Sent, SharedRate, Status, Submission, SubmitError, SystemClock, Window,
+    Account, Clock, Delivery, Env, Error, ErrorKind, Job, JobId, KindPolicy, LostSubmit, Moment,
+    PollResult, RateLimit, RateLimiter, Secret, SharedRate, Status, Submission, SubmitError,
+    SystemClock,
 };
 
 use crate::auth::Credentials;
@@ -22,7 +23,7 @@ use crate::code::VENDOR;
 use crate::envelope;
 use crate::job::{self, Parse, Ready};
 use crate::request::ParseRequest;
-use crate::result::{self, Outline, Parsed};
+use crate::result::{self, Parsed, ResultSummary};
 
 /// Well-formed, and never issued: the vendor's ids are random.
 const NO_JOB: &str = "00000000000000000000000000000000";
@@ -33,9 +34,9 @@ const PRODUCTION: &str = "https://api.textin.com";
 pub struct Client(Arc<Inner>);
 
 struct Inner {
-    transport: Transport,
+    transport: HttpClient,
     credentials: Credentials,
-    facts: Facts,
+    facts: KindPolicy,
     upload_timeout: Duration,
 }
 
@@ -44,12 +45,12 @@ pub struct ClientBuilder {
     credentials: Credentials,
     server_url: String,
     clock: Arc<dyn Clock>,
-    facts: Facts,
-    rate: Option<Window>,
+    facts: KindPolicy,
+    rate: Option<RateLimit>,
     shared_rate: Option<Arc<dyn SharedRate>>,
     upload_timeout: Duration,
     result_networks: ResultNetworks,
-    configure: Box<dyn FnOnce(TransportBuilder) -> TransportBuilder + Send>,
+    configure: Box<dyn FnOnce(HttpClientBuilder) -> HttpClientBuilder + Send>,
 }
 
 impl ClientBuilder {
@@ -69,7 +70,7 @@ impl ClientBuilder {
 
     /// Changes the facts of the kind, such as an inferred pause.
     #[must_use]
-    pub fn with_facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+    pub fn with_policy(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
         change(&mut self.facts);
         self
     }
@@ -80,7 +81,7 @@ impl ClientBuilder {
     /// our inference.
     #[must_use]
     pub fn with_rate(mut self, requests: NonZeroU32) -> Self {
-        self.rate = Some(Window {
+        self.rate = Some(RateLimit {
             limit: requests,
             per: Duration::from_secs(1),
         });
@@ -112,7 +113,7 @@ impl ClientBuilder {
     #[must_use]
     pub fn with_transport(
         mut self,
-        change: impl FnOnce(TransportBuilder) -> TransportBuilder + Send + 'static,
+        change: impl FnOnce(HttpClientBuilder) -> HttpClientBuilder + Send + 'static,
     ) -> Self {
         self.configure = Box::new(change);
         self
@@ -121,23 +122,23 @@ impl ClientBuilder {
     /// Builds the client. Sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for an unusable server address, [`ErrorKind::Local`] for unusable TLS or proxy settings.
+    /// [`ErrorKind::InvalidInput`] for an unusable server address, [`ErrorKind::LocalIo`] for unusable TLS or proxy settings.
     pub fn build(self) -> Result<Client, Error> {
         let origin = Origin::parse(&self.server_url).map_err(|problem| {
-            Error::input(
+            Error::invalid_input(
                 VENDOR,
                 "configure",
                 format!("the server address is unusable: {problem}"),
             )
-            .with_advice("set TEXTIN_SERVER_URL to an https address")
+            .with_help("set TEXTIN_SERVER_URL to an https address")
         })?;
-        let mut quota = Quota::new(Arc::clone(&self.clock), self.rate.as_slice());
+        let mut quota = RateLimiter::new(Arc::clone(&self.clock), self.rate.as_slice());
         if let Some(rate) = self.shared_rate {
-            quota = quota.shared(rate, self.credentials.account(), "requests");
+            quota = quota.with_shared_rate(rate, self.credentials.account(), "requests");
         }
-        let transport = TransportBuilder::new(VENDOR, origin)
+        let transport = HttpClientBuilder::new(VENDOR, origin)
             .with_clock(self.clock)
-            .with_quota(quota)
+            .with_rate_limiter(quota)
             .with_secrets(self.credentials.secrets())
             .with_account_ids([self.credentials.id()])
             .with_result_networks(self.result_networks);
@@ -157,8 +158,8 @@ impl Client {
             credentials: Credentials::new(app_id, secret_code),
             server_url: PRODUCTION.to_owned(),
             clock: SystemClock::shared(),
-            facts: job::facts(),
-            rate: NonZeroU32::new(2).map(|limit| Window {
+            facts: job::policy(),
+            rate: NonZeroU32::new(2).map(|limit| RateLimit {
                 limit,
                 per: Duration::from_secs(1),
             }),
@@ -172,7 +173,7 @@ impl Client {
     /// The account in `TEXTIN_APP_ID` and `TEXTIN_SECRET_CODE`, at `TEXTIN_SERVER_URL` if that is set.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] that names the missing or unusable variable.
+    /// [`ErrorKind::InvalidInput`] that names the missing or unusable variable.
     pub fn from_env() -> Result<Self, Error> {
         Self::builder_from(&Env::of_process(VENDOR))?.build()
     }
@@ -180,7 +181,7 @@ impl Client {
     /// The same from any set of variables, for further settings.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] that names the missing or unusable variable.
+    /// [`ErrorKind::InvalidInput`] that names the missing or unusable variable.
     pub fn builder_from(env: &Env<'_>) -> Result<ClientBuilder, Error> {
         let builder = Self::builder(
             env.secret("TEXTIN_APP_ID")?,
@@ -201,15 +202,15 @@ impl Client {
         const OPERATION: &str = "submit";
         let kind = self.kind();
         if let Err(error) = request.check(OPERATION) {
-            return Submission::Refused(error);
+            return Submission::Rejected(error);
         }
         let sent_at = self.clock().wall();
-        let outcome = retry::paid(&**self.clock(), async || {
+        let outcome = retry::non_idempotent(&**self.clock(), async || {
             let form = request.form(OPERATION, true)?;
             let call = Request::post(OPERATION, &["api", "v1", "xparse", "parse", "async"])
                 .with_body(Body::Form(form));
             let answer = self
-                .send(call.paid().with_timeout(self.0.upload_timeout))
+                .send(call.non_idempotent().with_timeout(self.0.upload_timeout))
                 .await?;
             envelope::accepted(&answer)
         });
@@ -237,21 +238,21 @@ impl Client {
     /// [`SubmitError`], which says whether the pages may have been billed.
     pub async fn parse_now(&self, request: &ParseRequest) -> Result<Parsed, SubmitError> {
         const OPERATION: &str = "parse";
-        request.check(OPERATION).map_err(SubmitError::Refused)?;
+        request.check(OPERATION).map_err(SubmitError::Rejected)?;
         let sent_at = self.clock().wall();
-        let outcome = retry::paid(&**self.clock(), async || {
+        let outcome = retry::non_idempotent(&**self.clock(), async || {
             let form = request.form(OPERATION, false)?;
             let call = Request::post(OPERATION, &["api", "v1", "xparse", "parse", "sync"])
                 .with_body(Body::Form(form));
             let answer = self
-                .send(call.paid().with_timeout(self.0.upload_timeout))
+                .send(call.non_idempotent().with_timeout(self.0.upload_timeout))
                 .await?;
             parsed(&answer)
         });
         outcome.await.map_err(|not_taken| match not_taken {
-            NotTaken::Refused(error) => SubmitError::Refused(error),
-            NotTaken::Unknown(error) => SubmitError::Unknown(Lost {
-                what: request.what().into(),
+            NotTaken::Rejected(error) => SubmitError::Rejected(error),
+            NotTaken::OutcomeUnknown(error) => SubmitError::OutcomeUnknown(LostSubmit {
+                summary: request.what().into(),
                 sent_at,
                 error,
             }),
@@ -259,7 +260,7 @@ impl Client {
     }
 
     /// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
-    pub(crate) async fn look(&self, id: &JobId) -> Look<Ready> {
+    pub(crate) async fn look(&self, id: &JobId) -> PollResult<Ready> {
         let call = Request::get(
             "look",
             &["api", "v1", "xparse", "parse", "async", id.as_str()],
@@ -271,13 +272,13 @@ impl Client {
     /// Brings the result to disk as the vendor serves it: JSON, byte for byte. Free and harmless to repeat.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when the link has expired and a new one does too, [`ErrorKind::Garbled`] when the bytes are
-    /// not a whole result, [`ErrorKind::TooLarge`], [`ErrorKind::Local`]. Nothing appears at the final name then.
+    /// [`ErrorKind::NotFound`] when the link has expired and a new one does too, [`ErrorKind::UnexpectedResponse`] when the bytes are
+    /// not a whole result, [`ErrorKind::TooLarge`], [`ErrorKind::LocalIo`]. Nothing appears at the final name then.
     pub async fn download_json(
         &self,
         ready: &Ready,
-        target: &Target,
-    ) -> Result<(Saved, Outline), Error> {
+        target: &OutputPath,
+    ) -> Result<(SavedFile, ResultSummary), Error> {
         let deadline = self.0.transport.download_deadline();
         let (verified, outline) = self.fetch_json(ready, target, deadline).await?;
         Ok((verified.save().await?, outline))
@@ -286,12 +287,12 @@ impl Client {
     /// Brings the Markdown text of the result to disk. Free and harmless to repeat.
     ///
     /// # Errors
-    /// As [`download_json`](Self::download_json); [`ErrorKind::Garbled`] also for a result without Markdown.
+    /// As [`download_json`](Self::download_json); [`ErrorKind::UnexpectedResponse`] also for a result without Markdown.
     pub async fn download_markdown(
         &self,
         ready: &Ready,
-        target: &Target,
-    ) -> Result<(Saved, Outline), Error> {
+        target: &OutputPath,
+    ) -> Result<(SavedFile, ResultSummary), Error> {
         let deadline = self.0.transport.download_deadline();
         let (verified, outline) = self.fetch_markdown(ready, target, deadline).await?;
         Ok((verified.save().await?, outline))
@@ -305,9 +306,9 @@ impl Client {
     pub async fn fetch_json(
         &self,
         ready: &Ready,
-        target: &Target,
+        target: &OutputPath,
         deadline: Moment,
-    ) -> Result<(Verified, Outline), DownloadError> {
+    ) -> Result<(Verified, ResultSummary), DownloadError> {
         self.fetch(ready, target, deadline)
             .await?
             .verify(result::inspect)
@@ -321,9 +322,9 @@ impl Client {
     pub async fn fetch_markdown(
         &self,
         ready: &Ready,
-        target: &Target,
+        target: &OutputPath,
         deadline: Moment,
-    ) -> Result<(Verified, Outline), DownloadError> {
+    ) -> Result<(Verified, ResultSummary), DownloadError> {
         self.fetch(ready, target, deadline)
             .await?
             .convert(result::extract_markdown)
@@ -336,16 +337,22 @@ impl Client {
     /// As [`download_json`](Self::download_json).
     pub async fn result(&self, ready: &Ready) -> Result<Parsed, Error> {
         let transport = &self.0.transport;
-        let cap = transport.body_cap();
-        let body = transport.read(fetch_of(ready).with_cap(cap)).await;
+        let cap = transport.max_response_size();
+        let body = transport
+            .download_to_memory(fetch_of(ready).with_max_size(cap))
+            .await;
         let deadline = transport.download_deadline();
         let body = match self.renewed(ready, body, deadline).await? {
             Followed::Through(body) => body,
-            Followed::Renewed(ready) => transport.read(fetch_of(&ready).with_cap(cap)).await?,
+            Followed::Renewed(ready) => {
+                transport
+                    .download_to_memory(fetch_of(&ready).with_max_size(cap))
+                    .await?
+            }
         };
         let (result, raw) = result::decode(&body).map_err(|problem| {
-            Error::new(ErrorKind::Garbled, VENDOR, "fetch")
-                .with_sent(Sent::Yes)
+            Error::new(ErrorKind::UnexpectedResponse, VENDOR, "fetch")
+                .with_delivery(Delivery::Answered)
                 .with_job(ready.job_id.clone())
                 .with_message(problem)
         })?;
@@ -359,8 +366,12 @@ impl Client {
     /// Brings a file that was asked for in `exports` to disk. Free and harmless to repeat.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] when it has expired, [`ErrorKind::Local`] when the disk is in trouble.
-    pub async fn download_export(&self, file_id: &str, target: &Target) -> Result<Saved, Error> {
+    /// [`ErrorKind::NotFound`] when it has expired, [`ErrorKind::LocalIo`] when the disk is in trouble.
+    pub async fn download_export(
+        &self,
+        file_id: &str,
+        target: &OutputPath,
+    ) -> Result<SavedFile, Error> {
         let link = self
             .0
             .transport
@@ -370,10 +381,10 @@ impl Client {
             .credentials
             .headers()
             .into_iter()
-            .fold(Fetch::new("export", &link), |fetch, (name, value)| {
+            .fold(Download::new("export", &link), |fetch, (name, value)| {
                 fetch.with_secret_header(name, value)
             });
-        let fetched = self.0.transport.fetch(fetch, target).await?;
+        let fetched = self.0.transport.download(fetch, target).await?;
         let (verified, ()) = fetched.verify(|_, _| Ok(())).await?;
         verified.save().await
     }
@@ -381,17 +392,17 @@ impl Client {
     async fn fetch(
         &self,
         ready: &Ready,
-        target: &Target,
+        target: &OutputPath,
         deadline: Moment,
-    ) -> Result<Fetched, Error> {
+    ) -> Result<UnverifiedFile, Error> {
         let transport = &self.0.transport;
         let fetch = fetch_of(ready).with_deadline(deadline);
-        let fetched = transport.fetch(fetch, target).await;
+        let fetched = transport.download(fetch, target).await;
         match self.renewed(ready, fetched, deadline).await? {
             Followed::Through(fetched) => Ok(fetched),
             Followed::Renewed(ready) => {
                 let fetch = fetch_of(&ready).with_deadline(deadline);
-                transport.fetch(fetch, target).await
+                transport.download(fetch, target).await
             }
         }
     }
@@ -407,12 +418,12 @@ impl Client {
             Err(error) if error.kind() == ErrorKind::NotFound => error,
             outcome => return outcome.map(Followed::Through),
         };
-        let look = retry::harmless(&**self.clock(), async || self.look(&ready.job_id).await);
+        let look = retry::idempotent(&**self.clock(), async || self.look(&ready.job_id).await);
         let renewed = bounded(&**self.clock(), deadline, look).await;
         match renewed.ok_or(refused)??.status {
             Status::Succeeded(ready) => Ok(Followed::Renewed(ready)),
             _ => Err(Error::new(ErrorKind::NotFound, VENDOR, "fetch")
-                .with_sent(Sent::Yes)
+                .with_delivery(Delivery::Answered)
                 .with_job(ready.job_id.clone())
                 .with_message("the result link has expired, and the vendor gives no new one")),
         }
@@ -421,14 +432,14 @@ impl Client {
     /// Asks about a job that cannot exist, which tells whether the credentials are accepted. Free, as every look.
     ///
     /// # Errors
-    /// [`ErrorKind::Credentials`] when they are refused, or whatever keeps the vendor from answering.
+    /// [`ErrorKind::Unauthenticated`] when they are refused, or whatever keeps the vendor from answering.
     pub async fn check_credentials(&self) -> Result<(), Error> {
         let call = Request::get("check", &["api", "v1", "xparse", "parse", "async", NO_JOB]);
         match envelope::open(&self.send(call).await?) {
             // A code that is about the job, which does not exist.
             Err(error)
                 if error.code().is_some()
-                    && matches!(error.kind(), ErrorKind::Input | ErrorKind::NotFound) =>
+                    && matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound) =>
             {
                 Ok(())
             }
@@ -446,7 +457,7 @@ impl Client {
         self.0.transport.clock()
     }
 
-    async fn send(&self, request: Request) -> Result<Answer, Error> {
+    async fn send(&self, request: Request) -> Result<Response, Error> {
         self.0
             .transport
             .send(self.0.credentials.sign(request))
@@ -457,7 +468,7 @@ impl Client {
         self.0.credentials.account()
     }
 
-    pub(crate) fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &KindPolicy {
         &self.0.facts
     }
 }
@@ -467,20 +478,20 @@ enum Followed<T> {
     Renewed(Ready),
 }
 
-fn fetch_of(ready: &Ready) -> Fetch<'_> {
-    Fetch::new("fetch", &ready.result_url).for_job(&ready.job_id)
+fn fetch_of(ready: &Ready) -> Download<'_> {
+    Download::new("fetch", &ready.result_url).for_job(&ready.job_id)
 }
 
 /// The content of a synchronous answer. Code 50207 means that some pages failed and the others are billed, so what came
 /// is kept.
-fn parsed(answer: &Answer) -> Result<Parsed, Error> {
+fn parsed(answer: &Response) -> Result<Parsed, Error> {
     let json = answer.json();
     let partial = match envelope::code(&json) {
         Some(50_207) => Some(envelope::rejection(answer, &json, 50_207)),
         _ => envelope::open(answer).map(|_| None)?,
     };
     if !json.get("data").is_some() {
-        return Err(partial.unwrap_or_else(|| answer.garbled("the answer holds no result")));
+        return Err(partial.unwrap_or_else(|| answer.unexpected("the answer holds no result")));
     }
     match (result::decode(answer.body()), partial) {
         (Ok((result, raw)), partial) => Ok(Parsed {
@@ -489,7 +500,7 @@ fn parsed(answer: &Answer) -> Result<Parsed, Error> {
             partial,
         }),
         (Err(_), Some(partial)) => Err(partial),
-        (Err(problem), None) => Err(answer.garbled(&problem)),
+        (Err(problem), None) => Err(answer.unexpected(&problem)),
     }
 }
 

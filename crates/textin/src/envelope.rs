@@ -1,6 +1,6 @@
 //! The vendor's outer JSON, and the only place that knows its in-band error code.
 
-use jobs_core::http::{Answer, LenientJson};
+use jobs_core::http::{LenientJson, Response};
 use jobs_core::{Error, JobId};
 
 use crate::code::meaning;
@@ -9,7 +9,7 @@ use crate::code::meaning;
 const SUCCESS: i64 = 200;
 
 /// The answer's JSON, if its code is that of success.
-pub(crate) fn open(answer: &Answer) -> Result<LenientJson, Error> {
+pub(crate) fn open(answer: &Response) -> Result<LenientJson, Error> {
     let json = answer.json();
     match code(&json) {
         Some(SUCCESS) if (200..300).contains(&answer.status()) => Ok(json),
@@ -28,21 +28,22 @@ pub(crate) fn code(json: &LenientJson) -> Option<i64> {
 ///
 /// It is read first: an answer that shows it is one of a job that may be charged, whatever is odd about the rest and
 /// whatever the HTTP status says. Only the code of a failure outweighs it.
-pub(crate) fn accepted(answer: &Answer) -> Result<JobId, Error> {
+pub(crate) fn accepted(answer: &Response) -> Result<JobId, Error> {
     let json = answer.json();
     let is_refused = code(&json).is_some_and(|code| code != SUCCESS);
     match json.get("data").get("job_id").filled() {
-        Some(id) if !is_refused => JobId::new(id.trim())
-            .map_err(|cause| answer.garbled_by("accepted, but without a usable job id", cause)),
+        Some(id) if !is_refused => JobId::new(id.trim()).map_err(|cause| {
+            answer.unexpected_with("accepted, but without a usable job id", cause)
+        }),
         _ => {
             open(answer)?;
-            Err(answer.garbled("accepted, but without a usable job id"))
+            Err(answer.unexpected("accepted, but without a usable job id"))
         }
     }
 }
 
 /// The error for a code other than success.
-pub(crate) fn rejection(answer: &Answer, json: &LenientJson, code: i64) -> Error {
+pub(crate) fn rejection(answer: &Response, json: &LenientJson, code: i64) -> Error {
     let meaning = meaning(code);
     let envelope = json.value();
     let text = envelope
@@ -58,14 +59,14 @@ pub(crate) fn rejection(answer: &Answer, json: &LenientJson, code: i64) -> Error
     let request_id = request_id.or_else(|| answer.header("x-request-id").map(Into::into));
     let error = answer
         .error(meaning.kind)
-        .with_sent(meaning.sent)
+        .with_delivery(meaning.delivery)
         .with_refusal(meaning.refusal)
         .with_code(code)
-        .with_message(answer.clean(&message))
-        .with_request_id(request_id.map(|id| answer.clean(&id)));
+        .with_message(answer.redact(&message))
+        .with_request_id(request_id.map(|id| answer.redact(&id)));
     let error = answer.kept_in(error);
-    match meaning.advice {
-        Some(advice) => error.with_advice(advice),
+    match meaning.help {
+        Some(advice) => error.with_help(advice),
         None => error,
     }
 }

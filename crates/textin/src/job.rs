@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::http::{Answer, LenientValue};
+use jobs_core::http::{LenientValue, Response};
 use jobs_core::{
-    Account, Call, Clock, Cost, Fact, Facts, Failure, JobId, JobKind, Look, Looks, Pacing, Repeat,
-    Snapshot, Source, Status,
+    Account, Call, Clock, Cost, Failure, JobId, JobKind, KindPolicy, PollResult, PollResults,
+    PollSchedule, Provenance, Repeat, Snapshot, Sourced, Status,
 };
 
 use crate::client::Client;
@@ -61,7 +61,7 @@ impl JobKind for Parse {
         self.client.account()
     }
 
-    fn facts(&self) -> &Facts {
+    fn policy(&self) -> &KindPolicy {
         self.client.facts()
     }
 
@@ -69,8 +69,8 @@ impl JobKind for Parse {
         self.client.clock()
     }
 
-    async fn observe(&self, ids: &[JobId]) -> Looks<Ready> {
-        let mut looks = Looks::of(VENDOR, ids);
+    async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
+        let mut looks = PollResults::of(VENDOR, ids);
         for (place, id) in ids.iter().enumerate() {
             looks.set(place, self.client.look(id).await);
         }
@@ -78,17 +78,17 @@ impl JobKind for Parse {
     }
 }
 
-/// The facts of a parse. What is inferred can be set through [`ClientBuilder::with_facts`](crate::ClientBuilder::with_facts).
-pub(crate) fn facts() -> Facts {
+/// The facts of a parse. What is inferred can be set through [`ClientBuilder::with_policy`](crate::ClientBuilder::with_policy).
+pub(crate) fn policy() -> KindPolicy {
     let steps = [2, 5, 10, 20, 30].map(Duration::from_secs).to_vec();
     let guidance = "the vendor's task guidance looks after 2, 5, 10, 20 and 30 s";
-    let mut facts = Facts::new(
-        Fact::observed(Duration::from_secs(2), guidance),
-        Fact::observed(Duration::from_secs(2), guidance),
-        Fact::observed(Pacing::Steps(steps.into()), guidance),
+    let mut facts = KindPolicy::new(
+        Sourced::observed(Duration::from_secs(2), guidance),
+        Sourced::observed(Duration::from_secs(2), guidance),
+        Sourced::observed(PollSchedule::Steps(steps.into()), guidance),
         CALLS,
     );
-    facts.cap = Fact::observed(Duration::from_secs(30), guidance);
+    facts.max_interval = Sourced::observed(Duration::from_secs(30), guidance);
     facts
 }
 
@@ -100,8 +100,8 @@ const CALLS: &[Call] = &[
             most: None,
             unit: "successfully parsed page",
         },
-        repeat: Repeat::Paid,
-        source: Source::Documented(
+        repeat: Repeat::NonIdempotent,
+        provenance: Provenance::Documented(
             "docs.textin.com, page charge: every successful call is billed, also for the same file",
         ),
     },
@@ -112,28 +112,28 @@ const CALLS: &[Call] = &[
             most: None,
             unit: "successfully parsed page",
         },
-        repeat: Repeat::Paid,
-        source: Source::Documented("docs.textin.com, page charge"),
+        repeat: Repeat::NonIdempotent,
+        provenance: Provenance::Documented("docs.textin.com, page charge"),
     },
     Call {
         operation: "look",
         cost: Cost::Free,
-        repeat: Repeat::Harmless,
-        source: Source::Inferred("billing is per parsed page, and a look parses none"),
+        repeat: Repeat::Idempotent,
+        provenance: Provenance::Inferred("billing is per parsed page, and a look parses none"),
     },
     Call {
         operation: "fetch",
         cost: Cost::Free,
-        repeat: Repeat::Harmless,
-        source: Source::Inferred("billing is per parsed page, and a download parses none"),
+        repeat: Repeat::Idempotent,
+        provenance: Provenance::Inferred("billing is per parsed page, and a download parses none"),
     },
 ];
 
 /// What the answer to a look says.
-pub(crate) fn seen(id: &JobId, answer: &Answer) -> Look<Ready> {
+pub(crate) fn seen(id: &JobId, answer: &Response) -> PollResult<Ready> {
     let json = envelope::open(answer)?;
-    let snapshot = snapshot(id, json.get("data")).map_err(|problem| answer.garbled(problem))?;
-    Ok(answer.clean_snapshot(snapshot))
+    let snapshot = snapshot(id, json.get("data")).map_err(|problem| answer.unexpected(problem))?;
+    Ok(answer.redact_snapshot(snapshot))
 }
 
 /// What the content of a look means. `Err` names what is missing.
@@ -168,7 +168,7 @@ fn snapshot(id: &JobId, data: LenientValue<'_>) -> Result<Snapshot<Ready>, &'sta
             Status::Failed(Failure::new(text(&["message", "error_message"])))
         }
         (JobStatus::Stopped | JobStatus::Deleted, _) => Status::Gone,
-        (JobStatus::Other(word), _) => return Ok(Snapshot::unrecognised(word)),
+        (JobStatus::Other(word), _) => return Ok(Snapshot::unknown(word)),
     };
     Ok(Snapshot::new(status, word))
 }
@@ -218,7 +218,7 @@ mod tests {
         assert!(
             !seen(r#"{"job_id":"j","status":"pondering"}"#)
                 .unwrap()
-                .recognised
+                .is_known
         );
     }
 

@@ -1,18 +1,18 @@
 #![doc = include_str!("../README.md")]
 
 mod auth;
-mod callback;
 mod client;
 mod code;
 mod envelope;
-mod generated;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
-pub mod hostile;
+pub mod fuzz_oracle;
+mod generated;
 mod job;
 mod request;
 mod result;
 mod scan;
+mod webhook;
 
 /// The types of the vendor's JSON: request options, and the parsed document.
 pub mod types {
@@ -27,8 +27,8 @@ pub mod types {
     };
 }
 
-pub use self::callback::nudge;
 pub use self::client::{Client, ClientBuilder};
 pub use self::job::{Parse, Ready};
 pub use self::request::{PageRange, ParseRequest};
-pub use self::result::{Outline, Parsed};
+pub use self::result::{Parsed, ResultSummary};
+pub use self::webhook::parse;

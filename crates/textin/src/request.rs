@@ -80,7 +80,7 @@ impl ParseRequest {
         self
     }
 
-    /// Asks the service to notify this address at the end. See [`nudge`](crate::nudge) for what such a notice is worth.
+    /// Asks the service to notify this address at the end. See [`parse`](crate::parse) for what such a notice is worth.
     #[must_use]
     pub fn with_webhook(mut self, url: impl Into<String>) -> Self {
         self.webhook = Some(url.into());
@@ -99,7 +99,7 @@ impl ParseRequest {
 
     /// Checks everything that the vendor's documentation lets us check.
     pub(crate) fn check(&self, operation: &'static str) -> Result<(), Error> {
-        let bad = |problem: String| Err(Error::input(VENDOR, operation, problem));
+        let bad = |problem: String| Err(Error::invalid_input(VENDOR, operation, problem));
         let page_range = self
             .config
             .scope
@@ -176,7 +176,7 @@ impl ParseRequest {
         let mut form = Form::new();
         if self.config != ParseConfig::default() {
             let json = serde_json::to_string(&self.config).map_err(|cause| {
-                Error::input(VENDOR, operation, "the options cannot be written as JSON")
+                Error::invalid_input(VENDOR, operation, "the options cannot be written as JSON")
                     .with_source(cause)
             })?;
             form = form.json("config", json);
@@ -188,7 +188,7 @@ impl ParseRequest {
             Source::Url(url) => Ok(form.text("file_url", url)),
             Source::Document(document) => form.document("file", document).map_err(|cause| {
                 let name = document.name();
-                Error::local(
+                Error::local_io(
                     VENDOR,
                     operation,
                     format!("cannot read {name:?}: {cause}"),

@@ -25,7 +25,7 @@ pub struct Parsed {
 /// What a result on disk was seen to hold, without keeping it in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Outline {
+pub struct ResultSummary {
     /// The number of elements.
     pub elements: u64,
     /// The billed pages, where the result says so.
@@ -56,7 +56,10 @@ pub(crate) fn decode(body: &[u8]) -> Result<(ParseResult, Box<RawValue>), String
 }
 
 /// Reads a whole result from disk, which is delivered as it is.
-pub(crate) fn inspect(file: &mut File, inspection: &mut Inspection) -> Result<Outline, CheckError> {
+pub(crate) fn inspect(
+    file: &mut File,
+    inspection: &mut Inspection,
+) -> Result<ResultSummary, CheckError> {
     let charset = inspection.charset().map(str::to_owned);
     let (outline, oddities) = walk(inspection.reader(file), charset.as_deref(), &mut Nowhere)?;
     if !oddities.is_empty() {
@@ -72,7 +75,7 @@ pub(crate) fn extract_markdown(
     file: &mut File,
     out: &mut File,
     inspection: &mut Inspection,
-) -> Result<Outline, CheckError> {
+) -> Result<ResultSummary, CheckError> {
     let charset = inspection.charset().map(str::to_owned);
     let mut out = BufWriter::with_capacity(256 * 1024, out);
     let (outline, oddities) = walk(inspection.reader(file), charset.as_deref(), &mut out)?;
@@ -94,7 +97,7 @@ pub(crate) fn walk(
     file: impl Read + Seek,
     charset: Option<&str>,
     markdown: &mut impl TextSink,
-) -> Result<(Outline, Oddities), CheckError> {
+) -> Result<(ResultSummary, Oddities), CheckError> {
     let seen = scan::scan(file, charset, markdown)?;
     let has_markdown = seen.markdown.is_some();
     if seen.elements.is_none() && !has_markdown {
@@ -105,7 +108,7 @@ pub(crate) fn walk(
             "the result has no elements{code}"
         )));
     }
-    let outline = Outline {
+    let outline = ResultSummary {
         elements: seen.elements.unwrap_or_default(),
         success_count: seen.success_count,
         has_markdown,
@@ -158,7 +161,7 @@ mod tests {
     fn read(
         json: impl AsRef<[u8]>,
         charset: Option<&str>,
-    ) -> Result<(Outline, String, String), String> {
+    ) -> Result<(ResultSummary, String, String), String> {
         let mut out = Vec::new();
         let walked = walk(io::Cursor::new(json.as_ref()), charset, &mut out);
         let (outline, oddities) = walked.map_err(|problem| match problem {
@@ -172,7 +175,7 @@ mod tests {
         ))
     }
 
-    fn markdown(json: &str) -> Result<(Outline, String), String> {
+    fn markdown(json: &str) -> Result<(ResultSummary, String), String> {
         let (outline, text, oddities) = read(json, None)?;
         assert_eq!(oddities, "", "{json}");
         Ok((outline, text))
@@ -185,7 +188,7 @@ mod tests {
             let (outline, text) = markdown(json).unwrap();
             assert_eq!(
                 outline,
-                Outline {
+                ResultSummary {
                     elements: 1,
                     success_count: Some(2),
                     has_markdown: true

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::clock::{Clock, seconds};
-use crate::fault::{Fault, FaultPlan, Script, Times};
+use crate::fault::{Fault, FaultPlan, ScriptedFault, Times};
 use crate::recorder::Recorder;
 
 /// Paths below this are not recorded and never spoiled.
@@ -119,7 +119,7 @@ fn add_fault<V: Controlled>(vendor: &V, body: &Value) -> Result<Value, String> {
             return Err(format!("times is a number, once or always, not {word:?}"));
         }
     };
-    vendor.faults().add(Script {
+    vendor.faults().add(ScriptedFault {
         operation: request.operation,
         skip: request.skip,
         times,

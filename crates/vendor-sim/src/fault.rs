@@ -180,7 +180,7 @@ pub enum Times {
 
 /// A fault with the operation it strikes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Script {
+pub struct ScriptedFault {
     /// The vendor's operation name, or `*` for any.
     pub operation: String,
     /// Let this many pass first.
@@ -194,12 +194,12 @@ pub struct Script {
 /// The scripts of one vendor. The first that fits an operation strikes.
 #[derive(Clone, Debug, Default)]
 pub struct FaultPlan {
-    scripts: Arc<Mutex<VecDeque<Script>>>,
+    scripts: Arc<Mutex<VecDeque<ScriptedFault>>>,
 }
 
 impl FaultPlan {
     /// Adds a script behind those that are there.
-    pub fn add(&self, script: Script) {
+    pub fn add(&self, script: ScriptedFault) {
         lock(&self.scripts).push_back(script);
     }
 
@@ -210,7 +210,7 @@ impl FaultPlan {
 
     /// As [`once`](Self::once), so many times.
     pub fn times(&self, operation: &str, fault: Fault, times: Times) {
-        self.add(Script {
+        self.add(ScriptedFault {
             operation: operation.to_owned(),
             skip: 0,
             times,
@@ -304,7 +304,7 @@ impl FaultPlan {
                 drop(work(request).await);
                 answer
             }
-            None => spoil(fault, work(request).await, dialect).await,
+            None => apply(fault, work(request).await, dialect).await,
         }
     }
 }
@@ -341,7 +341,7 @@ fn instead(fault: &Fault, dialect: &Dialect) -> Option<(Response<Body>, bool)> {
     })
 }
 
-async fn spoil(fault: Fault, response: Response<Body>, dialect: &Dialect) -> Response<Body> {
+async fn apply(fault: Fault, response: Response<Body>, dialect: &Dialect) -> Response<Body> {
     match fault {
         Fault::Delay { seconds: late } => Delivery {
             delay: Some(seconds(late)),
@@ -583,7 +583,7 @@ mod tests {
     #[test]
     fn skipped_occurrences_pass_and_a_star_fits_every_operation() {
         let plan = FaultPlan::default();
-        plan.add(Script {
+        plan.add(ScriptedFault {
             operation: "*".to_owned(),
             skip: 1,
             times: Times::Always,

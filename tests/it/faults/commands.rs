@@ -11,7 +11,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::{Patience, SystemClock};
+use jobs_core::{SystemClock, WaitOptions};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command as Process};
 use tokio::sync::Semaphore;
@@ -699,7 +699,7 @@ async fn made(simulators: &Simulators) -> (String, Vec<u8>) {
         .unwrap();
     let id = accepted.id().as_str().to_owned();
     accepted
-        .wait(Patience::until(PATIENCE * SPEED))
+        .wait(WaitOptions::new(PATIENCE * SPEED))
         .await
         .unwrap();
     let deck = sim.deck(&id).unwrap().to_vec();

@@ -11,13 +11,13 @@ use tokio::task::AbortHandle;
 pub(super) const DOWNLOADS: &str = "GET /elsewhere HTTP/1.1\r\naccept: */*\r\nuser-agent: docjobs/";
 
 /// A listener on a port of its own. Stops when dropped.
-pub(super) struct Foreign {
+pub(super) struct ForeignHost {
     address: SocketAddr,
     told: Arc<Mutex<Vec<String>>>,
     listening: AbortHandle,
 }
 
-impl Foreign {
+impl ForeignHost {
     pub(super) async fn listen() -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let (address, told) = (listener.local_addr().unwrap(), Arc::default());
@@ -53,7 +53,7 @@ impl Foreign {
     }
 }
 
-impl Drop for Foreign {
+impl Drop for ForeignHost {
     fn drop(&mut self) {
         self.listening.abort();
     }

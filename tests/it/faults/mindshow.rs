@@ -1,7 +1,7 @@
 //! MindShow: creates cost credits; an export costs them each time, or perhaps only the first.
 
 use jobs_core::Secret;
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use mindshow::types::{ListRequest, MarkdownDeck};
 use mindshow::{Client, PdfBudget, PdfCharge};
 use vendor_sim::mindshow::PdfCharge as Charged;
@@ -199,7 +199,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     let request =
         MarkdownDeck::from_markdown("# Plan\n\n## One\n\n### Goal\n\n#### Less\n\nText.\n");
     let folder = tempfile::tempdir().unwrap();
-    let target = Target::new(folder.path().join("a")).unwrap();
+    let target = OutputPath::new(folder.path().join("a")).unwrap();
     let hour = std::time::Duration::from_secs(3600);
     let (mut job, mut deck, mut pdf, mut whole) = (None, None, None, Vec::new());
     if !matches!(operation, "create" | "list") {

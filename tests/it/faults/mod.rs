@@ -28,16 +28,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use jobs_core::http::TransportBuilder;
+use jobs_core::http::HttpClientBuilder;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Cause, Clock, Error, ErrorKind, JobKind, Patience, Sent, Submission, WaitError};
+use jobs_core::{
+    Clock, Delivery, Error, ErrorKind, JobKind, Submission, WaitError, WaitErrorKind, WaitOptions,
+};
 use tokio::net::TcpSocket;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use vendor_sim::fault::FaultPlan;
 use vendor_sim::{Fault, Site, Times};
 
-use self::foreign::Foreign;
+use self::foreign::ForeignHost;
 
 /// The rows, in order.
 const FAULTS: [&str; 14] = [
@@ -78,7 +80,7 @@ struct Case {
     fault: &'static str,
     times: Times,
     clock: ManualClock,
-    foreign: Foreign,
+    foreign: ForeignHost,
 }
 
 impl Case {
@@ -128,12 +130,14 @@ impl Case {
     fn transport(
         &self,
         is_try: bool,
-    ) -> impl Fn(TransportBuilder) -> TransportBuilder + Send + use<> {
+    ) -> impl Fn(HttpClientBuilder) -> HttpClientBuilder + Send + use<> {
         let is_late = is_try && self.is("time-out");
         move |builder| {
-            let builder = builder.with_body_cap(1 << 20).with_result_cap(1 << 20);
+            let builder = builder
+                .with_max_response_size(1 << 20)
+                .with_max_result_size(1 << 20);
             if is_late {
-                builder.with_http_client(|client| client.read_timeout(SILENCE))
+                builder.with_client_builder(|client| client.read_timeout(SILENCE))
             } else {
                 builder
             }
@@ -180,9 +184,9 @@ impl Case {
 
     /// Waits for a job, at most a minute without a good look.
     async fn wait<K: JobKind>(&self, job: &jobs_core::Job<K>) -> Result<K::Output, WaitError> {
-        let patience = Patience {
-            blind: Duration::from_secs(60),
-            ..Patience::until(Duration::from_secs(3600))
+        let patience = WaitOptions {
+            max_unreachable: Duration::from_secs(60),
+            ..WaitOptions::new(Duration::from_secs(3600))
         };
         job.wait(patience).await
     }
@@ -250,25 +254,25 @@ async fn hold(addresses: &[String]) -> Vec<TcpSocket> {
 
 fn told(error: &Error) -> String {
     let kind = match error.kind() {
-        ErrorKind::Input => "input",
-        ErrorKind::Credentials => "credentials",
-        ErrorKind::Exhausted => "exhausted",
+        ErrorKind::InvalidInput => "input",
+        ErrorKind::Unauthenticated => "credentials",
+        ErrorKind::QuotaExceeded => "exhausted",
         ErrorKind::RateLimited => "rate-limited",
         ErrorKind::NotFound => "not-found",
         ErrorKind::Refused => "refused",
-        ErrorKind::Retired => "retired",
+        ErrorKind::OperationRetired => "retired",
         ErrorKind::Unavailable => "unavailable",
         ErrorKind::Unreachable => "unreachable",
-        ErrorKind::TimedOut => "timed-out",
-        ErrorKind::Garbled => "garbled",
+        ErrorKind::Timeout => "timed-out",
+        ErrorKind::UnexpectedResponse => "garbled",
         ErrorKind::TooLarge => "too-large",
-        ErrorKind::Local => "local",
+        ErrorKind::LocalIo => "local",
         _ => "new",
     };
-    let sent = match error.sent() {
-        Sent::No => "no",
-        Sent::Maybe => "maybe",
-        Sent::Yes => "yes",
+    let sent = match error.delivery() {
+        Delivery::NotSent => "no",
+        Delivery::MaybeSent => "maybe",
+        Delivery::Answered => "yes",
     };
     format!("{kind}/{sent}")
 }
@@ -283,8 +287,8 @@ fn plain<T>(outcome: &Result<T, Error>) -> String {
 fn submitted<K: JobKind>(submission: &Submission<K>) -> String {
     match submission {
         Submission::Accepted(_) => "ok".to_owned(),
-        Submission::Refused(error) => format!("refused:{}", told(error)),
-        Submission::Unknown(lost) => format!("unknown:{}", told(&lost.error)),
+        Submission::Rejected(error) => format!("refused:{}", told(error)),
+        Submission::OutcomeUnknown(lost) => format!("unknown:{}", told(&lost.error)),
     }
 }
 
@@ -299,9 +303,9 @@ fn waited<T>(outcome: &Result<T, WaitError>) -> String {
         &ticket.parse::<jobs_core::Ticket>().unwrap(),
         error.ticket()
     );
-    match error.cause() {
-        Cause::Blind(cause) => format!("blind:{}", told(cause)),
-        Cause::Refused(cause) => format!("stopped:{}", told(cause)),
+    match error.kind() {
+        WaitErrorKind::Unreachable(cause) => format!("blind:{}", told(cause)),
+        WaitErrorKind::PollRejected(cause) => format!("stopped:{}", told(cause)),
         cause => format!("{cause:?}"),
     }
 }
@@ -328,7 +332,7 @@ async fn seen(vendor: &str, operation: &str, fault: &'static str, times: Times) 
         fault,
         times,
         clock: ManualClock::new(),
-        foreign: Foreign::listen().await,
+        foreign: ForeignHost::listen().await,
     };
     match vendor {
         "textin" => textin::run(operation, &case).await,

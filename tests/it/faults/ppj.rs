@@ -1,7 +1,7 @@
 //! PPJ: a create takes a project of the quota; looks, lists and downloads are free and come from the API itself.
 
 use jobs_core::Secret;
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::Document;
 use ppj::{Client, ConvertRequest, Credentials, JobFilter};
 use vendor_sim::{Fault, Ppj, PpjHandle, PpjOptions};
@@ -141,7 +141,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     let document = Document::from_bytes("a.pptx", "PK some slides");
     let request = ConvertRequest::new(document).with_any_content();
     let folder = tempfile::tempdir().unwrap();
-    let target = Target::new(folder.path().join("a.zip")).unwrap();
+    let target = OutputPath::new(folder.path().join("a.zip")).unwrap();
     let (mut job, mut ready, mut whole) = (None, None, Vec::new());
     if matches!(operation, "look" | "download") {
         let accepted = calm.submit_convert(&request).await.into_result().unwrap();

@@ -1,7 +1,7 @@
 //! TextIn: a submit and a synchronous parse are billed by the page, looks and results are free.
 
 use jobs_core::Secret;
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::Document;
 use textin::{Client, ParseRequest};
 use vendor_sim::{TextIn, TextInHandle, TextInOptions};
@@ -134,7 +134,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     let (calm, client) = (client(&sim, case, false), client(&sim, case, true));
     let request = ParseRequest::document(Document::from_bytes("a.txt", "some text"));
     let folder = tempfile::tempdir().unwrap();
-    let target = Target::new(folder.path().join("a.json")).unwrap();
+    let target = OutputPath::new(folder.path().join("a.json")).unwrap();
     let (mut job, mut ready, mut whole) = (None, None, Vec::new());
     if matches!(operation, "look" | "result") {
         let accepted = calm.submit_parse(&request).await.into_result().unwrap();
@@ -145,7 +145,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
                     .unwrap(),
             );
             let (ready, path) = (ready.as_ref().unwrap(), folder.path().join("first"));
-            calm.download_json(ready, &Target::new(&path).unwrap())
+            calm.download_json(ready, &OutputPath::new(&path).unwrap())
                 .await
                 .unwrap();
             whole = std::fs::read(&path).unwrap();
@@ -168,10 +168,10 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
                 "submit" => submitted(&client.submit_parse(&request).await),
                 "parse now" => match client.parse_now(&request).await {
                     Ok(_) => "ok".to_owned(),
-                    Err(jobs_core::SubmitError::Refused(error)) => {
+                    Err(jobs_core::SubmitError::Rejected(error)) => {
                         format!("refused:{}", super::told(&error))
                     }
-                    Err(jobs_core::SubmitError::Unknown(lost)) => {
+                    Err(jobs_core::SubmitError::OutcomeUnknown(lost)) => {
                         format!("unknown:{}", super::told(&lost.error))
                     }
                 },

@@ -14,7 +14,7 @@ use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use tokio::process::Child;
 
-use super::plan::Shot;
+use super::plan::KillPoint;
 use super::trace::{self, Mark};
 
 /// A process that does not end within this is stuck: each command has a deadline of its own long before.
@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(1);
 
 /// Where commands run, and with what.
 #[derive(Debug)]
-pub(super) struct Bench {
+pub(super) struct CommandRunner {
     program: PathBuf,
     folder: PathBuf,
     logs: PathBuf,
@@ -55,7 +55,7 @@ impl Ran {
     }
 }
 
-impl Bench {
+impl CommandRunner {
     /// Runs `program` in `folder` with these variables only; `logs` takes what it says.
     pub(super) fn new(
         program: &Path,
@@ -90,13 +90,13 @@ impl Bench {
     pub(super) async fn run(
         &self,
         words: &[String],
-        shot: Option<Shot>,
+        shot: Option<KillPoint>,
         begun: impl Fn() -> u64,
     ) -> Result<Ran> {
         let logs = self.logs();
         let limit = self.clock.now() + STUCK;
         let (code, is_shot) = match shot {
-            Some(Shot::Call { class, nth, side }) => {
+            Some(KillPoint::Call { class, nth, side }) => {
                 let mark = Mark { class, nth, side };
                 self.traced(words, &logs, mark, limit).await?
             }
@@ -166,15 +166,15 @@ impl Bench {
     async fn watch(
         &self,
         mut child: Child,
-        shot: Option<Shot>,
+        shot: Option<KillPoint>,
         limit: Moment,
         begun: impl Fn() -> u64,
     ) -> Result<(Option<i32>, bool)> {
         let (start, before) = (self.clock.now(), begun());
         let is_due = |now: Moment| match shot {
-            Some(Shot::Instant(after)) => now >= start + after,
-            Some(Shot::Unanswered) => begun() > before,
-            Some(Shot::Call { .. }) | None => false,
+            Some(KillPoint::Instant(after)) => now >= start + after,
+            Some(KillPoint::Unanswered) => begun() > before,
+            Some(KillPoint::Call { .. }) | None => false,
         };
         if shot.is_none() {
             let ended = bounded(&self.clock, limit, child.wait()).await;

@@ -7,7 +7,7 @@ use jobs_ledger::Stage;
 
 /// A job as the vendor knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bought {
+pub struct Purchase {
     /// The vendor's id.
     pub remote: String,
     /// What it was made of.
@@ -133,7 +133,7 @@ impl fmt::Display for Violation {
 /// What must hold at every moment at which no process runs: nothing bought twice, nothing lost.
 ///
 /// `allowed` is how many charges one job may show: one, or the budget of calls where each call costs.
-pub fn money(bought: &[Bought], kept: &[Kept], allowed: usize) -> Vec<Violation> {
+pub fn money(bought: &[Purchase], kept: &[Kept], allowed: usize) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut inputs: Vec<&str> = bought.iter().map(|job| job.input.as_str()).collect();
     inputs.sort_unstable();
@@ -154,7 +154,7 @@ pub fn money(bought: &[Bought], kept: &[Kept], allowed: usize) -> Vec<Violation>
         let in_doubt = |kept: &Kept| {
             kept.remote.is_none()
                 && kept.input == job.input
-                && matches!(kept.stage, Stage::Sending | Stage::Unknown)
+                && matches!(kept.stage, Stage::Submitting | Stage::InDoubt)
         };
         match kept.iter().find(ours) {
             Some(ours) if is_given_up(ours.stage) => {
@@ -184,7 +184,7 @@ pub fn money(bought: &[Bought], kept: &[Kept], allowed: usize) -> Vec<Violation>
 fn is_given_up(stage: Stage) -> bool {
     matches!(
         stage,
-        Stage::Rejected | Stage::Failed | Stage::Gone | Stage::Stopped
+        Stage::Rejected | Stage::Failed | Stage::Gone | Stage::Abandoned
     )
 }
 
@@ -198,8 +198,8 @@ pub enum Decision {
 }
 
 /// The decision; none when the console does not tell either.
-pub fn decide(doubt: &Kept, bought: &[Bought], kept: &[Kept]) -> Option<Decision> {
-    let unaccounted: Vec<&Bought> = bought
+pub fn decide(doubt: &Kept, bought: &[Purchase], kept: &[Kept]) -> Option<Decision> {
+    let unaccounted: Vec<&Purchase> = bought
         .iter()
         .filter(|job| job.input == doubt.input)
         .filter(|job| {
@@ -218,8 +218,8 @@ pub fn decide(doubt: &Kept, bought: &[Bought], kept: &[Kept]) -> Option<Decision
 mod tests {
     use super::*;
 
-    fn bought(remote: &str, charges: usize) -> Bought {
-        Bought {
+    fn bought(remote: &str, charges: usize) -> Purchase {
+        Purchase {
             remote: remote.to_owned(),
             input: "in".to_owned(),
             charges,
@@ -239,15 +239,21 @@ mod tests {
     fn what_agrees_is_no_violation() {
         for (there, here) in [
             (vec![], vec![]),
-            (vec![], vec![kept(Stage::Wanted, None)]),
-            (vec![], vec![kept(Stage::Unknown, None)]),
-            (vec![bought("a", 1)], vec![kept(Stage::Done, Some("a"))]),
-            (vec![bought("a", 0)], vec![kept(Stage::Held, Some("a"))]),
-            (vec![bought("a", 1)], vec![kept(Stage::Sending, None)]),
-            (vec![bought("a", 1)], vec![kept(Stage::Unknown, None)]),
+            (vec![], vec![kept(Stage::Intended, None)]),
+            (vec![], vec![kept(Stage::InDoubt, None)]),
             (
                 vec![bought("a", 1)],
-                vec![kept(Stage::Stopped, None), kept(Stage::Done, Some("a"))],
+                vec![kept(Stage::Completed, Some("a"))],
+            ),
+            (vec![bought("a", 0)], vec![kept(Stage::Accepted, Some("a"))]),
+            (vec![bought("a", 1)], vec![kept(Stage::Submitting, None)]),
+            (vec![bought("a", 1)], vec![kept(Stage::InDoubt, None)]),
+            (
+                vec![bought("a", 1)],
+                vec![
+                    kept(Stage::Abandoned, None),
+                    kept(Stage::Completed, Some("a")),
+                ],
             ),
         ] {
             assert_eq!(money(&there, &here, 1), [], "{there:?} {here:?}");
@@ -256,13 +262,13 @@ mod tests {
 
     #[test]
     fn a_made_up_second_charge_is_caught() {
-        let here = [kept(Stage::Done, Some("a"))];
+        let here = [kept(Stage::Completed, Some("a"))];
         let found = money(&[bought("a", 2)], &here, 1);
         assert!(found[0].is_double_charge(), "{found:?}");
         let twice = [bought("a", 1), bought("b", 1)];
         let here = [
-            kept(Stage::Done, Some("a")),
-            kept(Stage::Stopped, Some("b")),
+            kept(Stage::Completed, Some("a")),
+            kept(Stage::Abandoned, Some("b")),
         ];
         let found = money(&twice, &here, 1);
         assert!(found[0].is_double_charge(), "{found:?}");
@@ -273,8 +279,8 @@ mod tests {
     fn a_job_that_our_ledger_does_not_know_is_caught() {
         for here in [
             vec![],
-            vec![kept(Stage::Wanted, None)],
-            vec![kept(Stage::Stopped, None)],
+            vec![kept(Stage::Intended, None)],
+            vec![kept(Stage::Abandoned, None)],
             vec![kept(Stage::Failed, None)],
         ] {
             let found = money(&[bought("a", 1)], &here, 1);
@@ -282,15 +288,15 @@ mod tests {
         }
         let found = money(&[bought("a", 1)], &[kept(Stage::Failed, Some("a"))], 1);
         assert!(found[0].is_lost_job(), "{found:?}");
-        let found = money(&[], &[kept(Stage::Held, Some("a"))], 1);
+        let found = money(&[], &[kept(Stage::Accepted, Some("a"))], 1);
         assert!(matches!(found[..], [Violation::Phantom(_)]), "{found:?}");
     }
 
     #[test]
     fn a_person_adopts_the_one_job_that_nobody_accounts_for() {
-        let doubt = kept(Stage::Unknown, None);
+        let doubt = kept(Stage::InDoubt, None);
         let adopt = |remote: &str| Some(Decision::Adopt(remote.to_owned()));
-        let known = [doubt.clone(), kept(Stage::Done, Some("a"))];
+        let known = [doubt.clone(), kept(Stage::Completed, Some("a"))];
         assert_eq!(decide(&doubt, &[], &known), Some(Decision::Abandon));
         assert_eq!(
             decide(&doubt, &[bought("a", 1)], &known),

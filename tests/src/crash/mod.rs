@@ -16,4 +16,4 @@ pub use plan::Plan;
 pub use run::{Outcome, Setting, run};
 pub use store::Store;
 pub use tally::{Tally, run_all};
-pub use workers::{Crowd, run_crowd, run_workers};
+pub use workers::{ManyJobs, run_many_jobs, run_workers};

@@ -65,19 +65,19 @@ impl Work {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// One process, one input (a printer: two jobs).
-    Alone,
+    Single,
     /// Two processes at once that want the same input at two places.
-    Twins,
+    SameInput,
     /// Two processes at once with an input each.
-    Crowd,
+    ManyJobs,
 }
 
 impl Shape {
     /// How many processes the command is started in.
     pub fn processes(self) -> usize {
         match self {
-            Self::Alone => 1,
-            Self::Twins | Self::Crowd => 2,
+            Self::Single => 1,
+            Self::SameInput | Self::ManyJobs => 2,
         }
     }
 }
@@ -88,9 +88,9 @@ pub struct Round {
     /// What is started.
     pub start: Start,
     /// Where each process is killed, if it is. `docjobs resume` is one process and uses the first.
-    pub shots: Vec<Option<Shot>>,
+    pub shots: Vec<Option<KillPoint>>,
     /// What the vendor does wrong meanwhile.
-    pub troubles: Vec<Trouble>,
+    pub troubles: Vec<PlannedFault>,
 }
 
 /// Two ways to go on after a crash.
@@ -104,7 +104,7 @@ pub enum Start {
 
 /// When SIGKILL strikes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Shot {
+pub enum KillPoint {
     /// At a system call, counted from the start of the program.
     Call {
         /// Which calls count.
@@ -120,7 +120,7 @@ pub enum Shot {
     Instant(Duration),
 }
 
-impl Shot {
+impl KillPoint {
     /// The kind of point, for the table.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -194,13 +194,13 @@ pub enum Side {
 
 /// A fault of the vendor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Trouble {
+pub struct PlannedFault {
     /// In which request.
     pub step: Step,
     /// How many of these requests pass before.
     pub skip: u64,
     /// What is wrong.
-    pub ill: Ill,
+    pub kind: FaultKind,
 }
 
 /// The requests of a job.
@@ -209,14 +209,14 @@ pub enum Step {
     /// The paid one.
     Submit,
     /// The question how far it is.
-    Look,
+    Poll,
     /// The download of the result.
-    Fetch,
+    Download,
 }
 
 /// What can be wrong with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ill {
+pub enum FaultKind {
     /// The connection ends, the work is not done.
     DroppedBefore,
     /// The connection ends, the work is done.
@@ -247,12 +247,12 @@ impl Plan {
         };
         let shape = match (work, rng.u8(0..10)) {
             // A cloud knows one printer, and that has one connection.
-            (Work::Print, _) => Shape::Alone,
+            (Work::Print, _) => Shape::Single,
             // A second export of the same deck is refused: it would be paid for.
-            (Work::Pdf, 0..=8) => Shape::Alone,
-            (_, 0..=6) => Shape::Alone,
-            (_, 7..=8) => Shape::Twins,
-            _ => Shape::Crowd,
+            (Work::Pdf, 0..=8) => Shape::Single,
+            (_, 0..=6) => Shape::Single,
+            (_, 7..=8) => Shape::SameInput,
+            _ => Shape::ManyJobs,
         };
         let count = match rng.u8(0..12) {
             0 => 0,
@@ -267,7 +267,7 @@ impl Plan {
             rounds.push(Round {
                 start: Start::Again,
                 shots: vec![None; shape.processes()],
-                troubles: vec![Trouble::of(rng)],
+                troubles: vec![PlannedFault::of(rng)],
             });
         }
         Self {
@@ -287,14 +287,14 @@ impl Round {
         } else {
             Start::of(rng, work)
         };
-        let mut shots = vec![Some(Shot::of(rng, work))];
+        let mut shots = vec![Some(KillPoint::of(rng, work))];
         shots.resize_with(shape.processes(), || {
-            rng.bool().then(|| Shot::of(rng, work))
+            rng.bool().then(|| KillPoint::of(rng, work))
         });
         let troubles = match rng.u8(0..10) {
             0..=5 => Vec::new(),
-            6..=8 => vec![Trouble::of(rng)],
-            _ => vec![Trouble::of(rng), Trouble::of(rng)],
+            6..=8 => vec![PlannedFault::of(rng)],
+            _ => vec![PlannedFault::of(rng), PlannedFault::of(rng)],
         };
         Self {
             start,
@@ -314,7 +314,7 @@ impl Start {
     }
 }
 
-impl Shot {
+impl KillPoint {
     fn of(rng: &mut Rng, work: Work) -> Self {
         match rng.u8(0..20) {
             0..=11 => {
@@ -333,22 +333,22 @@ impl Shot {
     }
 }
 
-impl Trouble {
+impl PlannedFault {
     fn of(rng: &mut Rng) -> Self {
-        const STEPS: [Step; 4] = [Step::Submit, Step::Submit, Step::Look, Step::Fetch];
-        const ILLS: [Ill; 6] = [
-            Ill::DroppedBefore,
-            Ill::DroppedAfter,
-            Ill::StatusBefore,
-            Ill::StatusAfter,
-            Ill::Cut,
-            Ill::NoJson,
+        const STEPS: [Step; 4] = [Step::Submit, Step::Submit, Step::Poll, Step::Download];
+        const ILLS: [FaultKind; 6] = [
+            FaultKind::DroppedBefore,
+            FaultKind::DroppedAfter,
+            FaultKind::StatusBefore,
+            FaultKind::StatusAfter,
+            FaultKind::Cut,
+            FaultKind::NoJson,
         ];
         let step = *rng.choice(&STEPS).unwrap_or(&Step::Submit);
         Self {
             step,
-            skip: if step == Step::Look { rng.u64(0..3) } else { 0 },
-            ill: *rng.choice(&ILLS).unwrap_or(&Ill::DroppedAfter),
+            skip: if step == Step::Poll { rng.u64(0..3) } else { 0 },
+            kind: *rng.choice(&ILLS).unwrap_or(&FaultKind::DroppedAfter),
         }
     }
 }
@@ -371,7 +371,7 @@ impl fmt::Display for Plan {
                 }
             }
             for trouble in &round.troubles {
-                write!(f, " ({:?} {:?})", trouble.step, trouble.ill)?;
+                write!(f, " ({:?} {:?})", trouble.step, trouble.kind)?;
             }
         }
         write!(f, "; then {:?}", self.ending)
@@ -405,7 +405,7 @@ mod tests {
         assert_eq!(works, Work::ALL.into_iter().collect());
         let rounds = || plans.iter().flat_map(|plan| &plan.rounds);
         let kinds: BTreeSet<&str> = rounds()
-            .flat_map(|round| round.shots.iter().flatten().map(Shot::kind))
+            .flat_map(|round| round.shots.iter().flatten().map(KillPoint::kind))
             .collect();
         assert_eq!(kinds.len(), 2 * Class::ALL.len() + 2, "{kinds:?}");
         let words =
@@ -414,7 +414,7 @@ mod tests {
         assert_eq!(words(|plan| plan.rounds.len().to_string()).len(), 3);
         let ills: BTreeSet<String> = rounds()
             .flat_map(|round| &round.troubles)
-            .map(|trouble| format!("{:?} {:?}", trouble.step, trouble.ill))
+            .map(|trouble| format!("{:?} {:?}", trouble.step, trouble.kind))
             .collect();
         assert_eq!(ills.len(), 3 * 6, "{ills:?}");
     }

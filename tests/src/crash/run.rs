@@ -8,14 +8,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use futures_util::future::join_all;
 use jobs_core::JobId;
-use jobs_ledger::{Job, Stage};
+use jobs_ledger::{JobRecord, Stage};
 use tempfile::TempDir;
 
-use super::child::{Bench, Ran};
+use super::child::{CommandRunner, Ran};
 use super::compare::{Decision, Kept, Violation, decide, money};
 use super::input::Input;
-use super::plan::{Plan, Round, Shape, Shot, Start, Work};
-use super::store::{Shelf, Store};
+use super::plan::{KillPoint, Plan, Round, Shape, Start, Work};
+use super::store::{Store, TestLedger};
 use super::vendor::Vendor;
 
 /// What all runs share.
@@ -83,8 +83,8 @@ struct World {
     work: Work,
     shape: Shape,
     vendor: Vendor,
-    bench: Bench,
-    shelf: Shelf,
+    bench: CommandRunner,
+    shelf: TestLedger,
     inputs: Vec<Input>,
     /// The vendor's ids of print jobs, one for each input.
     print_jobs: Vec<String>,
@@ -97,18 +97,18 @@ impl World {
     async fn new(plan: &Plan, setting: &Setting) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let logs = tempfile::tempdir()?;
-        let shelf = Shelf::new(&setting.store, plan.seed, folder.path()).await?;
+        let shelf = TestLedger::new(&setting.store, plan.seed, folder.path()).await?;
         let vendor = Vendor::start(plan.work).await?;
         let mut env = vendor.env();
         let place = |name: &str| folder.path().join(name).display().to_string();
         env.push(("HOME".to_owned(), place("home")));
         env.push(("WECOM_PRINTER_STATE".to_owned(), place("state")));
         env.push(("DOCJOBS_LEDGER".to_owned(), shelf.url()));
-        let bench = Bench::new(&setting.docjobs, folder.path(), logs.path(), env);
+        let bench = CommandRunner::new(&setting.docjobs, folder.path(), logs.path(), env);
         let count = match plan.shape {
-            Shape::Alone if plan.work == Work::Print => 2,
-            Shape::Alone | Shape::Twins => 1,
-            Shape::Crowd => 2,
+            Shape::Single if plan.work == Work::Print => 2,
+            Shape::Single | Shape::SameInput => 1,
+            Shape::ManyJobs => 2,
         };
         let inputs = (0..count).map(|number| Input::of(plan.work, plan.seed, number));
         let mut world = Self {
@@ -182,9 +182,9 @@ impl World {
     fn wishes(&self) -> Vec<(usize, &Input)> {
         let first = self.inputs.iter().take(1);
         match self.shape {
-            Shape::Twins => first.cycle().take(2).enumerate().collect(),
-            Shape::Crowd => self.inputs.iter().enumerate().collect(),
-            Shape::Alone => first.enumerate().collect(),
+            Shape::SameInput => first.cycle().take(2).enumerate().collect(),
+            Shape::ManyJobs => self.inputs.iter().enumerate().collect(),
+            Shape::Single => first.enumerate().collect(),
         }
     }
 
@@ -220,7 +220,7 @@ impl World {
     }
 
     async fn round(&self, round: &Round) -> Result<()> {
-        let hold = round.shots.contains(&Some(Shot::Unanswered));
+        let hold = round.shots.contains(&Some(KillPoint::Unanswered));
         self.vendor.script(&round.troubles, hold);
         let shot = |process: usize| round.shots.get(process).copied().flatten();
         if round.start == Start::Resume {
@@ -239,7 +239,7 @@ impl World {
     }
 
     /// Runs a command, kills it as planned, and judges how it ended if it was not killed.
-    async fn start(&self, words: &[String], shot: Option<Shot>) -> Result<Ran> {
+    async fn start(&self, words: &[String], shot: Option<KillPoint>) -> Result<Ran> {
         // The ledger remembers one place of a job. A twin whose result is there already, and that is asked again, says so.
         let is_there = words.last().is_some_and(|last| self.path(last).exists());
         let ran = self
@@ -249,7 +249,7 @@ impl World {
             .with_context(|| format!("docjobs {}", words.join(" ")))?;
         let fine: &[i32] = match self.work {
             Work::Pdf => &[0, 3, 4, 5, 7, 8],
-            _ if self.shape == Shape::Twins && is_there => &[0, 2, 3, 4, 5, 8],
+            _ if self.shape == Shape::SameInput && is_there => &[0, 2, 3, 4, 5, 8],
             _ => &[0, 3, 4, 5, 8],
         };
         self.tell(|outcome| {
@@ -282,7 +282,7 @@ impl World {
         Ok(rows.iter().map(|row| self.kept_of(row)).collect())
     }
 
-    fn kept_of(&self, row: &Job) -> Kept {
+    fn kept_of(&self, row: &JobRecord) -> Kept {
         let input = self.inputs.iter().find(|input| input.digest == row.content);
         Kept {
             id: row.id.to_string(),
@@ -417,7 +417,7 @@ impl World {
             });
         }
         for row in self.shelf.rows().await? {
-            if !row.stage.is_settled() || row.stage == Stage::Stopped {
+            if !row.stage.is_settled() || row.stage == Stage::Abandoned {
                 let kept = self.kept_of(&row);
                 self.violated(Violation::Wedged(format!("{kept:?}")));
             }
@@ -439,7 +439,7 @@ impl World {
             };
             self.compare(MORE_CALLS).await?;
             let kept = self.kept().await?;
-            for doubt in kept.iter().filter(|kept| kept.stage == Stage::Unknown) {
+            for doubt in kept.iter().filter(|kept| kept.stage == Stage::InDoubt) {
                 if !is_told {
                     self.violated(Violation::Unreported(doubt.clone()));
                 }
@@ -487,7 +487,7 @@ impl World {
             return Ok(());
         }
         for row in self.shelf.rows().await? {
-            if row.stage == Stage::Held {
+            if row.stage == Stage::Accepted {
                 let words = format!("wait {} --max-calls {MORE_CALLS}", row.id);
                 self.start(&split(&words), None).await?;
             }
@@ -512,7 +512,7 @@ impl World {
         let kept = self.kept().await?;
         let is_done = |input: &Input| {
             let mut rows = kept.iter().filter(|kept| kept.input == input.key);
-            rows.any(|kept| kept.stage == Stage::Done)
+            rows.any(|kept| kept.stage == Stage::Completed)
         };
         let is_there = |process: usize| {
             let name = self.output(process);
@@ -532,7 +532,7 @@ impl World {
                 |stage: Stage| kept.iter().filter(|kept| kept.stage == stage).count() as u64;
             self.tell(|outcome| {
                 outcome.charges = bought.iter().map(|job| job.charges as u64).sum();
-                outcome.done = count(Stage::Done);
+                outcome.done = count(Stage::Completed);
                 outcome.failed = count(Stage::Failed) + count(Stage::Gone);
             });
         }

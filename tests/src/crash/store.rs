@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use jobs_core::SystemClock;
-use jobs_ledger::{Filter, Job, Ledger, Settings};
+use jobs_ledger::{JobFilter, JobRecord, Ledger, LedgerConfig};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 
@@ -19,7 +19,7 @@ pub enum Store {
 
 /// The ledger of one run.
 #[derive(Debug)]
-pub(super) enum Shelf {
+pub(super) enum TestLedger {
     /// This file; copies of it are made in the folder.
     File {
         /// The ledger.
@@ -36,7 +36,7 @@ pub(super) enum Shelf {
     },
 }
 
-impl Shelf {
+impl TestLedger {
     /// A fresh one for a seed.
     ///
     /// # Errors
@@ -75,14 +75,14 @@ impl Shelf {
     ///
     /// # Errors
     /// The ledger cannot be read.
-    pub(super) async fn rows(&self) -> Result<Vec<Job>> {
+    pub(super) async fn rows(&self) -> Result<Vec<JobRecord>> {
         if let Self::File { file, .. } = self
             && !file.exists()
         {
             return Ok(Vec::new());
         }
         let ledger = self.open().await?;
-        let page = ledger.list(&Filter::all().with_limit(100_000)).await;
+        let page = ledger.list(&JobFilter::all().with_limit(100_000)).await;
         ledger.close().await;
         let mut rows = page?.jobs;
         rows.reverse();
@@ -106,7 +106,7 @@ impl Shelf {
                 Ok(Ledger::open(&copy.display().to_string(), clock).await?)
             }
             Self::Postgres { url, schema } => {
-                let mut settings = Settings::default();
+                let mut settings = LedgerConfig::default();
                 settings.schema = Some(schema.clone());
                 let mut tries = 0;
                 loop {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use vendor_sim::fault::{Fault, FaultPlan, Script};
+use vendor_sim::fault::{Fault, FaultPlan, ScriptedFault};
 use vendor_sim::mindshow::PdfCharge;
 use vendor_sim::wecom::NewJob;
 use vendor_sim::{
@@ -12,9 +12,9 @@ use vendor_sim::{
     WeComOptions,
 };
 
-use super::compare::Bought;
+use super::compare::Purchase;
 use super::input::Input;
-use super::plan::{Ill, Step, Trouble, Work};
+use super::plan::{FaultKind, PlannedFault, Step, Work};
 
 /// How long an answer is held back so that its asker can be killed, in virtual seconds.
 const HELD_BACK: f64 = 1000.0;
@@ -206,11 +206,11 @@ impl Vendor {
 
     /// Forgets faults that have not struck, and scripts these. With `hold` the next paid answer is held back after the
     /// work is done.
-    pub(super) fn script(&self, troubles: &[Trouble], hold: bool) {
+    pub(super) fn script(&self, troubles: &[PlannedFault], hold: bool) {
         let faults = self.faults();
         faults.clear();
         if hold {
-            faults.add(Script {
+            faults.add(ScriptedFault {
                 operation: self.operation(Step::Submit).to_owned(),
                 skip: 0,
                 times: Times::Once,
@@ -218,11 +218,11 @@ impl Vendor {
             });
         }
         for trouble in troubles {
-            faults.add(Script {
+            faults.add(ScriptedFault {
                 operation: self.operation(trouble.step).to_owned(),
                 skip: trouble.skip,
                 times: Times::Once,
-                fault: fault(trouble.ill),
+                fault: fault(trouble.kind),
             });
         }
     }
@@ -241,7 +241,7 @@ impl Vendor {
     }
 
     /// Every job that was sold, and its charges. A deck that is only exported is not sold here.
-    pub(super) fn bought(&self) -> Vec<Bought> {
+    pub(super) fn bought(&self) -> Vec<Purchase> {
         let mut charges: BTreeMap<String, usize> = BTreeMap::new();
         let mut charge = |remote: String| *charges.entry(remote).or_default() += 1;
         let jobs: Vec<(String, String)> = match &self.handle {
@@ -281,7 +281,7 @@ impl Vendor {
             }
             Handle::WeCom(_) => Vec::new(),
         };
-        let sold = jobs.into_iter().map(|(remote, input)| Bought {
+        let sold = jobs.into_iter().map(|(remote, input)| Purchase {
             charges: charges.get(&remote).copied().unwrap_or_default(),
             remote,
             input,
@@ -364,27 +364,27 @@ impl Vendor {
     fn operation(&self, step: Step) -> &'static str {
         match (self.work, step) {
             (Work::Parse, Step::Submit) => "submit",
-            (Work::Parse, Step::Look) => "look",
-            (Work::Parse, Step::Fetch) => "result",
+            (Work::Parse, Step::Poll) => "look",
+            (Work::Parse, Step::Download) => "result",
             (Work::Convert, Step::Submit) => "create",
-            (Work::Convert, Step::Look) => "show",
-            (Work::Convert, Step::Fetch) => "download",
+            (Work::Convert, Step::Poll) => "show",
+            (Work::Convert, Step::Download) => "download",
             (Work::Deck, Step::Submit) => "ppt_create_by_markdown",
-            (Work::Deck, Step::Look) => "job_get",
-            (Work::Deck, Step::Fetch) => "deck_file",
-            (Work::Pdf, Step::Submit | Step::Look) => "get_pdf",
-            (Work::Pdf, Step::Fetch) => "pdf_file",
+            (Work::Deck, Step::Poll) => "job_get",
+            (Work::Deck, Step::Download) => "deck_file",
+            (Work::Pdf, Step::Submit | Step::Poll) => "get_pdf",
+            (Work::Pdf, Step::Download) => "pdf_file",
             (Work::Sign, Step::Submit) => "create",
-            (Work::Sign, Step::Look) => "query",
-            (Work::Sign, Step::Fetch) => "upload",
+            (Work::Sign, Step::Poll) => "query",
+            (Work::Sign, Step::Download) => "upload",
             (Work::Print, Step::Submit) => "printer/report_job_status",
-            (Work::Print, Step::Look) => "printer/get_job_list",
-            (Work::Print, Step::Fetch) => "printer/download_file",
+            (Work::Print, Step::Poll) => "printer/get_job_list",
+            (Work::Print, Step::Download) => "printer/download_file",
         }
     }
 }
 
-fn fault(ill: Ill) -> Fault {
+fn fault(ill: FaultKind) -> Fault {
     let status = |status, after_commit| Fault::Status {
         status,
         body: "<html>bad gateway</html>".to_owned(),
@@ -392,15 +392,15 @@ fn fault(ill: Ill) -> Fault {
         after_commit,
     };
     match ill {
-        Ill::DroppedBefore => Fault::DropBeforeCommit {
+        FaultKind::DroppedBefore => Fault::DropBeforeCommit {
             after_bytes: None,
             reset: true,
         },
-        Ill::DroppedAfter => Fault::DropAfterCommit { reset: false },
-        Ill::StatusBefore => status(503, false),
-        Ill::StatusAfter => status(502, true),
-        Ill::Cut => Fault::CutBody { at: 5 },
-        Ill::NoJson => Fault::NonJson { body: None },
+        FaultKind::DroppedAfter => Fault::DropAfterCommit { reset: false },
+        FaultKind::StatusBefore => status(503, false),
+        FaultKind::StatusAfter => status(502, true),
+        FaultKind::Cut => Fault::CutBody { at: 5 },
+        FaultKind::NoJson => Fault::NonJson { body: None },
     }
 }
 

@@ -10,16 +10,16 @@ use fastrand::Rng;
 use futures_util::stream::{self, TryStreamExt as _};
 use jobs_core::clock::bounded;
 use jobs_core::{Clock as _, JobId};
-use jobs_ledger::{Due, Intended, Intent, Job, Stage};
+use jobs_ledger::{Due, IntendOutcome, Intent, JobRecord, Stage};
 use nix::sys::signal::Signal;
 use tokio::process::Child;
 
-use super::child::{Bench, send};
+use super::child::{CommandRunner, send};
 use super::compare::{Kept, Violation, money};
 use super::input::Input;
 use super::plan::Work;
 use super::run::{Outcome, Setting};
-use super::store::{Shelf, Store};
+use super::store::{Store, TestLedger};
 use super::vendor::Vendor;
 
 /// The lease of a claim, and what may be added to it before a job counts as left alone.
@@ -70,7 +70,7 @@ pub async fn run_workers(seed: u64, setting: &Setting) -> Result<Outcome> {
     }
     let plan = Plan::of(seed);
     let vendor = Vendor::for_workers(SPEED, SECONDS).await?;
-    let office = Office::new(seed, setting, vendor, JOBS).await?;
+    let office = WorkerRun::new(seed, setting, vendor, JOBS).await?;
     let outcome = office.run(&plan).await;
     office.shelf.remove().await?;
     office.vendor.stop().await;
@@ -79,7 +79,7 @@ pub async fn run_workers(seed: u64, setting: &Setting) -> Result<Outcome> {
 
 /// Many jobs and some workers.
 #[derive(Debug, Clone, Copy)]
-pub struct Crowd {
+pub struct ManyJobs {
     /// Names the documents.
     pub seed: u64,
     /// How many workers.
@@ -95,35 +95,35 @@ pub struct Crowd {
 ///
 /// # Errors
 /// The harness itself could not do its work.
-pub async fn run_crowd(crowd: &Crowd, setting: &Setting) -> Result<Outcome> {
+pub async fn run_many_jobs(crowd: &ManyJobs, setting: &Setting) -> Result<Outcome> {
     if setting.store == Store::File {
         bail!("workers share a database: name one");
     }
     let vendor = Vendor::for_workers(crowd.speed, 20.0).await?;
-    let office = Office::new(crowd.seed, setting, vendor, crowd.jobs).await?;
+    let office = WorkerRun::new(crowd.seed, setting, vendor, crowd.jobs).await?;
     let outcome = office.run_crowd(crowd).await;
     office.shelf.remove().await?;
     office.vendor.stop().await;
     outcome
 }
 
-struct Office {
+struct WorkerRun {
     vendor: Vendor,
-    shelf: Shelf,
-    bench: Bench,
+    shelf: TestLedger,
+    bench: CommandRunner,
     inputs: Vec<Input>,
     folder: tempfile::TempDir,
     _logs: tempfile::TempDir,
 }
 
-impl Office {
+impl WorkerRun {
     async fn new(seed: u64, setting: &Setting, vendor: Vendor, jobs: usize) -> Result<Self> {
         let (folder, logs) = (tempfile::tempdir()?, tempfile::tempdir()?);
-        let shelf = Shelf::new(&setting.store, seed, folder.path()).await?;
+        let shelf = TestLedger::new(&setting.store, seed, folder.path()).await?;
         let mut env = vendor.env();
         env.push(("HOME".to_owned(), folder.path().display().to_string()));
         env.push(("DOCJOBS_LEDGER".to_owned(), shelf.url()));
-        let bench = Bench::new(&setting.docjobs, folder.path(), logs.path(), env);
+        let bench = CommandRunner::new(&setting.docjobs, folder.path(), logs.path(), env);
         let inputs = (0..jobs).map(|number| Input::of(Work::Parse, seed, number));
         let office = Self {
             vendor,
@@ -190,7 +190,7 @@ impl Office {
         Ok(outcome)
     }
 
-    async fn run_crowd(&self, crowd: &Crowd) -> Result<Outcome> {
+    async fn run_crowd(&self, crowd: &ManyJobs) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         outcome.story.push(format!("{crowd:?}"));
         self.want(1).await?;
@@ -229,7 +229,7 @@ impl Office {
                     .with_input(&*input.name)
                     .with_input_path(self.path(&input.name))
                     .with_output(self.output(input));
-                let Intended::New(claim, _) = ledger.intend(intent).await? else {
+                let IntendOutcome::New(claim, _) = ledger.intend(intent).await? else {
                     bail!("{} was wanted before", input.name);
                 };
                 Ok(ledger.release(claim, Due::Now).await?)
@@ -252,10 +252,14 @@ impl Office {
         self.bench.pause(LEASE + SLACK).await;
         let now = self.bench.clock().wall();
         let rows = self.shelf.rows().await?;
-        let alone = |row: &&Job| {
+        let alone = |row: &&JobRecord| {
             let unfinished = matches!(
                 row.stage,
-                Stage::Wanted | Stage::Sending | Stage::Held | Stage::Ready | Stage::Fetching
+                Stage::Intended
+                    | Stage::Submitting
+                    | Stage::Accepted
+                    | Stage::Available
+                    | Stage::Downloading
             );
             // A claim that lives ends in the future.
             unfinished && row.claimed && row.due.is_some_and(|due| due + SLACK <= now)
@@ -277,7 +281,7 @@ impl Office {
         loop {
             let rows = self.shelf.rows().await?;
             // What a kill left in doubt waits for a person.
-            let settled = |row: &&Job| matches!(row.stage, Stage::Done | Stage::Unknown);
+            let settled = |row: &&JobRecord| matches!(row.stage, Stage::Completed | Stage::InDoubt);
             let open = rows.iter().filter(|row| !settled(row));
             let open: Vec<String> = open
                 .map(|row| format!("{} {}", row.id, row.stage))
@@ -342,7 +346,7 @@ impl Office {
         outcome.violations.extend(money(&bought, &kept, 1));
         for input in &self.inputs {
             let path = self.output(input);
-            let in_doubt = |kept: &Kept| kept.input == input.key && kept.stage == Stage::Unknown;
+            let in_doubt = |kept: &Kept| kept.input == input.key && kept.stage == Stage::InDoubt;
             let there = std::fs::read(&path).ok();
             let is_missing = there.is_none() && kept.iter().any(in_doubt);
             let there = there.unwrap_or_default();
@@ -371,14 +375,14 @@ impl Office {
         ));
         outcome.charges = bought.iter().map(|job| job.charges as u64).sum();
         let count = |stage: Stage| kept.iter().filter(|kept| kept.stage == stage).count() as u64;
-        outcome.done = count(Stage::Done);
-        outcome.unknown = count(Stage::Unknown);
+        outcome.done = count(Stage::Completed);
+        outcome.unknown = count(Stage::InDoubt);
         let violations = outcome.violations.iter().map(|one| format!("!! {one}"));
         outcome.story.extend(violations);
         Ok(())
     }
 
-    fn kept_of(&self, row: &Job) -> Kept {
+    fn kept_of(&self, row: &JobRecord) -> Kept {
         Kept {
             id: row.id.to_string(),
             input: hex::encode(row.content),

@@ -94,7 +94,7 @@ impl Press<'_> {
 
 /// What the disk said, if it was the disk.
 fn on_disk(error: &Error) -> Option<io::ErrorKind> {
-    if error.kind() != ErrorKind::Local {
+    if error.kind() != ErrorKind::LocalIo {
         return None;
     }
     let cause = error.source()?.downcast_ref::<io::Error>()?;

@@ -22,7 +22,7 @@ use etcetera::BaseStrategy;
 use jobs_core::clock::bounded;
 use jobs_core::http::Origin;
 use jobs_core::{Clock, ErrorKind};
-use jobs_ledger::{Filter, Job, Ledger};
+use jobs_ledger::{JobFilter, JobRecord, Ledger};
 use printer_jobs::{Device, FileStore};
 use serde_json::{Value, json};
 
@@ -171,13 +171,13 @@ fn options(job_id: &str) -> Value {
     json!({ "job_id": job_id })
 }
 
-fn job_id_of(row: &Job) -> Option<&str> {
+fn job_id_of(row: &JobRecord) -> Option<&str> {
     row.options.get("job_id").and_then(Value::as_str)
 }
 
 /// The print job that a person names by the vendor's id, also one that is not *accepted* yet; the newest first.
-pub(crate) async fn find(ledger: &Ledger, id: &str) -> Result<Option<Job>, Stop> {
-    let mut filter = Filter::unfinished().with_vendor(VENDOR).with_kind(KIND);
+pub(crate) async fn find(ledger: &Ledger, id: &str) -> Result<Option<JobRecord>, Stop> {
+    let mut filter = JobFilter::unfinished().with_vendor(VENDOR).with_kind(KIND);
     loop {
         let page = ledger
             .list(&filter)

@@ -1,7 +1,7 @@
 //! How a job ended, as the ledger's history remembers it, and what a failed download means for the job.
 
-use jobs_core::{Error, ErrorKind, Sent};
-use jobs_ledger::{Job, JobOutcome};
+use jobs_core::{Delivery, Error, ErrorKind};
+use jobs_ledger::{JobOutcome, JobRecord};
 use printer_jobs::wire::PrintOutcome;
 
 use super::shape::one_line;
@@ -26,7 +26,7 @@ pub(super) fn to_record(outcome: &PrintOutcome) -> JobOutcome {
 }
 
 /// The outcome of a job, if the ledger knows it.
-pub(super) fn recorded(row: &Job) -> Option<PrintOutcome> {
+pub(super) fn recorded(row: &JobRecord) -> Option<PrintOutcome> {
     row.outcome.clone().map(|outcome| match outcome {
         JobOutcome::Succeeded => PrintOutcome::Succeeded,
         JobOutcome::Failed { code, message } => PrintOutcome::Failed { code, message },
@@ -77,22 +77,22 @@ const REPEATS: u32 = 3;
 /// `tries` counts the downloads that have failed, this one included.
 pub(super) fn after_download(error: &Error, tries: u32) -> Next {
     use ErrorKind::{
-        Garbled, Input, NotFound, RateLimited, Refused, TimedOut, TooLarge, Unavailable,
-        Unreachable,
+        InvalidInput, NotFound, RateLimited, Refused, Timeout, TooLarge, Unavailable,
+        UnexpectedResponse, Unreachable,
     };
-    let answered = error.sent() != Sent::Maybe;
+    let answered = error.delivery() != Delivery::MaybeSent;
     match error.kind() {
         NotFound => Next::Drop,
-        Refused | Input => Next::GiveUp,
+        Refused | InvalidInput => Next::GiveUp,
         // What came whole: by the list too large, or another file than was announced.
         TooLarge if answered => Next::GiveUp,
-        Garbled if answered && tries > REPEATS => Next::GiveUp,
+        UnexpectedResponse if answered && tries > REPEATS => Next::GiveUp,
         // The device has asked again already.
-        Garbled | TooLarge if !answered => Next::GiveUp,
+        UnexpectedResponse | TooLarge if !answered => Next::GiveUp,
         Unavailable if error.code() == Some("-1") && tries >= REPEATS => Next::GiveUp,
         // The connection breaks whenever this file is asked for.
         Unreachable if !answered && tries >= REPEATS => Next::GiveUp,
-        Unreachable | TimedOut | Unavailable | RateLimited if tries >= REPEATS => Next::Later,
+        Unreachable | Timeout | Unavailable | RateLimited if tries >= REPEATS => Next::Later,
         _ if error.is_transient() => Next::Again,
         _ => Next::End,
     }
@@ -109,35 +109,36 @@ mod tests {
 
     #[test]
     fn a_file_that_never_comes_is_given_up_and_a_lost_connection_is_not() {
-        let error = |kind| Error::new(kind, "printer-jobs", "download").with_sent(Sent::Yes);
-        let torn = |kind| error(kind).with_sent(Sent::Maybe);
+        let error =
+            |kind| Error::new(kind, "printer-jobs", "download").with_delivery(Delivery::Answered);
+        let torn = |kind| error(kind).with_delivery(Delivery::MaybeSent);
         let busy = error(ErrorKind::Unavailable).with_code("-1");
         for (error, tries, next) in [
             (error(ErrorKind::NotFound), 1, Next::Drop),
             (error(ErrorKind::Refused), 1, Next::GiveUp),
             (error(ErrorKind::TooLarge), 1, Next::GiveUp),
             (torn(ErrorKind::TooLarge), 1, Next::GiveUp),
-            (torn(ErrorKind::Garbled), 1, Next::GiveUp),
-            (error(ErrorKind::Garbled), 3, Next::Again),
-            (error(ErrorKind::Garbled), 4, Next::GiveUp),
+            (torn(ErrorKind::UnexpectedResponse), 1, Next::GiveUp),
+            (error(ErrorKind::UnexpectedResponse), 3, Next::Again),
+            (error(ErrorKind::UnexpectedResponse), 4, Next::GiveUp),
             (busy.clone(), 2, Next::Again),
             (busy, 3, Next::GiveUp),
             (torn(ErrorKind::Unreachable), 2, Next::Again),
             (torn(ErrorKind::Unreachable), 3, Next::GiveUp),
             (
-                error(ErrorKind::Unreachable).with_sent(Sent::No),
+                error(ErrorKind::Unreachable).with_delivery(Delivery::NotSent),
                 2,
                 Next::Again,
             ),
             (
-                error(ErrorKind::Unreachable).with_sent(Sent::No),
+                error(ErrorKind::Unreachable).with_delivery(Delivery::NotSent),
                 99,
                 Next::Later,
             ),
             (error(ErrorKind::Unavailable), 99, Next::Later),
-            (torn(ErrorKind::TimedOut), 99, Next::Later),
-            (error(ErrorKind::Local), 1, Next::End),
-            (error(ErrorKind::Credentials), 1, Next::End),
+            (torn(ErrorKind::Timeout), 99, Next::Later),
+            (error(ErrorKind::LocalIo), 1, Next::End),
+            (error(ErrorKind::Unauthenticated), 1, Next::End),
         ] {
             assert_eq!(after_download(&error, tries), next, "{error} {tries}");
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jobs_core::{Account, Clock, JobId};
-use jobs_ledger::{Job, Ledger};
+use jobs_ledger::{JobRecord, Ledger};
 use printer_jobs::wire::ListedJob;
 use printer_jobs::{Destination, Device};
 use serde_json::json;
@@ -63,7 +63,13 @@ impl Press<'_> {
         Destination::for_job(&self.spool, job).files(job)
     }
 
-    pub(super) fn event(&self, name: &str, id: &JobId, row: Option<&Job>, error: Option<&str>) {
+    pub(super) fn event(
+        &self,
+        name: &str,
+        id: &JobId,
+        row: Option<&JobRecord>,
+        error: Option<&str>,
+    ) {
         let output = row.and_then(|row| row.output.as_ref());
         self.app.report.event(
             name,

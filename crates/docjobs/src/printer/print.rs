@@ -10,8 +10,8 @@ use std::time::Duration;
 use jobs_core::clock::bounded;
 use jobs_core::{JobId, Moment};
 use jobs_ledger::{
-    Claim, Claimed, Due, Filter, Intended, Intent, Job, LedgerError, LedgerId, Note, Stage, Taking,
-    at,
+    Claim, ClaimOutcome, Claimed, Due, IntendOutcome, Intent, JobFilter, JobRecord, LedgerError,
+    LedgerId, Note, Stage, at,
 };
 use printer_jobs::wire::{ListedJob, PrintOutcome};
 use serde_json::Value;
@@ -70,8 +70,10 @@ impl Press<'_> {
             intent = intent.with_output(first);
         }
         match self.ledger.intend(intent).await? {
-            Intended::New(claim, row) => self.print(claim, &row, &id, job, false, deadline).await,
-            Intended::Attached(row) => self.take_up(row.id, &id, Some(job), deadline).await,
+            IntendOutcome::New(claim, row) => {
+                self.print(claim, &row, &id, job, false, deadline).await
+            }
+            IntendOutcome::Attached(row) => self.take_up(row.id, &id, Some(job), deadline).await,
         }
     }
 
@@ -84,12 +86,12 @@ impl Press<'_> {
         deadline: Moment,
     ) -> Result<Fate, Stop> {
         let claimed = match self.ledger.claim(row).await? {
-            Taking::Claimed(claimed) => claimed,
-            Taking::Busy { until, .. } => return Ok(Fate::Busy(until)),
-            Taking::Settled(row) if listed.is_some() => {
+            ClaimOutcome::Claimed(claimed) => claimed,
+            ClaimOutcome::Busy { until, .. } => return Ok(Fate::Busy(until)),
+            ClaimOutcome::Settled(row) if listed.is_some() => {
                 return self.report_again(&row, id, deadline).await;
             }
-            Taking::Settled(_) => return Ok(Fate::Gone),
+            ClaimOutcome::Settled(_) => return Ok(Fate::Gone),
             _ => {
                 self.say(id, "cannot be taken up by this version");
                 return Ok(Fate::Failed);
@@ -97,9 +99,9 @@ impl Press<'_> {
         };
         let known = outcome::recorded(claimed.job());
         let (claim, row) = match claimed {
-            Claimed::Wanted(claim, row) => match (known, listed) {
+            Claimed::Intended(claim, row) => match (known, listed) {
                 (Some(PrintOutcome::Succeeded), _) => {
-                    let sending = self.ledger.sending(claim).await?;
+                    let sending = self.ledger.begin_submit(claim).await?;
                     let held = self.held(&sending, id).await?;
                     return self
                         .finish(held, &row, id, Some(PrintOutcome::Succeeded), deadline)
@@ -109,10 +111,10 @@ impl Press<'_> {
                 (None, Some(job)) => return self.print(claim, &row, id, job, true, deadline).await,
                 (None, None) => return self.withdraw(claim, &row, id).await,
             },
-            Claimed::Held(claim, row) => (claim, row),
-            Claimed::Ready(claim, row) => (self.lapsed(&claim).await?, row),
-            Claimed::Fetching(claim, row) => (self.lapsed(&claim).await?, row),
-            Claimed::Unknown(claim, row) => {
+            Claimed::Accepted(claim, row) => (claim, row),
+            Claimed::Available(claim, row) => (self.lapsed(&claim).await?, row),
+            Claimed::Downloading(claim, row) => (self.lapsed(&claim).await?, row),
+            Claimed::InDoubt(claim, row) => {
                 let now = self.ledger.clock().wall();
                 let note = Note::new(match &known {
                     Some(_) => "printing had ended; it was not reported",
@@ -141,7 +143,7 @@ impl Press<'_> {
 
     /// The rows of this printer that are not settled, the oldest first.
     pub(super) async fn unfinished(&self) -> Result<Vec<(LedgerId, JobId)>, Stop> {
-        let mut filter = Filter::unfinished()
+        let mut filter = JobFilter::unfinished()
             .with_vendor(VENDOR)
             .with_kind(KIND)
             .with_account(self.account);
@@ -167,21 +169,23 @@ impl Press<'_> {
 
     async fn print(
         &self,
-        claim: Claim<at::Wanted>,
-        row: &Job,
+        claim: Claim<at::Intended>,
+        row: &JobRecord,
         id: &JobId,
         job: &ListedJob,
         again: bool,
         deadline: Moment,
     ) -> Result<Fate, Stop> {
-        let keeper = self.ledger.keep(&claim);
+        let keeper = self.ledger.heartbeat(&claim);
         let fetched = self.fetch(job, again, deadline).await;
         drop(keeper);
         let files = match fetched {
             Ok(files) => files,
             Err(Missing::Gone(error)) => {
                 self.say(id, "was deleted or has lapsed; nothing was printed");
-                self.ledger.refused(&claim, Note::from(&error)).await?;
+                self.ledger
+                    .record_rejected(&claim, Note::from(&error))
+                    .await?;
                 return Ok(Fate::Gone);
             }
             Err(Missing::Hopeless(error)) => {
@@ -199,7 +203,7 @@ impl Press<'_> {
                 );
                 self.say(id, &line);
                 // Not left as wanted, where whatever is at its name counts as ours.
-                self.ledger.refused(&claim, Note::new(line)).await?;
+                self.ledger.record_rejected(&claim, Note::new(line)).await?;
                 return Ok(Fate::Failed);
             }
             Err(Missing::Left) => {
@@ -219,13 +223,13 @@ impl Press<'_> {
             // Nothing can go wrong between here and *accepted*, so a crash there leaves no doubt.
             let printed = outcome::to_record(&PrintOutcome::Succeeded);
             self.ledger.record_outcome(&claim, &printed).await?;
-            let sending = self.ledger.sending(claim).await?;
+            let sending = self.ledger.begin_submit(claim).await?;
             let held = self.held(&sending, id).await?;
             return self
                 .finish(held, row, id, Some(PrintOutcome::Succeeded), deadline)
                 .await;
         };
-        let sending = self.ledger.sending(claim).await?;
+        let sending = self.ledger.begin_submit(claim).await?;
         self.press(sending, exec, row, id, job, &files, deadline)
             .await
     }
@@ -237,9 +241,9 @@ impl Press<'_> {
     )]
     async fn press(
         &self,
-        sending: Claim<at::Sending>,
+        sending: Claim<at::Submitting>,
         exec: &Exec,
-        row: &Job,
+        row: &JobRecord,
         id: &JobId,
         job: &ListedJob,
         files: &[PathBuf],
@@ -248,13 +252,15 @@ impl Press<'_> {
         // A process that was stopped in between must not print: others may have taken the job over.
         if sending.left(self.ledger.clock().wall()).is_zero() {
             let note = Note::new("the lease ended before the command was started");
-            self.ledger.not_sent(&sending, Due::Now, note).await?;
+            self.ledger
+                .record_not_sent(&sending, Due::Now, note)
+                .await?;
             return Ok(Fate::Busy(self.ledger.clock().wall()));
         }
         if let Some(line) = exec.drops(job) {
             self.say(id, &line);
         }
-        let keeper = self.ledger.keep(&sending);
+        let keeper = self.ledger.heartbeat(&sending);
         let ended = match exec.start(job, files) {
             Ok(child) => self.watch(child, id).await?,
             Err(problem) if problem.kind() == std::io::ErrorKind::ArgumentListTooLong => {
@@ -265,7 +271,9 @@ impl Press<'_> {
             }
             Err(problem) => {
                 let note = Note::new(format!("the command could not be started: {problem}"));
-                self.ledger.not_sent(&sending, Due::Now, note).await?;
+                self.ledger
+                    .record_not_sent(&sending, Due::Now, note)
+                    .await?;
                 return Err(Stop::bad_input(format!(
                     "cannot start {:?} for print job {id}: {problem}; nothing was printed, mend --exec",
                     exec.program()
@@ -329,21 +337,21 @@ impl Press<'_> {
     /// Reports how printing ended, and settles the row. Without an outcome nobody knows whether it was printed.
     async fn finish(
         &self,
-        claim: Claim<at::Held>,
-        row: &Job,
+        claim: Claim<at::Accepted>,
+        row: &JobRecord,
         id: &JobId,
         known: Option<PrintOutcome>,
         deadline: Moment,
     ) -> Result<Fate, Stop> {
         let is_known = known.is_some();
         let outcome = known.unwrap_or_else(in_doubt);
-        let keeper = self.ledger.keep(&claim);
+        let keeper = self.ledger.heartbeat(&claim);
         let reported = self.report(id, &outcome, deadline).await;
         drop(keeper);
         match reported {
             Ok(()) => {}
             Err(Unreported::Gone(error)) => {
-                self.ledger.gone(&claim, Note::from(&error)).await?;
+                self.ledger.record_gone(&claim, Note::from(&error)).await?;
                 self.say(
                     id,
                     "is no longer in the cloud, so nobody was told how printing ended",
@@ -366,13 +374,18 @@ impl Press<'_> {
         let fate = match &outcome {
             PrintOutcome::Succeeded => {
                 let note = Note::new("reported as printed");
-                let ready = self.ledger.ready(&claim, &Value::Null, note).await?;
-                self.ledger.done(&ready, None, None, Note::none()).await?;
+                let ready = self
+                    .ledger
+                    .record_available(&claim, &Value::Null, note)
+                    .await?;
+                self.ledger
+                    .complete(&ready, None, None, Note::none())
+                    .await?;
                 Fate::Printed
             }
             PrintOutcome::Failed { message, .. } => {
                 let note = Note::new(format!("reported as failed: {message}"));
-                self.ledger.failed(&claim, note).await?;
+                self.ledger.record_failed(&claim, note).await?;
                 if is_known {
                     Fate::Failed
                 } else {
@@ -393,12 +406,12 @@ impl Press<'_> {
     /// A job whose file never comes: reported as failed, and nothing was printed.
     async fn hopeless(
         &self,
-        claim: Claim<at::Wanted>,
+        claim: Claim<at::Intended>,
         id: &JobId,
         failed: &PrintOutcome,
         deadline: Moment,
     ) -> Result<Fate, Stop> {
-        let keeper = self.ledger.keep(&claim);
+        let keeper = self.ledger.heartbeat(&claim);
         let reported = self.report(id, failed, deadline).await;
         drop(keeper);
         let note = match reported {
@@ -417,7 +430,7 @@ impl Press<'_> {
                 return Err(stop);
             }
         };
-        self.ledger.refused(&claim, note).await?;
+        self.ledger.record_rejected(&claim, note).await?;
         if let PrintOutcome::Failed { message, .. } = failed {
             self.say(id, &format!("failed: {message}"));
             self.event("failed", id, None, Some(message));
@@ -428,8 +441,8 @@ impl Press<'_> {
     /// The cloud no longer has a job as unprinted that was never printed here: a member has deleted it.
     async fn withdraw(
         &self,
-        claim: Claim<at::Wanted>,
-        row: &Job,
+        claim: Claim<at::Intended>,
+        row: &JobRecord,
         id: &JobId,
     ) -> Result<Fate, Stop> {
         let files = row.output.as_deref().map(spool::all_of).unwrap_or_default();
@@ -437,13 +450,13 @@ impl Press<'_> {
             self.say(id, &format!("has files that cannot be removed: {problem}"));
         }
         let note = Note::new("the cloud no longer lists it as unprinted; nothing was printed");
-        self.ledger.refused(&claim, note).await?;
+        self.ledger.record_rejected(&claim, note).await?;
         self.say(id, "is no longer to be printed");
         Ok(Fate::Gone)
     }
 
     /// The newest row with this job's id, if it is settled and was printed as far as it goes.
-    async fn settled(&self, id: &JobId) -> Result<Option<Job>, Stop> {
+    async fn settled(&self, id: &JobId) -> Result<Option<JobRecord>, Stop> {
         let rows = self.ledger.find(id.as_str()).await?;
         let newest = rows.into_iter().find(|row| {
             row.vendor == VENDOR
@@ -451,26 +464,36 @@ impl Press<'_> {
                 && row.account == self.account
                 && row.remote_id.as_ref() == Some(id)
         });
-        Ok(newest.filter(|row| matches!(row.stage, Stage::Done | Stage::Failed | Stage::Gone)))
+        Ok(
+            newest
+                .filter(|row| matches!(row.stage, Stage::Completed | Stage::Failed | Stage::Gone)),
+        )
     }
 
     async fn held(
         &self,
-        sending: &Claim<at::Sending>,
+        sending: &Claim<at::Submitting>,
         id: &JobId,
-    ) -> Result<Claim<at::Held>, Stop> {
+    ) -> Result<Claim<at::Accepted>, Stop> {
         let now = self.ledger.clock().wall();
-        self.insist(async || self.ledger.held(sending, id, now, Note::none()).await)
-            .await
-            .map_err(Stop::from)
+        self.insist(async || {
+            self.ledger
+                .record_accepted(sending, id, now, Note::none())
+                .await
+        })
+        .await
+        .map_err(Stop::from)
     }
 
     async fn lapsed<S: jobs_ledger::WithResult>(
         &self,
         claim: &Claim<S>,
-    ) -> Result<Claim<at::Held>, Stop> {
+    ) -> Result<Claim<at::Accepted>, Stop> {
         let note = Note::new("it is reported once more");
-        self.ledger.lapsed(claim, note).await.map_err(Stop::from)
+        self.ledger
+            .record_link_expired(claim, note)
+            .await
+            .map_err(Stop::from)
     }
 
     /// Writes what cannot be learnt again, however long the ledger is in trouble.

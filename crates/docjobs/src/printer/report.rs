@@ -2,7 +2,7 @@
 
 use jobs_core::clock::bounded;
 use jobs_core::{Error, ErrorKind, JobId, Moment};
-use jobs_ledger::{Job, Stage};
+use jobs_ledger::{JobRecord, Stage};
 use printer_jobs::wire::PrintOutcome;
 
 use super::outcome::{self, in_doubt};
@@ -25,12 +25,12 @@ impl Press<'_> {
     /// The cloud still lists a job that was settled here: its report was lost. It is never printed again.
     pub(super) async fn report_again(
         &self,
-        row: &Job,
+        row: &JobRecord,
         id: &JobId,
         deadline: Moment,
     ) -> Result<Fate, Stop> {
         let known = match row.stage {
-            Stage::Done => Some(PrintOutcome::Succeeded),
+            Stage::Completed => Some(PrintOutcome::Succeeded),
             _ => outcome::recorded(row),
         };
         let is_known = known.is_some();
@@ -91,7 +91,7 @@ impl Press<'_> {
                     "; print job {id} is {what} and not reported, which the next docjobs printer run makes up for"
                 ));
                 // Only a printer that the cloud no longer knows cannot report any job.
-                return Err(if error.kind() == ErrorKind::Credentials {
+                return Err(if error.kind() == ErrorKind::Unauthenticated {
                     Unreported::Stop(stop)
                 } else {
                     Unreported::Later(stop)
@@ -104,7 +104,7 @@ impl Press<'_> {
         }
     }
 
-    pub(super) fn tell(&self, fate: &Fate, row: &Job, id: &JobId, outcome: &PrintOutcome) {
+    pub(super) fn tell(&self, fate: &Fate, row: &JobRecord, id: &JobId, outcome: &PrintOutcome) {
         let input = one_line(&row.input);
         match (fate, outcome) {
             (Fate::Printed, _) => {

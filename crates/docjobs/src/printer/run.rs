@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use jobs_core::clock::bounded;
 use jobs_core::{ErrorKind, JobKind as _, Moment};
 use printer_jobs::wire::{Event, ListQuery, ListedJob, PrintStatus, StatusFilter};
-use printer_jobs::{Events, News};
+use printer_jobs::{DeviceEvent, Events};
 
 use super::exec::Exec;
 use super::halt::Halt;
@@ -143,11 +143,11 @@ fn is_passing(stop: &Stop) -> bool {
 }
 
 /// The next piece of news after which the list may be another; `None` when the device has ended.
-async fn worth_a_look(events: &mut Events) -> Option<News> {
+async fn worth_a_look(events: &mut Events) -> Option<DeviceEvent> {
     loop {
         match events.next().await {
-            Some(News::Offline) => {}
-            Some(News::Pushed(event)) if !is_about_jobs(&event) => {}
+            Some(DeviceEvent::Offline) => {}
+            Some(DeviceEvent::Pushed(event)) if !is_about_jobs(&event) => {}
             news => return news,
         }
     }
@@ -160,9 +160,9 @@ fn is_about_jobs(event: &Event) -> bool {
     )
 }
 
-async fn news_or_end(press: &Press<'_>, news: Option<News>) -> Result<(), Stop> {
+async fn news_or_end(press: &Press<'_>, news: Option<DeviceEvent>) -> Result<(), Stop> {
     match news {
-        Some(News::NotBound) => {
+        Some(DeviceEvent::NotBound) => {
             let mut stop = not_bound(&press.device);
             stop.line.push_str(&format!(
                 "; its secret is erased, and the files in {} belong to the company that has left",
@@ -170,7 +170,7 @@ async fn news_or_end(press: &Press<'_>, news: Option<News>) -> Result<(), Stop> 
             ));
             Err(stop)
         }
-        None | Some(News::GaveUp) => match press.device.online(Duration::ZERO).await {
+        None | Some(DeviceEvent::GaveUp) => match press.device.online(Duration::ZERO).await {
             Ok(()) => Ok(()),
             Err(error) => Err(Stop::before_acceptance(&error)),
         },

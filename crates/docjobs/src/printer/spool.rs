@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use jobs_core::disk::Draft;
+use jobs_core::disk::StagedFile;
 use printer_jobs::integrity::{Expected, MAX_FILE_BYTES};
 use printer_jobs::wire::ListedJob;
 
@@ -41,7 +41,7 @@ pub(super) fn open(folder: &Path, now: SystemTime) -> Result<PathBuf, Stop> {
 
 /// Whether a file can be made in the folder and filled.
 pub(super) fn probe(folder: &Path) -> Result<(), Stop> {
-    let mut draft = Draft::new_in(folder).map_err(|problem| unusable(folder, &problem))?;
+    let mut draft = StagedFile::new_in(folder).map_err(|problem| unusable(folder, &problem))?;
     let filled = draft.file_mut().write_all(&[0; 64 * 1024]);
     filled.map_err(|problem| unusable(folder, &problem))
 }

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use printer_jobs::settings::{Choices, Color, Sides, Vocabulary};
+use printer_jobs::settings::{Choices, Color, SettingAliases, Sides};
 use printer_jobs::wire::ListedJob;
 
 use super::shape::one_line;
@@ -41,7 +41,7 @@ pub(super) struct Said {
 
 impl Said {
     pub(super) fn by(job: &ListedJob) -> Self {
-        let choices = job.settings.choices(&Vocabulary::default());
+        let choices = job.settings.choices(&SettingAliases::default());
         Self {
             copies: choices.copies.map(|it| it.value.to_string()),
             sides: choices.sides.and_then(|it| match it.value {
@@ -132,7 +132,7 @@ impl Words {
     /// The pairs of a job's settings that no word carries, as a person reads them, and the placeholders that would.
     pub(super) fn unused(&self, job: &ListedJob) -> (Vec<String>, Vec<&'static str>) {
         const MOST: usize = 20;
-        let choices = job.settings.choices(&Vocabulary::default());
+        let choices = job.settings.choices(&SettingAliases::default());
         let (mut pairs, mut missing) = (Vec::new(), Vec::new());
         for (place, pair) in job.settings.pairs().iter().enumerate() {
             let field = field_of(&choices, place);

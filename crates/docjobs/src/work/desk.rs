@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jobs_core::{
-    Account, CallMonitor, Error, Fleet, Job, JobId, JobKind as _, Lane, Patience, Unwatched,
+    Account, CallMonitor, Error, Fleet, FleetHandle, Job, JobId, JobKind as _, WaitOptions,
+    WatchError,
 };
 use jobs_ledger::{Claim, Ledger, at};
 
@@ -35,17 +36,17 @@ pub(super) struct Hands {
 }
 
 /// The way a finished job's result is brought home.
-pub(super) type Bring = Box<dyn FnOnce(Hands, Claim<at::Held>, Place) -> Bringing + Send>;
+pub(super) type Bring = Box<dyn FnOnce(Hands, Claim<at::Accepted>, Place) -> Bringing + Send>;
 
 /// The result being brought home.
 pub(super) type Bringing = Pin<Box<dyn Future<Output = Result<Fetched, Stop>> + Send>>;
 
 /// How a paid call ended.
 pub(super) enum Sent {
-    Held(Claim<at::Held>, JobId),
+    Held(Claim<at::Accepted>, JobId),
     /// Nothing was bought.
-    Refused(Claim<at::Sending>, Error),
-    Lost(Claim<at::Unknown>),
+    Refused(Claim<at::Submitting>, Error),
+    Lost(Claim<at::InDoubt>),
     /// Nothing was tried: what was to be sent is not here.
     Unready(Stop),
 }
@@ -60,7 +61,7 @@ pub(super) trait Desk: Send + Sync {
     fn account(&self) -> Account;
 
     /// Whether it serves the job.
-    fn serves(&self, row: &jobs_ledger::Job) -> bool;
+    fn serves(&self, row: &jobs_ledger::JobRecord) -> bool;
 
     fn extension(&self) -> &'static str;
 
@@ -68,23 +69,28 @@ pub(super) trait Desk: Send + Sync {
     async fn submit(
         &self,
         hands: &Hands,
-        claim: Claim<at::Wanted>,
-        row: &jobs_ledger::Job,
+        claim: Claim<at::Intended>,
+        row: &jobs_ledger::JobRecord,
     ) -> Result<Sent, Stop>;
 
     /// Searches for a job whose submit was lost.
     async fn search(
         &self,
         hands: &Hands,
-        claim: Claim<at::Unknown>,
-        row: &jobs_ledger::Job,
+        claim: Claim<at::InDoubt>,
+        row: &jobs_ledger::JobRecord,
     ) -> Result<Searched, Stop>;
 
     /// Has the scheduler look at a job of the ledger until it ends.
-    fn watch(&self, hands: &Hands, row: &jobs_ledger::Job, patience: Patience) -> Result<(), Stop>;
+    fn watch(
+        &self,
+        hands: &Hands,
+        row: &jobs_ledger::JobRecord,
+        patience: WaitOptions,
+    ) -> Result<(), Stop>;
 
     /// The same for a job that has just been accepted.
-    fn watch_accepted(&self, id: JobId, patience: Patience) -> Result<(), Stop>;
+    fn watch_accepted(&self, id: JobId, patience: WaitOptions) -> Result<(), Stop>;
 
     /// No longer looks at it.
     fn forget(&self, id: &JobId);
@@ -93,14 +99,14 @@ pub(super) trait Desk: Send + Sync {
 /// A line of the command line, at work for many jobs at once.
 pub(super) struct LineDesk<L: Line> {
     line: Arc<L>,
-    lane: Lane<L::Kind>,
+    lane: FleetHandle<L::Kind>,
 }
 
 impl<L: Line + 'static> LineDesk<L> {
     pub(super) fn open(fleet: &Fleet<Bring>, line: L) -> Arc<dyn Desk> {
         let line = Arc::new(line);
         let at_desk = Arc::clone(&line);
-        let lane = fleet.lane(line.kind(), move |output| {
+        let lane = fleet.handle(line.kind(), move |output| {
             let line = Arc::clone(&at_desk);
             Box::new(move |hands: Hands, claim, place| {
                 Box::pin(async move {
@@ -110,14 +116,14 @@ impl<L: Line + 'static> LineDesk<L> {
                 }) as Bringing
             }) as Bring
         });
-        let lane = lane.with_looks();
+        let lane = lane.with_poll_events();
         Arc::new(Self { line, lane })
     }
 
-    fn add(&self, job: &Job<L::Kind>, patience: Patience) -> Result<(), Stop> {
+    fn add(&self, job: &Job<L::Kind>, patience: WaitOptions) -> Result<(), Stop> {
         self.lane
             .watch(job, patience)
-            .map_err(|refused: Unwatched| {
+            .map_err(|refused: WatchError| {
                 Stop::unexpected(format!("job {} cannot be watched: {refused}", job.id()))
             })
     }
@@ -149,7 +155,7 @@ impl<L: Line + 'static> Desk for LineDesk<L> {
         self.line.kind().account()
     }
 
-    fn serves(&self, row: &jobs_ledger::Job) -> bool {
+    fn serves(&self, row: &jobs_ledger::JobRecord) -> bool {
         let ours = (self.vendor(), self.kind(), self.account());
         ours == (row.vendor.as_str(), row.kind.as_str(), row.account) && self.line.serves(row)
     }
@@ -161,8 +167,8 @@ impl<L: Line + 'static> Desk for LineDesk<L> {
     async fn submit(
         &self,
         hands: &Hands,
-        claim: Claim<at::Wanted>,
-        row: &jobs_ledger::Job,
+        claim: Claim<at::Intended>,
+        row: &jobs_ledger::JobRecord,
     ) -> Result<Sent, Stop> {
         let order = match self.line.order_again(row) {
             Ok(order) => order,
@@ -191,8 +197,8 @@ impl<L: Line + 'static> Desk for LineDesk<L> {
     async fn search(
         &self,
         hands: &Hands,
-        claim: Claim<at::Unknown>,
-        row: &jobs_ledger::Job,
+        claim: Claim<at::InDoubt>,
+        row: &jobs_ledger::JobRecord,
     ) -> Result<Searched, Stop> {
         let steps = hands.steps(&*self.line);
         let end = self.line.kind().clock().now() + SEARCH;
@@ -203,15 +209,20 @@ impl<L: Line + 'static> Desk for LineDesk<L> {
         }
     }
 
-    fn watch(&self, hands: &Hands, row: &jobs_ledger::Job, patience: Patience) -> Result<(), Stop> {
+    fn watch(
+        &self,
+        hands: &Hands,
+        row: &jobs_ledger::JobRecord,
+        patience: WaitOptions,
+    ) -> Result<(), Stop> {
         self.add(&hands.steps(&*self.line).job(row)?, patience)
     }
 
-    fn watch_accepted(&self, id: JobId, patience: Patience) -> Result<(), Stop> {
+    fn watch_accepted(&self, id: JobId, patience: WaitOptions) -> Result<(), Stop> {
         self.add(&Job::accepted(self.line.kind(), id), patience)
     }
 
     fn forget(&self, id: &JobId) {
-        self.lane.forget(id);
+        self.lane.unwatch(id);
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::{Fleet, FleetSettings};
+use jobs_core::{Fleet, FleetConfig};
 use tencent_ess::Family;
 
 use self::desk::{Bring, Desk, Hands, LineDesk};
@@ -33,7 +33,7 @@ pub(crate) async fn work(app: &App, args: WorkArgs) -> Result<(), Stop> {
         Some(folder) => place::results_folder(folder)?,
         None => absolute(&PathBuf::from("."))?,
     };
-    let settings = FleetSettings::default().with_capacity(args.jobs);
+    let settings = FleetConfig::default().with_capacity(args.jobs);
     let (fleet, ends) = Fleet::new(settings);
     let paces = Paces::default();
     let desks = desks(&app.with_paces(&paces), &fleet)?;

@@ -6,9 +6,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::{Account, Cause, Ends, Error, ErrorKind, Fleet, JobId, News, Patience, WaitError};
+use jobs_core::{
+    Account, Error, ErrorKind, Fleet, FleetEvent, FleetEvents, JobId, WaitError, WaitErrorKind,
+    WaitOptions,
+};
 use jobs_ledger::{
-    Claim, ClaimKey, Claimed, Due, Filter, Job, LedgerId, Look, Note, ParkReason, Settle, Stage, at,
+    Claim, ClaimKey, ClaimUpdate, Claimed, Due, JobFilter, JobRecord, LedgerId, Note, ParkReason,
+    PollRecord, Stage, at,
 };
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
@@ -60,7 +64,7 @@ pub(super) struct Shift {
     troubles: HashMap<LedgerId, (u32, Exit)>,
     /// The worst end of the jobs that are over.
     worst: Option<Exit>,
-    settles: Vec<Settle>,
+    settles: Vec<ClaimUpdate>,
     /// Jobs that were looked at since it was written down last.
     seen: HashSet<Key>,
     /// What was answered to polls and not understood, not written down yet.
@@ -73,7 +77,7 @@ type Key = (&'static str, &'static str, JobId);
 
 /// A job that the scheduler looks at.
 struct Watched {
-    claim: Claim<at::Held>,
+    claim: Claim<at::Accepted>,
     desk: Arc<dyn Desk>,
     output: Option<PathBuf>,
     /// What the latest look saw.
@@ -84,11 +88,11 @@ struct Watched {
 
 /// What waits for a free hand.
 enum Todo {
-    Submit(Arc<dyn Desk>, Claim<at::Wanted>, Box<Job>),
-    Search(Arc<dyn Desk>, Claim<at::Unknown>, Box<Job>),
+    Submit(Arc<dyn Desk>, Claim<at::Intended>, Box<JobRecord>),
+    Search(Arc<dyn Desk>, Claim<at::InDoubt>, Box<JobRecord>),
     /// A job whose process was stopped between its last look and *completed*.
     Recover(Arc<dyn Desk>, Box<Claimed>, PathBuf),
-    Fetch(Arc<dyn Desk>, Claim<at::Held>, JobId, Bring, PathBuf),
+    Fetch(Arc<dyn Desk>, Claim<at::Accepted>, JobId, Bring, PathBuf),
 }
 
 /// What a free hand is busy with.
@@ -103,9 +107,9 @@ enum Errand {
 
 /// What a free hand has done.
 enum Done {
-    Submitted(Arc<dyn Desk>, Box<Job>, Sent),
-    Searched(Arc<dyn Desk>, Box<Job>, Searched),
-    Recovered(Arc<dyn Desk>, Box<Job>, Option<Claim<at::Held>>),
+    Submitted(Arc<dyn Desk>, Box<JobRecord>, Sent),
+    Searched(Arc<dyn Desk>, Box<JobRecord>, Searched),
+    Recovered(Arc<dyn Desk>, Box<JobRecord>, Option<Claim<at::Accepted>>),
     Fetched(Arc<dyn Desk>, JobId, Fetched),
     /// There is no place for the result.
     Unplaced(Stop),
@@ -147,7 +151,11 @@ impl Shift {
     }
 
     /// Works until the process is asked to end, or with `once` until nothing is left to do; then gives everything back.
-    pub(super) async fn run(mut self, mut ends: Ends<Bring>, once: bool) -> Result<(), Stop> {
+    pub(super) async fn run(
+        mut self,
+        mut ends: FleetEvents<Bring>,
+        once: bool,
+    ) -> Result<(), Stop> {
         let shutdown = self.hands.shutdown.clone();
         let accounts = self.accounts();
         self.retake(&accounts).await;
@@ -258,15 +266,15 @@ impl Shift {
             self.claims.insert(claimed.job().id, claimed.key());
             let desk = self.desk_of(claimed.job());
             match (desk, claimed) {
-                (Some(desk), Claimed::Wanted(claim, row)) => {
+                (Some(desk), Claimed::Intended(claim, row)) => {
                     self.queue
                         .push_back(Todo::Submit(desk, claim, Box::new(row)));
                 }
-                (Some(desk), Claimed::Unknown(claim, row)) => {
+                (Some(desk), Claimed::InDoubt(claim, row)) => {
                     self.queue
                         .push_front(Todo::Search(desk, claim, Box::new(row)));
                 }
-                (Some(desk), Claimed::Held(claim, row)) => self.watch(desk, claim, row).await,
+                (Some(desk), Claimed::Accepted(claim, row)) => self.watch(desk, claim, row).await,
                 (Some(desk), claimed) => {
                     let row = claimed.job();
                     let path = self.place_of(row.id, row.output.clone(), &*desk);
@@ -290,14 +298,14 @@ impl Shift {
         count
     }
 
-    fn desk_of(&self, row: &Job) -> Option<Arc<dyn Desk>> {
+    fn desk_of(&self, row: &JobRecord) -> Option<Arc<dyn Desk>> {
         self.desks.iter().find(|desk| desk.serves(row)).cloned()
     }
 
-    async fn watch(&mut self, desk: Arc<dyn Desk>, claim: Claim<at::Held>, row: Job) {
-        let patience = Patience::until(PATIENCE);
+    async fn watch(&mut self, desk: Arc<dyn Desk>, claim: Claim<at::Accepted>, row: JobRecord) {
+        let patience = WaitOptions::new(PATIENCE);
         let watched = desk.watch(&self.hands, &row, patience);
-        let known = (row.output, row.word.map(Into::into));
+        let known = (row.output, row.vendor_status.map(Into::into));
         self.watched(desk, claim, row.remote_id, known, watched)
             .await;
     }
@@ -306,7 +314,7 @@ impl Shift {
     async fn watched(
         &mut self,
         desk: Arc<dyn Desk>,
-        claim: Claim<at::Held>,
+        claim: Claim<at::Accepted>,
         id: Option<JobId>,
         (output, word): (Option<PathBuf>, Option<Box<str>>),
         watched: Result<(), Stop>,
@@ -361,16 +369,16 @@ impl Shift {
     }
 
     /// What the scheduler has to say about a job.
-    fn hear(&mut self, news: News<Bring>) {
+    fn hear(&mut self, news: FleetEvent<Bring>) {
         let (key, result) = match news {
-            News::Ended {
+            FleetEvent::Ended {
                 vendor,
                 kind,
                 id,
                 result,
                 ..
             } => ((vendor, kind, id), result),
-            News::Seen {
+            FleetEvent::Progress {
                 vendor,
                 kind,
                 id,
@@ -378,12 +386,12 @@ impl Shift {
             } => {
                 let key = (vendor, kind, id);
                 if let Some(watched) = self.watched.get_mut(&key) {
-                    watched.word = Some(snapshot.word);
+                    watched.word = Some(snapshot.vendor_status);
                     self.seen.insert(key);
                 }
                 return;
             }
-            News::Missed {
+            FleetEvent::PollFailed {
                 vendor,
                 kind,
                 id,
@@ -391,10 +399,10 @@ impl Shift {
             } => {
                 // The same page for hours is one answer.
                 if let Some(watched) = self.watched.get_mut(&(vendor, kind, id))
-                    && error.excerpt().is_some()
-                    && watched.odd.as_deref() != error.excerpt()
+                    && error.body_excerpt().is_some()
+                    && watched.odd.as_deref() != error.body_excerpt()
                 {
-                    watched.odd = error.excerpt().map(Into::into);
+                    watched.odd = error.body_excerpt().map(Into::into);
                     self.odd.push((watched.claim.key(), error));
                 }
                 return;
@@ -425,12 +433,14 @@ impl Shift {
                     .say(&format!("job {}: {end}", claim.job()));
                 let job = claim.job();
                 self.claims.remove(&job);
-                if let Cause::Blind(error) | Cause::Refused(error) = end.cause() {
+                if let WaitErrorKind::Unreachable(error) | WaitErrorKind::PollRejected(error) =
+                    end.kind()
+                {
                     self.odd.push((claim.key(), error.clone()));
                 }
                 let exit = Stop::unfinished(&end).exit;
-                let later = match end.cause() {
-                    Cause::Failed(_) | Cause::Expired | Cause::Gone => {
+                let later = match end.kind() {
+                    WaitErrorKind::Failed(_) | WaitErrorKind::Expired | WaitErrorKind::Gone => {
                         self.worst = Some(ends::worse(self.worst, exit));
                         Due::Now
                     }
@@ -467,7 +477,7 @@ impl Shift {
         let report = self.hands.report.clone();
         match done {
             Ok(Done::Submitted(desk, row, Sent::Held(claim, id))) => {
-                let watched = desk.watch_accepted(id.clone(), Patience::until(PATIENCE));
+                let watched = desk.watch_accepted(id.clone(), WaitOptions::new(PATIENCE));
                 self.watched(desk, claim, Some(id), (row.output, None), watched)
                     .await;
             }
@@ -482,7 +492,7 @@ impl Shift {
                 self.park(job, ParkReason::InputFile, &stop).await;
             }
             Ok(Done::Searched(desk, row, Searched::Adopted(claim, id))) => {
-                let watched = desk.watch_accepted(id.clone(), Patience::until(PATIENCE));
+                let watched = desk.watch_accepted(id.clone(), WaitOptions::new(PATIENCE));
                 report.say(&format!(
                     "job {job}: the answer was lost; {} job {id} is the one",
                     desk.vendor()
@@ -545,19 +555,24 @@ impl Shift {
     }
 
     /// Nothing was bought. What can pass is tried again, the rest is over.
-    async fn refused(&mut self, claim: &Claim<at::Sending>, row: &Job, error: &Error) {
+    async fn refused(&mut self, claim: &Claim<at::Submitting>, row: &JobRecord, error: &Error) {
         self.hands.report.say(&format!("job {}: {error}", row.id));
         self.claims.remove(&row.id);
         let exit = Stop::before_acceptance(error).exit;
         let ledger = self.hands.ledger.clone();
         let written = match error.kind() {
-            ErrorKind::Input | ErrorKind::Refused | ErrorKind::NotFound | ErrorKind::TooLarge => {
+            ErrorKind::InvalidInput
+            | ErrorKind::Refused
+            | ErrorKind::NotFound
+            | ErrorKind::TooLarge => {
                 self.worst = Some(ends::worse(self.worst, exit));
-                ledger.refused(claim, Note::from(error)).await
+                ledger.record_rejected(claim, Note::from(error)).await
             }
             _ => {
                 let later = self.later(row.id, exit);
-                ledger.not_sent(claim, later, Note::from(error)).await
+                ledger
+                    .record_not_sent(claim, later, Note::from(error))
+                    .await
             }
         };
         if let Err(problem) = written {
@@ -594,7 +609,7 @@ impl Shift {
     /// How a worker ends that has nothing left to do: as `docjobs resume` does.
     async fn verdict(&self, accounts: &[Account]) -> Result<(), Stop> {
         let mut worst = self.worst;
-        let mut filter = Filter::unfinished();
+        let mut filter = JobFilter::unfinished();
         while let Ok(page) = self.hands.ledger.list(&filter).await {
             let ours = page
                 .jobs
@@ -602,7 +617,7 @@ impl Shift {
                 .filter(|job| accounts.contains(&job.account));
             for job in ours {
                 let exit = match (self.troubles.get(&job.id), job.stage) {
-                    (_, Stage::Unknown) => Exit::Unknown,
+                    (_, Stage::InDoubt) => Exit::Unknown,
                     (Some((_, exit)), _) => *exit,
                     (None, _) => Exit::Deadline,
                 };
@@ -653,13 +668,13 @@ impl Shift {
                 ..
             }) = self.watched.get(&key)
             {
-                batch.push(Settle::kept(claim, Look::new(word)));
+                batch.push(ClaimUpdate::polled_and_kept(claim, PollRecord::new(word)));
             }
         }
         if batch.is_empty() {
             return;
         }
-        match self.hands.ledger.settle(batch).await {
+        match self.hands.ledger.update_claims(batch).await {
             Ok(settled) => self.lose(&settled.lost),
             Err(problem) => self.hands.report.say(&format!("docjobs: {problem}")),
         }
@@ -702,13 +717,13 @@ impl Shift {
     }
 
     /// Gives everything back within the lease. Paid calls are waited for: cutting one off would leave its outcome unknown.
-    async fn close(&mut self, mut ends: Ends<Bring>) -> String {
+    async fn close(&mut self, mut ends: FleetEvents<Bring>) -> String {
         self.stopping = true;
         let given_back = match self.claims.len() {
             1 => "1 job".to_owned(),
             count => format!("{count} jobs"),
         };
-        self.fleet.stop();
+        self.fleet.shutdown();
         while let Some(news) = ends.next().await {
             self.hear(news);
         }
@@ -736,7 +751,7 @@ impl Shift {
             {
                 self.claims.remove(&claim.job());
                 self.settles
-                    .push(Settle::looked(claim, Look::new(word), Due::Now));
+                    .push(ClaimUpdate::polled(claim, PollRecord::new(word), Due::Now));
             }
         }
         self.settle().await;
@@ -751,12 +766,12 @@ impl Shift {
 const IDLE: Duration = Duration::from_secs(1);
 
 /// What the end of a wait without a result means for the ledger.
-fn settled(claim: Claim<at::Held>, end: &WaitError, later: Due) -> Settle {
+fn settled(claim: Claim<at::Accepted>, end: &WaitError, later: Due) -> ClaimUpdate {
     let note = Note::new(end.to_string());
-    match end.cause() {
-        Cause::Failed(_) => Settle::failed(claim, note),
-        Cause::Expired | Cause::Gone => Settle::gone(claim, note),
-        _ => Settle::unseen(claim, later),
+    match end.kind() {
+        WaitErrorKind::Failed(_) => ClaimUpdate::failed(claim, note),
+        WaitErrorKind::Expired | WaitErrorKind::Gone => ClaimUpdate::gone(claim, note),
+        _ => ClaimUpdate::not_polled(claim, later),
     }
 }
 
@@ -798,8 +813,8 @@ impl Todo {
                 Ok(Done::Searched(desk, row, searched))
             }
             Self::Recover(desk, claimed, path) => match *claimed {
-                Claimed::Ready(claim, row) => recover(hands, desk, claim, row, &path).await,
-                Claimed::Fetching(claim, row) => recover(hands, desk, claim, row, &path).await,
+                Claimed::Available(claim, row) => recover(hands, desk, claim, row, &path).await,
+                Claimed::Downloading(claim, row) => recover(hands, desk, claim, row, &path).await,
                 other => Err(Stop::unexpected(format!(
                     "job {} cannot be carried on",
                     other.job().id
@@ -821,7 +836,7 @@ async fn recover<S: jobs_ledger::WithResult>(
     hands: &Hands,
     desk: Arc<dyn Desk>,
     claim: Claim<S>,
-    row: Job,
+    row: JobRecord,
     path: &Path,
 ) -> Result<Done, Stop> {
     let ledger = &hands.ledger;
@@ -829,6 +844,6 @@ async fn recover<S: jobs_ledger::WithResult>(
         steps::is_here(ledger, &claim, path, digest).await?;
         return Ok(Done::Recovered(desk, Box::new(row), None));
     }
-    let held = ledger.lapsed(&claim, Note::none()).await?;
+    let held = ledger.record_link_expired(&claim, Note::none()).await?;
     Ok(Done::Recovered(desk, Box::new(row), Some(held)))
 }

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use jobs_core::SystemClock;
-use jobs_ledger::{Claimed, Due, Filter, Ledger, Note, Taking};
+use jobs_ledger::{ClaimOutcome, Claimed, Due, JobFilter, Ledger, Note};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use vendor_sim::fault::Fault;
@@ -180,15 +180,15 @@ async fn stopped_before_done(stage: &Stage, content: &str, written: Option<[u8; 
     let ledger = Ledger::open(&stage.ledger_path(), SystemClock::shared())
         .await
         .unwrap();
-    let id = ledger.list(&Filter::all()).await.unwrap().jobs[0].id;
-    let Taking::Claimed(Claimed::Held(held, _)) = ledger.claim(id).await.unwrap() else {
+    let id = ledger.list(&JobFilter::all()).await.unwrap().jobs[0].id;
+    let ClaimOutcome::Claimed(Claimed::Accepted(held, _)) = ledger.claim(id).await.unwrap() else {
         panic!("the job is not held");
     };
     let ready = ledger
-        .ready(&held, &Value::Null, Note::none())
+        .record_available(&held, &Value::Null, Note::none())
         .await
         .unwrap();
-    let fetching = ledger.fetching(&ready).await.unwrap();
+    let fetching = ledger.begin_download(&ready).await.unwrap();
     if let Some(digest) = written {
         ledger.record_verified(&fetching, digest).await.unwrap();
     }

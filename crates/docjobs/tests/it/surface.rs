@@ -265,8 +265,8 @@ async fn a_list_is_as_long_as_asked_for() {
     assert_eq!(count(&["jobs", "--unfinished", "--limit", "9"]).await, 3);
     let stages = jobs_ledger::Stage::ALL.map(jobs_ledger::Stage::as_str);
     assert_eq!(count(&["jobs", "--stage", &stages.join(",")]).await, 3);
-    let held = jobs_ledger::Stage::Held.as_str();
-    let done = jobs_ledger::Stage::Done.as_str();
+    let held = jobs_ledger::Stage::Accepted.as_str();
+    let done = jobs_ledger::Stage::Completed.as_str();
     assert_eq!(count(&["jobs", "--stage", held]).await, 3);
     assert_eq!(count(&["jobs", "--stage", done]).await, 0);
     let ran = stage.run(&["jobs", "--stage", "asleep"]).await;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jobs_core::clock::bounded;
 use jobs_core::{Clock as _, SystemClock};
-use jobs_ledger::{Filter, Ledger, Stage as At};
+use jobs_ledger::{JobFilter, Ledger, Stage as At};
 use serde_json::Value;
 use tokio::process::Child;
 use vendor_sim::textin::Outcome;
@@ -123,11 +123,11 @@ async fn a_worker_that_is_told_to_stop_gives_its_jobs_back_at_once() {
     let ledger = Ledger::open(&stage.ledger_path(), SystemClock::shared())
         .await
         .unwrap();
-    let jobs = ledger.list(&Filter::unfinished()).await.unwrap().jobs;
+    let jobs = ledger.list(&JobFilter::unfinished()).await.unwrap().jobs;
     assert_eq!(jobs.len(), 2);
     for job in jobs {
-        assert_eq!((job.stage, job.claimed), (At::Held, false));
-        assert!(job.last_look.is_some(), "the next process keeps the floor");
+        assert_eq!((job.stage, job.claimed), (At::Accepted, false));
+        assert!(job.last_poll.is_some(), "the next process keeps the floor");
     }
     ledger.close().await;
 }

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::http::{Answer, Body, Origin, Request, Transport, TransportBuilder};
+use jobs_core::http::{Body, HttpClient, HttpClientBuilder, Origin, Request, Response};
 use jobs_core::{
-    Account, Clock, Error, Fact, Facts, JobId, JobKind, Look, Looks, Pacing, Snapshot, Status,
-    async_trait,
+    Account, Clock, Error, JobId, JobKind, KindPolicy, PollResult, PollResults, PollSchedule,
+    Snapshot, Sourced, Status, async_trait,
 };
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +16,9 @@ const VENDOR: &str = "loopback";
 
 /// Looks at one job a request, or at many.
 pub(crate) struct Loopback {
-    transport: Transport,
+    transport: HttpClient,
     account: Account,
-    facts: Facts,
+    policy: KindPolicy,
 }
 
 impl fmt::Debug for Loopback {
@@ -31,29 +31,29 @@ impl Loopback {
     pub(crate) fn new(address: SocketAddr, batch: usize) -> Self {
         let pause = Duration::from_millis(1);
         let source = "made up: always due again";
-        let mut facts = Facts::new(
-            Fact::inferred(pause, source),
-            Fact::inferred(Duration::ZERO, source),
-            Fact::inferred(Pacing::every(pause), source),
+        let mut facts = KindPolicy::new(
+            Sourced::inferred(pause, source),
+            Sourced::inferred(Duration::ZERO, source),
+            Sourced::inferred(PollSchedule::every(pause), source),
             &[],
         );
-        facts.batch.set(batch.try_into().unwrap());
+        facts.max_batch.set(batch.try_into().unwrap());
         let origin = Origin::parse(&format!("http://{address}")).unwrap();
         Self {
-            transport: TransportBuilder::new(VENDOR, origin).build().unwrap(),
+            transport: HttpClientBuilder::new(VENDOR, origin).build().unwrap(),
             account: Account::of(VENDOR, "anybody"),
-            facts,
+            policy: facts,
         }
     }
 
-    async fn one(&self, id: &JobId) -> Look<()> {
+    async fn one(&self, id: &JobId) -> PollResult<()> {
         let request = Request::get("look", &["jobs", id.as_str()]).for_job(id);
         let answer = self.transport.send(request).await?;
         let job: Job = decoded(&answer)?;
-        Ok(answer.clean_snapshot(snapshot(&job)))
+        Ok(answer.redact_snapshot(snapshot(&job)))
     }
 
-    async fn many(&self, ids: &[JobId]) -> Result<Looks<()>, Error> {
+    async fn many(&self, ids: &[JobId]) -> Result<PollResults<()>, Error> {
         let wanted = Wanted {
             ids: ids.iter().map(JobId::as_str).collect(),
         };
@@ -64,11 +64,11 @@ impl Loopback {
         let request = Request::post("look", &["jobs"]).with_body(body);
         let answer = self.transport.send(request).await?;
         let list: List<'_> = decoded(&answer)?;
-        let mut looks = Looks::of(VENDOR, ids);
+        let mut looks = PollResults::of(VENDOR, ids);
         // The vendor answers in the order of asking.
         for (place, (id, job)) in ids.iter().zip(&list.jobs).enumerate() {
             if id.as_str() == job.id {
-                looks.set(place, Ok(answer.clean_snapshot(snapshot(job))));
+                looks.set(place, Ok(answer.redact_snapshot(snapshot(job))));
             }
         }
         Ok(looks)
@@ -93,11 +93,11 @@ pub(crate) struct Job<'a> {
     pub(crate) state: &'a str,
 }
 
-fn decoded<'a, T: Deserialize<'a>>(answer: &'a Answer) -> Result<T, Error> {
+fn decoded<'a, T: Deserialize<'a>>(answer: &'a Response) -> Result<T, Error> {
     if let Some(error) = answer.http_failure() {
         return Err(error);
     }
-    serde_json::from_slice(answer.body()).map_err(|cause| answer.garbled_by("no job", cause))
+    serde_json::from_slice(answer.body()).map_err(|cause| answer.unexpected_with("no job", cause))
 }
 
 fn snapshot(job: &Job<'_>) -> Snapshot<()> {
@@ -124,23 +124,23 @@ impl JobKind for Loopback {
         self.account
     }
 
-    fn facts(&self) -> &Facts {
-        &self.facts
+    fn policy(&self) -> &KindPolicy {
+        &self.policy
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
         self.transport.clock()
     }
 
-    async fn observe(&self, ids: &[JobId]) -> Looks<()> {
+    async fn poll(&self, ids: &[JobId]) -> PollResults<()> {
         if let [id] = ids {
-            let mut looks = Looks::of(VENDOR, ids);
+            let mut looks = PollResults::of(VENDOR, ids);
             looks.set(0, self.one(id).await);
             return looks;
         }
         match self.many(ids).await {
             Ok(looks) => looks,
-            Err(error) => Looks::failed(ids, &error),
+            Err(error) => PollResults::failed(ids, &error),
         }
     }
 }

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jobs_core::{Clock as _, Fleet, FleetSettings, Job, JobId, SystemClock};
+use jobs_core::{Clock as _, Fleet, FleetConfig, Job, JobId, SystemClock};
 use serde::Serialize;
 
 use kind::Loopback;
@@ -70,8 +70,8 @@ async fn bare(client: &reqwest::Client, vendor: &Vendor) {
 
 /// So many jobs that somebody is always due.
 async fn fleet(kind: &Arc<Loopback>, jobs: usize) {
-    let (fleet, mut ends) = Fleet::new(FleetSettings::default().with_window(AT_ONCE));
-    let lane = fleet.lane(Arc::clone(kind), |()| ());
+    let (fleet, mut ends) = Fleet::new(FleetConfig::default().with_max_in_flight(AT_ONCE));
+    let lane = fleet.handle(Arc::clone(kind), |()| ());
     for number in 0..jobs {
         let job = Job::attach(Arc::clone(kind), id(number));
         lane.watch(&job, Duration::from_secs(60)).unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Clock as _, Moment, Quota, Use, Window};
+use jobs_core::{Clock as _, Moment, RateLimit, RateLimiter, RequestClass};
 
 /// The way to the vendor and back.
 #[derive(Debug, Clone, Copy)]
@@ -39,18 +39,18 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Never: this quota is shared with nobody. Passed on all the same.
 pub(crate) async fn play(scene: Scene) -> Result<Seen, jobs_core::Error> {
     let clock = ManualClock::new();
-    let window = Window {
+    let window = RateLimit {
         limit: NonZeroU32::new(scene.limit).unwrap_or(NonZeroU32::MIN),
         per: SECOND,
     };
-    let quota = Quota::new(clock.shared(), &[window]);
+    let quota = RateLimiter::new(clock.shared(), &[window]);
     let mut random = fastrand::Rng::with_seed(scene.seed);
     let mut requests: FuturesUnordered<_> = (0..scene.requests)
         .map(|_| {
             let draws_as = match random.u32(0..10) {
-                0 => Use::Submit,
-                1 => Use::Fetch,
-                _ => Use::Look,
+                0 => RequestClass::Submit,
+                1 => RequestClass::Download,
+                _ => RequestClass::Poll,
             };
             let back = scene.round_trip.mul_f64(random.f64());
             let there = back.mul_f64(random.f64());
@@ -61,7 +61,7 @@ pub(crate) async fn play(scene: Scene) -> Result<Seen, jobs_core::Error> {
                 clock.sleep_until(asked + there).await;
                 let counted = clock.now();
                 clock.sleep_until(asked + back).await;
-                permit.passed();
+                permit.accepted();
                 drop(permit);
                 Ok::<_, jobs_core::Error>((draws_as, counted))
             }
@@ -80,8 +80,8 @@ pub(crate) async fn play(scene: Scene) -> Result<Seen, jobs_core::Error> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
-fn summed_up(seen: Vec<(Use, Moment)>, limit: u32) -> Seen {
-    let submits = seen.iter().filter(|(of, _)| *of == Use::Submit);
+fn summed_up(seen: Vec<(RequestClass, Moment)>, limit: u32) -> Seen {
+    let submits = seen.iter().filter(|(of, _)| *of == RequestClass::Submit);
     let last_submit = submits.map(|(_, at)| *at).max().unwrap_or(Moment::START);
     let mut moments: Vec<Moment> = seen.into_iter().map(|(_, at)| at).collect();
     moments.sort_unstable();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_core::{Learned, Pacing};
+use jobs_core::{AdaptiveSchedule, PollSchedule};
 
 /// How long jobs take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +64,7 @@ fn normal(random: &mut fastrand::Rng) -> f64 {
 pub(crate) struct Policy {
     pub(crate) name: &'static str,
     pub(crate) first: Duration,
-    pub(crate) pacing: Pacing,
+    pub(crate) pacing: PollSchedule,
 }
 
 impl Policy {
@@ -74,7 +74,7 @@ impl Policy {
         Self {
             name: "learned",
             first,
-            pacing: Pacing::Learned(Learned::new(pacing).with_seed(1)),
+            pacing: PollSchedule::Adaptive(AdaptiveSchedule::new(pacing).with_seed(1)),
         }
     }
 
@@ -83,7 +83,7 @@ impl Policy {
         Self {
             name: "exponential 1 to 60 s",
             first: Duration::from_secs(1),
-            pacing: Pacing::Ramp {
+            pacing: PollSchedule::Exponential {
                 first: Duration::from_secs(2),
                 factor: 2.0,
             },
@@ -95,7 +95,7 @@ impl Policy {
         Self {
             name,
             first: pause,
-            pacing: Pacing::every(pause),
+            pacing: PollSchedule::every(pause),
         }
     }
 }
@@ -121,10 +121,10 @@ pub(crate) fn play(policy: &Policy, durations: &[Duration]) -> Outcome {
         let (mut before, mut age, mut looks) = (Duration::ZERO, policy.first, 1);
         while age < *took {
             before = age;
-            age += policy.pacing.pause(looks, age).clamp(FLOOR, CAP);
+            age += policy.pacing.next_delay(looks, age).clamp(FLOOR, CAP);
             looks += 1;
         }
-        policy.pacing.ended(before, age);
+        policy.pacing.record_completion(before, age);
         all += u64::from(looks);
         late.push((age - *took).as_secs_f64());
     }

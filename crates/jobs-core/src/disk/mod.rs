@@ -1,9 +1,9 @@
 //! Results on disk: complete and under their final name, or not at all.
 
 mod advice;
-mod draft;
-mod target;
+mod output_path;
+mod staged_file;
 
 pub use self::advice::advice;
-pub use self::draft::Draft;
-pub use self::target::Target;
+pub use self::output_path::OutputPath;
+pub use self::staged_file::StagedFile;

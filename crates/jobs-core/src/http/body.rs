@@ -9,7 +9,7 @@ use bytes::{Buf, Bytes};
 use reqwest::multipart::Part;
 use tokio_util::io::ReaderStream;
 
-use crate::http::streamed::Streamed;
+use crate::http::streaming_body::StreamingBody;
 
 /// What a request carries.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ pub enum Body {
         bytes: Bytes,
     },
     /// Bytes that are made while they are sent.
-    Streamed(Streamed),
+    Streamed(StreamingBody),
     /// A form.
     Form(Form),
 }

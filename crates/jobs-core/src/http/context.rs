@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::error::{Error, ErrorKind, Sent};
+use crate::error::{Delivery, Error, ErrorKind};
 use crate::http::origin::InvalidAddress;
-use crate::http::{reach, reason};
+use crate::http::{reason, ssrf_guard};
 use crate::id::JobId;
 use crate::redact::Redactor;
 
@@ -21,7 +21,7 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn error(&self, kind: ErrorKind) -> Error {
-        let error = Error::new(kind, self.vendor, self.operation).with_sent(Sent::Yes);
+        let error = Error::new(kind, self.vendor, self.operation).with_delivery(Delivery::Answered);
         self.located(self.named(error))
     }
 
@@ -40,7 +40,7 @@ impl Context {
     }
 
     /// The rate could not be drawn on, so nothing was sent.
-    pub(crate) fn no_turn(&self, cause: Error) -> Error {
+    pub(crate) fn not_admitted(&self, cause: Error) -> Error {
         self.named(cause.with_operation(self.vendor, self.operation))
     }
 
@@ -49,39 +49,41 @@ impl Context {
         let cause = cause.without_url();
         if cause.is_builder() {
             let error = self
-                .error(ErrorKind::Input)
-                .with_sent(Sent::No)
+                .error(ErrorKind::InvalidInput)
+                .with_delivery(Delivery::NotSent)
                 .with_message("the request cannot be built");
             return error.with_source(cause);
         }
-        if let Some(problem) = reach::refusal(&cause) {
-            return self.not_followed(Sent::No, problem).with_source(cause);
+        if let Some(problem) = ssrf_guard::refusal(&cause) {
+            return self
+                .not_followed(Delivery::NotSent, problem)
+                .with_source(cause);
         }
         if cause.is_connect() {
             let advice = reason::advice(&cause);
             let error = self
                 .error(ErrorKind::Unreachable)
-                .with_sent(Sent::No)
+                .with_delivery(Delivery::NotSent)
                 .with_message(format!("no connection: {}", self.told(&cause)));
-            return error.with_source(cause).with_advice(advice);
+            return error.with_source(cause).with_help(advice);
         }
         self.broken(cause, "the connection broke before an answer")
     }
 
     /// An answer began and broke off.
-    pub(crate) fn lost_answer(&self, status: u16, cause: reqwest::Error) -> Error {
+    pub(crate) fn lost_response(&self, status: u16, cause: reqwest::Error) -> Error {
         self.broken(cause.without_url(), "the answer broke off")
             .with_http_status(status)
     }
 
     /// A link of the vendor that is not followed.
-    pub(crate) fn not_followed(&self, sent: Sent, problem: &InvalidAddress) -> Error {
+    pub(crate) fn not_followed(&self, sent: Delivery, problem: &InvalidAddress) -> Error {
         let error = self
             .error(ErrorKind::Refused)
-            .with_sent(sent)
+            .with_delivery(sent)
             .with_message(format!("the result link is not followed: {problem}"));
         match problem.advice() {
-            Some(advice) => error.with_advice(advice),
+            Some(advice) => error.with_help(advice),
             None => error,
         }
     }
@@ -89,18 +91,18 @@ impl Context {
     fn broken(&self, cause: reqwest::Error, problem: &str) -> Error {
         let problem = format!("{problem}: {}", self.told(&cause));
         let kind = if cause.is_timeout() {
-            ErrorKind::TimedOut
+            ErrorKind::Timeout
         } else {
             ErrorKind::Unavailable
         };
         self.error(kind)
-            .with_sent(Sent::Maybe)
+            .with_delivery(Delivery::MaybeSent)
             .with_message(problem)
             .with_source(cause)
     }
 
     /// The causes in one line, without what the HTTP client says of itself in front of them.
     fn told(&self, cause: &reqwest::Error) -> String {
-        self.redactor.clean(&reason::told(cause))
+        self.redactor.redact(&reason::told(cause))
     }
 }

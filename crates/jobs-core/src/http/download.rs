@@ -6,42 +6,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderValue, IF_RANGE, LOCATION, RANGE};
-use reqwest::{Response, StatusCode};
 use sha2::Digest;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
 use crate::clock::{Clock, Moment, bounded};
-use crate::disk::Target;
-use crate::error::{Error, ErrorKind, Sent};
-use crate::http::answer::Answer;
+use crate::disk::OutputPath;
+use crate::error::{Delivery, Error, ErrorKind};
+use crate::http::client::HttpClient;
 use crate::http::coding::Codings;
 use crate::http::context::Context;
 use crate::http::origin::{InvalidAddress, address_of};
 use crate::http::partial::Partial;
-use crate::http::result_file::{Fetched, Limit, local};
-use crate::http::transport::Transport;
+use crate::http::response::Response;
+use crate::http::result_file::{Limit, UnverifiedFile, local};
 use crate::id::JobId;
-use crate::quota::{Permit, Said, Use};
+use crate::rate_limit::{Permit, RateFeedback, RequestClass};
 use crate::secret::Secret;
 use crate::{retry, verdict};
 
 /// What to fetch.
-pub struct Fetch<'a> {
+pub struct Download<'a> {
     operation: &'static str,
     link: &'a str,
     job: Option<&'a JobId>,
     headers: Vec<(&'static str, &'a str)>,
     secret_headers: Vec<(&'static str, &'a str)>,
-    explain: Option<&'a (dyn Fn(&Answer) -> Error + Sync)>,
-    cap: Option<u64>,
-    len: Option<u64>,
+    error_decoder: Option<&'a (dyn Fn(&Response) -> Error + Sync)>,
+    max_size: Option<u64>,
+    expected_size: Option<u64>,
     timeout: Duration,
     deadline: Option<Moment>,
 }
 
-impl<'a> Fetch<'a> {
+impl<'a> Download<'a> {
     /// The result behind a link of the vendor. No credentials, and no more bytes than the transport allows, unless told
     /// otherwise.
     pub fn new(operation: &'static str, link: &'a str) -> Self {
@@ -51,9 +51,9 @@ impl<'a> Fetch<'a> {
             job: None,
             headers: Vec::new(),
             secret_headers: Vec::new(),
-            explain: None,
-            cap: None,
-            len: None,
+            error_decoder: None,
+            max_size: None,
+            expected_size: None,
             timeout: ATTEMPT,
             deadline: None,
         }
@@ -77,8 +77,8 @@ impl<'a> Fetch<'a> {
     ///
     /// Asked only about answers of the API's own origin; `explain` sees at most 64 KiB of the body.
     #[must_use]
-    pub fn with_refusals_read_by(mut self, explain: &'a (dyn Fn(&Answer) -> Error + Sync)) -> Self {
-        self.explain = Some(explain);
+    pub fn with_error_decoder(mut self, explain: &'a (dyn Fn(&Response) -> Error + Sync)) -> Self {
+        self.error_decoder = Some(explain);
         self
     }
 
@@ -91,8 +91,8 @@ impl<'a> Fetch<'a> {
 
     /// Refuses a result of more than this many bytes.
     #[must_use]
-    pub fn with_cap(mut self, bytes: u64) -> Self {
-        self.cap = Some(bytes);
+    pub fn with_max_size(mut self, bytes: u64) -> Self {
+        self.max_size = Some(bytes);
         self
     }
 
@@ -113,8 +113,8 @@ impl<'a> Fetch<'a> {
 
     /// Refuses a result of another length.
     #[must_use]
-    pub fn with_len(mut self, bytes: u64) -> Self {
-        self.len = Some(bytes);
+    pub fn with_expected_size(mut self, bytes: u64) -> Self {
+        self.expected_size = Some(bytes);
         self
     }
 }
@@ -139,7 +139,7 @@ const SECRET: usize = 8;
 /// The window of [`FLOOR`].
 const WINDOW: Duration = Duration::from_secs(60);
 
-impl fmt::Debug for Fetch<'_> {
+impl fmt::Debug for Download<'_> {
     /// Without the link and the credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fetch")
@@ -149,7 +149,7 @@ impl fmt::Debug for Fetch<'_> {
     }
 }
 
-impl Transport {
+impl HttpClient {
     /// Fetches a result into a file beside `target`, a piece at a time, resuming after breaks where the server allows.
     ///
     /// Harmless and free to repeat. At most five redirects are followed, never away from TLS.
@@ -157,8 +157,12 @@ impl Transport {
     /// # Errors
     /// [`ErrorKind::NotFound`] when the link is refused or expired: ask the vendor for a new one. What the storage says
     /// stands in the message. [`ErrorKind::Refused`] for a link that is not followed.
-    /// [`ErrorKind::TooLarge`] above the cap, [`ErrorKind::Local`] when the disk is the trouble.
-    pub async fn fetch(&self, fetch: Fetch<'_>, target: &Target) -> Result<Fetched, Error> {
+    /// [`ErrorKind::TooLarge`] above the cap, [`ErrorKind::LocalIo`] when the disk is the trouble.
+    pub async fn download(
+        &self,
+        fetch: Download<'_>,
+        target: &OutputPath,
+    ) -> Result<UnverifiedFile, Error> {
         let context = self.context(&fetch);
         let mut partial =
             Partial::new(target).map_err(|cause| local(&context, target.path(), cause))?;
@@ -172,8 +176,8 @@ impl Transport {
             };
             let error = match ended {
                 Ok(()) => {
-                    return Ok(Fetched {
-                        cap: fetch.cap.unwrap_or(self.inner.result_cap),
+                    return Ok(UnverifiedFile {
+                        cap: fetch.max_size.unwrap_or(self.inner.max_result_size),
                         partial,
                         context,
                         limit,
@@ -184,7 +188,7 @@ impl Transport {
             if partial.furthest >= before.saturating_add(PROGRESS) {
                 repeats = 0;
             }
-            let Some(pause) = verdict::harmless(&error, repeats) else {
+            let Some(pause) = verdict::idempotent(&error, repeats) else {
                 return Err(error);
             };
             let at = limit.clock.now() + retry::lengthened(pause);
@@ -200,11 +204,11 @@ impl Transport {
     /// Reads a small result into memory instead. Harmless and free to repeat.
     ///
     /// # Errors
-    /// As [`fetch`](Self::fetch), without the disk.
-    pub async fn read(&self, fetch: Fetch<'_>) -> Result<Vec<u8>, Error> {
+    /// As [`download`](Self::download), without the disk.
+    pub async fn download_to_memory(&self, fetch: Download<'_>) -> Result<Vec<u8>, Error> {
         let context = self.context(&fetch);
         let limit = self.limit(&fetch);
-        let read = retry::harmless(&*limit.clock, async || {
+        let read = retry::idempotent(&*limit.clock, async || {
             let mut response = self.open(&fetch, &context, None).await?;
             let (mut body, mut floor) = (Vec::new(), self.floor());
             while let Some(chunk) = floor.chunk(&context, &mut response).await? {
@@ -220,7 +224,7 @@ impl Transport {
     /// A small result with its content codings undone.
     fn plain(
         &self,
-        fetch: &Fetch<'_>,
+        fetch: &Download<'_>,
         context: &Context,
         headers: &HeaderMap,
         body: Vec<u8>,
@@ -233,7 +237,7 @@ impl Transport {
                 "the server declares the content coding {name:?}, which cannot be undone here"
             )));
         }
-        let cap = fetch.cap.unwrap_or(self.inner.result_cap);
+        let cap = fetch.max_size.unwrap_or(self.inner.max_result_size);
         codings.undone(&body, cap).map_err(|cause| {
             let (kind, message) = match cause.kind() {
                 io::ErrorKind::FileTooLarge => (
@@ -241,7 +245,7 @@ impl Transport {
                     format!("the result is larger than {cap} bytes"),
                 ),
                 _ => (
-                    ErrorKind::Garbled,
+                    ErrorKind::UnexpectedResponse,
                     "the result is not in the content coding that the server declares".to_owned(),
                 ),
             };
@@ -254,7 +258,7 @@ impl Transport {
         self.clock().now() + WHOLE
     }
 
-    fn limit(&self, fetch: &Fetch<'_>) -> Limit {
+    fn limit(&self, fetch: &Download<'_>) -> Limit {
         Limit {
             clock: Arc::clone(self.clock()),
             deadline: fetch.deadline.unwrap_or_else(|| self.download_deadline()),
@@ -270,14 +274,14 @@ impl Transport {
         }
     }
 
-    fn context(&self, fetch: &Fetch<'_>) -> Context {
+    fn context(&self, fetch: &Download<'_>) -> Context {
         let mut redactor = self.inner.redactor.clone();
         // The host of a result may repeat what opens it.
         let link = Url::parse(fetch.link).ok();
         let query = link.iter().flat_map(Url::query_pairs);
         for (_, value) in query.filter(|(_, value)| value.len() >= SECRET) {
             if let Ok(secret) = Secret::new(value.into_owned()) {
-                redactor.know(&secret);
+                redactor.add_secret(&secret);
             }
         }
         Context {
@@ -294,7 +298,7 @@ impl Transport {
     /// One request for what is missing.
     async fn attempt(
         &self,
-        fetch: &Fetch<'_>,
+        fetch: &Download<'_>,
         context: &Context,
         partial: &mut Partial,
     ) -> Result<(), Error> {
@@ -317,7 +321,7 @@ impl Transport {
         let total = response
             .content_length()
             .map(|rest| partial.len.saturating_add(rest));
-        for len in [total, fetch.len].into_iter().flatten() {
+        for len in [total, fetch.expected_size].into_iter().flatten() {
             self.check_cap(fetch, context, len)?;
         }
         let copied = self.copy(fetch, context, &mut response, partial).await;
@@ -326,7 +330,7 @@ impl Transport {
         copied?;
         match total
             .into_iter()
-            .chain(fetch.len)
+            .chain(fetch.expected_size)
             .find(|len| *len != partial.len)
         {
             None => Ok(()),
@@ -345,15 +349,15 @@ impl Transport {
     /// Asks for the result, following redirects within the rules.
     async fn open(
         &self,
-        fetch: &Fetch<'_>,
+        fetch: &Download<'_>,
         context: &Context,
         range: Option<(String, HeaderValue)>,
-    ) -> Result<Response, Error> {
+    ) -> Result<reqwest::Response, Error> {
         const REDIRECTS: u32 = 5;
         let origin = self.origin();
         let not_followed = |sent, problem: InvalidAddress| context.not_followed(sent, &problem);
         let first = origin.check_link(fetch.link);
-        let mut sent = Sent::No;
+        let mut sent = Delivery::NotSent;
         let mut url = first.map_err(|problem| not_followed(sent, problem))?;
         for _ in 0..=REDIRECTS {
             let reachable = self.inner.reach.check(&url).await;
@@ -366,8 +370,8 @@ impl Transport {
                 for (name, value) in &fetch.secret_headers {
                     let mut value = HeaderValue::from_str(value).map_err(|cause| {
                         context
-                            .error(ErrorKind::Input)
-                            .with_sent(Sent::No)
+                            .error(ErrorKind::InvalidInput)
+                            .with_delivery(Delivery::NotSent)
                             .with_source(cause)
                     })?;
                     value.set_sensitive(true);
@@ -380,8 +384,8 @@ impl Transport {
             tracing::debug!(host = url.host_str(), "fetching");
             // The account's rate is that of the API; result hosts are elsewhere and have none.
             let permit = if origin.covers(&url) {
-                let permit = self.inner.quota.acquire(Use::Fetch).await;
-                Some(permit.map_err(|cause| context.no_turn(cause))?)
+                let permit = self.inner.limiter.acquire(RequestClass::Download).await;
+                Some(permit.map_err(|cause| context.not_admitted(cause))?)
             } else {
                 None
             };
@@ -396,18 +400,18 @@ impl Transport {
                 .and_then(|to| to.to_str().ok())
             {
                 Some(location) if status.is_redirection() => {
-                    sent = Sent::Yes;
+                    sent = Delivery::Answered;
                     url = origin
                         .check_link(&resolve(&url, location))
                         .map_err(|problem| not_followed(sent, problem))?;
                 }
                 _ if status.is_success() => {
-                    permit.iter().for_each(Permit::passed);
+                    permit.iter().for_each(Permit::accepted);
                     return Ok(response);
                 }
                 _ => {
-                    let said = permit.as_ref().map(Permit::said);
-                    let explain = fetch.explain.filter(|_| said.is_some());
+                    let said = permit.as_ref().map(Permit::feedback);
+                    let explain = fetch.error_decoder.filter(|_| said.is_some());
                     let answer = self.refusal(context, response, said).await;
                     return Err(
                         explain.map_or_else(|| refused(&answer), |explain| explain(&answer))
@@ -422,9 +426,9 @@ impl Transport {
 
     async fn copy(
         &self,
-        fetch: &Fetch<'_>,
+        fetch: &Download<'_>,
         context: &Context,
-        response: &mut Response,
+        response: &mut reqwest::Response,
         partial: &mut Partial,
     ) -> Result<(), Error> {
         let mut floor = self.floor();
@@ -442,8 +446,8 @@ impl Transport {
         Ok(())
     }
 
-    fn check_cap(&self, fetch: &Fetch<'_>, context: &Context, len: u64) -> Result<(), Error> {
-        let cap = fetch.cap.unwrap_or(self.inner.result_cap);
+    fn check_cap(&self, fetch: &Download<'_>, context: &Context, len: u64) -> Result<(), Error> {
+        let cap = fetch.max_size.unwrap_or(self.inner.max_result_size);
         if len <= cap {
             return Ok(());
         }
@@ -456,9 +460,9 @@ impl Transport {
     async fn refusal(
         &self,
         context: &Context,
-        mut response: Response,
-        said: Option<Said>,
-    ) -> Answer {
+        mut response: reqwest::Response,
+        said: Option<RateFeedback>,
+    ) -> Response {
         const LONGEST: usize = 64 * 1024;
         const PATIENCE: Duration = Duration::from_secs(10);
         let mut body = BytesMut::new();
@@ -475,7 +479,7 @@ impl Transport {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         let body = body.freeze();
-        Answer::new(
+        Response::new(
             status,
             headers,
             body,
@@ -488,7 +492,7 @@ impl Transport {
 
 /// What the host of a result says by an answer that is not the result. The job is finished, whatever it says: a new link,
 /// or a later time, may do.
-fn refused(answer: &Answer) -> Error {
+fn refused(answer: &Response) -> Error {
     let (kind, message) = match answer.status() {
         429 => (
             ErrorKind::RateLimited,
@@ -510,9 +514,9 @@ fn refused(answer: &Answer) -> Error {
             error
                 .with_message(format!(
                     "{message}: {}",
-                    answer.clean(&format!("{code}{said}"))
+                    answer.redact(&format!("{code}{said}"))
                 ))
-                .with_request_id(request.map(|id| answer.clean(id)))
+                .with_request_id(request.map(|id| answer.redact(id)))
         }
         (None, _) => answer.explained_by_body(error.with_message(message)),
     }
@@ -532,7 +536,7 @@ fn resolve(base: &Url, location: &str) -> String {
 
 fn too_late(context: &Context, arrived: u64) -> Error {
     context
-        .error(ErrorKind::TimedOut)
+        .error(ErrorKind::Timeout)
         .with_message(format!("the deadline came after {arrived} bytes"))
 }
 
@@ -549,14 +553,14 @@ impl Floor<'_> {
     async fn chunk(
         &mut self,
         context: &Context,
-        response: &mut Response,
+        response: &mut reqwest::Response,
     ) -> Result<Option<Bytes>, Error> {
         let status = response.status().as_u16();
         loop {
             let chunk = bounded(self.clock, self.end, response.chunk()).await;
             let chunk = chunk
                 .transpose()
-                .map_err(|cause| context.lost_answer(status, cause))?;
+                .map_err(|cause| context.lost_response(status, cause))?;
             if let Some(chunk) = &chunk {
                 self.arrived += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
             }
@@ -564,7 +568,7 @@ impl Floor<'_> {
                 if self.arrived < FLOOR && !matches!(chunk, Some(None)) {
                     let message =
                         format!("only {} bytes came in {} s", self.arrived, WINDOW.as_secs());
-                    let error = context.error(ErrorKind::TimedOut);
+                    let error = context.error(ErrorKind::Timeout);
                     return Err(error.with_http_status(status).with_message(message));
                 }
                 (self.end, self.arrived) = (self.clock.now() + WINDOW, 0);
@@ -583,17 +587,22 @@ mod tests {
     use tokio::task::JoinHandle;
 
     use super::*;
-    use crate::http::{Origin, TransportBuilder};
-    use crate::testing::{Asked, Beat, ManualClock, Reply, ScriptedServer};
+    use crate::http::{HttpClientBuilder, Origin};
+    use crate::testing::{ManualClock, Reply, RequestLog, ScriptStep, ScriptedServer};
 
     async fn refusing(clock: &ManualClock, body: &'static str) -> ScriptedServer {
-        let say = move |_: &Beat| Reply {
+        let say = move |_: &ScriptStep| Reply {
             status: 400,
             ..Reply::json(body)
         };
-        ScriptedServer::start(clock, &[Beat::Denied], &Asked::default(), say)
-            .await
-            .unwrap()
+        ScriptedServer::start(
+            clock,
+            &[ScriptStep::Unauthenticated],
+            &RequestLog::default(),
+            say,
+        )
+        .await
+        .unwrap()
     }
 
     #[tokio::test]
@@ -604,22 +613,22 @@ mod tests {
             refusing(&clock, "forged").await,
         );
         let origin = Origin::parse(&api.url()).unwrap();
-        let transport = TransportBuilder::new("v", origin)
+        let transport = HttpClientBuilder::new("v", origin)
             .with_clock(clock.shared())
             .build()
             .unwrap();
-        let explain = |answer: &Answer| {
+        let explain = |answer: &Response| {
             let body = String::from_utf8_lossy(answer.body()).into_owned();
             answer.error(ErrorKind::Refused).with_message(body)
         };
         let folder = tempfile::tempdir().unwrap();
-        let target = Target::new(folder.path().join("x")).unwrap();
+        let target = OutputPath::new(folder.path().join("x")).unwrap();
         for (url, message) in [
             (api.url(), r#"{"type":"NotReady"}"#),
             (elsewhere.url(), "the result link is refused or has expired"),
         ] {
-            let fetch = Fetch::new("fetch", &url).with_refusals_read_by(&explain);
-            let error = transport.fetch(fetch, &target).await.unwrap_err();
+            let fetch = Download::new("fetch", &url).with_error_decoder(&explain);
+            let error = transport.download(fetch, &target).await.unwrap_err();
             assert_eq!(error.message(), Some(message));
             assert_eq!(error.http_status(), Some(400));
         }
@@ -629,7 +638,7 @@ mod tests {
     async fn serving(
         clock: &ManualClock,
         answers: &'static [&'static str],
-    ) -> (Transport, JoinHandle<()>) {
+    ) -> (HttpClient, JoinHandle<()>) {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let served = tokio::spawn(async move {
@@ -643,7 +652,7 @@ mod tests {
             }
         });
         let transport =
-            TransportBuilder::new("v", Origin::parse(&origin).unwrap()).with_clock(clock.shared());
+            HttpClientBuilder::new("v", Origin::parse(&origin).unwrap()).with_clock(clock.shared());
         (transport.build().unwrap(), served)
     }
 
@@ -657,9 +666,9 @@ mod tests {
         for answers in [&[CUT, OTHER, WHOLE][..], &[OTHER, WHOLE]] {
             let (transport, served) = serving(&clock, answers).await;
             let folder = tempfile::tempdir().unwrap();
-            let target = Target::new(folder.path().join("x")).unwrap();
+            let target = OutputPath::new(folder.path().join("x")).unwrap();
             let url = format!("{}/x", transport.origin());
-            let fetching = transport.fetch(Fetch::new("fetch", &url), &target);
+            let fetching = transport.download(Download::new("fetch", &url), &target);
             let fetched = clock.run(fetching).await.unwrap();
             assert_eq!(fetched.size(), 20);
             served.await.unwrap();
@@ -668,7 +677,7 @@ mod tests {
 
     #[test]
     fn what_is_fetched_is_printed_without_link_and_credentials() {
-        let fetch = Fetch::new("fetch", "https://h/x?sig=s3cret")
+        let fetch = Download::new("fetch", "https://h/x?sig=s3cret")
             .with_header("accept", "x/y")
             .with_secret_header("key", "k3y");
         let printed = format!("{fetch:?}");

@@ -183,17 +183,17 @@ impl Env<'_> {
     /// The private networks that result links may lead to, from the variable that lists them.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`](crate::ErrorKind::Input) that names the variable and what in it is no network.
+    /// [`ErrorKind::InvalidInput`](crate::ErrorKind::InvalidInput) that names the variable and what in it is no network.
     pub fn result_networks(&self) -> Result<ResultNetworks, Error> {
         let name = ResultNetworks::VARIABLE;
         let list = self.optional(name).unwrap_or_default();
         list.parse().map_err(|problem| {
-            Error::input(
+            Error::invalid_input(
                 self.vendor,
                 "configure",
                 format!("the variable {name} is unusable: {problem}"),
             )
-            .with_advice(format!("list networks in {name}, separated by commas"))
+            .with_help(format!("list networks in {name}, separated by commas"))
         })
     }
 }

@@ -105,7 +105,7 @@ impl Origin {
 
     /// Checks a link that the vendor gave for a result. Its text may be signed, so it is sent as it stands; a character that
     /// no request can carry is escaped, and nothing else is. Whether its host may be reached is for
-    /// [`Reach`](crate::http::reach::Reach) to say.
+    /// [`SsrfGuard`](crate::http::reach::SsrfGuard) to say.
     ///
     /// # Errors
     /// [`InvalidAddress`] when following it would leave TLS.

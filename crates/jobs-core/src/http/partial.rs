@@ -2,19 +2,19 @@
 
 use std::io;
 
+use reqwest::StatusCode;
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, LAST_MODIFIED};
-use reqwest::{Response, StatusCode};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt, BufWriter};
 
-use crate::disk::{Draft, Target};
+use crate::disk::{OutputPath, StagedFile};
 use crate::http::coding::Codings;
 
 /// A result on its way.
 #[derive(Debug)]
 pub(super) struct Partial {
-    pub(super) target: Target,
-    pub(super) draft: Draft,
+    pub(super) target: OutputPath,
+    pub(super) draft: StagedFile,
     pub(super) file: BufWriter<tokio::fs::File>,
     pub(super) digest: Sha256,
     pub(super) len: u64,
@@ -26,8 +26,8 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    pub(super) fn new(target: &Target) -> io::Result<Self> {
-        let draft = target.draft()?;
+    pub(super) fn new(target: &OutputPath) -> io::Result<Self> {
+        let draft = target.stage()?;
         let file = tokio::fs::File::from_std(draft.file().try_clone()?);
         Ok(Self {
             target: target.clone(),
@@ -48,7 +48,7 @@ impl Partial {
     }
 
     /// Whether the answer begins exactly where the file ends.
-    pub(super) fn continues_with(&self, response: &Response) -> bool {
+    pub(super) fn continues_with(&self, response: &reqwest::Response) -> bool {
         let start = format!("bytes {}-", self.len);
         let range = response
             .headers()
@@ -59,7 +59,7 @@ impl Partial {
             && range.is_some_and(|range| range.starts_with(&start))
     }
 
-    pub(super) async fn restart(&mut self, response: &Response) -> io::Result<()> {
+    pub(super) async fn restart(&mut self, response: &reqwest::Response) -> io::Result<()> {
         self.file.flush().await?;
         let file = self.file.get_mut();
         file.set_len(0).await?;

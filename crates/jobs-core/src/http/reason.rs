@@ -65,20 +65,20 @@ fn proxy_address(name: &str) -> Option<String> {
     ))
 }
 
-type Cause<'a> = &'a (dyn StdError + 'static);
+type WaitErrorKind<'a> = &'a (dyn StdError + 'static);
 
-fn causes<'a>(error: Cause<'a>) -> impl Iterator<Item = Cause<'a>> {
+fn causes<'a>(error: WaitErrorKind<'a>) -> impl Iterator<Item = WaitErrorKind<'a>> {
     std::iter::successors(Some(error), |error| next_cause(*error))
 }
 
-fn next_cause(error: Cause<'_>) -> Option<Cause<'_>> {
+fn next_cause(error: WaitErrorKind<'_>) -> Option<WaitErrorKind<'_>> {
     match error.downcast_ref::<io::Error>() {
         // An I/O error shows what it wraps as itself, and gives the cause of that as its own.
-        Some(error) => error.get_ref().map(|inner| inner as Cause<'_>),
+        Some(error) => error.get_ref().map(|inner| inner as WaitErrorKind<'_>),
         None => error.source(),
     }
 }
 
-fn io_error(error: Cause<'_>) -> Option<&io::Error> {
+fn io_error(error: WaitErrorKind<'_>) -> Option<&io::Error> {
     error.downcast_ref()
 }

@@ -6,7 +6,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::http::body::Body;
 use crate::id::JobId;
-use crate::quota::Quota;
+use crate::rate_limit::RateLimiter;
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -21,7 +21,7 @@ pub struct Request {
     pub(super) invalid_header: Option<&'static str>,
     pub(super) body: Body,
     pub(super) job: Option<JobId>,
-    pub(super) quota: Option<Quota>,
+    pub(super) limiter: Option<RateLimiter>,
     pub(super) timeout: Duration,
     pub(super) is_paid: bool,
 }
@@ -47,7 +47,7 @@ impl Request {
             invalid_header: None,
             body: Body::Empty,
             job: None,
-            quota: None,
+            limiter: None,
             timeout: TIMEOUT,
             is_paid: false,
         }
@@ -99,8 +99,8 @@ impl Request {
 
     /// Draws on this quota instead of the transport's.
     #[must_use]
-    pub fn with_quota(mut self, quota: Quota) -> Self {
-        self.quota = Some(quota);
+    pub fn with_rate_limiter(mut self, quota: RateLimiter) -> Self {
+        self.limiter = Some(quota);
         self
     }
 
@@ -113,7 +113,7 @@ impl Request {
 
     /// Marks a request that costs money: it gets a connection of its own, and draws on the quota as a submit.
     #[must_use]
-    pub fn paid(mut self) -> Self {
+    pub fn non_idempotent(mut self) -> Self {
         self.is_paid = true;
         self
     }

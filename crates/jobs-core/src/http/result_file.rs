@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sha2::{Digest, Sha256};
 
 use crate::clock::{Clock, Moment, bounded};
-use crate::disk::{Draft, Target, advice};
+use crate::disk::{OutputPath, StagedFile, advice};
 use crate::error::{Error, ErrorKind};
 use crate::http::coding::Codings;
 use crate::http::context::Context;
@@ -19,7 +19,7 @@ use crate::http::partial::{Headers, Partial};
 
 /// Bytes on disk beside their place, complete as far as HTTP can tell, and removed when dropped.
 #[derive(Debug)]
-pub struct Fetched {
+pub struct UnverifiedFile {
     pub(super) partial: Partial,
     pub(super) context: Context,
     pub(super) limit: Limit,
@@ -37,8 +37,8 @@ pub(super) struct Limit {
 /// Bytes that passed the vendor's own check, and may get their final name.
 #[derive(Debug)]
 pub struct Verified {
-    file: Draft,
-    target: Target,
+    file: StagedFile,
+    target: OutputPath,
     len: u64,
     sha256: Option<[u8; 32]>,
     warnings: Vec<Warning>,
@@ -47,12 +47,12 @@ pub struct Verified {
 }
 
 /// Bytes that arrived whole and did not pass the check: a page instead of a zip, a wrong checksum, JSON that ends too
-/// early. They were paid for, so they can be [kept](Self::keep) beside their place or [accepted](Self::accept) as they
+/// early. They were paid for, so they can be [kept](Self::persist) beside their place or [accepted](Self::accept) as they
 /// are; dropped, they are gone.
 #[derive(Debug)]
 pub struct InvalidFile {
-    file: Draft,
-    target: Target,
+    file: StagedFile,
+    target: OutputPath,
     len: u64,
     /// Of the bytes as they arrived.
     arrived: [u8; 32],
@@ -104,7 +104,7 @@ pub struct StoppableReader<R> {
 /// A result at its final name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Saved {
+pub struct SavedFile {
     /// Where it is.
     pub path: PathBuf,
     /// Its length in bytes.
@@ -113,7 +113,7 @@ pub struct Saved {
     pub sha256: Option<[u8; 32]>,
 }
 
-impl Fetched {
+impl UnverifiedFile {
     /// The number of bytes.
     pub fn size(&self) -> u64 {
         self.partial.len
@@ -125,8 +125,8 @@ impl Fetched {
     /// [`Inspection::reader`].
     ///
     /// # Errors
-    /// [`DownloadError::Invalid`] with [`ErrorKind::Garbled`] and the words of `check`; [`DownloadError::Failed`] with
-    /// [`ErrorKind::TimedOut`] at the deadline, or [`ErrorKind::Local`] for trouble with the disk.
+    /// [`DownloadError::Invalid`] with [`ErrorKind::UnexpectedResponse`] and the words of `check`; [`DownloadError::Failed`] with
+    /// [`ErrorKind::Timeout`] at the deadline, or [`ErrorKind::LocalIo`] for trouble with the disk.
     pub async fn verify<T: Send + 'static>(
         self,
         check: impl FnOnce(&mut File, &mut Inspection) -> Result<T, CheckError> + Send + 'static,
@@ -149,7 +149,7 @@ impl Fetched {
         let mut fresh = self
             .partial
             .target
-            .draft()
+            .stage()
             .map_err(|cause| local(&self.context, self.partial.target.path(), cause))?;
         let checked = self.checked(move |draft, inspection| {
             let value = convert(draft.file_mut(), fresh.file_mut(), inspection)?;
@@ -168,7 +168,7 @@ impl Fetched {
 
     async fn checked<T: Send + 'static>(
         self,
-        check: impl FnOnce(&mut Draft, &mut Inspection) -> Result<T, CheckError> + Send + 'static,
+        check: impl FnOnce(&mut StagedFile, &mut Inspection) -> Result<T, CheckError> + Send + 'static,
     ) -> Result<(Verified, T), DownloadError> {
         let Self {
             partial:
@@ -197,7 +197,7 @@ impl Fetched {
             };
             let (mut is_as_served, mut checked) = (true, Ok(()));
             if let Some(codings) = codings {
-                let mut plain = place.draft()?;
+                let mut plain = place.stage()?;
                 let from = inspection.reader(draft.file_mut());
                 checked = undo(&codings, from, plain.file_mut(), cap);
                 if checked.is_ok() {
@@ -235,7 +235,9 @@ impl Fetched {
                 Ok((verified, value))
             }
             Err(problem) => {
-                let error = context.error(ErrorKind::Garbled).with_message(problem);
+                let error = context
+                    .error(ErrorKind::UnexpectedResponse)
+                    .with_message(problem);
                 Err(DownloadError::Invalid(Box::new(InvalidFile {
                     file,
                     target,
@@ -253,13 +255,13 @@ impl Fetched {
 
 impl Verified {
     /// The SHA-256 of the bytes as they will lie on the disk. Reads them once more where they were
-    /// [converted](Fetched::convert).
+    /// [converted](UnverifiedFile::convert).
     ///
     /// A program that writes it down before [`save`](Self::save) can tell after a crash whether the file at the final
     /// name is this one.
     ///
     /// # Errors
-    /// [`ErrorKind::Local`] when the file cannot be read again.
+    /// [`ErrorKind::LocalIo`] when the file cannot be read again.
     pub async fn digest(&self) -> Result<[u8; 32], Error> {
         if let Some(known) = self.sha256 {
             return Ok(known);
@@ -289,8 +291,8 @@ impl Verified {
     /// Flushes the bytes to the disk and gives them their final name. Never replaces anything.
     ///
     /// # Errors
-    /// [`ErrorKind::Local`] when something has appeared at that name since it was checked, or the disk is in trouble.
-    pub async fn save(self) -> Result<Saved, Error> {
+    /// [`ErrorKind::LocalIo`] when something has appeared at that name since it was checked, or the disk is in trouble.
+    pub async fn save(self) -> Result<SavedFile, Error> {
         let Self {
             file,
             target,
@@ -301,8 +303,8 @@ impl Verified {
         } = self;
         let path = target.path().to_owned();
         on_disk(&context, &path.clone(), move || {
-            target.keep(file)?;
-            Ok(Saved { path, len, sha256 })
+            target.persist(file)?;
+            Ok(SavedFile { path, len, sha256 })
         })
         .await
     }
@@ -310,7 +312,7 @@ impl Verified {
     /// The bytes as an unnamed file, for a caller that passes them on instead of keeping them.
     ///
     /// # Errors
-    /// [`ErrorKind::Local`] when the file cannot be read again.
+    /// [`ErrorKind::LocalIo`] when the file cannot be read again.
     pub fn into_file(self) -> Result<File, Error> {
         let mut file = self.file.into_file();
         file.rewind()
@@ -355,8 +357,8 @@ impl InvalidFile {
     /// other bytes have that name. Never replaces anything, and keeps the same bytes once.
     ///
     /// # Errors
-    /// [`ErrorKind::Local`] when the disk is in trouble.
-    pub async fn keep(self) -> Result<Saved, Error> {
+    /// [`ErrorKind::LocalIo`] when the disk is in trouble.
+    pub async fn persist(self) -> Result<SavedFile, Error> {
         const NAMES: u32 = 100;
         let Self {
             mut file,
@@ -377,7 +379,7 @@ impl InvalidFile {
             };
             for number in 1..=NAMES {
                 let path = unverified(target.path(), number);
-                let saved = |path| Saved {
+                let saved = |path| SavedFile {
                     path,
                     len,
                     sha256: Some(digest),
@@ -611,7 +613,7 @@ async fn until<T: Send + 'static>(
             done.map_err(|cause| local(context, path, cause))
         }
         None => Err(context
-            .error(ErrorKind::TimedOut)
+            .error(ErrorKind::Timeout)
             .with_message("the deadline came while the result was checked")),
     }
 }
@@ -638,9 +640,9 @@ async fn on_disk<T: Send + 'static>(
 
 pub(super) fn local(context: &Context, path: &Path, cause: io::Error) -> Error {
     context
-        .error(ErrorKind::Local)
+        .error(ErrorKind::LocalIo)
         .with_message(format!("cannot write {}: {cause}", path.display()))
-        .with_advice(format!(
+        .with_help(format!(
             "nothing appeared at the final name; {}, then fetch again",
             advice(&cause)
         ))

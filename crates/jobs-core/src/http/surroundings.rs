@@ -19,9 +19,9 @@ pub(crate) fn check_certificates(vendor: &'static str) -> Result<(), Error> {
         && let Err(problem) = certificates(&path)
     {
         let message = format!("the variable SSL_CERT_FILE names {path}, which {problem}");
-        let error = Error::input(vendor, "configure", message);
+        let error = Error::invalid_input(vendor, "configure", message);
         return Err(
-            error.with_advice("set it to a PEM file with certificate authorities, or unset it")
+            error.with_help("set it to a PEM file with certificate authorities, or unset it")
         );
     }
     Ok(())
@@ -36,7 +36,7 @@ pub(crate) fn check_proxy(vendor: &'static str) -> Result<(), Error> {
     {
         // The value may hold a password.
         let message = format!("the variable {name} does not hold the address of a proxy");
-        return Err(Error::input(vendor, "configure", message).with_advice(
+        return Err(Error::invalid_input(vendor, "configure", message).with_help(
             "set it to http://host:port or http://user:password@host:port, with odd characters of a password escaped",
         ));
     }
@@ -102,7 +102,7 @@ impl Resolve for OnThisMachine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::reach::tests::Names;
+    use crate::http::ssrf_guard::tests::Names;
 
     async fn resolved(names: &[(&'static str, &str)], name: &str) -> Result<Vec<String>, String> {
         let resolver = OnThisMachine(Names::new(names));

@@ -11,15 +11,18 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::clock::{Clock, Moment};
-use crate::end::Cause;
-use crate::error::{Error, ErrorKind, Sent};
-use crate::facts::Facts;
+use crate::error::{Delivery, Error, ErrorKind};
 use crate::job::{Job, Update};
 use crate::kind::JobKind as _;
-use crate::pacing::Pacing;
-use crate::poller::Patience;
-use crate::testing::{Asked, Beat, ManualClock, Odd, Play, SharedPlaces, Stage, Subject};
+use crate::kind_policy::KindPolicy;
+use crate::poll_schedule::PollSchedule;
+use crate::poller::WaitOptions;
+use crate::testing::{
+    InMemorySharedRate, KindUnderTest, MalformedBody, ManualClock, RequestLog, Script, ScriptStep,
+    TestVendor,
+};
 use crate::ticket::Ticket;
+use crate::wait_error::WaitErrorKind;
 
 /// How a promise was broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,14 +35,14 @@ impl fmt::Display for Violation {
 }
 
 /// Whether a promise was kept.
-pub type Kept = Result<(), Violation>;
+pub type CheckResult = Result<(), Violation>;
 
 /// Runs every check.
 ///
 /// # Panics
 /// Names every promise that was broken.
 #[allow(clippy::panic, reason = "this is the assertion of a test")]
-pub async fn all<S: Subject>(subject: &S) {
+pub async fn all<S: KindUnderTest>(subject: &S) {
     let mut broken = String::new();
     macro_rules! check {
         ($($name:ident),* $(,)?) => {$(
@@ -49,21 +52,21 @@ pub async fn all<S: Subject>(subject: &S) {
         )*};
     }
     check!(
-        a_cancelled_look_goes_on,
-        the_last_look_is_at_the_deadline,
+        a_cancelled_poll_resumes,
+        the_last_poll_is_at_the_deadline,
         sub_second_delays_are_exact,
         the_first_status_is_handed_out_at_once,
-        a_failed_look_is_not_a_failed_job,
+        a_failed_poll_is_not_a_failed_job,
         a_permanent_error_ends_at_once,
         a_failed_job_keeps_its_reason,
-        an_unknown_word_runs_on,
-        odd_answers_are_failed_looks,
-        a_ticket_goes_on,
-        no_look_is_faster_than_the_floor,
-        a_hint_is_obeyed_up_to_the_cap,
-        a_silent_vendor_is_cut,
-        nothing_is_asked_after_the_end,
-        every_id_gets_an_answer,
+        an_unknown_status_keeps_running,
+        malformed_responses_are_failed_polls,
+        a_ticket_resumes_the_wait,
+        no_poll_is_faster_than_the_min_interval,
+        retry_after_is_obeyed_up_to_the_max_interval,
+        a_poll_without_response_times_out,
+        nothing_is_polled_after_the_end,
+        every_id_gets_a_result,
         nothing_secret_is_printed,
         a_shared_rate_is_asked_first,
     );
@@ -75,42 +78,51 @@ const PAUSE: Duration = Duration::from_secs(5);
 const CAP: Duration = Duration::from_secs(40);
 const LONG: Duration = Duration::from_secs(600);
 
-fn usual(facts: &mut Facts) {
-    facts.floor.set(FLOOR);
-    facts.first_look.set(Duration::ZERO);
-    facts.pacing.set(Pacing::every(PAUSE));
-    facts.cap.set(CAP);
-    facts.look_timeout.set(Duration::from_secs(30));
+fn usual(facts: &mut KindPolicy) {
+    facts.min_interval.set(FLOOR);
+    facts.initial_delay.set(Duration::ZERO);
+    facts.schedule.set(PollSchedule::every(PAUSE));
+    facts.max_interval.set(CAP);
+    facts.poll_timeout.set(Duration::from_secs(30));
 }
 
 /// A job whose vendor plays, on a clock of its own.
-struct Scene<S: Subject> {
+struct Scene<S: KindUnderTest> {
     clock: ManualClock,
-    places: SharedPlaces,
-    stage: Stage<S::Kind>,
+    places: InMemorySharedRate,
+    stage: TestVendor<S::Kind>,
     job: Job<S::Kind>,
 }
 
-type Output<S> = <<S as Subject>::Kind as crate::JobKind>::Output;
+type Output<S> = <<S as KindUnderTest>::Kind as crate::JobKind>::Output;
 
-impl<S: Subject> Scene<S> {
-    async fn new(subject: &S, beats: &[Beat]) -> Option<Self> {
+impl<S: KindUnderTest> Scene<S> {
+    async fn new(subject: &S, beats: &[ScriptStep]) -> Option<Self> {
         Self::tuned(subject, beats, &usual).await
     }
 
     /// `None` when the vendor has no words for a beat.
     async fn tuned(
         subject: &S,
-        beats: &[Beat],
-        tune: &(dyn Fn(&mut Facts) + Sync),
+        beats: &[ScriptStep],
+        tune: &(dyn Fn(&mut KindPolicy) + Sync),
     ) -> Option<Self> {
-        if !beats.iter().all(|beat| subject.can_say(beat)) {
+        if !beats.iter().all(|beat| subject.supports(beat)) {
             return None;
         }
         let clock = ManualClock::new();
-        let places = SharedPlaces::new(clock.shared());
+        let places = InMemorySharedRate::new(clock.shared());
         let rate = places.shared();
-        let stage = subject.stage(&clock, Play { beats, tune, rate }).await;
+        let stage = subject
+            .set_up(
+                &clock,
+                Script {
+                    steps: beats,
+                    configure: tune,
+                    shared_rate: rate,
+                },
+            )
+            .await;
         let job = Job::attach(stage.kind.clone(), stage.id.clone());
         Some(Self {
             clock,
@@ -121,7 +133,7 @@ impl<S: Subject> Scene<S> {
     }
 
     /// Every update of a wait, driven to its end.
-    async fn play(&self, patience: impl Into<Patience>) -> Vec<Update<Output<S>>> {
+    async fn play(&self, patience: impl Into<WaitOptions>) -> Vec<Update<Output<S>>> {
         let mut updates = self.job.updates(patience);
         let mut seen = Vec::new();
         let all = async {
@@ -129,13 +141,13 @@ impl<S: Subject> Scene<S> {
                 seen.push(update);
             }
         };
-        drive(&self.clock, &self.stage.asked, all).await;
+        drive(&self.clock, &self.stage.requests, all).await;
         seen
     }
 
     fn moments(&self) -> Vec<Duration> {
         self.stage
-            .asked
+            .requests
             .moments()
             .into_iter()
             .map(Moment::since_start)
@@ -144,7 +156,7 @@ impl<S: Subject> Scene<S> {
 }
 
 /// Runs `work`, moving time whenever it only sleeps, and past guards once the vendor fell silent.
-async fn drive<T>(clock: &ManualClock, asked: &Asked, work: impl Future<Output = T>) -> T {
+async fn drive<T>(clock: &ManualClock, asked: &RequestLog, work: impl Future<Output = T>) -> T {
     let mut work = pin!(clock.run(work));
     poll_fn(|cx| {
         loop {
@@ -160,33 +172,41 @@ async fn drive<T>(clock: &ManualClock, asked: &Asked, work: impl Future<Output =
     .await
 }
 
-fn broken(text: impl Into<String>) -> Kept {
+fn broken(text: impl Into<String>) -> CheckResult {
     Err(Violation(text.into()))
 }
 
-fn ensure(kept: bool, text: impl FnOnce() -> String) -> Kept {
+fn ensure(kept: bool, text: impl FnOnce() -> String) -> CheckResult {
     if kept { Ok(()) } else { broken(text()) }
 }
 
 fn name<O>(update: Option<&Update<O>>) -> String {
     match update {
-        Some(Update::Seen(snapshot)) => format!("seen {:?}", snapshot.word),
-        Some(Update::Missed(error)) => format!("missed ({error})"),
-        Some(Update::Done(_)) => "done".to_owned(),
-        Some(Update::Over(end)) => format!("over ({end})"),
+        Some(Update::Progress(snapshot)) => format!("seen {:?}", snapshot.vendor_status),
+        Some(Update::PollFailed(error)) => format!("missed ({error})"),
+        Some(Update::Completed(_)) => "done".to_owned(),
+        Some(Update::Ended(end)) => format!("over ({end})"),
         None => "nothing".to_owned(),
     }
 }
 
-fn is_done<O>(update: Option<&Update<O>>) -> Kept {
-    ensure(matches!(update, Some(Update::Done(_))), || {
+fn is_done<O>(update: Option<&Update<O>>) -> CheckResult {
+    ensure(matches!(update, Some(Update::Completed(_))), || {
         format!("ended with {} instead of the output", name(update))
     })
 }
 
 /// A look dropped in flight neither breaks the kind nor lets the next one come too early.
-pub async fn a_cancelled_look_goes_on<S: Subject>(subject: &S) -> Kept {
-    let Some(scene) = Scene::new(subject, &[Beat::Silent, Beat::Running, Beat::Succeeded]).await
+pub async fn a_cancelled_poll_resumes<S: KindUnderTest>(subject: &S) -> CheckResult {
+    let Some(scene) = Scene::new(
+        subject,
+        &[
+            ScriptStep::NoResponse,
+            ScriptStep::Running,
+            ScriptStep::Succeeded,
+        ],
+    )
+    .await
     else {
         return Ok(());
     };
@@ -195,7 +215,7 @@ pub async fn a_cancelled_look_goes_on<S: Subject>(subject: &S) -> Kept {
         let mut look = pin!(updates.next());
         poll_fn(|cx| {
             let ended = look.as_mut().poll(cx).is_ready();
-            if ended || scene.stage.asked.fell_silent(cx.waker()) {
+            if ended || scene.stage.requests.fell_silent(cx.waker()) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -214,18 +234,19 @@ pub async fn a_cancelled_look_goes_on<S: Subject>(subject: &S) -> Kept {
 }
 
 /// The wait ends at its deadline, with a look exactly then.
-pub async fn the_last_look_is_at_the_deadline<S: Subject>(subject: &S) -> Kept {
-    let Some(scene) = Scene::new(subject, &[Beat::Running]).await else {
+pub async fn the_last_poll_is_at_the_deadline<S: KindUnderTest>(subject: &S) -> CheckResult {
+    let Some(scene) = Scene::new(subject, &[ScriptStep::Running]).await else {
         return Ok(());
     };
     let deadline = Duration::from_millis(23_370);
     let updates = scene.play(deadline).await;
-    let Some(Update::Over(end)) = updates.last() else {
+    let Some(Update::Ended(end)) = updates.last() else {
         return broken(format!("ended with {}", name(updates.last())));
     };
-    ensure(matches!(end.cause(), Cause::Deadline), || {
-        format!("ended as {end}")
-    })?;
+    ensure(
+        matches!(end.kind(), WaitErrorKind::DeadlineExceeded),
+        || format!("ended as {end}"),
+    )?;
     ensure(scene.moments().last() == Some(&deadline), || {
         format!("looked at {:?}", scene.moments())
     })?;
@@ -235,13 +256,19 @@ pub async fn the_last_look_is_at_the_deadline<S: Subject>(subject: &S) -> Kept {
 }
 
 /// Pauses are not cut to whole seconds.
-pub async fn sub_second_delays_are_exact<S: Subject>(subject: &S) -> Kept {
-    let tune = |facts: &mut Facts| {
+pub async fn sub_second_delays_are_exact<S: KindUnderTest>(subject: &S) -> CheckResult {
+    let tune = |facts: &mut KindPolicy| {
         usual(facts);
-        facts.floor.set(Duration::from_millis(100));
-        facts.pacing.set(Pacing::every(Duration::from_millis(250)));
+        facts.min_interval.set(Duration::from_millis(100));
+        facts
+            .schedule
+            .set(PollSchedule::every(Duration::from_millis(250)));
     };
-    let beats = [Beat::Running, Beat::Running, Beat::Succeeded];
+    let beats = [
+        ScriptStep::Running,
+        ScriptStep::Running,
+        ScriptStep::Succeeded,
+    ];
     let Some(scene) = Scene::tuned(subject, &beats, &tune).await else {
         return Ok(());
     };
@@ -253,13 +280,14 @@ pub async fn sub_second_delays_are_exact<S: Subject>(subject: &S) -> Kept {
 }
 
 /// What a look saw is reported before any sleep.
-pub async fn the_first_status_is_handed_out_at_once<S: Subject>(subject: &S) -> Kept {
-    let Some(scene) = Scene::new(subject, &[Beat::Queued, Beat::Succeeded]).await else {
+pub async fn the_first_status_is_handed_out_at_once<S: KindUnderTest>(subject: &S) -> CheckResult {
+    let Some(scene) = Scene::new(subject, &[ScriptStep::Queued, ScriptStep::Succeeded]).await
+    else {
         return Ok(());
     };
     let mut updates = scene.job.updates(LONG);
-    let first = drive(&scene.clock, &scene.stage.asked, updates.next()).await;
-    ensure(matches!(first, Some(Update::Seen(_))), || {
+    let first = drive(&scene.clock, &scene.stage.requests, updates.next()).await;
+    ensure(matches!(first, Some(Update::Progress(_))), || {
         format!("first came {}", name(first.as_ref()))
     })?;
     let now = scene.clock.now().since_start();
@@ -267,8 +295,13 @@ pub async fn the_first_status_is_handed_out_at_once<S: Subject>(subject: &S) -> 
 }
 
 /// Transient trouble is reported and endured.
-pub async fn a_failed_look_is_not_a_failed_job<S: Subject>(subject: &S) -> Kept {
-    let beats = [Beat::Running, Beat::Trouble, Beat::Trouble, Beat::Succeeded];
+pub async fn a_failed_poll_is_not_a_failed_job<S: KindUnderTest>(subject: &S) -> CheckResult {
+    let beats = [
+        ScriptStep::Running,
+        ScriptStep::ServerError,
+        ScriptStep::ServerError,
+        ScriptStep::Succeeded,
+    ];
     let Some(scene) = Scene::new(subject, &beats).await else {
         return Ok(());
     };
@@ -276,7 +309,7 @@ pub async fn a_failed_look_is_not_a_failed_job<S: Subject>(subject: &S) -> Kept 
     is_done(updates.last())?;
     let missed = updates
         .iter()
-        .filter(|update| matches!(update, Update::Missed(_)))
+        .filter(|update| matches!(update, Update::PollFailed(_)))
         .count();
     ensure(missed == 2, || {
         format!("{missed} failed looks were reported instead of 2")
@@ -284,50 +317,53 @@ pub async fn a_failed_look_is_not_a_failed_job<S: Subject>(subject: &S) -> Kept 
 }
 
 /// Refused credentials end the wait, with the reason and the way back.
-pub async fn a_permanent_error_ends_at_once<S: Subject>(subject: &S) -> Kept {
-    let Some(scene) = Scene::new(subject, &[Beat::Running, Beat::Denied]).await else {
+pub async fn a_permanent_error_ends_at_once<S: KindUnderTest>(subject: &S) -> CheckResult {
+    let Some(scene) =
+        Scene::new(subject, &[ScriptStep::Running, ScriptStep::Unauthenticated]).await
+    else {
         return Ok(());
     };
     let updates = scene.play(LONG).await;
-    let Some(Update::Over(end)) = updates.last() else {
+    let Some(Update::Ended(end)) = updates.last() else {
         return broken(format!("ended with {}", name(updates.last())));
     };
-    ensure(scene.stage.asked.count() == 2, || {
-        format!("asked {} times", scene.stage.asked.count())
+    ensure(scene.stage.requests.count() == 2, || {
+        format!("asked {} times", scene.stage.requests.count())
     })?;
     ensure(end.ticket().id() == scene.job.id(), || {
         "the ticket is for another job".to_owned()
     })?;
-    match end.cause() {
-        Cause::Refused(error) if error.kind() == ErrorKind::Credentials => Ok(()),
+    match end.kind() {
+        WaitErrorKind::PollRejected(error) if error.kind() == ErrorKind::Unauthenticated => Ok(()),
         other => broken(format!("ended as {other:?}")),
     }
 }
 
 /// A failed job is told apart from a failed look, in the vendor's own words.
-pub async fn a_failed_job_keeps_its_reason<S: Subject>(subject: &S) -> Kept {
+pub async fn a_failed_job_keeps_its_reason<S: KindUnderTest>(subject: &S) -> CheckResult {
     let reason = "page 7 is upside down";
-    let Some(scene) = Scene::new(subject, &[Beat::Running, Beat::Failed(reason)]).await else {
+    let Some(scene) = Scene::new(subject, &[ScriptStep::Running, ScriptStep::Failed(reason)]).await
+    else {
         return Ok(());
     };
     let updates = scene.play(LONG).await;
     let cause = match updates.last() {
-        Some(Update::Over(end)) => end.cause(),
+        Some(Update::Ended(end)) => end.kind(),
         other => return broken(format!("ended with {}", name(other))),
     };
     match cause {
-        Cause::Failed(failure) if failure.reason.contains(reason) => Ok(()),
+        WaitErrorKind::Failed(failure) if failure.reason.contains(reason) => Ok(()),
         other => broken(format!("ended as {other:?}")),
     }
 }
 
 /// A word that nobody documents is not an end, and is kept.
-pub async fn an_unknown_word_runs_on<S: Subject>(subject: &S) -> Kept {
-    let word = Beat::Unknown("97531");
-    if let Some(scene) = Scene::new(subject, &[word.clone(), Beat::Succeeded]).await {
+pub async fn an_unknown_status_keeps_running<S: KindUnderTest>(subject: &S) -> CheckResult {
+    let word = ScriptStep::Unknown("97531");
+    if let Some(scene) = Scene::new(subject, &[word.clone(), ScriptStep::Succeeded]).await {
         let updates = scene.play(LONG).await;
         is_done(updates.last())?;
-        let kept = matches!(updates.first(), Some(Update::Seen(seen)) if !seen.recognised && seen.word.contains("97531"));
+        let kept = matches!(updates.first(), Some(Update::Progress(seen)) if !seen.is_known && seen.vendor_status.contains("97531"));
         ensure(kept, || {
             format!("the first look was reported as {}", name(updates.first()))
         })?;
@@ -335,13 +371,13 @@ pub async fn an_unknown_word_runs_on<S: Subject>(subject: &S) -> Kept {
     let Some(scene) = Scene::new(subject, &[word]).await else {
         return Ok(());
     };
-    let patience = Patience {
-        unknown_word: Duration::from_secs(60),
-        ..Patience::until(LONG)
+    let patience = WaitOptions {
+        max_unknown_status: Duration::from_secs(60),
+        ..WaitOptions::new(LONG)
     };
     let updates = scene.play(patience).await;
     match updates.last() {
-        Some(Update::Over(end)) if matches!(end.cause(), Cause::UnknownWord(word) if word.contains("97531")) => {
+        Some(Update::Ended(end)) if matches!(end.kind(), WaitErrorKind::UnknownStatus(word) if word.contains("97531")) => {
             Ok(())
         }
         other => broken(format!("kept for ever, it ended with {}", name(other))),
@@ -349,15 +385,20 @@ pub async fn an_unknown_word_runs_on<S: Subject>(subject: &S) -> Kept {
 }
 
 /// Whatever makes no sense is a failed look: no panic, no end, and above all no success.
-pub async fn odd_answers_are_failed_looks<S: Subject>(subject: &S) -> Kept {
-    for odd in Odd::ALL {
-        let Some(scene) = Scene::new(subject, &[Beat::Odd(odd), Beat::Succeeded]).await else {
+pub async fn malformed_responses_are_failed_polls<S: KindUnderTest>(subject: &S) -> CheckResult {
+    for odd in MalformedBody::ALL {
+        let Some(scene) = Scene::new(
+            subject,
+            &[ScriptStep::Malformed(odd), ScriptStep::Succeeded],
+        )
+        .await
+        else {
             continue;
         };
         let updates = caught(scene.play(LONG))
             .await
             .map_err(|()| Violation(format!("{odd:?} made it panic")))?;
-        let missed = matches!(updates.first(), Some(Update::Missed(_)));
+        let missed = matches!(updates.first(), Some(Update::PollFailed(_)));
         ensure(missed, || {
             format!("{odd:?} was reported as {}", name(updates.first()))
         })?;
@@ -379,8 +420,9 @@ async fn caught<T>(work: impl Future<Output = T>) -> Result<T, ()> {
 }
 
 /// A ticket is short text that finds the job again, and nothing else.
-pub async fn a_ticket_goes_on<S: Subject>(subject: &S) -> Kept {
-    let Some(scene) = Scene::new(subject, &[Beat::Running, Beat::Succeeded]).await else {
+pub async fn a_ticket_resumes_the_wait<S: KindUnderTest>(subject: &S) -> CheckResult {
+    let Some(scene) = Scene::new(subject, &[ScriptStep::Running, ScriptStep::Succeeded]).await
+    else {
         return Ok(());
     };
     let ticket = scene
@@ -411,7 +453,7 @@ pub async fn a_ticket_goes_on<S: Subject>(subject: &S) -> Kept {
     ensure(!taken, || {
         "the ticket of another vendor is taken".to_owned()
     })?;
-    ensure(scene.stage.asked.count() == 0, || {
+    ensure(scene.stage.requests.count() == 0, || {
         "reading a ticket sent a request".to_owned()
     })?;
     let resumed = Scene::<S> { job, ..scene };
@@ -419,17 +461,17 @@ pub async fn a_ticket_goes_on<S: Subject>(subject: &S) -> Kept {
 }
 
 /// However impatient the pacing, two looks are never closer than the floor.
-pub async fn no_look_is_faster_than_the_floor<S: Subject>(subject: &S) -> Kept {
-    let tune = |facts: &mut Facts| {
+pub async fn no_poll_is_faster_than_the_min_interval<S: KindUnderTest>(subject: &S) -> CheckResult {
+    let tune = |facts: &mut KindPolicy| {
         usual(facts);
-        facts.pacing.set(Pacing::every(Duration::ZERO));
+        facts.schedule.set(PollSchedule::every(Duration::ZERO));
     };
     let beats = [
-        Beat::Running,
-        Beat::Queued,
-        Beat::Running,
-        Beat::Running,
-        Beat::Succeeded,
+        ScriptStep::Running,
+        ScriptStep::Queued,
+        ScriptStep::Running,
+        ScriptStep::Running,
+        ScriptStep::Succeeded,
     ];
     let Some(scene) = Scene::tuned(subject, &beats, &tune).await else {
         return Ok(());
@@ -443,9 +485,15 @@ pub async fn no_look_is_faster_than_the_floor<S: Subject>(subject: &S) -> Kept {
 }
 
 /// "Come back in 20 s" is obeyed; "come back in ten hours" is cut.
-pub async fn a_hint_is_obeyed_up_to_the_cap<S: Subject>(subject: &S) -> Kept {
+pub async fn retry_after_is_obeyed_up_to_the_max_interval<S: KindUnderTest>(
+    subject: &S,
+) -> CheckResult {
     let (modest, absurd) = (Duration::from_secs(20), Duration::from_secs(36_000));
-    let beats = [Beat::Busy(modest), Beat::Busy(absurd), Beat::Succeeded];
+    let beats = [
+        ScriptStep::RateLimited(modest),
+        ScriptStep::RateLimited(absurd),
+        ScriptStep::Succeeded,
+    ];
     let Some(scene) = Scene::new(subject, &beats).await else {
         return Ok(());
     };
@@ -458,12 +506,13 @@ pub async fn a_hint_is_obeyed_up_to_the_cap<S: Subject>(subject: &S) -> Kept {
 }
 
 /// A look without an answer is cut, reported and repeated.
-pub async fn a_silent_vendor_is_cut<S: Subject>(subject: &S) -> Kept {
-    let Some(scene) = Scene::new(subject, &[Beat::Silent, Beat::Succeeded]).await else {
+pub async fn a_poll_without_response_times_out<S: KindUnderTest>(subject: &S) -> CheckResult {
+    let Some(scene) = Scene::new(subject, &[ScriptStep::NoResponse, ScriptStep::Succeeded]).await
+    else {
         return Ok(());
     };
     let updates = scene.play(LONG).await;
-    let missed = matches!(updates.first(), Some(Update::Missed(_)));
+    let missed = matches!(updates.first(), Some(Update::PollFailed(_)));
     ensure(missed, || {
         format!("the silence was reported as {}", name(updates.first()))
     })?;
@@ -471,8 +520,8 @@ pub async fn a_silent_vendor_is_cut<S: Subject>(subject: &S) -> Kept {
     let patient = scene
         .stage
         .kind
-        .facts()
-        .look_timeout
+        .policy()
+        .poll_timeout
         .value
         .min(Duration::from_secs(30))
         + CAP;
@@ -483,10 +532,15 @@ pub async fn a_silent_vendor_is_cut<S: Subject>(subject: &S) -> Kept {
 }
 
 /// One end, reported once, and no look after it.
-pub async fn nothing_is_asked_after_the_end<S: Subject>(subject: &S) -> Kept {
+pub async fn nothing_is_polled_after_the_end<S: KindUnderTest>(subject: &S) -> CheckResult {
     let Some(scene) = Scene::new(
         subject,
-        &[Beat::Running, Beat::Running, Beat::Succeeded, Beat::Running],
+        &[
+            ScriptStep::Running,
+            ScriptStep::Running,
+            ScriptStep::Succeeded,
+            ScriptStep::Running,
+        ],
     )
     .await
     else {
@@ -495,25 +549,25 @@ pub async fn nothing_is_asked_after_the_end<S: Subject>(subject: &S) -> Kept {
     let updates = scene.play(LONG).await;
     let ends = updates
         .iter()
-        .filter(|update| matches!(update, Update::Done(_) | Update::Over(_)))
+        .filter(|update| matches!(update, Update::Completed(_) | Update::Ended(_)))
         .count();
     ensure(ends == 1, || format!("{ends} ends were reported"))?;
-    ensure(scene.stage.asked.count() == 3, || {
-        format!("asked {} times", scene.stage.asked.count())
+    ensure(scene.stage.requests.count() == 3, || {
+        format!("asked {} times", scene.stage.requests.count())
     })
 }
 
 /// A look at several jobs answers for each of them.
-pub async fn every_id_gets_an_answer<S: Subject>(subject: &S) -> Kept {
-    let Some(scene) = Scene::new(subject, &[Beat::Running]).await else {
+pub async fn every_id_gets_a_result<S: KindUnderTest>(subject: &S) -> CheckResult {
+    let Some(scene) = Scene::new(subject, &[ScriptStep::Running]).await else {
         return Ok(());
     };
-    let batch = scene.stage.kind.facts().batch.value.get().min(3);
+    let batch = scene.stage.kind.policy().max_batch.value.get().min(3);
     let ids = vec![scene.stage.id.clone(); batch];
     let looks = drive(
         &scene.clock,
-        &scene.stage.asked,
-        scene.stage.kind.observe(&ids),
+        &scene.stage.requests,
+        scene.stage.kind.poll(&ids),
     )
     .await
     .into_vec();
@@ -524,16 +578,17 @@ pub async fn every_id_gets_an_answer<S: Subject>(subject: &S) -> Kept {
 
 /// A look takes a place of the account's rate, under the name by which all processes know it; while no place can be had, nothing
 /// is sent, and the error says so and names the job.
-pub async fn a_shared_rate_is_asked_first<S: Subject>(subject: &S) -> Kept {
-    let Some(scene) = Scene::new(subject, &[Beat::Running]).await else {
+pub async fn a_shared_rate_is_asked_first<S: KindUnderTest>(subject: &S) -> CheckResult {
+    let Some(scene) = Scene::new(subject, &[ScriptStep::Running]).await else {
         return Ok(());
     };
-    let (kind, asked) = (&scene.stage.kind, &scene.stage.asked);
+    let (kind, asked) = (&scene.stage.kind, &scene.stage.requests);
     let ids = [scene.stage.id.clone()];
     scene.places.fail(true);
-    let look = drive(&scene.clock, asked, kind.observe(&ids)).await;
+    let look = drive(&scene.clock, asked, kind.poll(&ids)).await;
     let is_told = |error: &Error| {
-        (error.kind(), error.sent(), error.job()) == (ErrorKind::Local, Sent::No, ids.first())
+        (error.kind(), error.delivery(), error.job())
+            == (ErrorKind::LocalIo, Delivery::NotSent, ids.first())
     };
     match look.into_vec().as_slice() {
         [Err(error)] if is_told(error) => {}
@@ -542,13 +597,13 @@ pub async fn a_shared_rate_is_asked_first<S: Subject>(subject: &S) -> Kept {
     }
     ensure(asked.count() == 0, || "sent without a place".to_owned())?;
     scene.places.fail(false);
-    drive(&scene.clock, asked, kind.observe(&ids)).await;
+    drive(&scene.clock, asked, kind.poll(&ids)).await;
     ensure(asked.count() == 1, || {
         format!("with a place it asked {} times", asked.count())
     })?;
     let (granted, place) = (
         scene.places.granted(),
-        (kind.account(), subject.counted_as().to_owned()),
+        (kind.account(), subject.rate_action().to_owned()),
     );
     let is_named = !granted.is_empty() && granted.iter().all(|taken| *taken == place);
     ensure(is_named, || {
@@ -557,19 +612,27 @@ pub async fn a_shared_rate_is_asked_first<S: Subject>(subject: &S) -> Kept {
 }
 
 /// Neither the kind nor an error shows a credential.
-pub async fn nothing_secret_is_printed<S: Subject>(subject: &S) -> Kept {
-    let Some(scene) = Scene::new(subject, &[Beat::Odd(Odd::Html), Beat::Denied]).await else {
+pub async fn nothing_secret_is_printed<S: KindUnderTest>(subject: &S) -> CheckResult {
+    let Some(scene) = Scene::new(
+        subject,
+        &[
+            ScriptStep::Malformed(MalformedBody::Html),
+            ScriptStep::Unauthenticated,
+        ],
+    )
+    .await
+    else {
         return Ok(());
     };
     let updates = scene.play(LONG).await;
     let mut printed = format!("{:?} {:?}", scene.stage.kind, scene.job);
     for update in &updates {
         match update {
-            Update::Missed(error) => {
-                printed.push_str(&format!("{error} {error:?} {:?}", error.excerpt()));
+            Update::PollFailed(error) => {
+                printed.push_str(&format!("{error} {error:?} {:?}", error.body_excerpt()));
             }
-            Update::Over(end) => printed.push_str(&format!("{end} {end:?} {}", end.ticket())),
-            Update::Seen(_) | Update::Done(_) => {}
+            Update::Ended(end) => printed.push_str(&format!("{end} {end:?} {}", end.ticket())),
+            Update::Progress(_) | Update::Completed(_) => {}
         }
     }
     match subject

@@ -32,7 +32,7 @@ impl<'a> Fixtures<'a> {
         Self { folder }
     }
 
-    /// Decodes the one called `name`, without its `.json`.
+    /// Decodes the one called `feedback_name`, without its `.json`.
     ///
     /// # Errors
     /// The file's or the decoder's, with the name.

@@ -9,16 +9,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Moment;
-use crate::facts::Facts;
 use crate::id::JobId;
 use crate::kind::JobKind;
-use crate::quota::SharedRate;
+use crate::kind_policy::KindPolicy;
+use crate::rate_limit::SharedRate;
 use crate::testing::ManualClock;
 
 /// One answer of a vendor to one look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Beat {
+pub enum ScriptStep {
     /// The job waits for its turn.
     Queued,
     /// The job is worked on.
@@ -30,79 +30,79 @@ pub enum Beat {
     /// The vendor gave up on the job for this reason.
     Failed(&'static str),
     /// The vendor is in trouble for now, such as HTTP 503.
-    Trouble,
+    ServerError,
     /// The vendor asks to come back after this time.
-    Busy(Duration),
+    RateLimited(Duration),
     /// The vendor refuses the credentials.
-    Denied,
+    Unauthenticated,
     /// The vendor answers something that makes no sense.
-    Odd(Odd),
+    Malformed(MalformedBody),
     /// The vendor never answers.
-    Silent,
+    NoResponse,
 }
 
 /// Answers that make no sense.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Odd {
+pub enum MalformedBody {
     /// An HTML page under status 200.
     Html,
     /// JSON that breaks off.
-    Cut,
+    Truncated,
     /// The right fields with the wrong types.
     WrongTypes,
     /// A success that does not mention the job.
-    Nothing,
+    JobMissing,
     /// No bytes at all.
     Empty,
 }
 
-impl Odd {
+impl MalformedBody {
     /// All of them.
     pub const ALL: [Self; 5] = [
         Self::Html,
-        Self::Cut,
+        Self::Truncated,
         Self::WrongTypes,
-        Self::Nothing,
+        Self::JobMissing,
         Self::Empty,
     ];
 }
 
 /// What to play.
-pub struct Play<'a> {
+pub struct Script<'a> {
     /// One beat for each look; the last one goes on for ever.
-    pub beats: &'a [Beat],
+    pub steps: &'a [ScriptStep],
     /// Changes to the kind's facts.
-    pub tune: &'a (dyn Fn(&mut Facts) + Sync),
+    pub configure: &'a (dyn Fn(&mut KindPolicy) + Sync),
     /// Where the places of the account's rate are kept. Each look must take one; give the kind a rate without an end.
-    pub rate: Arc<dyn SharedRate>,
+    pub shared_rate: Arc<dyn SharedRate>,
 }
 
-impl fmt::Debug for Play<'_> {
+impl fmt::Debug for Script<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Play")
-            .field("beats", &self.beats)
+            .field("beats", &self.steps)
             .finish_non_exhaustive()
     }
 }
 
 /// A kind under test, with a vendor of its own.
 #[async_trait]
-pub trait Subject: Sync {
+pub trait KindUnderTest: Sync {
     /// The kind.
     type Kind: JobKind + 'static;
 
     /// Sets up a vendor that plays, and a kind on `clock` that talks to it.
-    async fn stage(&self, clock: &ManualClock, play: Play<'_>) -> Stage<Self::Kind>;
+    async fn set_up(&self, clock: &ManualClock, play: Script<'_>) -> TestVendor<Self::Kind>;
 
     /// Whether the vendor has a way to say this. What it cannot say is not tested.
-    fn can_say(&self, beat: &Beat) -> bool {
+    fn supports(&self, beat: &ScriptStep) -> bool {
         let _ = beat;
         true
     }
 
     /// What the vendor counts a look as, by which the places of its rate are named.
-    fn counted_as(&self) -> &str {
+    fn rate_action(&self) -> &str {
         "requests"
     }
 
@@ -114,39 +114,39 @@ pub trait Subject: Sync {
 
 /// A kind, its one job, and what its vendor was asked.
 #[derive(Debug)]
-pub struct Stage<K> {
+pub struct TestVendor<K> {
     /// The kind.
     pub kind: Arc<K>,
     /// The job.
     pub id: JobId,
     /// The looks that reached the vendor.
-    pub asked: Asked,
+    pub requests: RequestLog,
     /// Whatever must live as long as the vendor.
-    pub vendor: Box<dyn Any + Send + Sync>,
+    pub guard: Box<dyn Any + Send + Sync>,
 }
 
 /// The looks that reached a vendor. Clones are the same record.
 #[derive(Debug, Clone, Default)]
-pub struct Asked(Arc<Mutex<Record>>);
+pub struct RequestLog(Arc<Mutex<LogState>>);
 
 #[derive(Debug, Default)]
-struct Record {
+struct LogState {
     moments: Vec<Moment>,
     is_silent: bool,
     waker: Option<Waker>,
 }
 
-impl Asked {
+impl RequestLog {
     /// The vendor calls this at each look; gives the beat to answer with.
-    pub fn next(&self, now: Moment, beats: &[Beat]) -> Beat {
+    pub fn record_poll(&self, now: Moment, beats: &[ScriptStep]) -> ScriptStep {
         let mut record = self.record();
         let beat = beats
             .get(record.moments.len())
             .or(beats.last())
             .cloned()
-            .unwrap_or(Beat::Running);
+            .unwrap_or(ScriptStep::Running);
         record.moments.push(now);
-        record.is_silent = beat == Beat::Silent;
+        record.is_silent = beat == ScriptStep::NoResponse;
         if let Some(waker) = record.waker.take() {
             waker.wake();
         }
@@ -171,7 +171,7 @@ impl Asked {
         std::mem::take(&mut record.is_silent)
     }
 
-    fn record(&self) -> MutexGuard<'_, Record> {
+    fn record(&self) -> MutexGuard<'_, LogState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

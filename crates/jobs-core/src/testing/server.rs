@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::clock::Clock;
-use crate::testing::{Asked, Beat, ManualClock};
+use crate::testing::{ManualClock, RequestLog, ScriptStep};
 
 /// An HTTP answer in the vendor's own bytes.
 #[derive(Debug, Clone, Default)]
@@ -58,22 +58,22 @@ pub struct ScriptedServer {
 }
 
 impl ScriptedServer {
-    /// Listens on loopback. `say` turns a beat into the vendor's bytes; [`Beat::Silent`] keeps the connection open and
+    /// Listens on loopback. `say` turns a beat into the vendor's bytes; [`ScriptStep::NoResponse`] keeps the connection open and
     /// says nothing.
     ///
     /// # Errors
     /// Whatever keeps it from listening.
     pub async fn start(
         clock: &ManualClock,
-        beats: &[Beat],
-        asked: &Asked,
-        say: impl Fn(&Beat) -> Reply + Send + Sync + 'static,
+        beats: &[ScriptStep],
+        asked: &RequestLog,
+        say: impl Fn(&ScriptStep) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (clock, beats, asked, say) = (
             clock.clone(),
-            Arc::<[Beat]>::from(beats),
+            Arc::<[ScriptStep]>::from(beats),
             asked.clone(),
             Arc::new(say),
         );
@@ -85,8 +85,8 @@ impl ScriptedServer {
                 connections.spawn(async move {
                     // A client that hangs up early is part of the play.
                     drop(
-                        answer(stream, || match asked.next(clock.now(), &beats) {
-                            Beat::Silent => None,
+                        answer(stream, || match asked.record_poll(clock.now(), &beats) {
+                            ScriptStep::NoResponse => None,
                             beat => Some(say(&beat)),
                         })
                         .await,

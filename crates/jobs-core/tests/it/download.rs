@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::{
-    CheckError, DownloadError, Fetch, Fetched, Inspection, InvalidFile, Origin, Transport,
-    TransportBuilder, Verified,
+    CheckError, Download, DownloadError, HttpClient, HttpClientBuilder, Inspection, InvalidFile,
+    Origin, UnverifiedFile, Verified,
 };
 use jobs_core::testing::ManualClock;
 use jobs_core::{Clock, Error, ErrorKind, Moment};
@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 /// A server, the client of it, and a folder for what comes.
 struct Scene {
     clock: ManualClock,
-    transport: Transport,
+    transport: HttpClient,
     link: String,
     requests: Arc<AtomicU32>,
     folder: TempDir,
@@ -47,7 +47,7 @@ impl Scene {
                 serve(its_clock.clone(), stream, number).await;
             }
         });
-        let transport = TransportBuilder::new("v", Origin::parse(&link).unwrap())
+        let transport = HttpClientBuilder::new("v", Origin::parse(&link).unwrap())
             .with_clock(clock.shared())
             .build()
             .unwrap();
@@ -72,14 +72,16 @@ impl Scene {
         .await
     }
 
-    fn target(&self) -> Target {
-        Target::new(self.folder.path().join("r.zip")).unwrap()
+    fn target(&self) -> OutputPath {
+        OutputPath::new(self.folder.path().join("r.zip")).unwrap()
     }
 
-    async fn fetched(&self, deadline: Moment) -> Result<Fetched, Error> {
-        let fetch = Fetch::new("fetch", &self.link).with_deadline(deadline);
+    async fn fetched(&self, deadline: Moment) -> Result<UnverifiedFile, Error> {
+        let fetch = Download::new("fetch", &self.link).with_deadline(deadline);
         let target = self.target();
-        self.clock.run(self.transport.fetch(fetch, &target)).await
+        self.clock
+            .run(self.transport.download(fetch, &target))
+            .await
     }
 
     /// The bytes, which a check refuses.
@@ -114,14 +116,14 @@ async fn bytes_that_do_not_pass_are_kept_beside_their_place_once_and_replace_not
         let file = scene.invalid().await;
         assert_eq!(
             (file.size(), file.error().kind(), file.error().message()),
-            (6, ErrorKind::Garbled, Some("a page"))
+            (6, ErrorKind::UnexpectedResponse, Some("a page"))
         );
-        let saved = file.keep().await.unwrap();
+        let saved = file.persist().await.unwrap();
         assert_eq!(saved.path, folder.join("r.zip.unverified"));
         assert_eq!(scene.names(), ["r.zip.unverified"]);
     }
     fs::write(folder.join("r.zip.unverified"), "precious").unwrap();
-    let saved = scene.invalid().await.keep().await.unwrap();
+    let saved = scene.invalid().await.persist().await.unwrap();
     assert_eq!(saved.path, folder.join("r.zip.unverified-2"));
     assert_eq!(fs::read(saved.path).unwrap(), b"<html>");
     assert_eq!(
@@ -183,7 +185,7 @@ async fn trouble_with_this_disk_is_not_held_against_the_bytes() {
         .await;
     let error = error.unwrap_err();
     assert!(matches!(&error, DownloadError::Failed(_)), "{error:?}");
-    assert_eq!(error.error().kind(), ErrorKind::Local);
+    assert_eq!(error.error().kind(), ErrorKind::LocalIo);
 }
 
 #[tokio::test]
@@ -208,7 +210,7 @@ async fn a_check_ends_with_the_deadline_and_with_its_caller() {
         } else {
             scene.clock.move_to(deadline);
             let error = checking.await.unwrap().unwrap_err();
-            assert_eq!(error.error().kind(), ErrorKind::TimedOut);
+            assert_eq!(error.error().kind(), ErrorKind::Timeout);
         }
         has_ended.await.unwrap();
         assert_eq!(scene.names(), [""; 0]);
@@ -240,7 +242,7 @@ async fn the_deadline_ends_a_server_that_dribbles_is_silent_or_asks_for_patience
         let error = scene.fetched(after(5)).await.unwrap_err();
         let expected = match kind {
             "patience" => ErrorKind::RateLimited,
-            _ => ErrorKind::TimedOut,
+            _ => ErrorKind::Timeout,
         };
         assert_eq!(error.kind(), expected, "{kind}: {error}");
         assert!(scene.clock.now() <= after(9), "{kind}");
@@ -260,7 +262,7 @@ async fn a_server_slower_than_any_line_is_given_up_without_a_deadline_too() {
     })
     .await;
     let error = scene.fetched(after(1_000_000)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TimedOut);
+    assert_eq!(error.kind(), ErrorKind::Timeout);
     assert!(
         error.message().unwrap().contains("bytes came in 60 s"),
         "{error}"
@@ -334,13 +336,16 @@ async fn whatever_the_storage_says_is_told_and_is_no_end_of_the_job() {
     ] {
         let scene = saying(head, body).await;
         let link = format!("{}?Signature=s1gnature", scene.link);
-        let fetch = Fetch::new("fetch", &link).with_deadline(after(3600));
+        let fetch = Download::new("fetch", &link).with_deadline(after(3600));
         let target = scene.target();
-        let fetched = scene.clock.run(scene.transport.fetch(fetch, &target)).await;
+        let fetched = scene
+            .clock
+            .run(scene.transport.download(fetch, &target))
+            .await;
         let error = fetched.unwrap_err();
         assert_eq!(error.kind(), kind, "{head}: {error}");
         assert!(error.message().unwrap().contains(told), "{error}");
-        let shown = format!("{error} {error:?} {:?}", error.excerpt());
+        let shown = format!("{error} {error:?} {:?}", error.body_excerpt());
         assert!(!shown.contains("s1gnature"), "{shown}");
     }
     let scene = saying(
@@ -349,13 +354,13 @@ async fn whatever_the_storage_says_is_told_and_is_no_end_of_the_job() {
     )
     .await;
     let link = format!("{}?sig=s1gnature-of-x", scene.link);
-    let fetch = Fetch::new("fetch", &link);
+    let fetch = Download::new("fetch", &link);
     let error = scene
         .transport
-        .fetch(fetch, &scene.target())
+        .download(fetch, &scene.target())
         .await
         .unwrap_err();
-    let excerpt = error.excerpt().unwrap();
+    let excerpt = error.body_excerpt().unwrap();
     assert!(excerpt.contains("blocked by policy 4711, ***"), "{excerpt}");
 }
 
@@ -395,8 +400,11 @@ async fn what_a_server_declares_of_the_bytes_is_undone_before_they_are_checked()
     assert_eq!((saved.len, saved.sha256), (5, None));
     assert_eq!(fs::read(&saved.path).unwrap(), b"plain");
     assert_eq!(digest[..4], [0xa1, 0x16, 0xc9, 0xed], "{digest:x?}");
-    let small = Fetch::new("fetch", &scene.link);
-    assert_eq!(scene.transport.read(small).await.unwrap(), b"plain");
+    let small = Download::new("fetch", &scene.link);
+    assert_eq!(
+        scene.transport.download_to_memory(small).await.unwrap(),
+        b"plain"
+    );
 }
 
 #[tokio::test]
@@ -420,9 +428,9 @@ async fn bytes_in_a_coding_that_cannot_be_undone_are_kept_as_they_came() {
         ),
     ] {
         let scene = saying(head, body.clone()).await;
-        let fetch = Fetch::new("fetch", &scene.link).with_cap(1 << 16);
+        let fetch = Download::new("fetch", &scene.link).with_max_size(1 << 16);
         let target = scene.target();
-        let fetched = scene.transport.fetch(fetch, &target).await.unwrap();
+        let fetched = scene.transport.download(fetch, &target).await.unwrap();
         let error = fetched.verify(|_, _| Ok(())).await.unwrap_err();
         assert!(
             error.error().message().unwrap().contains(problem),
@@ -431,7 +439,7 @@ async fn bytes_in_a_coding_that_cannot_be_undone_are_kept_as_they_came() {
         let DownloadError::Invalid(file) = error else {
             panic!("{error:?}")
         };
-        let saved = file.keep().await.unwrap();
+        let saved = file.persist().await.unwrap();
         assert_eq!(fs::read(saved.path).unwrap(), body);
     }
     // What was undone and does not pass is kept as it reads.
@@ -439,6 +447,6 @@ async fn bytes_in_a_coding_that_cannot_be_undone_are_kept_as_they_came() {
     let Err(DownloadError::Invalid(file)) = checked(&scene).await else {
         panic!("passed")
     };
-    let saved = file.keep().await.unwrap();
+    let saved = file.persist().await.unwrap();
     assert_eq!(fs::read(saved.path).unwrap(), b"page");
 }

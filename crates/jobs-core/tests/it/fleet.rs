@@ -13,30 +13,30 @@ use proptest::prelude::*;
 
 use jobs_core::testing::ManualClock;
 use jobs_core::{
-    Cause, Clock, Ends, Error, ErrorKind, Fleet, FleetSettings, Job, JobId, Moment, News, Patience,
-    Quota, Unwatched, WaitError, Window,
+    Clock, Error, ErrorKind, Fleet, FleetConfig, FleetEvent, FleetEvents, Job, JobId, Moment,
+    RateLimit, RateLimiter, WaitError, WaitErrorKind, WaitOptions, WatchError,
 };
 
-use crate::yard::{FLOOR, Fate, PAUSE, Yard, id, secs, trouble};
+use crate::fake_vendor::{FLOOR, FakeVendor, PAUSE, ScriptedEnd, id, secs, server_error};
 
 const LONG: Duration = Duration::from_secs(3600);
 
 type End = (JobId, Result<JobId, WaitError>);
 
-fn fleet(settings: FleetSettings) -> (Fleet<JobId>, Ends<JobId>) {
+fn fleet(settings: FleetConfig) -> (Fleet<JobId>, FleetEvents<JobId>) {
     Fleet::new(settings)
 }
 
-async fn ended(ends: &mut Ends<JobId>) -> Option<End> {
+async fn ended(ends: &mut FleetEvents<JobId>) -> Option<End> {
     loop {
-        if let News::Ended { id, result, .. } = ends.next().await? {
+        if let FleetEvent::Ended { id, result, .. } = ends.next().await? {
             return Some((id, result));
         }
     }
 }
 
 /// All ends up to the last one.
-async fn all(clock: &ManualClock, mut ends: Ends<JobId>) -> Vec<End> {
+async fn all(clock: &ManualClock, mut ends: FleetEvents<JobId>) -> Vec<End> {
     clock
         .run(async {
             let mut seen = Vec::new();
@@ -49,8 +49,8 @@ async fn all(clock: &ManualClock, mut ends: Ends<JobId>) -> Vec<End> {
 }
 
 /// No two looks at one job are closer than the floor.
-fn floor_is_kept(yard: &Yard) {
-    for (id, looks) in &yard.asked().looks {
+fn floor_is_kept(yard: &FakeVendor) {
+    for (id, looks) in &yard.asked().polls {
         for pair in looks.windows(2) {
             assert!(pair[1].since(pair[0]) >= FLOOR, "{id}: {looks:?}");
         }
@@ -61,16 +61,16 @@ fn floor_is_kept(yard: &Yard) {
 async fn each_job_ends_once_as_it_would_alone() {
     let clock = ManualClock::new();
     let fates = [
-        Fate::Done(0.0),
-        Fate::Done(12.5),
-        Fate::Fails(7.0),
-        Fate::Unmentioned,
-        Fate::Never,
+        ScriptedEnd::Done(0.0),
+        ScriptedEnd::Done(12.5),
+        ScriptedEnd::Fails(7.0),
+        ScriptedEnd::Unmentioned,
+        ScriptedEnd::Never,
     ];
     for batch in [1, 3] {
-        let yard = Arc::new(Yard::new(&clock, batch));
-        let (fleet, ends) = fleet(FleetSettings::default());
-        let lane = fleet.lane(Arc::clone(&yard), |output| output);
+        let yard = Arc::new(FakeVendor::new(&clock, batch));
+        let (fleet, ends) = fleet(FleetConfig::default());
+        let lane = fleet.handle(Arc::clone(&yard), |output| output);
         let mut alone = BTreeMap::new();
         for (number, fate) in fates.into_iter().enumerate() {
             let job = yard.job(number, fate);
@@ -112,14 +112,14 @@ fn seconds(moments: &[Moment]) -> Vec<f64> {
 #[tokio::test]
 async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
     let clock = ManualClock::new();
-    let yard = Arc::new(Yard::new(&clock, 50).with_facts(|facts| {
-        facts.floor.set(Duration::from_secs(1));
+    let yard = Arc::new(FakeVendor::new(&clock, 50).with_facts(|facts| {
+        facts.min_interval.set(Duration::from_secs(1));
     }));
-    let (fleet, ends) = fleet(FleetSettings::default().with_backlog(20_000));
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let (fleet, ends) = fleet(FleetConfig::default().with_event_buffer(20_000));
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
     // They come one by one over the length of a pause, so that no two are due together by themselves.
     for number in 0..10_000 {
-        lane.watch(&yard.job(number, Fate::Done(31.0)), LONG)
+        lane.watch(&yard.job(number, ScriptedEnd::Done(31.0)), LONG)
             .unwrap();
         clock.advance(PAUSE / 10_000);
         if number % 100 == 0 {
@@ -127,12 +127,12 @@ async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
         }
     }
     pass(&clock, Duration::from_secs(1)).await;
-    let (first, looked) = (yard.requests(), yard.asked().looks.len());
+    let (first, looked) = (yard.requests(), yard.asked().polls.len());
     assert_eq!(looked, 10_000);
     pass(&clock, PAUSE * 4).await;
     let rounds = {
         let asked = yard.asked();
-        let looks: usize = asked.looks.values().map(Vec::len).sum();
+        let looks: usize = asked.polls.values().map(Vec::len).sum();
         looks as f64 / 10_000.0 - 1.0
     };
     let each = (yard.requests() - first) as f64 / 10_000.0 / rounds;
@@ -144,7 +144,7 @@ async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
     assert!((3.5..=5.5).contains(&rounds), "{rounds}");
     drop((fleet, lane));
     assert_eq!(all(&clock, ends).await.len(), 10_000);
-    for (id, looks) in &yard.asked().looks {
+    for (id, looks) in &yard.asked().polls {
         for pair in looks.windows(2) {
             assert!(pair[1].since(pair[0]) >= PAUSE * 3 / 4, "{id}: {looks:?}");
         }
@@ -154,22 +154,22 @@ async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
 #[tokio::test]
 async fn the_last_look_is_at_the_deadline_to_the_nanosecond() {
     let clock = ManualClock::new();
-    let yard = Arc::new(Yard::new(&clock, 10));
-    let (fleet, ends) = fleet(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let yard = Arc::new(FakeVendor::new(&clock, 10));
+    let (fleet, ends) = fleet(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
     let deadlines = [23_370_000_001u64, 23_370_000_002, 23_370_999_999].map(Duration::from_nanos);
     for (number, deadline) in deadlines.into_iter().enumerate() {
-        lane.watch(&yard.job(number, Fate::Never), deadline)
+        lane.watch(&yard.job(number, ScriptedEnd::Never), deadline)
             .unwrap();
     }
     drop((fleet, lane));
     let ends = all(&clock, ends).await;
-    assert!(
-        ends.iter()
-            .all(|(_, end)| matches!(end.as_ref().unwrap_err().cause(), Cause::Deadline))
-    );
+    assert!(ends.iter().all(|(_, end)| matches!(
+        end.as_ref().unwrap_err().kind(),
+        WaitErrorKind::DeadlineExceeded
+    )));
     for (number, deadline) in deadlines.into_iter().enumerate() {
-        let last = *yard.asked().looks[id(number).as_str()].last().unwrap();
+        let last = *yard.asked().polls[id(number).as_str()].last().unwrap();
         assert_eq!(last.since_start(), deadline);
     }
     floor_is_kept(&yard);
@@ -178,22 +178,24 @@ async fn the_last_look_is_at_the_deadline_to_the_nanosecond() {
 #[tokio::test]
 async fn a_job_is_watched_once_and_only_by_its_own_lane() {
     let clock = ManualClock::new();
-    let yard = Arc::new(Yard::new(&clock, 1));
-    let other = Arc::new(Yard::new(&clock, 1).named("other"));
-    let (fleet, ends) = fleet(FleetSettings::default().with_capacity(2));
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
-    let again = fleet.lane(Arc::clone(&yard), |output| output);
-    let foreign = fleet.lane(Arc::clone(&other), |output| output);
-    let job = yard.job(1, Fate::Done(3.0));
+    let yard = Arc::new(FakeVendor::new(&clock, 1));
+    let other = Arc::new(FakeVendor::new(&clock, 1).named("other"));
+    let (fleet, ends) = fleet(FleetConfig::default().with_capacity(2));
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let again = fleet.handle(Arc::clone(&yard), |output| output);
+    let foreign = fleet.handle(Arc::clone(&other), |output| output);
+    let job = yard.job(1, ScriptedEnd::Done(3.0));
     lane.watch(&job, LONG).unwrap();
-    assert_eq!(lane.watch(&job, LONG), Err(Unwatched::Twice));
-    assert_eq!(again.watch(&job, LONG), Err(Unwatched::Twice));
-    assert_eq!(foreign.watch(&job, LONG), Err(Unwatched::Foreign));
+    assert_eq!(lane.watch(&job, LONG), Err(WatchError::AlreadyWatched));
+    assert_eq!(again.watch(&job, LONG), Err(WatchError::AlreadyWatched));
+    assert_eq!(foreign.watch(&job, LONG), Err(WatchError::KindMismatch));
     // The same id means another job at another kind.
-    foreign.watch(&other.job(1, Fate::Done(3.0)), LONG).unwrap();
+    foreign
+        .watch(&other.job(1, ScriptedEnd::Done(3.0)), LONG)
+        .unwrap();
     assert_eq!(
-        lane.watch(&yard.job(2, Fate::Never), LONG),
-        Err(Unwatched::Full)
+        lane.watch(&yard.job(2, ScriptedEnd::Never), LONG),
+        Err(WatchError::AtCapacity)
     );
     assert_eq!(fleet.len(), 2);
     drop((fleet, lane, again, foreign));
@@ -203,23 +205,26 @@ async fn a_job_is_watched_once_and_only_by_its_own_lane() {
 #[tokio::test]
 async fn the_floor_outlives_forgetting_and_ends() {
     let clock = ManualClock::new();
-    let yard = Arc::new(Yard::new(&clock, 1));
-    let (fleet, mut ends) = fleet(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
-    let job = yard.job(1, Fate::Never);
+    let yard = Arc::new(FakeVendor::new(&clock, 1));
+    let (fleet, mut ends) = fleet(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let job = yard.job(1, ScriptedEnd::Never);
     // A handle of its own each time, which knows of no look.
     let fresh = || Job::attach(Arc::clone(&yard), id(1));
     lane.watch(&fresh(), LONG).unwrap();
     pass(&clock, Duration::from_millis(10)).await;
-    assert!(lane.forget(job.id()));
-    assert!(!lane.forget(job.id()));
-    assert!(!lane.nudge(job.id()), "nobody waits for it");
+    assert!(lane.unwatch(job.id()));
+    assert!(!lane.unwatch(job.id()));
+    assert!(!lane.poll_soon(job.id()), "nobody waits for it");
     lane.watch(&fresh(), Duration::from_secs(10)).unwrap();
     let (_, end) = clock.run(ended(&mut ends)).await.unwrap();
-    assert!(matches!(end.unwrap_err().cause(), Cause::Deadline));
+    assert!(matches!(
+        end.unwrap_err().kind(),
+        WaitErrorKind::DeadlineExceeded
+    ));
     lane.watch(&fresh(), LONG).unwrap();
     pass(&clock, Duration::from_secs(5)).await;
-    let looks = seconds(&yard.asked().looks[job.id().as_str()]);
+    let looks = seconds(&yard.asked().polls[job.id().as_str()]);
     assert_eq!(looks, [0.0, 2.0, 7.0 + (looks[2] - 7.0), 10.01, 12.01]);
     floor_is_kept(&yard);
 }
@@ -227,62 +232,68 @@ async fn the_floor_outlives_forgetting_and_ends() {
 #[tokio::test]
 async fn a_nudge_is_a_look_as_soon_as_the_floor_allows_and_is_not_believed() {
     let clock = ManualClock::new();
-    let yard = Arc::new(Yard::new(&clock, 1).with_facts(|facts| {
+    let yard = Arc::new(FakeVendor::new(&clock, 1).with_facts(|facts| {
         facts
-            .pacing
-            .set(jobs_core::Pacing::every(Duration::from_secs(50)));
+            .schedule
+            .set(jobs_core::PollSchedule::every(Duration::from_secs(50)));
     }));
-    let (fleet, mut ends) = fleet(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
-    lane.watch(&yard.job(1, Fate::Done(30.0)), LONG).unwrap();
+    let (fleet, mut ends) = fleet(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    lane.watch(&yard.job(1, ScriptedEnd::Done(30.0)), LONG)
+        .unwrap();
     pass(&clock, Duration::from_secs(1)).await;
     // Forged: the job is not done. Twice is no more than once.
-    assert!(fleet.nudge("yard", &id(1)));
-    assert!(lane.nudge(&id(1)));
-    assert!(!fleet.nudge("elsewhere", &id(1)));
-    assert!(!lane.nudge(&id(2)));
+    assert!(fleet.poll_soon("yard", &id(1)));
+    assert!(lane.poll_soon(&id(1)));
+    assert!(!fleet.poll_soon("elsewhere", &id(1)));
+    assert!(!lane.poll_soon(&id(2)));
     pass(&clock, Duration::from_secs(30)).await;
-    assert_eq!(seconds(&yard.asked().looks[id(1).as_str()]), [0.0, 2.0]);
-    assert!(lane.nudge(&id(1)));
+    assert_eq!(seconds(&yard.asked().polls[id(1).as_str()]), [0.0, 2.0]);
+    assert!(lane.poll_soon(&id(1)));
     let (_, end) = clock.run(ended(&mut ends)).await.unwrap();
     assert_eq!(end.unwrap(), id(1));
     assert_eq!(
-        seconds(&yard.asked().looks[id(1).as_str()]),
+        seconds(&yard.asked().polls[id(1).as_str()]),
         [0.0, 2.0, 31.0]
     );
-    assert!(!lane.nudge(&id(1)), "it has ended");
+    assert!(!lane.poll_soon(&id(1)), "it has ended");
 }
 
 #[tokio::test]
 async fn a_nudge_during_a_look_brings_the_next_one_forward() {
     let clock = ManualClock::new();
     let yard = Arc::new(
-        Yard::new(&clock, 1)
-            .taking(Duration::from_secs(3))
+        FakeVendor::new(&clock, 1)
+            .with_max_batch(Duration::from_secs(3))
             .with_facts(|facts| {
                 facts
-                    .pacing
-                    .set(jobs_core::Pacing::every(Duration::from_secs(50)));
+                    .schedule
+                    .set(jobs_core::PollSchedule::every(Duration::from_secs(50)));
             }),
     );
-    let (fleet, ends) = fleet(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
-    lane.watch(&yard.job(1, Fate::Done(1.0)), LONG).unwrap();
+    let (fleet, ends) = fleet(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    lane.watch(&yard.job(1, ScriptedEnd::Done(1.0)), LONG)
+        .unwrap();
     pass(&clock, Duration::from_secs(2)).await;
-    assert!(lane.nudge(&id(1)));
+    assert!(lane.poll_soon(&id(1)));
     drop((fleet, lane));
     assert_eq!(all(&clock, ends).await.len(), 1);
-    assert_eq!(seconds(&yard.asked().looks[id(1).as_str()]), [0.0, 5.0]);
+    assert_eq!(seconds(&yard.asked().polls[id(1).as_str()]), [0.0, 5.0]);
 }
 
 #[tokio::test]
 async fn who_does_not_take_the_ends_holds_up_the_looks_and_loses_nothing() {
     let clock = ManualClock::new();
-    let yard = Arc::new(Yard::new(&clock, 10));
-    let (fleet, ends) = fleet(FleetSettings::default().with_backlog(100).with_window(4));
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let yard = Arc::new(FakeVendor::new(&clock, 10));
+    let (fleet, ends) = fleet(
+        FleetConfig::default()
+            .with_event_buffer(100)
+            .with_max_in_flight(4),
+    );
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
     for number in 0..1000 {
-        lane.watch(&yard.job(number, Fate::Done(1.0)), LONG)
+        lane.watch(&yard.job(number, ScriptedEnd::Done(1.0)), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_secs(1000)).await;
@@ -304,50 +315,50 @@ async fn who_does_not_take_the_ends_holds_up_the_looks_and_loses_nothing() {
 #[tokio::test]
 async fn stopping_delivers_what_ended_and_hands_back_the_rest() {
     let clock = ManualClock::new();
-    let yard = Arc::new(Yard::new(&clock, 5).taking(Duration::from_secs(1)));
-    let (fleet, ends) = fleet(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let yard = Arc::new(FakeVendor::new(&clock, 5).with_max_batch(Duration::from_secs(1)));
+    let (fleet, ends) = fleet(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
     for number in 0..20 {
         let fate = if number < 7 {
-            Fate::Done(0.0)
+            ScriptedEnd::Done(0.0)
         } else {
-            Fate::Never
+            ScriptedEnd::Never
         };
         lane.watch(&yard.job(number, fate), LONG).unwrap();
     }
     pass(&clock, Duration::from_millis(6500)).await;
     assert!(yard.asked().in_flight > 0, "some looks are in flight");
-    let rest: Vec<_> = fleet.stop().collect();
+    let rest: Vec<_> = fleet.shutdown().collect();
     assert_eq!(rest.len(), 13);
     assert!(
         rest.iter()
             .all(|ticket| ticket.vendor() == "yard" && ticket.kind() == "play")
     );
     assert_eq!(
-        lane.watch(&yard.job(99, Fate::Never), LONG),
-        Err(Unwatched::Stopped)
+        lane.watch(&yard.job(99, ScriptedEnd::Never), LONG),
+        Err(WatchError::ShutDown)
     );
     let requests = yard.requests();
     assert_eq!(all(&clock, ends).await.len(), 7);
     pass(&clock, LONG).await;
     assert_eq!(yard.requests(), requests, "no look after the stop");
-    assert_eq!(fleet.stop().count(), 0);
+    assert_eq!(fleet.shutdown().count(), 0);
 }
 
 #[tokio::test]
 async fn a_forgotten_job_has_no_end_although_its_look_was_in_flight() {
     let clock = ManualClock::new();
-    let yard = Arc::new(Yard::new(&clock, 5).taking(Duration::from_secs(3)));
-    let (fleet, ends) = fleet(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let yard = Arc::new(FakeVendor::new(&clock, 5).with_max_batch(Duration::from_secs(3)));
+    let (fleet, ends) = fleet(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
     for number in 0..5 {
-        lane.watch(&yard.job(number, Fate::Done(0.0)), LONG)
+        lane.watch(&yard.job(number, ScriptedEnd::Done(0.0)), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_secs(1)).await;
-    assert!(lane.forget(&id(3)));
+    assert!(lane.unwatch(&id(3)));
     // Watched again before that look is answered: the answer is not the new wait's, whose look comes after the floor.
-    assert!(lane.forget(&id(4)));
+    assert!(lane.unwatch(&id(4)));
     lane.watch(&Job::attach(Arc::clone(&yard), id(4)), LONG)
         .unwrap();
     drop((fleet, lane));
@@ -358,19 +369,19 @@ async fn a_forgotten_job_has_no_end_although_its_look_was_in_flight() {
         .collect();
     assert_eq!(ids.len(), 4);
     assert!(!ids.contains(&id(3)));
-    assert_eq!(seconds(&yard.asked().looks[id(4).as_str()]), [0.0, 3.0]);
+    assert_eq!(seconds(&yard.asked().polls[id(4).as_str()]), [0.0, 3.0]);
 }
 
 #[tokio::test]
 async fn a_panic_is_a_failed_look_of_those_it_was_asked_for() {
     let clock = ManualClock::new();
-    let yard = Arc::new(Yard::new(&clock, 1));
-    let (fleet, ends) = fleet(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
-    lane.watch(&yard.job(0, Fate::Panics), Duration::from_secs(30))
+    let yard = Arc::new(FakeVendor::new(&clock, 1));
+    let (fleet, ends) = fleet(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    lane.watch(&yard.job(0, ScriptedEnd::Panics), Duration::from_secs(30))
         .unwrap();
     for number in 1..10 {
-        lane.watch(&yard.job(number, Fate::Done(9.0)), LONG)
+        lane.watch(&yard.job(number, ScriptedEnd::Done(9.0)), LONG)
             .unwrap();
     }
     drop((fleet, lane));
@@ -381,7 +392,7 @@ async fn a_panic_is_a_failed_look_of_those_it_was_asked_for() {
             Ok(output) => assert_eq!(output, of),
             Err(end) => {
                 assert_eq!(of, id(0));
-                assert!(matches!(end.cause(), Cause::Deadline));
+                assert!(matches!(end.kind(), WaitErrorKind::DeadlineExceeded));
                 assert!(end.last_error().unwrap().to_string().contains("panicked"));
             }
         }
@@ -392,14 +403,18 @@ async fn a_panic_is_a_failed_look_of_those_it_was_asked_for() {
 async fn an_outage_costs_few_looks_and_no_job_and_the_return_is_paced() {
     let clock = ManualClock::new();
     let (from, to) = (secs(10.0), secs(310.0));
-    let yard = Yard::new(&clock, 1)
-        .taking(Duration::from_millis(100))
-        .in_weather(move |now, _| (from..to).contains(&now.since_start()).then(trouble));
+    let yard = FakeVendor::new(&clock, 1)
+        .with_max_batch(Duration::from_millis(100))
+        .in_condition(move |now, _| (from..to).contains(&now.since_start()).then(server_error));
     let yard = Arc::new(yard);
-    let (fleet, ends) = fleet(FleetSettings::default().with_window(16).with_backlog(5000));
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let (fleet, ends) = fleet(
+        FleetConfig::default()
+            .with_max_in_flight(16)
+            .with_event_buffer(5000),
+    );
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
     for number in 0..200 {
-        lane.watch(&yard.job(number, Fate::Done(400.0)), LONG)
+        lane.watch(&yard.job(number, ScriptedEnd::Done(400.0)), LONG)
             .unwrap();
     }
     drop((fleet, lane));
@@ -434,16 +449,16 @@ async fn an_outage_costs_few_looks_and_no_job_and_the_return_is_paced() {
 #[tokio::test]
 async fn in_an_outage_without_end_every_wait_ends_blind_or_at_its_deadline() {
     let clock = ManualClock::new();
-    let yard = Yard::new(&clock, 1).in_weather(|_, _| Some(trouble()));
+    let yard = FakeVendor::new(&clock, 1).in_condition(|_, _| Some(server_error()));
     let yard = Arc::new(yard);
-    let (fleet, mut ends) = fleet(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let (fleet, mut ends) = fleet(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
     for number in 0..100 {
-        let patience = Patience {
-            blind: Duration::from_secs(100),
-            ..Patience::until(Duration::from_secs(if number % 2 == 0 { 50 } else { 5000 }))
+        let patience = WaitOptions {
+            max_unreachable: Duration::from_secs(100),
+            ..WaitOptions::new(Duration::from_secs(if number % 2 == 0 { 50 } else { 5000 }))
         };
-        lane.watch(&yard.job(number, Fate::Never), patience)
+        lane.watch(&yard.job(number, ScriptedEnd::Never), patience)
             .unwrap();
     }
     drop((fleet, lane));
@@ -453,11 +468,11 @@ async fn in_an_outage_without_end_every_wait_ends_blind_or_at_its_deadline() {
         let now = clock.now().since_start().as_secs();
         if number < 50 {
             assert!(
-                matches!(end.cause(), Cause::Deadline) && now == 50,
+                matches!(end.kind(), WaitErrorKind::DeadlineExceeded) && now == 50,
                 "{end} at {now}"
             );
         } else {
-            assert!(matches!(end.cause(), Cause::Blind(_)), "{end}");
+            assert!(matches!(end.kind(), WaitErrorKind::Unreachable(_)), "{end}");
             assert!((100..=130).contains(&now), "{now}");
         }
     }
@@ -467,19 +482,19 @@ async fn in_an_outage_without_end_every_wait_ends_blind_or_at_its_deadline() {
 #[tokio::test]
 async fn too_many_requests_narrow_the_window_and_the_hint_is_kept() {
     let clock = ManualClock::new();
-    let yard = Yard::new(&clock, 1)
-        .taking(Duration::from_millis(100))
-        .in_weather(|now, _| {
+    let yard = FakeVendor::new(&clock, 1)
+        .with_max_batch(Duration::from_millis(100))
+        .in_condition(|now, _| {
             (now.since_start() < Duration::from_millis(350)).then(|| {
                 Error::new(ErrorKind::RateLimited, "yard", "look")
-                    .with_wait(Some(Duration::from_secs(7)))
+                    .with_retry_after(Some(Duration::from_secs(7)))
             })
         });
     let yard = Arc::new(yard);
-    let (fleet, ends) = fleet(FleetSettings::default().with_window(16));
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let (fleet, ends) = fleet(FleetConfig::default().with_max_in_flight(16));
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
     for number in 0..50 {
-        lane.watch(&yard.job(number, Fate::Done(0.0)), LONG)
+        lane.watch(&yard.job(number, ScriptedEnd::Done(0.0)), LONG)
             .unwrap();
     }
     drop((fleet, lane));
@@ -506,22 +521,23 @@ async fn too_many_requests_narrow_the_window_and_the_hint_is_kept() {
 /// How many looks an account of 20 a second makes in each second, when those with these numbers are refused.
 async fn looks_a_second(refused: Range<usize>) -> Vec<usize> {
     let clock = ManualClock::new();
-    let window = Window {
+    let window = RateLimit {
         limit: NonZeroU32::new(20).unwrap(),
         per: Duration::from_secs(1),
     };
-    let yard = Yard::new(&clock, 1)
-        .taking(Duration::from_millis(10))
-        .drawing_on(Quota::new(clock.shared(), &[window]))
-        .in_weather(move |_, before| {
+    let yard = FakeVendor::new(&clock, 1)
+        .with_max_batch(Duration::from_millis(10))
+        .with_shared_rate(RateLimiter::new(clock.shared(), &[window]))
+        .in_condition(move |_, before| {
             let error = || Error::new(ErrorKind::RateLimited, "yard", "look");
             refused.contains(&before).then(error)
         });
     let yard = Arc::new(yard);
-    let (fleet, _ends) = fleet(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let (fleet, _ends) = fleet(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
     for number in 0..400 {
-        lane.watch(&yard.job(number, Fate::Never), LONG).unwrap();
+        lane.watch(&yard.job(number, ScriptedEnd::Never), LONG)
+            .unwrap();
     }
     pass(&clock, Duration::from_secs(40)).await;
     let mut seconds = vec![0; 41];
@@ -557,18 +573,22 @@ async fn the_window_and_the_quota_slow_down_once_for_a_refusal_and_recover_with_
 #[tokio::test]
 async fn a_look_that_hangs_over_a_deadline_gives_way_to_the_last_one() {
     let clock = ManualClock::new();
-    let yard = Arc::new(Yard::new(&clock, 5).taking(Duration::from_secs(20)));
-    let (fleet, mut ends) = fleet(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
-    lane.watch(&yard.job(1, Fate::Never), Duration::from_secs(12))
+    let yard = Arc::new(FakeVendor::new(&clock, 5).with_max_batch(Duration::from_secs(20)));
+    let (fleet, mut ends) = fleet(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    lane.watch(&yard.job(1, ScriptedEnd::Never), Duration::from_secs(12))
         .unwrap();
-    lane.watch(&yard.job(2, Fate::Done(0.0)), LONG).unwrap();
+    lane.watch(&yard.job(2, ScriptedEnd::Done(0.0)), LONG)
+        .unwrap();
     drop((fleet, lane));
     let (first, end) = clock.run(ended(&mut ends)).await.unwrap();
     assert_eq!((first, end.unwrap()), (id(2), id(2)));
     let (_, end) = clock.run(ended(&mut ends)).await.unwrap();
-    assert!(matches!(end.unwrap_err().cause(), Cause::Deadline));
-    assert_eq!(seconds(&yard.asked().looks[id(1).as_str()]), [0.0, 12.0]);
+    assert!(matches!(
+        end.unwrap_err().kind(),
+        WaitErrorKind::DeadlineExceeded
+    ));
+    assert_eq!(seconds(&yard.asked().polls[id(1).as_str()]), [0.0, 12.0]);
     assert_eq!(clock.now().since_start(), secs(32.0));
 }
 
@@ -576,18 +596,19 @@ async fn a_look_that_hangs_over_a_deadline_gives_way_to_the_last_one() {
 async fn when_not_everybody_can_be_looked_at_all_wait_about_as_long() {
     let clock = ManualClock::new();
     // 400 jobs every 5 s is 80 looks a second; four at a time of 100 ms each make 40.
-    let yard = Yard::new(&clock, 1).taking(Duration::from_millis(100));
+    let yard = FakeVendor::new(&clock, 1).with_max_batch(Duration::from_millis(100));
     let yard = Arc::new(yard);
-    let (fleet, _ends) = fleet(FleetSettings::default().with_window(4));
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let (fleet, _ends) = fleet(FleetConfig::default().with_max_in_flight(4));
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
     for number in 0..400 {
-        lane.watch(&yard.job(number, Fate::Never), LONG).unwrap();
+        lane.watch(&yard.job(number, ScriptedEnd::Never), LONG)
+            .unwrap();
     }
     pass(&clock, Duration::from_secs(100)).await;
     let asked = yard.asked();
     assert_eq!(asked.most_in_flight, 4);
     let mut waits: Vec<f64> = asked
-        .looks
+        .polls
         .values()
         .flat_map(|looks| {
             looks
@@ -603,15 +624,15 @@ async fn when_not_everybody_can_be_looked_at_all_wait_about_as_long() {
         "{longest} against {mean}"
     );
     drop(asked);
-    fleet.stop();
+    fleet.shutdown();
 }
 
 #[tokio::test]
 async fn a_waiting_job_takes_less_than_128_bytes() {
     let clock = ManualClock::new();
-    let yard = Arc::new(Yard::new(&clock, 100));
-    let (fleet, _ends) = fleet(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    let yard = Arc::new(FakeVendor::new(&clock, 100));
+    let (fleet, _ends) = fleet(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
     // Just past the point at which the table of ids has doubled, where it costs most.
     for number in 0..100_000 {
         let job = Job::attach(Arc::clone(&yard), id(number));
@@ -620,7 +641,7 @@ async fn a_waiting_job_takes_less_than_128_bytes() {
     let each = fleet.bytes() as f64 / 100_000.0;
     assert!((36.0..=128.0).contains(&each), "{each}");
     for number in 0..100_000 {
-        assert!(lane.forget(&id(number)));
+        assert!(lane.unwatch(&id(number)));
     }
     assert_eq!(fleet.bytes(), 0, "nothing is held once nobody waits");
 }
@@ -628,20 +649,24 @@ async fn a_waiting_job_takes_less_than_128_bytes() {
 #[tokio::test]
 async fn looks_are_reported_to_lanes_that_asked() {
     let clock = ManualClock::new();
-    let yard = Yard::new(&clock, 1).in_weather(|_, before| (before == 1).then(trouble));
+    let yard =
+        FakeVendor::new(&clock, 1).in_condition(|_, before| (before == 1).then(server_error));
     let yard = Arc::new(yard);
-    let (fleet, mut ends) = fleet(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&yard), |output| output).with_looks();
-    lane.watch(&yard.job(1, Fate::Done(8.0)), LONG).unwrap();
+    let (fleet, mut ends) = fleet(FleetConfig::default());
+    let lane = fleet
+        .handle(Arc::clone(&yard), |output| output)
+        .with_poll_events();
+    lane.watch(&yard.job(1, ScriptedEnd::Done(8.0)), LONG)
+        .unwrap();
     drop((fleet, lane));
     let mut names = Vec::new();
     clock
         .run(async {
             while let Some(news) = ends.next().await {
                 names.push(match news {
-                    News::Seen { snapshot, .. } => snapshot.word.to_string(),
-                    News::Missed { error, .. } => format!("{}", error.kind()),
-                    News::Ended { result, .. } => format!("{}", result.is_ok()),
+                    FleetEvent::Progress { snapshot, .. } => snapshot.vendor_status.to_string(),
+                    FleetEvent::PollFailed { error, .. } => format!("{}", error.kind()),
+                    FleetEvent::Ended { result, .. } => format!("{}", result.is_ok()),
                     other => format!("{other:?}"),
                 });
             }
@@ -653,11 +678,11 @@ async fn looks_are_reported_to_lanes_that_asked() {
 #[test]
 fn a_runtime_that_goes_away_takes_no_job_with_it() {
     let clock = ManualClock::new();
-    let yard = Arc::new(Yard::new(&clock, 1).taking(Duration::from_secs(1)));
-    let (fleet, ends) = fleet(FleetSettings::default());
-    let lane = fleet.lane(Arc::clone(&yard), |output| output);
-    let job = yard.job(1, Fate::Done(0.0));
-    assert_eq!(lane.watch(&job, LONG), Err(Unwatched::NoRuntime));
+    let yard = Arc::new(FakeVendor::new(&clock, 1).with_max_batch(Duration::from_secs(1)));
+    let (fleet, ends) = fleet(FleetConfig::default());
+    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let job = yard.job(1, ScriptedEnd::Done(0.0));
+    assert_eq!(lane.watch(&job, LONG), Err(WatchError::NoRuntime));
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .build()
@@ -669,7 +694,8 @@ fn a_runtime_that_goes_away_takes_no_job_with_it() {
     });
     // Its look was dropped in flight. The next job starts the account's task again, for both.
     runtime().block_on(async {
-        lane.watch(&yard.job(2, Fate::Done(0.0)), LONG).unwrap();
+        lane.watch(&yard.job(2, ScriptedEnd::Done(0.0)), LONG)
+            .unwrap();
         drop((fleet, lane));
         assert_eq!(all(&clock, ends).await.len(), 2);
     });
@@ -679,10 +705,14 @@ fn a_runtime_that_goes_away_takes_no_job_with_it() {
 #[tokio::test]
 async fn whatever_its_end_was_a_job_watched_again_keeps_the_floor() {
     let clock = ManualClock::new();
-    for fate in [Fate::Done(0.0), Fate::Fails(0.0), Fate::Never] {
-        let yard = Arc::new(Yard::new(&clock, 1));
-        let (fleet, mut ends) = fleet(FleetSettings::default());
-        let lane = fleet.lane(Arc::clone(&yard), |output| output);
+    for fate in [
+        ScriptedEnd::Done(0.0),
+        ScriptedEnd::Fails(0.0),
+        ScriptedEnd::Never,
+    ] {
+        let yard = Arc::new(FakeVendor::new(&clock, 1));
+        let (fleet, mut ends) = fleet(FleetConfig::default());
+        let lane = fleet.handle(Arc::clone(&yard), |output| output);
         for _ in 0..3 {
             lane.watch(&yard.job(1, fate), secs(0.5)).unwrap();
             let end = clock.run(ended(&mut ends)).await;
@@ -729,38 +759,38 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let (waits, ends, yard) = runtime.block_on(async {
             let clock = ManualClock::new();
-            let yard = Yard::new(&clock, batch)
-                .taking(Duration::from_millis(takes))
-                .in_weather(move |_, before| match storms.get(before) {
-                    Some(0) => Some(trouble()),
+            let yard = FakeVendor::new(&clock, batch)
+                .with_max_batch(Duration::from_millis(takes))
+                .in_condition(move |_, before| match storms.get(before) {
+                    Some(0) => Some(server_error()),
                     Some(1) => Some(Error::new(ErrorKind::RateLimited, "yard", "look")),
                     _ => None,
                 });
             let yard = Arc::new(yard);
-            let (fleet, mut ends) = fleet(FleetSettings::default().with_backlog(backlog));
-            let lane = fleet.lane(Arc::clone(&yard), |output| output);
+            let (fleet, mut ends) = fleet(FleetConfig::default().with_event_buffer(backlog));
+            let lane = fleet.handle(Arc::clone(&yard), |output| output);
             let (mut waits, mut seen) = (vec![0i32; 12], vec![0i32; 12]);
             let number = |id: &JobId| id.as_str().rsplit('-').next().unwrap().parse::<usize>().unwrap();
             for event in events {
                 match event {
                     Event::Watch(job) => {
                         let fate = match job % 4 {
-                            0 => Fate::Never,
-                            1 => Fate::Fails(11.0),
-                            _ => Fate::Done(job as f64 * 3.0),
+                            0 => ScriptedEnd::Never,
+                            1 => ScriptedEnd::Fails(11.0),
+                            _ => ScriptedEnd::Done(job as f64 * 3.0),
                         };
                         let job_of = yard.job(job, fate);
                         let patience = Duration::from_millis(1234 * (job as u64 + 1));
                         match lane.watch(&job_of, patience) {
                             Ok(()) => waits[job] += 1,
-                            Err(why) => assert_eq!(why, Unwatched::Twice),
+                            Err(why) => assert_eq!(why, WatchError::AlreadyWatched),
                         }
                     }
                     Event::Push(job) => {
-                        fleet.nudge("yard", &id(job));
+                        fleet.poll_soon("yard", &id(job));
                     }
                     Event::Forget(job) => {
-                        if lane.forget(&id(job)) {
+                        if lane.unwatch(&id(job)) {
                             waits[job] -= 1;
                         }
                     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jobs_core::{Fleet, FleetSettings, Job, JobId, News};
+use jobs_core::{Fleet, FleetConfig, FleetEvent, Job, JobId};
 
 use kind::Loopback;
 use vendor::Vendor;
@@ -21,8 +21,8 @@ async fn counted(batch: usize, jobs: usize, looks: u64) -> (u64, u64, u64) {
     let vendor = Vendor::start().unwrap();
     vendor.asked.begin(looks);
     let kind = Arc::new(Loopback::new(vendor.address, batch));
-    let (fleet, mut ends) = Fleet::new(FleetSettings::default().with_window(AT_ONCE));
-    let lane = fleet.lane(Arc::clone(&kind), |()| ());
+    let (fleet, mut ends) = Fleet::new(FleetConfig::default().with_max_in_flight(AT_ONCE));
+    let lane = fleet.handle(Arc::clone(&kind), |()| ());
     for number in 0..jobs {
         let id = JobId::new(format!("job-{number}")).unwrap();
         lane.watch(&Job::attach(Arc::clone(&kind), id), Duration::from_secs(60))
@@ -32,7 +32,7 @@ async fn counted(batch: usize, jobs: usize, looks: u64) -> (u64, u64, u64) {
     let mut done = 0;
     while let Some(news) = ends.next().await {
         assert!(
-            matches!(news, News::Ended { result: Ok(()), .. }),
+            matches!(news, FleetEvent::Ended { result: Ok(()), .. }),
             "{news:?}"
         );
         done += 1;

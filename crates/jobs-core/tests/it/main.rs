@@ -7,13 +7,13 @@
     reason = "tests"
 )]
 
+mod contract_catches;
 #[cfg(feature = "http")]
 mod download;
+mod fake_vendor;
 mod fleet;
 #[cfg(feature = "http")]
 mod loopback;
 #[cfg(feature = "rustls")]
-mod manners;
+mod network_policy;
 mod simulate;
-mod traps;
-mod yard;

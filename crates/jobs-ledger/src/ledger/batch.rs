@@ -5,21 +5,21 @@ use std::collections::HashSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::look::{Look, looked};
-use super::row::{Then, Writer};
+use super::poll::{PollRecord, record_poll};
+use super::row::{AfterWrite, Writer};
 use super::submit::exit;
 use super::{Due, Ledger};
 use crate::claim::{Claim, ClaimKey, at};
 use crate::error::{LedgerError, LedgerErrorKind};
-use crate::event::{Note, what};
+use crate::event::{Note, event_kind};
 use crate::id::LedgerId;
-use crate::stage::{Move, Stage};
+use crate::stage::{Stage, Transition};
 use crate::store::{Flush, Row, Sql, Tx, args};
 
 /// What becomes of one claim of a batch.
 #[derive(Debug, Clone)]
 #[must_use]
-pub struct Settle {
+pub struct ClaimUpdate {
     key: ClaimKey,
     verdict: Verdict,
 }
@@ -27,46 +27,52 @@ pub struct Settle {
 #[derive(Debug, Clone)]
 enum Verdict {
     /// The claim goes on unless there is a due time.
-    Looked(Look, Option<Due>),
-    Unseen(Due),
-    Ready(Box<str>, Note),
-    Ended(Move, &'static str, Note),
+    Polled(PollRecord, Option<Due>),
+    NotPolled(Due),
+    Available(Box<str>, Note),
+    Ended(Transition, &'static str, Note),
 }
 
-impl Settle {
+impl ClaimUpdate {
     /// Still unfinished: look again when due.
-    pub fn looked(claim: Claim<at::Held>, look: Look, due: Due) -> Self {
-        Self::of(&claim, Verdict::Looked(look, Some(due)))
+    pub fn polled(claim: Claim<at::Accepted>, look: PollRecord, due: Due) -> Self {
+        Self::of(&claim, Verdict::Polled(look, Some(due)))
     }
 
     /// Still unfinished, and the claim goes on with a new lease, which [`Claim::lease_until`] does not know of.
     ///
     /// If the job is told as lost, drop the claim.
-    pub fn kept(claim: &Claim<at::Held>, look: Look) -> Self {
-        Self::of(claim, Verdict::Looked(look, None))
+    pub fn polled_and_kept(claim: &Claim<at::Accepted>, look: PollRecord) -> Self {
+        Self::of(claim, Verdict::Polled(look, None))
     }
 
     /// No look was made, or none that can be believed: look again when due. Does not count as a look.
-    pub fn unseen(claim: Claim<at::Held>, due: Due) -> Self {
-        Self::of(&claim, Verdict::Unseen(due))
+    pub fn not_polled(claim: Claim<at::Accepted>, due: Due) -> Self {
+        Self::of(&claim, Verdict::NotPolled(due))
     }
 
     /// Finished: whoever takes it up next, at once, fetches the result.
-    pub fn ready(claim: Claim<at::Held>, result: &Value, note: Note) -> Self {
-        Self::of(&claim, Verdict::Ready(result.to_string().into(), note))
+    pub fn available(claim: Claim<at::Accepted>, result: &Value, note: Note) -> Self {
+        Self::of(&claim, Verdict::Available(result.to_string().into(), note))
     }
 
     /// The vendor gave up on it.
-    pub fn failed(claim: Claim<at::Held>, note: Note) -> Self {
-        Self::of(&claim, Verdict::Ended(Move::Fail, what::FAILED, note))
+    pub fn failed(claim: Claim<at::Accepted>, note: Note) -> Self {
+        Self::of(
+            &claim,
+            Verdict::Ended(Transition::Fail, event_kind::FAILED, note),
+        )
     }
 
     /// The vendor no longer has it.
-    pub fn gone(claim: Claim<at::Held>, note: Note) -> Self {
-        Self::of(&claim, Verdict::Ended(Move::Vanish, what::GONE, note))
+    pub fn gone(claim: Claim<at::Accepted>, note: Note) -> Self {
+        Self::of(
+            &claim,
+            Verdict::Ended(Transition::Disappear, event_kind::GONE, note),
+        )
     }
 
-    fn of(claim: &Claim<at::Held>, verdict: Verdict) -> Self {
+    fn of(claim: &Claim<at::Accepted>, verdict: Verdict) -> Self {
         Self {
             key: claim.key(),
             verdict,
@@ -77,7 +83,7 @@ impl Settle {
 /// How a batch went.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub struct Settled {
+pub struct ClaimUpdateSummary {
     /// How many were written.
     pub accepted: usize,
     /// The jobs whose claims were stale; nothing was written for these.
@@ -91,7 +97,10 @@ impl Ledger {
     ///
     /// # Errors
     /// The store's; then nothing was written.
-    pub async fn settle(&self, batch: Vec<Settle>) -> Result<Settled, LedgerError> {
+    pub async fn update_claims(
+        &self,
+        batch: Vec<ClaimUpdate>,
+    ) -> Result<ClaimUpdateSummary, LedgerError> {
         let by = self.writer();
         self.write(Flush::Later, move |tx| {
             Box::pin(async move { settle(tx, &by, batch).await })
@@ -147,21 +156,25 @@ impl Ledger {
     }
 }
 
-async fn settle(tx: &mut Tx, by: &Writer, batch: Vec<Settle>) -> Result<Settled, LedgerError> {
+async fn settle(
+    tx: &mut Tx,
+    by: &Writer,
+    batch: Vec<ClaimUpdate>,
+) -> Result<ClaimUpdateSummary, LedgerError> {
     let (mut looks, mut kept, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
     let (mut finished, mut others) = (Vec::new(), Vec::new());
-    for Settle { key, verdict } in batch {
+    for ClaimUpdate { key, verdict } in batch {
         match verdict {
-            Verdict::Looked(look, due) if look.note == Note::none() => match due {
-                Some(due) => looks.push((key, look.word, due.at(by.now))),
-                None => kept.push((key, look.word, Some(by.lease_end))),
+            Verdict::Polled(look, due) if look.note == Note::none() => match due {
+                Some(due) => looks.push((key, look.vendor_status, due.at(by.now))),
+                None => kept.push((key, look.vendor_status, Some(by.lease_end))),
             },
-            Verdict::Unseen(due) => unseen.push((key, due.at(by.now))),
-            Verdict::Ready(result, note) => finished.push((key, result, note)),
+            Verdict::NotPolled(due) => unseen.push((key, due.at(by.now))),
+            Verdict::Available(result, note) => finished.push((key, result, note)),
             verdict => others.push((key, verdict)),
         }
     }
-    let mut settled = Settled::default();
+    let mut settled = ClaimUpdateSummary::default();
     for (written, lost) in [
         look_all(tx, by, looks, true).await?,
         look_all(tx, by, kept, false).await?,
@@ -187,21 +200,21 @@ async fn settle(tx: &mut Tx, by: &Writer, batch: Vec<Settle>) -> Result<Settled,
 fn is_stale(problem: &LedgerError) -> bool {
     matches!(
         problem.kind(),
-        LedgerErrorKind::ClaimLost | LedgerErrorKind::IllegalMove | LedgerErrorKind::NotFound
+        LedgerErrorKind::ClaimLost | LedgerErrorKind::IllegalTransition | LedgerErrorKind::NotFound
     )
 }
 
 async fn one(tx: &mut Tx, by: &Writer, key: ClaimKey, verdict: Verdict) -> Result<(), LedgerError> {
     match verdict {
-        Verdict::Looked(look, Some(due)) => {
-            looked(tx, by, key, &look, Then::End(due.at(by.now))).await
+        Verdict::Polled(look, Some(due)) => {
+            record_poll(tx, by, key, &look, AfterWrite::End(due.at(by.now))).await
         }
-        Verdict::Looked(look, None) => looked(tx, by, key, &look, Then::Keep).await,
+        Verdict::Polled(look, None) => record_poll(tx, by, key, &look, AfterWrite::Keep).await,
         Verdict::Ended(step, what, note) => {
-            exit(tx, by, key, step, Then::End(None), what, &note).await
+            exit(tx, by, key, step, AfterWrite::End(None), what, &note).await
         }
         // Settled by the batch.
-        Verdict::Unseen(_) | Verdict::Ready(..) => Ok(()),
+        Verdict::NotPolled(_) | Verdict::Available(..) => Ok(()),
     }
 }
 
@@ -315,7 +328,7 @@ async fn look_in_sqlite(
             .iter()
             .map(|(key, word, due)| (key.job.to_string(), key.fence, due, word)),
     );
-    let held = Stage::Held.as_str();
+    let held = Stage::Accepted.as_str();
     tx.run(
         EVENTS,
         args![batch.clone(), by.now, by.owner.worker(), held],
@@ -368,7 +381,7 @@ async fn look_in_postgres(
         dues.push(due.unwrap_or(NEVER));
         words.push(word.into_string());
     }
-    let held = Stage::Held.as_str();
+    let held = Stage::Accepted.as_str();
     let sql = if ends { END } else { KEEP };
     tx.rows(
         sql,
@@ -413,7 +426,7 @@ async fn release(
         .iter()
         .any(|(_, due)| due.is_some_and(|due| due <= by.now))
     {
-        tx.nudge();
+        tx.notify_on_commit();
     }
     let parked: HashSet<ClaimKey> = claims
         .iter()
@@ -425,7 +438,7 @@ async fn release(
         .filter(|key| parked.contains(key))
         .copied()
         .collect();
-    events(tx, by, &told, what::PARKED).await?;
+    events(tx, by, &told, event_kind::PARKED).await?;
     Ok((written, lost))
 }
 
@@ -455,7 +468,7 @@ async fn finish(
         finish_in_postgres(tx, by, batch).await?
     };
     if !rows.is_empty() {
-        tx.nudge();
+        tx.notify_on_commit();
     }
     split(jobs.into_iter().map(|(key, ..)| key), &rows)
 }
@@ -476,7 +489,12 @@ async fn finish_in_sqlite(
     const WAKE: &str = "UPDATE wake SET stage = 'available', due = $2, owner = NULL, nudge = 0, looks = looks + 1, \
         last_look = $2, updated_at = $2 FROM jsonb_each($1) s \
         WHERE wake.id = s.value ->> 0 AND wake.fence = s.value ->> 1 AND wake.stage = 'accepted' RETURNING id";
-    let args = args![batch.clone(), by.now, by.owner.worker(), what::READY];
+    let args = args![
+        batch.clone(),
+        by.now,
+        by.owner.worker(),
+        event_kind::AVAILABLE
+    ];
     tx.run(EVENTS, args).await?;
     tx.run(JOBS, args![batch.clone()]).await?;
     tx.rows(WAKE, args![batch, by.now]).await
@@ -498,6 +516,6 @@ async fn finish_in_postgres(
                  FROM locked WHERE job.id = locked.id) \
         UPDATE wake SET stage = 'available', due = $2, owner = NULL, nudge = 0, looks = looks + 1, \
         last_look = $2, updated_at = $2 FROM locked WHERE wake.id = locked.id RETURNING wake.id";
-    let args = args![batch, by.now, by.owner.worker(), what::READY];
+    let args = args![batch, by.now, by.owner.worker(), event_kind::AVAILABLE];
     tx.rows(SQL, args).await
 }

@@ -1,14 +1,14 @@
 //! The ledger as programs see it: opened by URL, whichever store lies beneath.
 
 mod batch;
-mod look;
+mod claim_jobs;
+mod poll;
 mod rate;
 mod read;
 mod record;
 mod row;
-mod shared;
+mod shared_rate;
 mod submit;
-mod take;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -17,15 +17,15 @@ use std::time::{Duration, SystemTime};
 use jobs_core::Clock;
 use jobs_core::clock::Moment;
 
-pub use self::batch::{Settle, Settled};
-pub use self::look::Look;
-pub use self::read::{Check, Filter, Page};
-pub use self::shared::{Hinted, Place, Turn};
-pub use self::take::Due;
+pub use self::batch::{ClaimUpdate, ClaimUpdateSummary};
+pub use self::claim_jobs::Due;
+pub use self::poll::PollRecord;
+pub use self::read::{JobFilter, JobPage, LedgerCheck};
+pub use self::shared_rate::{Acquired, RateSlot, WebhookReceipt};
+use crate::config::LedgerConfig;
 use crate::error::LedgerError;
-use crate::job::{from_micros, micros};
-use crate::owner::Owner;
-use crate::settings::Settings;
+use crate::job_record::{from_micros, micros};
+use crate::process_liveness::Owner;
 use crate::store::{self, Flush, Store, Tx, Work, WorkFuture};
 
 /// The durable record of every intent, submit and look.
@@ -53,7 +53,7 @@ impl Ledger {
     /// [`Newer`](crate::LedgerErrorKind::Newer), [`Full`](crate::LedgerErrorKind::Full),
     /// [`Unavailable`](crate::LedgerErrorKind::Unavailable) or [`Denied`](crate::LedgerErrorKind::Denied).
     pub async fn open(url: &str, clock: Arc<dyn Clock>) -> Result<Self, LedgerError> {
-        Self::open_with(url, clock, &Settings::default()).await
+        Self::open_with(url, clock, &LedgerConfig::default()).await
     }
 
     /// Like [`open`](Self::open), with settings.
@@ -63,7 +63,7 @@ impl Ledger {
     pub async fn open_with(
         url: &str,
         clock: Arc<dyn Clock>,
-        settings: &Settings,
+        settings: &LedgerConfig,
     ) -> Result<Self, LedgerError> {
         Ok(Self {
             store: store::open(url, &clock, settings).await?,
@@ -110,7 +110,7 @@ impl Ledger {
     ///
     /// PostgreSQL tells at once; for a file of several processes only `until` helps, so keep it within a second.
     pub async fn wait_for_work(&self, until: Moment) {
-        jobs_core::clock::bounded(self.clock.as_ref(), until, self.store.nudged()).await;
+        jobs_core::clock::bounded(self.clock.as_ref(), until, self.store.notified()).await;
     }
 
     /// What will go wrong one day with this ledger where it is, in words; empty where all is well.

@@ -1,24 +1,24 @@
 //! The ledger as the keeper of a rate that processes share.
 
 use async_trait::async_trait;
-use jobs_core::{Account, Error, SharedRate, Taken, Window};
+use jobs_core::{Account, Acquired, Error, RateLimit, SharedRate};
 
 use super::Ledger;
-use super::shared::{Place, Turn};
+use super::shared_rate::{self, RateSlot};
 
 /// Times are the ledger's own: a program whose vendor clock is faster gives windows that are as much shorter.
 #[async_trait]
 impl SharedRate for Ledger {
-    async fn take(
+    async fn acquire(
         &self,
         account: Account,
         action: &str,
-        windows: &[Window],
-    ) -> Result<Taken, Error> {
-        match Self::take(self, account, action, windows).await {
-            Ok(Turn::Granted(place)) => Ok(Taken::Granted(place.serial())),
-            Ok(Turn::Wait(pause)) => Ok(Taken::Wait(pause)),
-            Err(error) => Err(Error::local(
+        windows: &[RateLimit],
+    ) -> Result<Acquired, Error> {
+        match Self::acquire(self, account, action, windows).await {
+            Ok(shared_rate::Acquired::Granted(place)) => Ok(Acquired::Granted(place.serial())),
+            Ok(shared_rate::Acquired::Wait(pause)) => Ok(Acquired::Wait(pause)),
+            Err(error) => Err(Error::local_io(
                 "ledger",
                 "take",
                 "no place could be taken",
@@ -27,8 +27,10 @@ impl SharedRate for Ledger {
         }
     }
 
-    async fn answered(&self, account: Account, action: &str, serial: u64) {
-        if let Err(problem) = Self::answered(self, Place::new(account, action, serial)).await {
+    async fn record_response(&self, account: Account, action: &str, serial: u64) {
+        if let Err(problem) =
+            Self::record_response(self, RateSlot::new(account, action, serial)).await
+        {
             tracing::debug!(%problem, "a place of a shared rate runs out by itself");
         }
     }

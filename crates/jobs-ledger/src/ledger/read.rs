@@ -7,16 +7,16 @@ use jobs_core::Account;
 use super::Ledger;
 use super::row::{self, select_jobs};
 use crate::error::{LedgerError, LedgerErrorKind};
-use crate::event::Event;
+use crate::event::JobEvent;
 use crate::id::{InvalidLedgerId, LedgerId};
-use crate::job::{Job, from_micros, micros};
+use crate::job_record::{JobRecord, from_micros, micros};
 use crate::stage::Stage;
 use crate::store::{self, Flush, Row, Sql, args};
 
 /// Which jobs to list; the newest first.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct Filter {
+pub struct JobFilter {
     /// Only in these stages; empty for all.
     pub stages: Vec<Stage>,
     /// Only of this vendor.
@@ -31,7 +31,7 @@ pub struct Filter {
     pub limit: usize,
 }
 
-impl Filter {
+impl JobFilter {
     /// All jobs.
     pub fn all() -> Self {
         Self::default()
@@ -92,17 +92,17 @@ impl Filter {
 /// A part of a list.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Page {
+pub struct JobPage {
     /// The jobs.
-    pub jobs: Vec<Job>,
-    /// Where to [go on](Filter::after); none at the end.
+    pub jobs: Vec<JobRecord>,
+    /// Where to [go on](JobFilter::after); none at the end.
     pub next: Option<LedgerId>,
 }
 
 /// The state of the ledger itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Check {
+pub struct LedgerCheck {
     /// `sqlite` or `postgres`.
     pub store: &'static str,
     /// The number of its layout.
@@ -125,7 +125,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The store's.
-    pub async fn get(&self, job: LedgerId) -> Result<Option<Job>, LedgerError> {
+    pub async fn get(&self, job: LedgerId) -> Result<Option<JobRecord>, LedgerError> {
         let sql = select_jobs!("WHERE w.id = $1");
         let rows = self.store.read(sql, args![job.to_string()]).await?;
         rows.first().map(row::job).transpose()
@@ -135,7 +135,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The store's.
-    pub async fn find(&self, id: &str) -> Result<Vec<Job>, LedgerError> {
+    pub async fn find(&self, id: &str) -> Result<Vec<JobRecord>, LedgerError> {
         let id = id.trim().replace('\0', "");
         let mut found = Vec::new();
         if let Ok(ours) = id.parse() {
@@ -152,7 +152,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The store's.
-    pub async fn list(&self, filter: &Filter) -> Result<Page, LedgerError> {
+    pub async fn list(&self, filter: &JobFilter) -> Result<JobPage, LedgerError> {
         const SQL: Sql = select_jobs!(
             "WHERE w.stage IN (SELECT value FROM json_each($1)) AND ($2 IS NULL OR j.vendor = $2) \
                  AND ($3 IS NULL OR j.kind = $3) AND ($4 IS NULL OR j.account = $4) AND ($5 IS NULL OR \
@@ -188,14 +188,14 @@ impl Ledger {
         let jobs = rows.iter().map(row::job).collect::<Result<Vec<_>, _>>()?;
         let is_full = i64::try_from(jobs.len()).is_ok_and(|count| count >= limit);
         let next = jobs.last().filter(|_| is_full).map(|job| job.id);
-        Ok(Page { jobs, next })
+        Ok(JobPage { jobs, next })
     }
 
     /// The history of a job, in the order of writing.
     ///
     /// # Errors
     /// The store's.
-    pub async fn events(&self, job: LedgerId) -> Result<Vec<Event>, LedgerError> {
+    pub async fn events(&self, job: LedgerId) -> Result<Vec<JobEvent>, LedgerError> {
         let sql = "SELECT seq, job, at, fence, worker, what, text, request_id, credits, data FROM event \
                    WHERE job = $1 ORDER BY seq";
         let rows = self.store.read(sql.into(), args![job.to_string()]).await?;
@@ -209,7 +209,7 @@ impl Ledger {
     ///
     /// # Errors
     /// The store's.
-    pub async fn outbox(&self, limit: usize) -> Result<Vec<Event>, LedgerError> {
+    pub async fn outbox(&self, limit: usize) -> Result<Vec<JobEvent>, LedgerError> {
         let sql = "SELECT seq, job, at, fence, worker, what, text, request_id, credits, data FROM event \
                    WHERE acked = 0 ORDER BY seq LIMIT $1";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -265,7 +265,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Corrupt`](crate::LedgerErrorKind::Corrupt) for a damaged file; else the store's.
-    pub async fn check(&self) -> Result<Check, LedgerError> {
+    pub async fn check(&self) -> Result<LedgerCheck, LedgerError> {
         self.store.check().await?;
         let sql = "SELECT (SELECT count(*) FROM wake), (SELECT count(*) FROM wake \
                    WHERE stage NOT IN ('completed', 'rejected', 'failed', 'gone', 'abandoned')), \
@@ -276,7 +276,7 @@ impl Ledger {
             None => Ok(0),
         };
         let ahead = self.store.ahead(micros(self.clock.wall())).await?;
-        Ok(Check {
+        Ok(LedgerCheck {
             store: self.store.name(),
             schema: store::SCHEMA,
             jobs: count(0)?,
@@ -288,8 +288,8 @@ impl Ledger {
     }
 }
 
-fn event(row: &Row) -> Result<Event, LedgerError> {
-    Ok(Event {
+fn event(row: &Row) -> Result<JobEvent, LedgerError> {
+    Ok(JobEvent {
         seq: row.int(0)?,
         job: row.text(1)?.parse().map_err(|problem: InvalidLedgerId| {
             LedgerError::new(
@@ -301,7 +301,7 @@ fn event(row: &Row) -> Result<Event, LedgerError> {
         at: from_micros(row.int(2)?),
         fence: row.opt_int(3)?,
         worker: row.text(4)?,
-        what: row.text(5)?,
+        kind: row.text(5)?,
         text: row.opt_text(6)?,
         request_id: row.opt_text(7)?,
         credits: row.opt_int(8)?,

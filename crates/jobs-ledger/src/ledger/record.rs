@@ -5,11 +5,11 @@ use std::path::Path;
 use jobs_core::{Account, Error};
 
 use super::Ledger;
-use super::row::{self, Held, Then};
+use super::row::{self, AfterWrite, LockedJob};
 use super::submit::path;
 use crate::claim::{AtStage, AtVendor, Claim, ClaimKey};
 use crate::error::LedgerError;
-use crate::event::{Note, what};
+use crate::event::{Note, event_kind};
 use crate::record::{ErrorRecord, JobOutcome, ParkReason, UnverifiedResult, to_text};
 use crate::stage::Stage;
 use crate::store::{Flush, Sql, Tx, args};
@@ -32,7 +32,7 @@ impl Ledger {
         note.data.sha256 = Some(sha256);
         let sql = "UPDATE job SET verified = $2 WHERE id = $1";
         let args = args![claim.job.to_string(), Some(sha256.to_vec())];
-        self.record(claim.key(), sql, args, what::VERIFIED, note)
+        self.record(claim.key(), sql, args, event_kind::VERIFIED, note)
             .await
     }
 
@@ -52,16 +52,16 @@ impl Ledger {
         note.data.outcome = Some(outcome.clone());
         let sql = "UPDATE job SET outcome = $2 WHERE id = $1";
         let args = args![claim.job.to_string(), to_text(outcome)];
-        self.record(claim.key(), sql, args, what::OUTCOME, note)
+        self.record(claim.key(), sql, args, event_kind::OUTCOME, note)
             .await
     }
 
     /// Counts a result that arrived whole and did not pass our checks, with the place where its bytes are kept, if they
-    /// are. Gives all of them; whether to fetch again says [`Job::allows_fetch`](crate::Job::allows_fetch), or
+    /// are. Gives all of them; whether to fetch again says [`Job::allows_fetch`](crate::JobRecord::allows_fetch), or
     /// [`allows_fetch`](Self::allows_fetch) for what is given here.
     ///
     /// # Errors
-    /// [`Input`](crate::LedgerErrorKind::Input) for a path that is not Unicode;
+    /// [`InvalidInput`](crate::LedgerErrorKind::InvalidInput) for a path that is not Unicode;
     /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
     pub async fn record_unverified<S: AtVendor>(
         &self,
@@ -93,7 +93,15 @@ impl Ledger {
                 let mut note = note;
                 note.data.sha256 = Some(sha256);
                 note.data.path = kept.map(Into::into);
-                row::event(tx, &by, key.job, Some(key.fence), what::UNVERIFIED, &note).await?;
+                row::event(
+                    tx,
+                    &by,
+                    key.job,
+                    Some(key.fence),
+                    event_kind::UNVERIFIED,
+                    &note,
+                )
+                .await?;
                 Ok(all)
             })
         })
@@ -131,7 +139,7 @@ impl Ledger {
                          WHERE job = $1 AND what = $2",
                         args![
                             key.job.to_string(),
-                            what::NOT_UNDERSTOOD,
+                            event_kind::NOT_UNDERSTOOD,
                             note.data.to_text()
                         ],
                     )
@@ -144,7 +152,7 @@ impl Ledger {
                     return Ok(());
                 }
                 row::error(tx, key.job, &note).await?;
-                row::event(tx, &by, key.job, Some(key.fence), what::NOT_UNDERSTOOD, &note).await
+                row::event(tx, &by, key.job, Some(key.fence), event_kind::NOT_UNDERSTOOD, &note).await
             })
         })
         .await
@@ -154,7 +162,7 @@ impl Ledger {
     /// words of the note become the job's error. Takes the claim of any stage but *submitting*.
     ///
     /// # Errors
-    /// [`IllegalMove`](crate::LedgerErrorKind::IllegalMove) while it is being sent, or settled;
+    /// [`IllegalTransition`](crate::LedgerErrorKind::IllegalTransition) while it is being sent, or settled;
     /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
     pub async fn park(
         &self,
@@ -166,10 +174,10 @@ impl Ledger {
         self.write(Flush::Now, move |tx| {
             Box::pin(async move {
                 let held = own(tx, key).await?;
-                if held.stage == Stage::Sending || held.stage.is_settled() {
+                if held.stage == Stage::Submitting || held.stage.is_settled() {
                     return Err(LedgerError::not_parkable(key.job, held.stage));
                 }
-                row::put(tx, &by, key, held.stage, Then::End(None), &held).await?;
+                row::put(tx, &by, key, held.stage, AfterWrite::End(None), &held).await?;
                 tx.run(
                     "UPDATE wake SET parked = $2 WHERE id = $1",
                     args![key.job.to_string(), reason.as_str()],
@@ -178,7 +186,7 @@ impl Ledger {
                 row::error(tx, key.job, &note).await?;
                 let mut note = note;
                 note.data.parked = Some(reason);
-                row::event(tx, &by, key.job, Some(key.fence), what::PARKED, &note).await
+                row::event(tx, &by, key.job, Some(key.fence), event_kind::PARKED, &note).await
             })
         })
         .await
@@ -216,11 +224,11 @@ impl Ledger {
             Box::pin(async move {
                 let which = args![accounts, reasons, by.now];
                 let mut told = which.clone();
-                told.extend(args![by.owner.worker(), what::UNPARKED]);
+                told.extend(args![by.owner.worker(), event_kind::UNPARKED]);
                 if tx.run(EVENTS, told).await? == 0 {
                     return Ok(0);
                 }
-                tx.nudge();
+                tx.notify_on_commit();
                 tx.run(UNPARK, which).await
             })
         })
@@ -248,7 +256,7 @@ impl Ledger {
 }
 
 /// Locks the row for the holder of the claim.
-async fn own(tx: &mut Tx, key: ClaimKey) -> Result<Held, LedgerError> {
+async fn own(tx: &mut Tx, key: ClaimKey) -> Result<LockedJob, LedgerError> {
     let held = row::lock(tx, key.job).await?;
     if held.fence == key.fence {
         Ok(held)

@@ -12,10 +12,10 @@ use crate::claim::{Claim, ClaimKey, Claimed};
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::event::Note;
 use crate::id::LedgerId;
-use crate::job::{Job, from_micros};
-use crate::owner::Owner;
+use crate::job_record::{JobRecord, from_micros};
+use crate::process_liveness::Owner;
 use crate::record::{self, ParkReason, hex_digest};
-use crate::stage::{Move, Stage, apply};
+use crate::stage::{Stage, Transition, transition};
 use crate::store::{Row, Sql, Tx, args};
 
 /// A whole job as one JSON array in the order of [`Fields`]: handing a value over costs as much as finding it.
@@ -85,9 +85,9 @@ struct Fields<'r> {
     attempts: i64,
     sent_at: Option<i64>,
     calls: i64,
-    word: Option<String>,
-    last_look: Option<i64>,
-    looks: i64,
+    vendor_status: Option<String>,
+    last_poll: Option<i64>,
+    polls: i64,
     due: Option<i64>,
     claimed: i64,
     created_at: i64,
@@ -108,13 +108,13 @@ struct Fields<'r> {
 }
 
 /// A job as [`select_jobs`] asked for it.
-pub(super) fn job(row: &Row) -> Result<Job, LedgerError> {
+pub(super) fn job(row: &Row) -> Result<JobRecord, LedgerError> {
     let it: Fields<'_> = known(serde_json::from_str(row.str(0)?).ok())?;
     fenced(it).map(|(job, _)| job)
 }
 
 /// The jobs and fences of such rows, each of which may hold several lines with commas between them, or none.
-pub(super) fn jobs(rows: &[Row]) -> Result<Vec<(Job, i64)>, LedgerError> {
+pub(super) fn jobs(rows: &[Row]) -> Result<Vec<(JobRecord, i64)>, LedgerError> {
     let mut text = String::from("[");
     for row in rows {
         if let Some(lines) = row.opt_str(0)? {
@@ -129,10 +129,10 @@ pub(super) fn jobs(rows: &[Row]) -> Result<Vec<(Job, i64)>, LedgerError> {
     lines.into_iter().map(fenced).collect()
 }
 
-fn fenced(it: Fields<'_>) -> Result<(Job, i64), LedgerError> {
+fn fenced(it: Fields<'_>) -> Result<(JobRecord, i64), LedgerError> {
     let json = |text: &str| known(serde_json::from_str(text).ok());
     let value = |text: Option<String>| text.as_deref().map_or(Ok(Value::Null), json);
-    let job = Job {
+    let job = JobRecord {
         id: known(it.id.parse().ok())?,
         vendor: it.vendor,
         kind: it.kind,
@@ -160,9 +160,9 @@ fn fenced(it: Fields<'_>) -> Result<(Job, i64), LedgerError> {
         attempts: it.attempts,
         sent_at: it.sent_at.map(from_micros),
         calls: it.calls,
-        word: it.word,
-        last_look: it.last_look.map(from_micros),
-        looks: it.looks,
+        vendor_status: it.vendor_status,
+        last_poll: it.last_poll.map(from_micros),
+        polls: it.polls,
         due: it.due.map(from_micros),
         claimed: it.claimed != 0,
         created_at: from_micros(it.created_at),
@@ -202,22 +202,22 @@ fn known<T>(value: Option<T>) -> Result<T, LedgerError> {
 
 /// What decides over a write.
 #[derive(Debug, Clone)]
-pub(super) struct Held {
+pub(super) struct LockedJob {
     pub(super) stage: Stage,
     pub(super) fence: i64,
     pub(super) owner: Option<String>,
     pub(super) due: Option<i64>,
-    pub(super) nudge: bool,
+    pub(super) poll_soon: bool,
 }
 
-impl Held {
+impl LockedJob {
     /// Whether a worker has it, its lease has not ended, and its process is not known to have ended.
     pub(super) fn is_taken(&self, by: &Writer) -> bool {
         self.due.is_some_and(|due| due > by.now)
             && self
                 .owner
                 .as_ref()
-                .is_some_and(|owner| !by.owner.sees_gone(owner))
+                .is_some_and(|owner| !by.owner.is_gone(owner))
     }
 }
 
@@ -227,17 +227,17 @@ const LOCK: Sql = Sql::each(
 );
 
 /// Reads the narrow row, and keeps others from it until the transaction ends.
-pub(super) async fn lock(tx: &mut Tx, id: LedgerId) -> Result<Held, LedgerError> {
+pub(super) async fn lock(tx: &mut Tx, id: LedgerId) -> Result<LockedJob, LedgerError> {
     let row = tx
         .row(LOCK, args![id.to_string()])
         .await?
         .ok_or_else(|| LedgerError::not_found(id))?;
-    Ok(Held {
+    Ok(LockedJob {
         stage: known(Stage::parse(&row.text(0)?))?,
         fence: row.int(1)?,
         owner: row.opt_text(2)?,
         due: row.opt_int(3)?,
-        nudge: row.int(4)? != 0,
+        poll_soon: row.int(4)? != 0,
     })
 }
 
@@ -252,7 +252,7 @@ pub(super) struct Writer {
 
 /// What becomes of the claim with a move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Then {
+pub(super) enum AfterWrite {
     /// It goes on, with a new lease.
     Keep,
     /// It ends; the job is due then, or never.
@@ -269,37 +269,37 @@ pub(super) enum Step {
 }
 
 /// Moves a job for the holder of `key`.
-pub(super) async fn step(
+pub(super) async fn apply_transition(
     tx: &mut Tx,
     by: &Writer,
     key: ClaimKey,
-    step: Move,
-    then: Then,
+    step: Transition,
+    then: AfterWrite,
 ) -> Result<Step, LedgerError> {
     let held = lock(tx, key.job).await?;
     if held.fence != key.fence {
         return Err(LedgerError::claim_lost(key.job));
     }
-    let to = match apply(held.stage, step) {
+    let to = match transition(held.stage, step) {
         Ok(to) => to,
         Err(_) if Some(held.stage) == only_target(step) => return Ok(Step::Repeated),
-        Err(illegal) => return Err(LedgerError::illegal(key.job, illegal)),
+        Err(illegal) => return Err(LedgerError::illegal_transition(key.job, illegal)),
     };
     put(tx, by, key, to, then, &held).await?;
     Ok(Step::Made)
 }
 
 /// Where a move leads, if it is not one that may be made again and again.
-fn only_target(step: Move) -> Option<Stage> {
+fn only_target(step: Transition) -> Option<Stage> {
     Some(match step {
-        Move::Unsend => Stage::Wanted,
-        Move::Refuse => Stage::Rejected,
-        Move::Fail => Stage::Failed,
-        Move::Finish => Stage::Ready,
-        Move::Lapse => Stage::Held,
-        Move::Keep => Stage::Done,
-        Move::Vanish => Stage::Gone,
-        Move::Abandon => Stage::Stopped,
+        Transition::NotSent => Stage::Intended,
+        Transition::Reject => Stage::Rejected,
+        Transition::Fail => Stage::Failed,
+        Transition::MakeAvailable => Stage::Available,
+        Transition::ExpireLink => Stage::Accepted,
+        Transition::Complete => Stage::Completed,
+        Transition::Disappear => Stage::Gone,
+        Transition::Abandon => Stage::Abandoned,
         // Accept and Adopt name an id, which has to be compared; Send must never count twice.
         _ => return None,
     })
@@ -311,20 +311,20 @@ pub(super) async fn put(
     by: &Writer,
     key: ClaimKey,
     to: Stage,
-    then: Then,
-    held: &Held,
+    then: AfterWrite,
+    held: &LockedJob,
 ) -> Result<(), LedgerError> {
     let (due, owner, nudge) = match then {
         _ if to.is_settled() => (None, None, false),
-        Then::Keep => (Some(by.lease_end), Some(by.owner.to_text()), held.nudge),
-        Then::End(due) => (
-            due.map(|due| if held.nudge { by.now } else { due }),
+        AfterWrite::Keep => (Some(by.lease_end), Some(by.owner.to_text()), held.poll_soon),
+        AfterWrite::End(due) => (
+            due.map(|due| if held.poll_soon { by.now } else { due }),
             None,
             false,
         ),
     };
     if owner.is_none() && due.is_some_and(|due| due <= by.now) {
-        tx.nudge();
+        tx.notify_on_commit();
     }
     // Whoever knows better says so in the same transaction.
     let parked = (owner.is_none() && due.is_none() && !to.is_settled())
@@ -348,7 +348,7 @@ pub(super) async fn put(
     if changed == 0 {
         return Err(LedgerError::claim_lost(key.job));
     }
-    if to.is_settled() && to != Stage::Done {
+    if to.is_settled() && to != Stage::Completed {
         tx.run(
             "UPDATE job SET request_private = NULL WHERE id = $1",
             args![key.job.to_string()],
@@ -369,7 +369,7 @@ async fn free_input(tx: &mut Tx, id: LedgerId, to: Stage) -> Result<(), LedgerEr
             args![id.to_string()],
         )
         .await?;
-    if was_live == 0 || to == Stage::Stopped {
+    if was_live == 0 || to == Stage::Abandoned {
         return Ok(());
     }
     let earlier = tx
@@ -381,7 +381,7 @@ async fn free_input(tx: &mut Tx, id: LedgerId, to: Stage) -> Result<(), LedgerEr
         )
         .await?;
     if let Some(earlier) = earlier
-        && earlier.text(1)? != Stage::Stopped.as_str()
+        && earlier.text(1)? != Stage::Abandoned.as_str()
     {
         tx.run(
             "UPDATE job SET live = digest WHERE id = $1",
@@ -444,7 +444,7 @@ pub(super) async fn error(tx: &mut Tx, id: LedgerId, note: &Note) -> Result<(), 
 }
 
 /// One whole job.
-pub(super) async fn read(tx: &mut Tx, id: LedgerId) -> Result<Job, LedgerError> {
+pub(super) async fn read(tx: &mut Tx, id: LedgerId) -> Result<JobRecord, LedgerError> {
     let row = tx
         .row(select_jobs!("WHERE w.id = $1"), args![id.to_string()])
         .await?
@@ -453,14 +453,14 @@ pub(super) async fn read(tx: &mut Tx, id: LedgerId) -> Result<Job, LedgerError> 
 }
 
 /// The claim that fits the stage; none for one that nobody works in.
-pub(super) fn claimed(job: Job, fence: i64, lease_end: i64) -> Option<Claimed> {
+pub(super) fn claimed(job: JobRecord, fence: i64, lease_end: i64) -> Option<Claimed> {
     let (id, until) = (job.id, from_micros(lease_end));
     Some(match job.stage {
-        Stage::Wanted => Claimed::Wanted(Claim::new(id, fence, until), job),
-        Stage::Held => Claimed::Held(Claim::new(id, fence, until), job),
-        Stage::Ready => Claimed::Ready(Claim::new(id, fence, until), job),
-        Stage::Fetching => Claimed::Fetching(Claim::new(id, fence, until), job),
-        Stage::Unknown => Claimed::Unknown(Claim::new(id, fence, until), job),
+        Stage::Intended => Claimed::Intended(Claim::new(id, fence, until), job),
+        Stage::Accepted => Claimed::Accepted(Claim::new(id, fence, until), job),
+        Stage::Available => Claimed::Available(Claim::new(id, fence, until), job),
+        Stage::Downloading => Claimed::Downloading(Claim::new(id, fence, until), job),
+        Stage::InDoubt => Claimed::InDoubt(Claim::new(id, fence, until), job),
         _ => return None,
     })
 }

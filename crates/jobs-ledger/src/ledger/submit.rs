@@ -8,19 +8,19 @@ use jobs_core::{JobId, Ticket};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::row::{self, Held, Step, Then, Writer, select_jobs};
+use super::row::{self, AfterWrite, LockedJob, Step, Writer, select_jobs};
 use super::{Due, Ledger};
-use crate::claim::{Abandonable, AtStage, Claim, ClaimKey, Refusable, at};
+use crate::claim::{Abandonable, AtStage, Claim, ClaimKey, Rejectable, at};
 use crate::error::{LedgerError, LedgerErrorKind};
-use crate::event::{Note, one_line, what};
+use crate::event::{Note, event_kind, one_line};
 use crate::id::LedgerId;
-use crate::intent::{Intended, Intent};
-use crate::job::{Job, from_micros, micros};
-use crate::stage::{Move, Stage, apply};
+use crate::intent::{IntendOutcome, Intent};
+use crate::job_record::{JobRecord, from_micros, micros};
+use crate::stage::{Stage, Transition, transition};
 use crate::store::{Flush, Tx, args};
 
 /// How long a push for an id that is not known yet is kept.
-pub(super) const HINT_LIFE: i64 = 60_000_000;
+pub(super) const WEBHOOK_LIFE: i64 = 60_000_000;
 
 impl Ledger {
     /// Writes the wish down and claims it, or finds the same wish in flight, in doubt, done, failed or gone.
@@ -28,8 +28,8 @@ impl Ledger {
     /// On the disk when this returns. After a job was refused, which bought nothing, or was given up, the same wish is new.
     ///
     /// # Errors
-    /// [`Input`](LedgerErrorKind::Input) for names or paths that cannot be kept; else the store's.
-    pub async fn intend(&self, intent: Intent) -> Result<Intended, LedgerError> {
+    /// [`InvalidInput`](LedgerErrorKind::InvalidInput) for names or paths that cannot be kept; else the store's.
+    pub async fn intend(&self, intent: Intent) -> Result<IntendOutcome, LedgerError> {
         let new = NewJob::wanted(&intent)?;
         let again = intent.again;
         let by = self.writer();
@@ -46,16 +46,16 @@ impl Ledger {
                 match new.insert(tx, &by).await? {
                     Inserted::New(id) => {
                         let what = if again {
-                            what::INTENDED_AGAIN
+                            event_kind::INTENDED_AGAIN
                         } else {
-                            what::INTENDED
+                            event_kind::INTENDED
                         };
                         row::event(tx, &by, id, Some(1), what, &Note::none()).await?;
                         let job = row::read(tx, id).await?;
                         let claim = Claim::new(id, 1, from_micros(by.lease_end));
-                        Ok(Intended::New(claim, job))
+                        Ok(IntendOutcome::New(claim, job))
                     }
-                    Inserted::Known(job) => Ok(Intended::Attached(*job)),
+                    Inserted::Known(job) => Ok(IntendOutcome::Attached(*job)),
                 }
             })
         })
@@ -65,12 +65,12 @@ impl Ledger {
     /// Takes in a job of another machine or ledger by its ticket, due at once; the one already here if it is known.
     ///
     /// # Errors
-    /// [`Input`](LedgerErrorKind::Input) for a path that is not Unicode; else the store's.
-    pub async fn take_in(
+    /// [`InvalidInput`](LedgerErrorKind::InvalidInput) for a path that is not Unicode; else the store's.
+    pub async fn import(
         &self,
         ticket: &Ticket,
         output: Option<&Path>,
-    ) -> Result<Job, LedgerError> {
+    ) -> Result<JobRecord, LedgerError> {
         let new = NewJob::held(ticket, output)?;
         let by = self.writer();
         self.write(Flush::Now, move |tx| {
@@ -94,8 +94,8 @@ impl Ledger {
                 }
                 match new.insert(tx, &by).await? {
                     Inserted::New(id) => {
-                        row::event(tx, &by, id, None, what::TAKEN_IN, &Note::none()).await?;
-                        tx.nudge();
+                        row::event(tx, &by, id, None, event_kind::IMPORTED, &Note::none()).await?;
+                        tx.notify_on_commit();
                         row::read(tx, id).await
                     }
                     Inserted::Known(job) => Ok(*job),
@@ -112,15 +112,15 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's. Do not send.
-    pub async fn sending(
+    pub async fn begin_submit(
         &self,
-        claim: Claim<at::Wanted>,
-    ) -> Result<Claim<at::Sending>, LedgerError> {
+        claim: Claim<at::Intended>,
+    ) -> Result<Claim<at::Submitting>, LedgerError> {
         let by = self.writer();
         let (key, until) = (claim.key(), from_micros(by.lease_end));
         self.write(Flush::Now, move |tx| {
             Box::pin(async move {
-                row::step(tx, &by, key, Move::Send, Then::Keep).await?;
+                row::apply_transition(tx, &by, key, Transition::Submit, AfterWrite::Keep).await?;
                 let row = tx
                     .row(
                         "UPDATE job SET attempts = attempts + 1, sent_fence = $2, sent_at = $3 WHERE id = $1 \
@@ -131,7 +131,7 @@ impl Ledger {
                 let attempt = row.map(|row| row.int(0)).transpose()?.unwrap_or_default();
                 let mut note = Note::new(format!("attempt {attempt}"));
                 note.data.attempt = Some(attempt);
-                row::event(tx, &by, key.job, Some(key.fence), what::SENDING, &note).await
+                row::event(tx, &by, key.job, Some(key.fence), event_kind::SUBMITTING, &note).await
             })
         })
         .await?;
@@ -146,13 +146,13 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
-    pub async fn held(
+    pub async fn record_accepted(
         &self,
-        claim: &Claim<at::Sending>,
+        claim: &Claim<at::Submitting>,
         remote_id: &JobId,
         accepted_at: SystemTime,
         note: Note,
-    ) -> Result<Claim<at::Held>, LedgerError> {
+    ) -> Result<Claim<at::Accepted>, LedgerError> {
         let by = self.writer();
         let until = from_micros(by.lease_end);
         let (key, remote_id, accepted_at) =
@@ -170,16 +170,16 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
-    pub async fn refused<S: Refusable>(
+    pub async fn record_rejected<S: Rejectable>(
         &self,
         claim: &Claim<S>,
         note: Note,
     ) -> Result<(), LedgerError> {
         self.exit(
             claim.key(),
-            Move::Refuse,
-            Then::End(None),
-            what::REFUSED,
+            Transition::Reject,
+            AfterWrite::End(None),
+            event_kind::REJECTED,
             note,
         )
         .await
@@ -190,43 +190,55 @@ impl Ledger {
     ///
     /// # Errors
     /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
-    pub async fn not_sent(
+    pub async fn record_not_sent(
         &self,
-        claim: &Claim<at::Sending>,
+        claim: &Claim<at::Submitting>,
         due: Due,
         note: Note,
     ) -> Result<(), LedgerError> {
-        let then = Then::End(due.at(self.now()));
-        self.exit(claim.key(), Move::Unsend, then, what::NOT_SENT, note)
-            .await
+        let then = AfterWrite::End(due.at(self.now()));
+        self.exit(
+            claim.key(),
+            Transition::NotSent,
+            then,
+            event_kind::NOT_SENT,
+            note,
+        )
+        .await
     }
 
     /// Says that nobody knows how the paid call ended. Keeps the claim, for searching.
     ///
     /// # Errors
     /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
-    pub async fn unknown(
+    pub async fn record_in_doubt(
         &self,
-        claim: &Claim<at::Sending>,
+        claim: &Claim<at::Submitting>,
         note: Note,
-    ) -> Result<Claim<at::Unknown>, LedgerError> {
-        self.exit(claim.key(), Move::Doubt, Then::Keep, what::UNKNOWN, note)
-            .await?;
+    ) -> Result<Claim<at::InDoubt>, LedgerError> {
+        self.exit(
+            claim.key(),
+            Transition::Doubt,
+            AfterWrite::Keep,
+            event_kind::IN_DOUBT,
+            note,
+        )
+        .await?;
         Ok(claim.moved(self.lease_end(self.now()).1))
     }
 
     /// Takes a job found at the vendor to be this one, by a search or by a person's word.
     ///
     /// # Errors
-    /// [`Input`](LedgerErrorKind::Input) when another job of the same kind already has that id;
+    /// [`InvalidInput`](LedgerErrorKind::InvalidInput) when another job of the same kind already has that id;
     /// [`ClaimLost`](LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
     pub async fn adopt(
         &self,
-        claim: &Claim<at::Unknown>,
+        claim: &Claim<at::InDoubt>,
         remote_id: &JobId,
         accepted_at: SystemTime,
         note: Note,
-    ) -> Result<Claim<at::Held>, LedgerError> {
+    ) -> Result<Claim<at::Accepted>, LedgerError> {
         let by = self.writer();
         let until = from_micros(by.lease_end);
         let (key, remote_id, accepted_at) =
@@ -240,10 +252,10 @@ impl Ledger {
                 if is_repeat(tx, key, &held, &remote_id).await? {
                     return Ok(());
                 }
-                let to = apply(held.stage, Move::Adopt)
-                    .map_err(|illegal| LedgerError::illegal(key.job, illegal))?;
+                let to = transition(held.stage, Transition::Adopt)
+                    .map_err(|illegal| LedgerError::illegal_transition(key.job, illegal))?;
                 refuse_second_owner(tx, key.job, &remote_id).await?;
-                row::put(tx, &by, key, to, Then::Keep, &held).await?;
+                row::put(tx, &by, key, to, AfterWrite::Keep, &held).await?;
                 keep_id(tx, &by, key.job, &remote_id, accepted_at).await?;
                 let text = note.text.as_deref().unwrap_or_default();
                 let note = Note {
@@ -251,7 +263,15 @@ impl Ledger {
                     ..note.clone()
                 }
                 .with_remote_id(&remote_id);
-                row::event(tx, &by, key.job, Some(key.fence), what::ADOPTED, &note).await
+                row::event(
+                    tx,
+                    &by,
+                    key.job,
+                    Some(key.fence),
+                    event_kind::ADOPTED,
+                    &note,
+                )
+                .await
             })
         })
         .await?;
@@ -271,9 +291,9 @@ impl Ledger {
     ) -> Result<(), LedgerError> {
         self.exit(
             claim.key(),
-            Move::Abandon,
-            Then::End(None),
-            what::ABANDONED,
+            Transition::Abandon,
+            AfterWrite::End(None),
+            event_kind::ABANDONED,
             note,
         )
         .await
@@ -290,7 +310,7 @@ impl Ledger {
                 if row::lock(tx, key.job).await?.fence != key.fence {
                     return Err(LedgerError::claim_lost(key.job));
                 }
-                row::event(tx, &by, key.job, Some(key.fence), what::NOTED, &note).await
+                row::event(tx, &by, key.job, Some(key.fence), event_kind::NOTED, &note).await
             })
         })
         .await
@@ -300,8 +320,8 @@ impl Ledger {
     pub(super) async fn exit(
         &self,
         key: ClaimKey,
-        step: Move,
-        then: Then,
+        step: Transition,
+        then: AfterWrite,
         what: &'static str,
         note: Note,
     ) -> Result<(), LedgerError> {
@@ -326,12 +346,12 @@ pub(super) async fn exit(
     tx: &mut Tx,
     by: &Writer,
     key: ClaimKey,
-    step: Move,
-    then: Then,
+    step: Transition,
+    then: AfterWrite,
     what: &'static str,
     note: &Note,
 ) -> Result<(), LedgerError> {
-    if row::step(tx, by, key, step, then).await? == Step::Repeated {
+    if row::apply_transition(tx, by, key, step, then).await? == Step::Repeated {
         return Ok(());
     }
     row::error(tx, key.job, note).await?;
@@ -352,16 +372,24 @@ async fn accept(
         if is_repeat(tx, key, &held, &remote_id).await? {
             return Ok(Some(key.fence));
         }
-        let to = apply(held.stage, Move::Accept)
-            .map_err(|illegal| LedgerError::illegal(key.job, illegal))?;
-        row::put(tx, by, key, to, Then::Keep, &held).await?;
+        let to = transition(held.stage, Transition::Accept)
+            .map_err(|illegal| LedgerError::illegal_transition(key.job, illegal))?;
+        row::put(tx, by, key, to, AfterWrite::Keep, &held).await?;
         keep_id(tx, by, key.job, &remote_id, accepted_at).await?;
         let note = Note {
             text: Some(remote_id.as_str().into()),
             ..note
         }
         .with_remote_id(&remote_id);
-        row::event(tx, by, key.job, Some(key.fence), what::HELD, &note).await?;
+        row::event(
+            tx,
+            by,
+            key.job,
+            Some(key.fence),
+            event_kind::ACCEPTED,
+            &note,
+        )
+        .await?;
         return Ok(Some(key.fence));
     }
     // The claim is stale, but this answer is the one that everybody lacks: only the attempt's own claim can have it.
@@ -380,8 +408,16 @@ async fn accept(
         ..note
     }
     .with_remote_id(&remote_id);
-    if apply(held.stage, Move::Accept) != Ok(Stage::Held) {
-        row::event(tx, by, key.job, Some(key.fence), what::ANSWERED_LATE, &note).await?;
+    if transition(held.stage, Transition::Accept) != Ok(Stage::Accepted) {
+        row::event(
+            tx,
+            by,
+            key.job,
+            Some(key.fence),
+            event_kind::ANSWERED_LATE,
+            &note,
+        )
+        .await?;
         return Ok(None);
     }
     // Above the fence of whoever searches now, so that its verdict does not count any more.
@@ -392,9 +428,17 @@ async fn accept(
     )
     .await?;
     let key = ClaimKey { fence, ..key };
-    row::put(tx, by, key, Stage::Held, Then::Keep, &held).await?;
+    row::put(tx, by, key, Stage::Accepted, AfterWrite::Keep, &held).await?;
     keep_id(tx, by, key.job, &remote_id, accepted_at).await?;
-    row::event(tx, by, key.job, Some(fence), what::ANSWERED_LATE, &note).await?;
+    row::event(
+        tx,
+        by,
+        key.job,
+        Some(fence),
+        event_kind::ANSWERED_LATE,
+        &note,
+    )
+    .await?;
     Ok(Some(fence))
 }
 
@@ -402,10 +446,10 @@ async fn accept(
 async fn is_repeat(
     tx: &mut Tx,
     key: ClaimKey,
-    held: &Held,
+    held: &LockedJob,
     remote_id: &str,
 ) -> Result<bool, LedgerError> {
-    if held.stage != Stage::Held {
+    if held.stage != Stage::Accepted {
         return Ok(false);
     }
     let row = tx
@@ -435,7 +479,7 @@ async fn refuse_second_owner(
         .await?;
     match row {
         Some(row) => Err(LedgerError::new(
-            LedgerErrorKind::Input,
+            LedgerErrorKind::InvalidInput,
             format!(
                 "the vendor's job {} already belongs to job {} of this ledger",
                 one_line(remote_id),
@@ -464,7 +508,7 @@ async fn keep_id(
         .run(
             "DELETE FROM hint WHERE remote_id = $2 AND at >= $3 \
              AND vendor = (SELECT vendor FROM job WHERE id = $1)",
-            args![id.to_string(), remote_id, by.now - HINT_LIFE],
+            args![id.to_string(), remote_id, by.now - WEBHOOK_LIFE],
         )
         .await?;
     if hints > 0 {
@@ -500,7 +544,7 @@ struct NewJob {
 
 enum Inserted {
     New(LedgerId),
-    Known(Box<Job>),
+    Known(Box<JobRecord>),
 }
 
 impl NewJob {
@@ -520,7 +564,7 @@ impl NewJob {
             output: path(intent.output.as_deref())?,
             format: intent.format.as_deref().map(one_line).map(Into::into),
             again: intent.again,
-            stage: Stage::Wanted,
+            stage: Stage::Intended,
             remote_id: None,
             accepted_at: None,
         })
@@ -542,7 +586,7 @@ impl NewJob {
             output: path(output)?,
             format: None,
             again: false,
-            stage: Stage::Held,
+            stage: Stage::Accepted,
             remote_id: Some(ticket.id().to_string()),
             accepted_at: Some(micros(ticket.accepted())),
         })
@@ -607,7 +651,7 @@ impl NewJob {
             return Ok(false);
         }
         let (due, owner) = match self.stage {
-            Stage::Wanted => (by.lease_end, Some(by.owner.to_text())),
+            Stage::Intended => (by.lease_end, Some(by.owner.to_text())),
             _ => (by.now, None),
         };
         tx.run(
@@ -655,5 +699,5 @@ pub(super) fn path(path: Option<&Path>) -> Result<Option<String>, LedgerError> {
 }
 
 fn input(problem: &str) -> LedgerError {
-    LedgerError::new(LedgerErrorKind::Input, problem)
+    LedgerError::new(LedgerErrorKind::InvalidInput, problem)
 }

@@ -58,7 +58,7 @@ pub(super) fn read(url: &str) -> Result<Address<'_>, LedgerError> {
     let is_login = first.contains(':') && first.contains('@');
     if is_database || is_login || url.contains("://") {
         return Err(LedgerError::new(
-            LedgerErrorKind::Input,
+            LedgerErrorKind::InvalidInput,
             "the address looks like a mistyped one: it must be a path, sqlite:PATH or postgres://USER@HOST:PORT/DATABASE",
         ));
     }
@@ -134,7 +134,7 @@ mod tests {
             " postgres://me:hunter2@h/d",
         ] {
             let problem = read(url).unwrap_err();
-            assert_eq!(problem.kind(), LedgerErrorKind::Input, "{url}");
+            assert_eq!(problem.kind(), LedgerErrorKind::InvalidInput, "{url}");
             assert!(
                 !format!("{problem} {problem:?}").contains("hunter2"),
                 "{url}"

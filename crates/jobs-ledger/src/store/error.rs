@@ -44,7 +44,7 @@ fn judge(problem: &sqlx::Error) -> (Kind, &'static str) {
         sqlx::Error::Tls(_) => TLS,
         sqlx::Error::PoolClosed => (Kind::Unavailable, "it is closed"),
         sqlx::Error::Configuration(_) => (
-            Kind::Input,
+            Kind::InvalidInput,
             "the address of the database cannot be read: it looks like postgres://USER@HOST:PORT/DATABASE",
         ),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => (
@@ -118,12 +118,12 @@ fn judge_postgres(code: &str) -> (Kind, &'static str) {
             "the database user may not do this: it has to own its tables and may create them",
         ),
         "26000" | "42P05" => (
-            Kind::Input,
+            Kind::InvalidInput,
             "the address is that of a connection pooler that mixes up sessions: name the database itself, or give the \
              pooler a mode that does not",
         ),
         "3F000" => (
-            Kind::Input,
+            Kind::InvalidInput,
             "the database has no schema of the name in search_path: create it, or correct the address",
         ),
         "57014" => (
@@ -150,10 +150,10 @@ fn judge_io(kind: io::ErrorKind) -> (Kind, &'static str) {
     match kind {
         Io::PermissionDenied | Io::ReadOnlyFilesystem => READ_ONLY,
         Io::StorageFull | Io::QuotaExceeded => FULL,
-        Io::IsADirectory => (Kind::Input, "this is a directory: name a file in it"),
+        Io::IsADirectory => (Kind::InvalidInput, "this is a directory: name a file in it"),
         // Also where a directory would have to be made over a file.
         Io::NotADirectory | Io::AlreadyExists => (
-            Kind::Input,
+            Kind::InvalidInput,
             "a part of the path is no directory: correct it",
         ),
         _ => (Kind::Store, "the file system failed"),
@@ -192,7 +192,7 @@ mod tests {
             ("53300", Kind::Unavailable),
             ("53100", Kind::Full),
             ("25006", Kind::Unavailable),
-            ("42P05", Kind::Input),
+            ("42P05", Kind::InvalidInput),
             ("40P01", Kind::Locked),
             ("55P03", Kind::Locked),
             ("XX001", Kind::Corrupt),
@@ -204,7 +204,7 @@ mod tests {
         for (problem, kind) in [
             (io::ErrorKind::PermissionDenied, Kind::ReadOnly),
             (io::ErrorKind::StorageFull, Kind::Full),
-            (io::ErrorKind::IsADirectory, Kind::Input),
+            (io::ErrorKind::IsADirectory, Kind::InvalidInput),
             (io::ErrorKind::Other, Kind::Store),
         ] {
             assert_eq!(judge_io(problem).0, kind, "{problem}");

@@ -17,8 +17,8 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, Postgres, Row as _, SqliteConnection, Transaction};
 
 use self::address::Address;
+use crate::config::LedgerConfig;
 use crate::error::{LedgerError, LedgerErrorKind};
-use crate::settings::Settings;
 
 /// The newest layout of tables that this version knows.
 pub(crate) const SCHEMA: i64 = 3;
@@ -39,7 +39,7 @@ pub(crate) trait Store: Debug + Send + Sync {
     fn is_far(&self) -> bool;
 
     /// Returns once another part of the program, or another process, made a job due.
-    async fn nudged(&self);
+    async fn notified(&self);
 
     /// Its name, for people.
     fn name(&self) -> &'static str;
@@ -64,7 +64,7 @@ pub(crate) trait Store: Debug + Send + Sync {
 pub(crate) async fn open(
     url: &str,
     clock: &Arc<dyn Clock>,
-    settings: &Settings,
+    settings: &LedgerConfig,
 ) -> Result<Arc<dyn Store>, LedgerError> {
     match address::read(url)? {
         Address::Postgres(url) => Ok(Arc::new(
@@ -268,7 +268,7 @@ impl Tx {
     }
 
     /// Tells other workers on commit that something is due.
-    pub(crate) fn nudge(&mut self) {
+    pub(crate) fn notify_on_commit(&mut self) {
         self.nudge = true;
     }
 }

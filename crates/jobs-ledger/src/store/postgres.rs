@@ -23,8 +23,8 @@ use super::{
     Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, address, error, newer, postgres_args,
     steps_from, stopped,
 };
+use crate::config::LedgerConfig;
 use crate::error::{LedgerError, LedgerErrorKind};
-use crate::settings::Settings;
 
 /// Any number will do, as long as nobody else locks the same in this database.
 const MIGRATION_LOCK: i64 = 0x646f_636a_6f62_7331;
@@ -49,7 +49,7 @@ const LIMITS: [(&str, &str); 3] = [
 pub(super) struct Store {
     pool: PgPool,
     clock: Arc<dyn Clock>,
-    nudged: Arc<Notify>,
+    notified: Arc<Notify>,
     listening: OnceCell<Listening>,
     way: Arc<Way>,
     /// Whether it is on this machine, where nobody else can listen.
@@ -127,7 +127,7 @@ impl Store {
     pub(super) async fn open(
         url: &str,
         clock: &Arc<dyn Clock>,
-        settings: &Settings,
+        settings: &LedgerConfig,
     ) -> Result<Self, LedgerError> {
         if let Some(schema) = &settings.schema {
             check_name(schema)?;
@@ -183,7 +183,7 @@ impl Store {
         Ok(Self {
             pool,
             clock: Arc::clone(clock),
-            nudged: Arc::new(Notify::new()),
+            notified: Arc::new(Notify::new()),
             listening: OnceCell::new(),
             way,
             is_near,
@@ -204,7 +204,7 @@ impl Store {
                 Listening(tokio::spawn(listen(
                     self.pool.clone(),
                     Arc::clone(&self.clock),
-                    Arc::clone(&self.nudged),
+                    Arc::clone(&self.notified),
                 )))
             })
             .await;
@@ -275,7 +275,7 @@ async fn find(conn: &mut PgConnection, wanted: Option<String>) -> Result<Found, 
     let encoding = text(2)?.unwrap_or_default();
     if encoding != "UTF8" {
         return Err(LedgerError::new(
-            LedgerErrorKind::Input,
+            LedgerErrorKind::InvalidInput,
             format!(
                 "the database's encoding is {encoding}, which cannot hold every text: make one with ENCODING 'UTF8' \
                  TEMPLATE template0, and name that"
@@ -372,13 +372,13 @@ impl super::Store for Store {
         true
     }
 
-    async fn nudged(&self) {
+    async fn notified(&self) {
         if self.way.is_pooled {
             // Nobody can be listened to. Whoever waits has a limit of its own.
             return std::future::pending().await;
         }
         self.listen().await;
-        self.nudged.notified().await;
+        self.notified.notified().await;
     }
 
     fn name(&self) -> &'static str {
@@ -437,7 +437,7 @@ fn check_name(schema: &str) -> Result<(), LedgerError> {
         return Ok(());
     }
     Err(LedgerError::new(
-        LedgerErrorKind::Input,
+        LedgerErrorKind::InvalidInput,
         "the name of a schema has at most 63 small letters, digits and underscores",
     ))
 }
@@ -529,7 +529,7 @@ async fn is_there(conn: &mut PgConnection, schema: &str) -> Result<bool, LedgerE
 
 fn no_schema() -> LedgerError {
     LedgerError::new(
-        LedgerErrorKind::Input,
+        LedgerErrorKind::InvalidInput,
         "the database has no schema of the name in search_path: create it, or correct the address",
     )
 }

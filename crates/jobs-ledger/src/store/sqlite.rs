@@ -16,8 +16,8 @@ use super::{
     Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, error, file, newer, sqlite_args, steps_from,
     stopped,
 };
+use crate::config::LedgerConfig;
 use crate::error::{LedgerError, LedgerErrorKind};
-use crate::settings::Settings;
 
 /// "DJL1": tells a ledger from any other SQLite file.
 const APPLICATION_ID: i64 = 0x444a_4c31;
@@ -35,7 +35,7 @@ const ROWS: usize = 1024;
 pub(super) struct Store {
     readers: SqlitePool,
     inbox: mpsc::Sender<Message>,
-    nudged: Arc<Notify>,
+    notified: Arc<Notify>,
     warnings: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Store {
     pub(super) async fn open(
         path: &str,
         clock: &dyn Clock,
-        settings: &Settings,
+        settings: &LedgerConfig,
     ) -> Result<Self, LedgerError> {
         let path = PathBuf::from(path);
         create(&path)?;
@@ -85,7 +85,7 @@ impl Store {
         Ok(Self {
             readers,
             inbox,
-            nudged,
+            notified: nudged,
             warnings,
         })
     }
@@ -121,8 +121,8 @@ impl super::Store for Store {
         false
     }
 
-    async fn nudged(&self) {
-        self.nudged.notified().await;
+    async fn notified(&self) {
+        self.notified.notified().await;
     }
 
     fn name(&self) -> &'static str {

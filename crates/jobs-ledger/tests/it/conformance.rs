@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use jobs_core::{Account, Clock, JobId, Ticket, Window};
+use jobs_core::{Account, Clock, JobId, RateLimit, Ticket};
 use jobs_ledger::{
-    Claim, Claimed, Due, Event, Filter, Hinted, Intended, Intent, Job, Ledger, LedgerErrorKind,
-    Look, Note, Place, Settle, Stage, Taking, Turn, at, what,
+    Acquired, Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, IntendOutcome, Intent, JobEvent,
+    JobFilter, JobRecord, Ledger, LedgerErrorKind, Note, PollRecord, RateSlot, Stage,
+    WebhookReceipt, at, event_kind,
 };
 use serde_json::{Value, json};
 
@@ -114,102 +115,114 @@ fn remote(id: &str) -> JobId {
     JobId::new(id).unwrap()
 }
 
-async fn wanted(ledger: &Ledger, content: u8) -> (Claim<at::Wanted>, Job) {
+async fn wanted(ledger: &Ledger, content: u8) -> (Claim<at::Intended>, JobRecord) {
     match ledger.intend(intent(content)).await.unwrap() {
-        Intended::New(claim, job) => (claim, job),
-        Intended::Attached(job) => panic!("attached to {job:?}"),
+        IntendOutcome::New(claim, job) => (claim, job),
+        IntendOutcome::Attached(job) => panic!("attached to {job:?}"),
     }
 }
 
-async fn sending(ledger: &Ledger, content: u8) -> Claim<at::Sending> {
+async fn sending(ledger: &Ledger, content: u8) -> Claim<at::Submitting> {
     let (claim, _) = wanted(ledger, content).await;
-    ledger.sending(claim).await.unwrap()
+    ledger.begin_submit(claim).await.unwrap()
 }
 
-async fn held(ledger: &Ledger, content: u8) -> Claim<at::Held> {
+async fn held(ledger: &Ledger, content: u8) -> Claim<at::Accepted> {
     let claim = sending(ledger, content).await;
     let id = remote(&format!("remote-{content}"));
     let now = ledger.clock().wall();
-    ledger.held(&claim, &id, now, Note::none()).await.unwrap()
+    ledger
+        .record_accepted(&claim, &id, now, Note::none())
+        .await
+        .unwrap()
 }
 
-async fn ready(ledger: &Ledger, content: u8) -> Claim<at::Ready> {
+async fn ready(ledger: &Ledger, content: u8) -> Claim<at::Available> {
     let claim = held(ledger, content).await;
     let result = json!({"url": "https://results.example/1"});
-    ledger.ready(&claim, &result, Note::none()).await.unwrap()
+    ledger
+        .record_available(&claim, &result, Note::none())
+        .await
+        .unwrap()
 }
 
-async fn done(ledger: &Ledger, content: u8) -> Job {
+async fn done(ledger: &Ledger, content: u8) -> JobRecord {
     let claim = ready(ledger, content).await;
-    ledger.done(&claim, None, None, Note::none()).await.unwrap();
+    ledger
+        .complete(&claim, None, None, Note::none())
+        .await
+        .unwrap();
     ledger.get(claim.job()).await.unwrap().unwrap()
 }
 
 async fn taken(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Claimed {
     match ledger.claim(job).await.unwrap() {
-        Taking::Claimed(claimed) => claimed,
+        ClaimOutcome::Claimed(claimed) => claimed,
         other => panic!("not claimed: {other:?}"),
     }
 }
 
-async fn taken_unknown(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Claim<at::Unknown> {
+async fn taken_unknown(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Claim<at::InDoubt> {
     match taken(ledger, job).await {
-        Claimed::Unknown(claim, _) => claim,
+        Claimed::InDoubt(claim, _) => claim,
         other => panic!("not unknown: {other:?}"),
     }
 }
 
-async fn taken_held(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Claim<at::Held> {
+async fn taken_held(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Claim<at::Accepted> {
     match taken(ledger, job).await {
-        Claimed::Held(claim, _) => claim,
+        Claimed::Accepted(claim, _) => claim,
         other => panic!("not held: {other:?}"),
     }
 }
 
-async fn get(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Job {
+async fn get(ledger: &Ledger, job: jobs_ledger::LedgerId) -> JobRecord {
     ledger.get(job).await.unwrap().unwrap()
 }
 
 async fn words(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Vec<String> {
     let events = ledger.events(job).await.unwrap();
-    events.into_iter().map(|event| event.what).collect()
+    events.into_iter().map(|event| event.kind).collect()
 }
 
 async fn the_same_wish_is_new_once_and_then_attaches(world: &World) {
     let (ours, theirs) = (world.open().await, world.open().await);
     let (claim, job) = wanted(&ours, 1).await;
-    assert_eq!(job.stage, Stage::Wanted);
+    assert_eq!(job.stage, Stage::Intended);
     for ledger in [&ours, &theirs] {
         match ledger
             .intend(intent(1).with_input("other name.pdf"))
             .await
             .unwrap()
         {
-            Intended::Attached(found) => {
+            IntendOutcome::Attached(found) => {
                 assert_eq!((found.id, found.input.as_str()), (job.id, "report.pdf"))
             }
             other => panic!("{other:?}"),
         }
     }
-    let sending = ours.sending(claim).await.unwrap();
-    let unknown = ours.unknown(&sending, Note::new("reset")).await.unwrap();
+    let sending = ours.begin_submit(claim).await.unwrap();
+    let unknown = ours
+        .record_in_doubt(&sending, Note::new("reset"))
+        .await
+        .unwrap();
     assert!(
-        matches!(theirs.intend(intent(1)).await.unwrap(), Intended::Attached(found) if found.stage == Stage::Unknown)
+        matches!(theirs.intend(intent(1)).await.unwrap(), IntendOutcome::Attached(found) if found.stage == Stage::InDoubt)
     );
     ours.abandon(&unknown, Note::none()).await.unwrap();
     let finished = done(&ours, 1).await;
     assert!(
-        matches!(theirs.intend(intent(1)).await.unwrap(), Intended::Attached(found) if found.id == finished.id)
+        matches!(theirs.intend(intent(1)).await.unwrap(), IntendOutcome::Attached(found) if found.id == finished.id)
     );
     let (_, other) = wanted(&theirs, 2).await;
     assert_ne!(other.id, finished.id);
-    assert_eq!(ours.list(&Filter::all()).await.unwrap().jobs.len(), 3);
+    assert_eq!(ours.list(&JobFilter::all()).await.unwrap().jobs.len(), 3);
 }
 
 /// What the same wish, said without *again*, attaches to.
-async fn attached(ledger: &Ledger, content: u8) -> Job {
+async fn attached(ledger: &Ledger, content: u8) -> JobRecord {
     match ledger.intend(intent(content)).await.unwrap() {
-        Intended::Attached(job) => job,
+        IntendOutcome::Attached(job) => job,
         other => panic!("{other:?}"),
     }
 }
@@ -218,7 +231,7 @@ async fn a_wish_that_bought_nothing_or_was_given_up_is_new_again(world: &World) 
     let ledger = world.open().await;
     let claim = sending(&ledger, 1).await;
     ledger
-        .refused(&claim, Note::new("page limit"))
+        .record_rejected(&claim, Note::new("page limit"))
         .await
         .unwrap();
     assert_eq!(
@@ -227,17 +240,17 @@ async fn a_wish_that_bought_nothing_or_was_given_up_is_new_again(world: &World) 
     );
     let (claim, _) = wanted(&ledger, 1).await;
     ledger
-        .refused(&claim, Note::new("no such file"))
+        .record_rejected(&claim, Note::new("no such file"))
         .await
         .unwrap();
     let claim = held(&ledger, 1).await;
     ledger.abandon(&claim, Note::new("by hand")).await.unwrap();
     let (_, job) = wanted(&ledger, 1).await;
-    let page = ledger.list(&Filter::all()).await.unwrap();
+    let page = ledger.list(&JobFilter::all()).await.unwrap();
     for (stage, count) in [
         (Stage::Rejected, 2),
-        (Stage::Stopped, 1),
-        (Stage::Wanted, 1),
+        (Stage::Abandoned, 1),
+        (Stage::Intended, 1),
     ] {
         let found = page.jobs.iter().filter(|job| job.stage == stage).count();
         assert_eq!(found, count, "{stage}");
@@ -251,43 +264,52 @@ async fn a_wish_that_bought_nothing_or_was_given_up_is_new_again(world: &World) 
 async fn a_wish_that_the_vendor_ended_attaches_until_it_is_bought_again(world: &World) {
     let ledger = world.open().await;
     let claim = held(&ledger, 1).await;
-    ledger.failed(&claim, Note::new("bad pdf")).await.unwrap();
+    ledger
+        .record_failed(&claim, Note::new("bad pdf"))
+        .await
+        .unwrap();
     let failed = attached(&ledger, 1).await;
     assert_eq!((failed.id, failed.stage), (claim.job(), Stage::Failed));
     assert_eq!(failed.error.as_deref(), Some("bad pdf"));
 
     let claim = ready(&ledger, 2).await;
-    ledger.gone(&claim, Note::new("expired")).await.unwrap();
+    ledger
+        .record_gone(&claim, Note::new("expired"))
+        .await
+        .unwrap();
     let gone = attached(&ledger, 2).await;
     assert_eq!((gone.id, gone.stage), (claim.job(), Stage::Gone));
 
     // Only *again* pays anew, and what it bought is what everybody attaches to from then on.
-    let Intended::New(claim, second) = ledger.intend(intent(1).again()).await.unwrap() else {
+    let IntendOutcome::New(claim, second) = ledger.intend(intent(1).again()).await.unwrap() else {
         panic!("attached");
     };
     assert_eq!(attached(&ledger, 1).await.id, second.id);
-    let sending = ledger.sending(claim).await.unwrap();
+    let sending = ledger.begin_submit(claim).await.unwrap();
     let now = world.clock.wall();
     let held = ledger
-        .held(&sending, &remote("second"), now, Note::none())
+        .record_accepted(&sending, &remote("second"), now, Note::none())
         .await
         .unwrap();
     ledger
-        .failed(&held, Note::new("bad pdf again"))
+        .record_failed(&held, Note::new("bad pdf again"))
         .await
         .unwrap();
     assert_eq!(attached(&ledger, 1).await.id, second.id);
-    assert_eq!(ledger.list(&Filter::all()).await.unwrap().jobs.len(), 3);
+    assert_eq!(ledger.list(&JobFilter::all()).await.unwrap().jobs.len(), 3);
 }
 
 async fn again_that_bought_nothing_leaves_what_was_bought_before(world: &World) {
     let ledger = world.open().await;
     let refuse = async |intent: Intent| {
-        let Intended::New(claim, _) = ledger.intend(intent).await.unwrap() else {
+        let IntendOutcome::New(claim, _) = ledger.intend(intent).await.unwrap() else {
             panic!("attached");
         };
-        let sending = ledger.sending(claim).await.unwrap();
-        ledger.refused(&sending, Note::new("quota")).await.unwrap();
+        let sending = ledger.begin_submit(claim).await.unwrap();
+        ledger
+            .record_rejected(&sending, Note::new("quota"))
+            .await
+            .unwrap();
     };
     let first = done(&ledger, 1).await;
     refuse(intent(1).again()).await;
@@ -295,13 +317,16 @@ async fn again_that_bought_nothing_leaves_what_was_bought_before(world: &World) 
     assert_eq!(attached(&ledger, 1).await.id, first.id);
 
     let claim = held(&ledger, 2).await;
-    ledger.failed(&claim, Note::new("bad pdf")).await.unwrap();
+    ledger
+        .record_failed(&claim, Note::new("bad pdf"))
+        .await
+        .unwrap();
     refuse(intent(2).again()).await;
     assert_eq!(attached(&ledger, 2).await.id, claim.job());
 
     // In doubt: it may have been bought.
     let claim = sending(&ledger, 3).await;
-    let claim = ledger.unknown(&claim, Note::none()).await.unwrap();
+    let claim = ledger.record_in_doubt(&claim, Note::none()).await.unwrap();
     refuse(intent(3).again()).await;
     assert_eq!(attached(&ledger, 3).await.id, claim.job());
 
@@ -315,16 +340,19 @@ async fn again_that_bought_nothing_leaves_what_was_bought_before(world: &World) 
 async fn again_buys_another_and_is_recorded(world: &World) {
     let ledger = world.open().await;
     let first = done(&ledger, 1).await;
-    let Intended::New(_, second) = ledger.intend(intent(1).again()).await.unwrap() else {
+    let IntendOutcome::New(_, second) = ledger.intend(intent(1).again()).await.unwrap() else {
         panic!("attached");
     };
     assert_ne!(second.id, first.id);
     assert!(second.again && !first.again);
-    assert_eq!(words(&ledger, second.id).await, [what::INTENDED_AGAIN]);
-    assert_eq!(get(&ledger, first.id).await.stage, Stage::Done);
+    assert_eq!(
+        words(&ledger, second.id).await,
+        [event_kind::INTENDED_AGAIN]
+    );
+    assert_eq!(get(&ledger, first.id).await.stage, Stage::Completed);
     // Whoever comes now goes on with the newest.
     assert!(
-        matches!(ledger.intend(intent(1)).await.unwrap(), Intended::Attached(found) if found.id == second.id)
+        matches!(ledger.intend(intent(1)).await.unwrap(), IntendOutcome::Attached(found) if found.id == second.id)
     );
 }
 
@@ -341,9 +369,9 @@ async fn the_way_of_a_job_is_written_down_step_by_step(world: &World) {
     assert_eq!((claim.fence(), claim.lease_until()), (1, begun + LEASE));
 
     world.pass(Duration::from_secs(1));
-    let claim = ledger.sending(claim).await.unwrap();
+    let claim = ledger.begin_submit(claim).await.unwrap();
     let job = get(&ledger, claim.job()).await;
-    assert_eq!((job.stage, job.attempts), (Stage::Sending, 1));
+    assert_eq!((job.stage, job.attempts), (Stage::Submitting, 1));
     assert_eq!(job.sent_at, Some(begun + Duration::from_secs(1)));
 
     world.pass(Duration::from_secs(2));
@@ -352,36 +380,42 @@ async fn the_way_of_a_job_is_written_down_step_by_step(world: &World) {
         .with_request_id(Some("req-1"))
         .with_credits(Some(5));
     let mut claim = ledger
-        .held(&claim, &remote("vendor-1"), accepted, note)
+        .record_accepted(&claim, &remote("vendor-1"), accepted, note)
         .await
         .unwrap();
     let job = get(&ledger, claim.job()).await;
     assert_eq!(
         (job.stage, job.remote_id.as_ref()),
-        (Stage::Held, Some(&remote("vendor-1")))
+        (Stage::Accepted, Some(&remote("vendor-1")))
     );
     assert_eq!(job.accepted_at, Some(accepted));
     assert_eq!(job.ticket().unwrap().id(), &remote("vendor-1"));
 
     world.pass(Duration::from_secs(5));
     ledger
-        .looked(&mut claim, Look::new("running"))
+        .record_poll(&mut claim, PollRecord::new("running"))
         .await
         .unwrap();
     assert_eq!(claim.lease_until(), begun + Duration::from_secs(18));
     let job = get(&ledger, claim.job()).await;
-    assert_eq!((job.looks, job.word.as_deref()), (1, Some("running")));
-    assert_eq!(job.last_look, Some(begun + Duration::from_secs(8)));
+    assert_eq!(
+        (job.polls, job.vendor_status.as_deref()),
+        (1, Some("running"))
+    );
+    assert_eq!(job.last_poll, Some(begun + Duration::from_secs(8)));
 
     let result = json!({"url": "https://results.example/one-time"});
-    let claim = ledger.ready(&claim, &result, Note::none()).await.unwrap();
+    let claim = ledger
+        .record_available(&claim, &result, Note::none())
+        .await
+        .unwrap();
     assert_eq!(get(&ledger, claim.job()).await.result, Some(result));
-    let claim = ledger.fetching(&claim).await.unwrap();
-    let claim = ledger.fetching(&claim).await.unwrap();
-    assert_eq!(get(&ledger, claim.job()).await.stage, Stage::Fetching);
+    let claim = ledger.begin_download(&claim).await.unwrap();
+    let claim = ledger.begin_download(&claim).await.unwrap();
+    assert_eq!(get(&ledger, claim.job()).await.stage, Stage::Downloading);
     let note = Note::none().with_credits(Some(2));
     ledger
-        .done(
+        .complete(
             &claim,
             Some(Path::new("/out/final.md")),
             Some([9; 32]),
@@ -393,7 +427,7 @@ async fn the_way_of_a_job_is_written_down_step_by_step(world: &World) {
     let job = get(&ledger, claim.job()).await;
     assert_eq!(
         (job.stage, job.due, job.claimed),
-        (Stage::Done, None, false)
+        (Stage::Completed, None, false)
     );
     assert_eq!(
         (job.result.clone(), job.sha256, job.credits),
@@ -413,19 +447,19 @@ async fn the_way_of_a_job_is_written_down_step_by_step(world: &World) {
     let events = ledger.events(job.id).await.unwrap();
     let told: Vec<(&str, Option<&str>)> = events
         .iter()
-        .map(|e| (e.what.as_str(), e.text.as_deref()))
+        .map(|e| (e.kind.as_str(), e.text.as_deref()))
         .collect();
     assert_eq!(
         told,
         [
-            (what::INTENDED, None),
-            (what::SENDING, Some("attempt 1")),
-            (what::HELD, Some("vendor-1")),
-            (what::LOOKED, Some("running")),
-            (what::READY, None),
-            (what::FETCHING, None),
-            (what::FETCHING, None),
-            (what::DONE, Some("/out/final.md")),
+            (event_kind::INTENDED, None),
+            (event_kind::SUBMITTING, Some("attempt 1")),
+            (event_kind::ACCEPTED, Some("vendor-1")),
+            (event_kind::POLLED, Some("running")),
+            (event_kind::AVAILABLE, None),
+            (event_kind::DOWNLOADING, None),
+            (event_kind::DOWNLOADING, None),
+            (event_kind::COMPLETED, Some("/out/final.md")),
         ]
     );
     assert!(
@@ -453,9 +487,12 @@ async fn a_stale_claim_writes_nothing(world: &World) {
     let sending_claim = sending(&paused, 2).await;
     let mut held_claim = held(&paused, 3).await;
     let ready_claim = ready(&paused, 4).await;
-    let fetching_claim = paused.fetching(&ready(&paused, 5).await).await.unwrap();
+    let fetching_claim = paused
+        .begin_download(&ready(&paused, 5).await)
+        .await
+        .unwrap();
     let unknown_claim = paused
-        .unknown(&sending(&paused, 6).await, none())
+        .record_in_doubt(&sending(&paused, 6).await, none())
         .await
         .unwrap();
     let released_claim = held(&paused, 7).await;
@@ -464,50 +501,70 @@ async fn a_stale_claim_writes_nothing(world: &World) {
     assert_eq!(rescued.len(), 7);
     rescued.sort_by_key(|claimed| claimed.job().content);
     let stages: Vec<Stage> = rescued.iter().map(|claimed| claimed.job().stage).collect();
-    let before = other.list(&Filter::all()).await.unwrap();
+    let before = other.list(&JobFilter::all()).await.unwrap();
     let history = other.outbox(1000).await.unwrap();
 
     let result = Value::Null;
     let mut lost = Vec::new();
-    lost.push(paused.refused(&wanted_claim, none()).await.unwrap_err());
+    lost.push(
+        paused
+            .record_rejected(&wanted_claim, none())
+            .await
+            .unwrap_err(),
+    );
     lost.push(paused.abandon(&wanted_claim, none()).await.unwrap_err());
-    lost.push(paused.sending(wanted_claim).await.unwrap_err());
-    lost.push(paused.refused(&sending_claim, none()).await.unwrap_err());
+    lost.push(paused.begin_submit(wanted_claim).await.unwrap_err());
     lost.push(
         paused
-            .not_sent(&sending_claim, Due::Now, none())
-            .await
-            .unwrap_err(),
-    );
-    lost.push(paused.unknown(&sending_claim, none()).await.unwrap_err());
-    lost.push(
-        paused
-            .looked(&mut held_claim, Look::new("late"))
+            .record_rejected(&sending_claim, none())
             .await
             .unwrap_err(),
     );
     lost.push(
         paused
-            .ready(&held_claim, &result, none())
+            .record_not_sent(&sending_claim, Due::Now, none())
             .await
             .unwrap_err(),
     );
-    lost.push(paused.failed(&held_claim, none()).await.unwrap_err());
-    lost.push(paused.gone(&held_claim, none()).await.unwrap_err());
+    lost.push(
+        paused
+            .record_in_doubt(&sending_claim, none())
+            .await
+            .unwrap_err(),
+    );
+    lost.push(
+        paused
+            .record_poll(&mut held_claim, PollRecord::new("late"))
+            .await
+            .unwrap_err(),
+    );
+    lost.push(
+        paused
+            .record_available(&held_claim, &result, none())
+            .await
+            .unwrap_err(),
+    );
+    lost.push(paused.record_failed(&held_claim, none()).await.unwrap_err());
+    lost.push(paused.record_gone(&held_claim, none()).await.unwrap_err());
     lost.push(paused.note(&held_claim, none()).await.unwrap_err());
     lost.push(paused.spend_call(&held_claim, 5).await.unwrap_err());
     lost.push(paused.renew(&mut held_claim).await.unwrap_err());
-    lost.push(paused.fetching(&ready_claim).await.unwrap_err());
-    lost.push(paused.lapsed(&ready_claim, none()).await.unwrap_err());
+    lost.push(paused.begin_download(&ready_claim).await.unwrap_err());
     lost.push(
         paused
-            .done(&ready_claim, None, None, none())
+            .record_link_expired(&ready_claim, none())
             .await
             .unwrap_err(),
     );
     lost.push(
         paused
-            .done(&fetching_claim, None, None, none())
+            .complete(&ready_claim, None, None, none())
+            .await
+            .unwrap_err(),
+    );
+    lost.push(
+        paused
+            .complete(&fetching_claim, None, None, none())
             .await
             .unwrap_err(),
     );
@@ -524,7 +581,7 @@ async fn a_stale_claim_writes_nothing(world: &World) {
         assert!(problem.job().is_some());
     }
     let settled = paused
-        .settle(vec![Settle::gone(held_claim, none())])
+        .update_claims(vec![ClaimUpdate::gone(held_claim, none())])
         .await
         .unwrap();
     assert_eq!((settled.accepted, settled.lost.len()), (0, 1));
@@ -532,16 +589,16 @@ async fn a_stale_claim_writes_nothing(world: &World) {
     assert_eq!(
         stages,
         [
-            Stage::Wanted,
-            Stage::Unknown,
-            Stage::Held,
-            Stage::Ready,
-            Stage::Fetching,
-            Stage::Unknown,
-            Stage::Held
+            Stage::Intended,
+            Stage::InDoubt,
+            Stage::Accepted,
+            Stage::Available,
+            Stage::Downloading,
+            Stage::InDoubt,
+            Stage::Accepted
         ]
     );
-    assert_eq!(other.list(&Filter::all()).await.unwrap(), before);
+    assert_eq!(other.list(&JobFilter::all()).await.unwrap(), before);
     assert_eq!(other.outbox(1000).await.unwrap(), history);
 }
 
@@ -551,7 +608,9 @@ async fn a_claim_holds_as_long_as_its_lease_and_no_longer(world: &World) {
     let begun = world.clock.wall();
     world.pass(LEASE - Duration::from_micros(1));
     match theirs.claim(claim.job()).await.unwrap() {
-        Taking::Busy { until, job } => assert_eq!((until, job.stage), (begun + LEASE, Stage::Held)),
+        ClaimOutcome::Busy { until, job } => {
+            assert_eq!((until, job.stage), (begun + LEASE, Stage::Accepted))
+        }
         other => panic!("{other:?}"),
     }
     assert!(theirs.claim_due(&[account()], 10).await.unwrap().is_empty());
@@ -560,7 +619,7 @@ async fn a_claim_holds_as_long_as_its_lease_and_no_longer(world: &World) {
     world.pass(LEASE - Duration::from_micros(1));
     assert!(matches!(
         theirs.claim(claim.job()).await.unwrap(),
-        Taking::Busy { .. }
+        ClaimOutcome::Busy { .. }
     ));
     // Not renewed in time, but nobody else wanted it: the fence is what counts.
     world.pass(LEASE);
@@ -571,7 +630,7 @@ async fn a_claim_holds_as_long_as_its_lease_and_no_longer(world: &World) {
     assert!(ours.renew(&mut claim).await.unwrap_err().is_claim_lost());
     assert_eq!(
         words(&ours, claim.job()).await.last().unwrap(),
-        what::RESCUED
+        event_kind::TAKEN_OVER
     );
     theirs
         .release(rescued, Due::At(world.clock.wall() + LEASE))
@@ -587,7 +646,7 @@ async fn a_claim_holds_as_long_as_its_lease_and_no_longer(world: &World) {
         words(&ours, claim.job())
             .await
             .iter()
-            .filter(|w| *w == what::RESCUED)
+            .filter(|w| *w == event_kind::TAKEN_OVER)
             .count(),
         1
     );
@@ -599,10 +658,10 @@ async fn found_sending_is_unknown_in_the_same_moment(world: &World) {
     let by_name = sending(&ledger, 2).await;
     assert!(matches!(
         ledger.claim(claim.job()).await.unwrap(),
-        Taking::Busy { .. }
+        ClaimOutcome::Busy { .. }
     ));
     // Nothing was written for the waiting one.
-    assert_eq!(get(&ledger, claim.job()).await.stage, Stage::Sending);
+    assert_eq!(get(&ledger, claim.job()).await.stage, Stage::Submitting);
     world.pass(LEASE);
     let next = world.open().await;
     let unknown = taken_unknown(&next, by_name.job()).await;
@@ -610,10 +669,10 @@ async fn found_sending_is_unknown_in_the_same_moment(world: &World) {
     let due = next.claim_due(&[account()], 10).await.unwrap();
     assert_eq!(due.len(), 1);
     assert!(
-        matches!(&due[0], Claimed::Unknown(_, job) if job.id == claim.job() && job.stage == Stage::Unknown)
+        matches!(&due[0], Claimed::InDoubt(_, job) if job.id == claim.job() && job.stage == Stage::InDoubt)
     );
     let job = get(&next, claim.job()).await;
-    assert_eq!(job.stage, Stage::Unknown);
+    assert_eq!(job.stage, Stage::InDoubt);
     assert!(
         job.error
             .as_deref()
@@ -622,22 +681,26 @@ async fn found_sending_is_unknown_in_the_same_moment(world: &World) {
     );
     assert_eq!(
         words(&next, claim.job()).await,
-        [what::INTENDED, what::SENDING, what::UNKNOWN]
+        [
+            event_kind::INTENDED,
+            event_kind::SUBMITTING,
+            event_kind::IN_DOUBT
+        ]
     );
     assert!(matches!(
         next.intend(intent(1)).await.unwrap(),
-        Intended::Attached(_)
+        IntendOutcome::Attached(_)
     ));
 }
 
 async fn one_job_of_the_vendor_is_not_adopted_twice(world: &World) {
     let ledger = world.open().await;
     let first = ledger
-        .unknown(&sending(&ledger, 1).await, Note::none())
+        .record_in_doubt(&sending(&ledger, 1).await, Note::none())
         .await
         .unwrap();
     let second = ledger
-        .unknown(&sending(&ledger, 2).await, Note::none())
+        .record_in_doubt(&sending(&ledger, 2).await, Note::none())
         .await
         .unwrap();
     let now = world.clock.wall();
@@ -655,7 +718,7 @@ async fn one_job_of_the_vendor_is_not_adopted_twice(world: &World) {
         .adopt(&second, &remote("found"), now, Note::none())
         .await
         .unwrap_err();
-    assert_eq!(refused.kind(), LedgerErrorKind::Input);
+    assert_eq!(refused.kind(), LedgerErrorKind::InvalidInput);
     assert!(
         refused.to_string().contains(&held.job().to_string()),
         "{refused}"
@@ -663,11 +726,14 @@ async fn one_job_of_the_vendor_is_not_adopted_twice(world: &World) {
     let job = get(&ledger, first.job()).await;
     assert_eq!(
         (job.stage, job.remote_id, job.error),
-        (Stage::Held, Some(remote("found")), None)
+        (Stage::Accepted, Some(remote("found")), None)
     );
-    assert_eq!(get(&ledger, second.job()).await.stage, Stage::Unknown);
+    assert_eq!(get(&ledger, second.job()).await.stage, Stage::InDoubt);
     let events = ledger.events(first.job()).await.unwrap();
-    let adopted: Vec<&Event> = events.iter().filter(|e| e.what == what::ADOPTED).collect();
+    let adopted: Vec<&JobEvent> = events
+        .iter()
+        .filter(|e| e.kind == event_kind::ADOPTED)
+        .collect();
     assert_eq!(adopted.len(), 1);
     assert_eq!(
         adopted[0].text.as_deref(),
@@ -682,7 +748,7 @@ async fn a_late_answer_ends_the_doubt(world: &World) {
     let search = taken_unknown(&searcher, claim.job()).await;
     let now = world.clock.wall();
     let held = paused
-        .held(&claim, &remote("answer"), now, Note::none())
+        .record_accepted(&claim, &remote("answer"), now, Note::none())
         .await
         .unwrap();
     assert_eq!(held.fence(), search.fence() + 1);
@@ -694,14 +760,14 @@ async fn a_late_answer_ends_the_doubt(world: &World) {
     let job = get(&paused, claim.job()).await;
     assert_eq!(
         (job.stage, job.remote_id, job.error),
-        (Stage::Held, Some(remote("answer")), None)
+        (Stage::Accepted, Some(remote("answer")), None)
     );
     assert_eq!(
         words(&paused, claim.job()).await.last().unwrap(),
-        what::ANSWERED_LATE
+        event_kind::ANSWERED_LATE
     );
     let _ = paused
-        .ready(&held, &Value::Null, Note::none())
+        .record_available(&held, &Value::Null, Note::none())
         .await
         .unwrap();
 
@@ -715,13 +781,13 @@ async fn a_late_answer_ends_the_doubt(world: &World) {
         .unwrap();
     let count = words(&paused, claim.job()).await.len();
     let lost = paused
-        .held(&claim, &remote("answer-2"), now, Note::none())
+        .record_accepted(&claim, &remote("answer-2"), now, Note::none())
         .await
         .unwrap_err();
     assert!(lost.is_claim_lost());
     assert_eq!(words(&paused, claim.job()).await.len(), count);
     let _ = searcher
-        .ready(&held, &Value::Null, Note::none())
+        .record_available(&held, &Value::Null, Note::none())
         .await
         .unwrap();
 }
@@ -737,17 +803,17 @@ async fn a_late_answer_to_a_job_given_up_stays_in_the_history(world: &World) {
         .unwrap();
     let now = world.clock.wall();
     let lost = paused
-        .held(&claim, &remote("too-late"), now, Note::none())
+        .record_accepted(&claim, &remote("too-late"), now, Note::none())
         .await
         .unwrap_err();
     assert!(lost.is_claim_lost());
     let job = get(&person, claim.job()).await;
-    assert_eq!((job.stage, job.remote_id), (Stage::Stopped, None));
+    assert_eq!((job.stage, job.remote_id), (Stage::Abandoned, None));
     let events = person.events(claim.job()).await.unwrap();
     let last = events.last().unwrap();
     assert_eq!(
-        (last.what.as_str(), last.text.as_deref()),
-        (what::ANSWERED_LATE, Some("too-late"))
+        (last.kind.as_str(), last.text.as_deref()),
+        (event_kind::ANSWERED_LATE, Some("too-late"))
     );
 }
 
@@ -758,74 +824,91 @@ async fn a_repeated_write_counts_once(world: &World) {
     let claim = sending(&ledger, 1).await;
     let credits = Note::none().with_credits(Some(3));
     let _ = ledger
-        .held(&claim, &remote("r"), now, credits.clone())
+        .record_accepted(&claim, &remote("r"), now, credits.clone())
         .await
         .unwrap();
     let claim = ledger
-        .held(&claim, &remote("r"), now, credits.clone())
+        .record_accepted(&claim, &remote("r"), now, credits.clone())
         .await
         .unwrap();
     let other = ledger.claim(claim.job()).await.unwrap();
-    assert!(matches!(other, Taking::Busy { .. }));
-    let _ = ledger.ready(&claim, &json!(1), none()).await.unwrap();
-    let claim = ledger.ready(&claim, &json!(2), none()).await.unwrap();
-    assert_eq!(get(&ledger, claim.job()).await.result, Some(json!(1)));
-    ledger
-        .done(&claim, None, None, credits.clone())
+    assert!(matches!(other, ClaimOutcome::Busy { .. }));
+    let _ = ledger
+        .record_available(&claim, &json!(1), none())
         .await
         .unwrap();
-    ledger.done(&claim, None, None, credits).await.unwrap();
+    let claim = ledger
+        .record_available(&claim, &json!(2), none())
+        .await
+        .unwrap();
+    assert_eq!(get(&ledger, claim.job()).await.result, Some(json!(1)));
+    ledger
+        .complete(&claim, None, None, credits.clone())
+        .await
+        .unwrap();
+    ledger.complete(&claim, None, None, credits).await.unwrap();
     assert_eq!(get(&ledger, claim.job()).await.credits, Some(6));
     assert_eq!(
         words(&ledger, claim.job()).await,
         [
-            what::INTENDED,
-            what::SENDING,
-            what::HELD,
-            what::READY,
-            what::DONE
+            event_kind::INTENDED,
+            event_kind::SUBMITTING,
+            event_kind::ACCEPTED,
+            event_kind::AVAILABLE,
+            event_kind::COMPLETED
         ]
     );
     let claim = sending(&ledger, 2).await;
-    ledger.refused(&claim, none()).await.unwrap();
-    ledger.refused(&claim, none()).await.unwrap();
+    ledger.record_rejected(&claim, none()).await.unwrap();
+    ledger.record_rejected(&claim, none()).await.unwrap();
     assert_eq!(
         words(&ledger, claim.job()).await,
-        [what::INTENDED, what::SENDING, what::REFUSED]
+        [
+            event_kind::INTENDED,
+            event_kind::SUBMITTING,
+            event_kind::REJECTED
+        ]
     );
 }
 
 async fn an_illegal_move_is_an_error_and_writes_nothing(world: &World) {
     let ledger = world.open().await;
     let claim = sending(&ledger, 1).await;
-    ledger.refused(&claim, Note::none()).await.unwrap();
+    ledger.record_rejected(&claim, Note::none()).await.unwrap();
     let now = world.clock.wall();
     let before = words(&ledger, claim.job()).await;
     for problem in [
         ledger
-            .held(&claim, &remote("r"), now, Note::none())
+            .record_accepted(&claim, &remote("r"), now, Note::none())
             .await
             .unwrap_err(),
-        ledger.unknown(&claim, Note::none()).await.unwrap_err(),
         ledger
-            .not_sent(&claim, Due::Now, Note::none())
+            .record_in_doubt(&claim, Note::none())
+            .await
+            .unwrap_err(),
+        ledger
+            .record_not_sent(&claim, Due::Now, Note::none())
             .await
             .unwrap_err(),
         ledger.reopen(claim.job(), None).await.unwrap_err(),
     ] {
-        assert_eq!(problem.kind(), LedgerErrorKind::IllegalMove, "{problem}");
+        assert_eq!(
+            problem.kind(),
+            LedgerErrorKind::IllegalTransition,
+            "{problem}"
+        );
     }
     // Another id for a job that has one is no repetition.
     let sent = sending(&ledger, 2).await;
     let _ = ledger
-        .held(&sent, &remote("one"), now, Note::none())
+        .record_accepted(&sent, &remote("one"), now, Note::none())
         .await
         .unwrap();
     let two = ledger
-        .held(&sent, &remote("two"), now, Note::none())
+        .record_accepted(&sent, &remote("two"), now, Note::none())
         .await
         .unwrap_err();
-    assert_eq!(two.kind(), LedgerErrorKind::IllegalMove);
+    assert_eq!(two.kind(), LedgerErrorKind::IllegalTransition);
     assert_eq!(
         get(&ledger, sent.job()).await.remote_id,
         Some(remote("one"))
@@ -838,7 +921,7 @@ async fn an_illegal_move_is_an_error_and_writes_nothing(world: &World) {
     );
     assert_eq!(ledger.get(stranger).await.unwrap(), None);
     assert!(
-        matches!(ledger.claim(claim.job()).await.unwrap(), Taking::Settled(job) if job.stage == Stage::Rejected)
+        matches!(ledger.claim(claim.job()).await.unwrap(), ClaimOutcome::Settled(job) if job.stage == Stage::Rejected)
     );
 }
 
@@ -847,24 +930,24 @@ async fn not_sent_is_wanted_again(world: &World) {
     let claim = sending(&ledger, 1).await;
     let due = world.clock.wall() + Duration::from_secs(30);
     ledger
-        .not_sent(&claim, Due::At(due), Note::new("connection refused"))
+        .record_not_sent(&claim, Due::At(due), Note::new("connection refused"))
         .await
         .unwrap();
     let job = get(&ledger, claim.job()).await;
     assert_eq!(
         (job.stage, job.due, job.claimed),
-        (Stage::Wanted, Some(due), false)
+        (Stage::Intended, Some(due), false)
     );
     assert_eq!(ledger.next_due(&[account()]).await.unwrap(), Some(due));
     world.pass(Duration::from_secs(30));
     let mut due = ledger.claim_due(&[account()], 10).await.unwrap();
-    let Some(Claimed::Wanted(claim, _)) = due.pop() else {
+    let Some(Claimed::Intended(claim, _)) = due.pop() else {
         panic!("{due:?}")
     };
-    let claim = ledger.sending(claim).await.unwrap();
+    let claim = ledger.begin_submit(claim).await.unwrap();
     let now = world.clock.wall();
     let _ = ledger
-        .held(&claim, &remote("r"), now, Note::none())
+        .record_accepted(&claim, &remote("r"), now, Note::none())
         .await
         .unwrap();
     let job = get(&ledger, claim.job()).await;
@@ -890,7 +973,7 @@ async fn due_jobs_are_claimed_oldest_first_and_by_one_worker_only(world: &World)
     order.sort_unstable();
     let stranger = Account::of("textin", "app-2");
     let foreign = Intent::new("textin", "parse", stranger, [9; 32]);
-    let Intended::New(claim, _) = ours.intend(foreign).await.unwrap() else {
+    let IntendOutcome::New(claim, _) = ours.intend(foreign).await.unwrap() else {
         panic!()
     };
     ours.release(claim, Due::Now).await.unwrap();
@@ -922,11 +1005,11 @@ async fn due_jobs_are_claimed_oldest_first_and_by_one_worker_only(world: &World)
     );
 }
 
-fn held_ones(claimed: Vec<Claimed>) -> Vec<Claim<at::Held>> {
+fn held_ones(claimed: Vec<Claimed>) -> Vec<Claim<at::Accepted>> {
     claimed
         .into_iter()
         .map(|claimed| match claimed {
-            Claimed::Held(claim, _) => claim,
+            Claimed::Accepted(claim, _) => claim,
             other => panic!("{other:?}"),
         })
         .collect()
@@ -941,23 +1024,23 @@ async fn a_batch_is_settled_each_on_its_own_terms(world: &World) {
         let claim = held(&ledger, content).await;
         jobs.push(claim.job());
         batch.push(match content {
-            1 => Settle::looked(claim, Look::new("running"), Due::At(now + LEASE * 3)),
-            2 => Settle::looked(
+            1 => ClaimUpdate::polled(claim, PollRecord::new("running"), Due::At(now + LEASE * 3)),
+            2 => ClaimUpdate::polled(
                 claim,
-                Look::new("queued").with_note(Note::new("3 ahead")),
+                PollRecord::new("queued").with_note(Note::new("3 ahead")),
                 Due::Now,
             ),
-            3 => Settle::ready(
+            3 => ClaimUpdate::available(
                 claim,
                 &json!({"url": "u"}),
                 Note::none().with_credits(Some(4)),
             ),
-            4 => Settle::failed(claim, Note::new("encrypted")),
-            5 => Settle::gone(claim, Note::none()),
-            _ => Settle::unseen(claim, Due::Parked),
+            4 => ClaimUpdate::failed(claim, Note::new("encrypted")),
+            5 => ClaimUpdate::gone(claim, Note::none()),
+            _ => ClaimUpdate::not_polled(claim, Due::Parked),
         });
     }
-    let settled = ledger.settle(batch).await.unwrap();
+    let settled = ledger.update_claims(batch).await.unwrap();
     assert_eq!((settled.accepted, settled.lost.len()), (6, 0));
     let mut found = Vec::new();
     for job in jobs {
@@ -966,8 +1049,8 @@ async fn a_batch_is_settled_each_on_its_own_terms(world: &World) {
         found.push((
             job.stage,
             job.due,
-            job.looks,
-            job.word,
+            job.polls,
+            job.vendor_status,
             job.error,
             job.credits,
         ));
@@ -977,45 +1060,45 @@ async fn a_batch_is_settled_each_on_its_own_terms(world: &World) {
         found,
         [
             (
-                Stage::Held,
+                Stage::Accepted,
                 Some(now + LEASE * 3),
                 1,
                 word("running"),
                 None,
                 None
             ),
-            (Stage::Held, Some(now), 1, word("queued"), None, None),
-            (Stage::Ready, Some(now), 1, None, None, Some(4)),
+            (Stage::Accepted, Some(now), 1, word("queued"), None, None),
+            (Stage::Available, Some(now), 1, None, None, Some(4)),
             (Stage::Failed, None, 0, None, word("encrypted"), None),
             (Stage::Gone, None, 0, None, None, None),
-            (Stage::Held, None, 0, None, None, None),
+            (Stage::Accepted, None, 0, None, None, None),
         ]
     );
-    assert_eq!(ledger.settle(Vec::new()).await.unwrap().accepted, 0);
+    assert_eq!(ledger.update_claims(Vec::new()).await.unwrap().accepted, 0);
 }
 
 async fn stale_claims_of_a_batch_are_told(world: &World) {
     let (paused, other) = (world.open().await, world.open().await);
     let stale = held(&paused, 1).await;
-    let (job, looks) = (stale.job(), || Look::new("x"));
+    let (job, looks) = (stale.job(), || PollRecord::new("x"));
     world.pass(LEASE);
     let kept = held(&paused, 2).await;
     let current = taken_held(&other, job).await;
     let settled = paused
-        .settle(vec![
-            Settle::looked(stale, looks(), Due::Now),
-            Settle::looked(kept, looks(), Due::Now),
+        .update_claims(vec![
+            ClaimUpdate::polled(stale, looks(), Due::Now),
+            ClaimUpdate::polled(kept, looks(), Due::Now),
         ])
         .await
         .unwrap();
     assert_eq!((settled.accepted, settled.lost), (1, vec![job]));
     let untouched = get(&paused, job).await;
     assert_eq!(
-        (untouched.looks, untouched.word, untouched.claimed),
+        (untouched.polls, untouched.vendor_status, untouched.claimed),
         (0, None, true)
     );
     let settled = other
-        .settle(vec![Settle::looked(current, looks(), Due::Now)])
+        .update_claims(vec![ClaimUpdate::polled(current, looks(), Due::Now)])
         .await
         .unwrap();
     assert_eq!(settled.accepted, 1);
@@ -1032,32 +1115,43 @@ async fn a_batch_can_go_on_with_its_claims(world: &World) {
     let taken = taken_held(&other, lost.job()).await;
     let looks = |note: &str| {
         vec![
-            Settle::kept(&first, Look::new("running")),
-            Settle::kept(&second, Look::new("queued").with_note(Note::new(note))),
-            Settle::kept(&lost, Look::new("running")),
+            ClaimUpdate::polled_and_kept(&first, PollRecord::new("running")),
+            ClaimUpdate::polled_and_kept(
+                &second,
+                PollRecord::new("queued").with_note(Note::new(note)),
+            ),
+            ClaimUpdate::polled_and_kept(&lost, PollRecord::new("running")),
         ]
     };
     for _ in 0..2 {
-        let settled = ledger.settle(looks("3 ahead")).await.unwrap();
+        let settled = ledger.update_claims(looks("3 ahead")).await.unwrap();
         assert_eq!((settled.accepted, settled.lost), (2, vec![lost.job()]));
     }
     for (claim, word, told) in [(&first, "running", 1), (&second, "queued", 2)] {
         let job = get(&ledger, claim.job()).await;
         assert_eq!(job.due, Some(world.clock.wall() + LEASE));
         assert_eq!(
-            (job.claimed, job.looks, job.last_look, job.word.as_deref()),
+            (
+                job.claimed,
+                job.polls,
+                job.last_poll,
+                job.vendor_status.as_deref()
+            ),
             (true, 2, Some(world.clock.wall()), Some(word))
         );
         let words = words(&ledger, claim.job()).await;
         assert_eq!(
-            words.iter().filter(|word| *word == what::LOOKED).count(),
+            words
+                .iter()
+                .filter(|word| *word == event_kind::POLLED)
+                .count(),
             told
         );
     }
-    assert_eq!(get(&ledger, lost.job()).await.looks, 0);
+    assert_eq!(get(&ledger, lost.job()).await.polls, 0);
     // The claims are as good as before; one that was given back is not.
     ledger
-        .ready(&first, &Value::Null, Note::none())
+        .record_available(&first, &Value::Null, Note::none())
         .await
         .unwrap()
         .key();
@@ -1107,7 +1201,11 @@ async fn many_claims_are_given_back_at_once(world: &World) {
     );
     let finished = done(&ledger, 4).await.id;
     let unknown = sending(&ledger, 5).await;
-    let unknown = ledger.unknown(&unknown, Note::none()).await.unwrap().key();
+    let unknown = ledger
+        .record_in_doubt(&unknown, Note::none())
+        .await
+        .unwrap()
+        .key();
     let mut keys = vec![wanted_key, sending_key, lost, unknown];
     for content in 10..40 {
         keys.push(held(&ledger, content).await.key());
@@ -1116,8 +1214,8 @@ async fn many_claims_are_given_back_at_once(world: &World) {
     let pushed = keys[10].job();
     let id = get(&ledger, pushed).await.remote_id.unwrap();
     assert_eq!(
-        ledger.push_hint("textin", &id).await.unwrap(),
-        Hinted::Known
+        ledger.record_webhook("textin", &id).await.unwrap(),
+        WebhookReceipt::Matched
     );
     let later = world.clock.wall() + LEASE * 6;
     // Twice, as when the first answer was lost.
@@ -1138,14 +1236,17 @@ async fn many_claims_are_given_back_at_once(world: &World) {
             assert_eq!(job.due, Some(due));
         }
     }
-    assert_eq!(get(&ledger, sending_key.job()).await.stage, Stage::Sending);
+    assert_eq!(
+        get(&ledger, sending_key.job()).await.stage,
+        Stage::Submitting
+    );
     assert_eq!(get(&ledger, finished).await.due, None);
     let again = taken(&ledger, keys[5].job()).await.key();
     let kept = ledger.release_all(&[again], Due::Parked).await.unwrap();
     assert_eq!(kept, []);
     assert_eq!(get(&ledger, again.job()).await.due, None);
     let words = words(&ledger, again.job()).await;
-    assert_eq!(words.last().map(String::as_str), Some(what::PARKED));
+    assert_eq!(words.last().map(String::as_str), Some(event_kind::PARKED));
 }
 
 async fn the_work_of_many_is_taken_over_at_once(world: &World) {
@@ -1162,11 +1263,11 @@ async fn the_work_of_many_is_taken_over_at_once(world: &World) {
         let events = other.events(job).await.unwrap();
         let last = events.last().unwrap();
         let word = if job == doubtful {
-            what::UNKNOWN
+            event_kind::IN_DOUBT
         } else {
-            what::RESCUED
+            event_kind::TAKEN_OVER
         };
-        assert_eq!((last.what.as_str(), last.fence), (word, Some(2)));
+        assert_eq!((last.kind.as_str(), last.fence), (word, Some(2)));
         assert_eq!(last.worker, other.worker());
     }
 }
@@ -1176,17 +1277,28 @@ async fn only_new_words_enter_the_history(world: &World) {
     let mut claim = held(&ledger, 1).await;
     let job = claim.job();
     for word in ["queued", "queued", "running"] {
-        ledger.looked(&mut claim, Look::new(word)).await.unwrap();
+        ledger
+            .record_poll(&mut claim, PollRecord::new(word))
+            .await
+            .unwrap();
     }
     ledger
-        .settle(vec![Settle::looked(claim, Look::new("running"), Due::Now)])
+        .update_claims(vec![ClaimUpdate::polled(
+            claim,
+            PollRecord::new("running"),
+            Due::Now,
+        )])
         .await
         .unwrap();
     for word in ["notifying", "notifying"] {
         let claims = held_ones(ledger.claim_due(&[account()], 1).await.unwrap());
         for claim in claims {
             ledger
-                .settle(vec![Settle::looked(claim, Look::new(word), Due::Now)])
+                .update_claims(vec![ClaimUpdate::polled(
+                    claim,
+                    PollRecord::new(word),
+                    Due::Now,
+                )])
                 .await
                 .unwrap();
         }
@@ -1194,18 +1306,18 @@ async fn only_new_words_enter_the_history(world: &World) {
     let events = ledger.events(job).await.unwrap();
     let looks: Vec<_> = events
         .iter()
-        .filter(|e| e.what == what::LOOKED)
+        .filter(|e| e.kind == event_kind::POLLED)
         .map(|e| e.text.as_deref().unwrap())
         .collect();
     assert_eq!(looks, ["queued", "running", "notifying"]);
     assert_eq!(events.last().unwrap().fence, Some(2));
-    assert_eq!(get(&ledger, job).await.looks, 6);
+    assert_eq!(get(&ledger, job).await.polls, 6);
 }
 
 async fn parked_jobs_wait_for_their_name(world: &World) {
     let ledger = world.open().await;
     let unknown = ledger
-        .unknown(&sending(&ledger, 1).await, Note::new("time-out"))
+        .record_in_doubt(&sending(&ledger, 1).await, Note::new("time-out"))
         .await
         .unwrap();
     let job = unknown.job();
@@ -1222,11 +1334,11 @@ async fn parked_jobs_wait_for_their_name(world: &World) {
     assert_eq!(
         words(&ledger, job).await,
         [
-            what::INTENDED,
-            what::SENDING,
-            what::UNKNOWN,
-            what::PARKED,
-            what::ADOPTED
+            event_kind::INTENDED,
+            event_kind::SUBMITTING,
+            event_kind::IN_DOUBT,
+            event_kind::PARKED,
+            event_kind::ADOPTED
         ]
     );
 }
@@ -1239,10 +1351,10 @@ async fn a_push_wakes_a_known_job(world: &World) {
     ledger.release(claim, far).await.unwrap();
     assert_eq!(
         ledger
-            .push_hint("textin", &remote("remote-1"))
+            .record_webhook("textin", &remote("remote-1"))
             .await
             .unwrap(),
-        Hinted::Known
+        WebhookReceipt::Matched
     );
     let claim = held_ones(ledger.claim_due(&[account()], 1).await.unwrap())
         .pop()
@@ -1250,24 +1362,32 @@ async fn a_push_wakes_a_known_job(world: &World) {
     // While somebody has it, the push must not end the lease; it counts when the claim ends.
     assert_eq!(
         ledger
-            .push_hint("textin", &remote("remote-1"))
+            .record_webhook("textin", &remote("remote-1"))
             .await
             .unwrap(),
-        Hinted::Known
+        WebhookReceipt::Matched
     );
     assert!(matches!(
         ledger.claim(job).await.unwrap(),
-        Taking::Busy { .. }
+        ClaimOutcome::Busy { .. }
     ));
     ledger
-        .settle(vec![Settle::looked(claim, Look::new("running"), far)])
+        .update_claims(vec![ClaimUpdate::polled(
+            claim,
+            PollRecord::new("running"),
+            far,
+        )])
         .await
         .unwrap();
     let claim = held_ones(ledger.claim_due(&[account()], 1).await.unwrap())
         .pop()
         .unwrap();
     ledger
-        .settle(vec![Settle::looked(claim, Look::new("running"), far)])
+        .update_claims(vec![ClaimUpdate::polled(
+            claim,
+            PollRecord::new("running"),
+            far,
+        )])
         .await
         .unwrap();
     assert!(ledger.claim_due(&[account()], 1).await.unwrap().is_empty());
@@ -1275,10 +1395,10 @@ async fn a_push_wakes_a_known_job(world: &World) {
     let over = done(&ledger, 2).await;
     assert_eq!(
         ledger
-            .push_hint("textin", &remote("remote-2"))
+            .record_webhook("textin", &remote("remote-2"))
             .await
             .unwrap(),
-        Hinted::Known
+        WebhookReceipt::Matched
     );
     assert_eq!(get(&ledger, over.id).await, over);
 }
@@ -1287,8 +1407,14 @@ async fn an_early_push_is_kept_for_a_minute(world: &World) {
     let ledger = world.open().await;
     for (content, pause, is_early) in [(1u8, 59, true), (2, 61, false)] {
         let id = remote(&format!("remote-{content}"));
-        assert_eq!(ledger.push_hint("textin", &id).await.unwrap(), Hinted::Kept);
-        assert_eq!(ledger.push_hint("ppj", &id).await.unwrap(), Hinted::Kept);
+        assert_eq!(
+            ledger.record_webhook("textin", &id).await.unwrap(),
+            WebhookReceipt::Stored
+        );
+        assert_eq!(
+            ledger.record_webhook("ppj", &id).await.unwrap(),
+            WebhookReceipt::Stored
+        );
         world.pass(Duration::from_secs(pause));
         let claim = held(&ledger, content).await;
         let job = claim.job();
@@ -1307,7 +1433,7 @@ async fn an_early_push_is_kept_for_a_minute(world: &World) {
 
 async fn workers_share_a_rate(world: &World) {
     let workers = [world.open().await, world.open().await];
-    let windows = [Window {
+    let windows = [RateLimit {
         limit: 3.try_into().unwrap(),
         per: Duration::from_secs(1),
     }];
@@ -1315,12 +1441,12 @@ async fn workers_share_a_rate(world: &World) {
     let mut waits = Vec::new();
     for turn in 0..6 {
         match workers[turn % 2]
-            .take(account(), "look", &windows)
+            .acquire(account(), "look", &windows)
             .await
             .unwrap()
         {
-            Turn::Granted(place) => places.push(place),
-            Turn::Wait(time) => waits.push(time),
+            Acquired::Granted(place) => places.push(place),
+            Acquired::Wait(time) => waits.push(time),
         }
     }
     assert_eq!((places.len(), waits), (3, vec![Duration::from_secs(2); 3]));
@@ -1328,38 +1454,51 @@ async fn workers_share_a_rate(world: &World) {
     let other = Account::of("textin", "app-2");
     assert!(matches!(
         workers[0]
-            .take(account(), "submit", &windows)
+            .acquire(account(), "submit", &windows)
             .await
             .unwrap(),
-        Turn::Granted(_)
+        Acquired::Granted(_)
     ));
     assert!(matches!(
-        workers[0].take(other, "look", &windows).await.unwrap(),
-        Turn::Granted(_)
+        workers[0].acquire(other, "look", &windows).await.unwrap(),
+        Acquired::Granted(_)
     ));
     world.pass(Duration::from_millis(100));
-    workers[1].answered(places.pop().unwrap()).await.unwrap();
-    let Turn::Wait(wait) = workers[0].take(account(), "look", &windows).await.unwrap() else {
+    workers[1]
+        .record_response(places.pop().unwrap())
+        .await
+        .unwrap();
+    let Acquired::Wait(wait) = workers[0]
+        .acquire(account(), "look", &windows)
+        .await
+        .unwrap()
+    else {
         panic!()
     };
     assert_eq!(wait, Duration::from_secs(1));
     world.pass(wait);
     assert!(matches!(
-        workers[0].take(account(), "look", &windows).await.unwrap(),
-        Turn::Granted(_)
+        workers[0]
+            .acquire(account(), "look", &windows)
+            .await
+            .unwrap(),
+        Acquired::Granted(_)
     ));
     assert!(matches!(
-        workers[1].take(account(), "look", &windows).await.unwrap(),
-        Turn::Wait(_)
+        workers[1]
+            .acquire(account(), "look", &windows)
+            .await
+            .unwrap(),
+        Acquired::Wait(_)
     ));
     assert!(matches!(
-        workers[1].take(account(), "free", &[]).await.unwrap(),
-        Turn::Granted(_)
+        workers[1].acquire(account(), "free", &[]).await.unwrap(),
+        Acquired::Granted(_)
     ));
 }
 
-fn three_a_second() -> [Window; 1] {
-    [Window {
+fn three_a_second() -> [RateLimit; 1] {
+    [RateLimit {
         limit: 3.try_into().unwrap(),
         per: Duration::from_secs(1),
     }]
@@ -1370,28 +1509,28 @@ async fn places_of_a_dead_worker_are_free_again(world: &World) {
     let windows = three_a_second();
     let mut numbers = Vec::new();
     for _ in 0..3 {
-        match dead.take(account(), "look", &windows).await.unwrap() {
-            Turn::Granted(place) => numbers.push(place.serial()),
-            Turn::Wait(wait) => panic!("{wait:?}"),
+        match dead.acquire(account(), "look", &windows).await.unwrap() {
+            Acquired::Granted(place) => numbers.push(place.serial()),
+            Acquired::Wait(wait) => panic!("{wait:?}"),
         }
     }
     drop(dead);
     let ledger = world.open().await;
     world.pass(Duration::from_secs(2));
     for _ in 0..3 {
-        let turn = ledger.take(account(), "look", &windows).await.unwrap();
-        assert!(matches!(turn, Turn::Granted(_)), "{turn:?}");
+        let turn = ledger.acquire(account(), "look", &windows).await.unwrap();
+        assert!(matches!(turn, Acquired::Granted(_)), "{turn:?}");
     }
     // Its answers, should they come after all, give nobody a place.
     world.pass(Duration::from_millis(500));
     for number in numbers {
-        let place = Place::new(account(), "look", number);
-        ledger.answered(place).await.unwrap();
+        let place = RateSlot::new(account(), "look", number);
+        ledger.record_response(place).await.unwrap();
     }
     world.pass(Duration::from_millis(1499));
     assert_eq!(
-        ledger.take(account(), "look", &windows).await.unwrap(),
-        Turn::Wait(Duration::from_millis(1))
+        ledger.acquire(account(), "look", &windows).await.unwrap(),
+        Acquired::Wait(Duration::from_millis(1))
     );
 }
 
@@ -1402,10 +1541,10 @@ async fn workers_in_a_hurry_never_get_more_than_the_limit(world: &World) {
         asking.push(tokio::spawn(async move {
             let mut granted = Vec::new();
             for _ in 0..4 {
-                let turn = ledger.take(account(), "look", &three_a_second()).await;
-                if let Turn::Granted(place) = turn.unwrap() {
+                let turn = ledger.acquire(account(), "look", &three_a_second()).await;
+                if let Acquired::Granted(place) = turn.unwrap() {
                     if worker % 2 == 0 {
-                        ledger.answered(place.clone()).await.unwrap();
+                        ledger.record_response(place.clone()).await.unwrap();
                     }
                     granted.push(place.serial());
                 }
@@ -1442,37 +1581,50 @@ async fn a_done_job_can_be_reopened(world: &World) {
     assert_eq!(claim.fence(), 2);
     assert!(matches!(
         ledger.claim(job.id).await.unwrap(),
-        Taking::Busy { .. }
+        ClaimOutcome::Busy { .. }
     ));
     assert!(
-        matches!(ledger.intend(intent(1)).await.unwrap(), Intended::Attached(found) if found.id == job.id)
+        matches!(ledger.intend(intent(1)).await.unwrap(), IntendOutcome::Attached(found) if found.id == job.id)
     );
     let claim = ledger
-        .ready(&claim, &json!({"url": "new"}), Note::none())
+        .record_available(&claim, &json!({"url": "new"}), Note::none())
         .await
         .unwrap();
-    ledger.done(&claim, None, None, Note::none()).await.unwrap();
+    ledger
+        .complete(&claim, None, None, Note::none())
+        .await
+        .unwrap();
     let seen = words(&ledger, job.id).await;
     assert_eq!(
         seen[seen.len() - 3..],
-        [what::REOPENED, what::READY, what::DONE]
+        [
+            event_kind::REOPENED,
+            event_kind::AVAILABLE,
+            event_kind::COMPLETED
+        ]
     );
     assert_eq!(get(&ledger, job.id).await.attempts, 1);
 }
 
 async fn a_lapsed_link_leads_back_to_looking(world: &World) {
     let ledger = world.open().await;
-    let claim = ledger.fetching(&ready(&ledger, 1).await).await.unwrap();
-    let claim = ledger.lapsed(&claim, Note::new("HTTP 403")).await.unwrap();
-    assert_eq!(get(&ledger, claim.job()).await.stage, Stage::Held);
     let claim = ledger
-        .ready(&claim, &json!({"url": "newer"}), Note::none())
+        .begin_download(&ready(&ledger, 1).await)
+        .await
+        .unwrap();
+    let claim = ledger
+        .record_link_expired(&claim, Note::new("HTTP 403"))
+        .await
+        .unwrap();
+    assert_eq!(get(&ledger, claim.job()).await.stage, Stage::Accepted);
+    let claim = ledger
+        .record_available(&claim, &json!({"url": "newer"}), Note::none())
         .await
         .unwrap();
     let job = get(&ledger, claim.job()).await;
     assert_eq!(job.result, Some(json!({"url": "newer"})));
     ledger
-        .gone(&claim, Note::new("kept 24 h only"))
+        .record_gone(&claim, Note::new("kept 24 h only"))
         .await
         .unwrap();
     let job = get(&ledger, claim.job()).await;
@@ -1492,12 +1644,12 @@ async fn lists_come_in_pages_and_by_filter(world: &World) {
         wanted(&ledger, content).await.0.key();
     }
     let other = Intent::new("ppj", "conversion", Account::of("ppj", "k"), [1; 32]);
-    let Intended::New(claim, foreign) = ledger.intend(other).await.unwrap() else {
+    let IntendOutcome::New(claim, foreign) = ledger.intend(other).await.unwrap() else {
         panic!()
     };
-    ledger.refused(&claim, Note::none()).await.unwrap();
+    ledger.record_rejected(&claim, Note::none()).await.unwrap();
 
-    let mut filter = Filter::all().with_limit(3);
+    let mut filter = JobFilter::all().with_limit(3);
     let (mut seen, mut sizes) = (Vec::new(), Vec::new());
     loop {
         let page = ledger.list(&filter).await.unwrap();
@@ -1518,13 +1670,13 @@ async fn lists_come_in_pages_and_by_filter(world: &World) {
         8
     );
     for (filter, count) in [
-        (Filter::unfinished(), 7),
-        (Filter::all().with_stages([Stage::Rejected]), 1),
-        (Filter::all().with_vendor("ppj"), 1),
-        (Filter::all().with_vendor("textin").with_kind("parse"), 7),
-        (Filter::all().with_kind("nothing"), 0),
-        (Filter::all().with_account(foreign.account), 1),
-        (Filter::unfinished().with_account(foreign.account), 0),
+        (JobFilter::unfinished(), 7),
+        (JobFilter::all().with_stages([Stage::Rejected]), 1),
+        (JobFilter::all().with_vendor("ppj"), 1),
+        (JobFilter::all().with_vendor("textin").with_kind("parse"), 7),
+        (JobFilter::all().with_kind("nothing"), 0),
+        (JobFilter::all().with_account(foreign.account), 1),
+        (JobFilter::unfinished().with_account(foreign.account), 0),
     ] {
         assert_eq!(
             ledger.list(&filter).await.unwrap().jobs.len(),
@@ -1554,7 +1706,7 @@ async fn a_job_is_found_by_either_id(world: &World) {
     let sent = sending(&ledger, 2).await;
     let id = remote(&claim.job().to_string());
     let _ = ledger
-        .held(&sent, &id, world.clock.wall(), Note::none())
+        .record_accepted(&sent, &id, world.clock.wall(), Note::none())
         .await
         .unwrap();
     let found = ledger.find(id.as_str()).await.unwrap();
@@ -1569,15 +1721,15 @@ async fn the_outbox_gives_until_acknowledged(world: &World) {
     held(&writer, 1).await.key();
     let first = reader.outbox(2).await.unwrap();
     assert_eq!(
-        first.iter().map(|e| e.what.as_str()).collect::<Vec<_>>(),
-        [what::INTENDED, what::SENDING]
+        first.iter().map(|e| e.kind.as_str()).collect::<Vec<_>>(),
+        [event_kind::INTENDED, event_kind::SUBMITTING]
     );
     assert_eq!(reader.outbox(2).await.unwrap(), first);
     reader.ack(&[first[1].seq]).await.unwrap();
     let rest = reader.outbox(10).await.unwrap();
     assert_eq!(
-        rest.iter().map(|e| e.what.as_str()).collect::<Vec<_>>(),
-        [what::INTENDED, what::HELD]
+        rest.iter().map(|e| e.kind.as_str()).collect::<Vec<_>>(),
+        [event_kind::INTENDED, event_kind::ACCEPTED]
     );
     let seqs: Vec<i64> = rest.iter().map(|event| event.seq).collect();
     reader.ack(&seqs).await.unwrap();
@@ -1589,7 +1741,7 @@ async fn old_settled_jobs_are_forgotten_and_no_others(world: &World) {
     let ledger = world.open().await;
     let old = done(&ledger, 1).await;
     let doubt = ledger
-        .unknown(&sending(&ledger, 2).await, Note::none())
+        .record_in_doubt(&sending(&ledger, 2).await, Note::none())
         .await
         .unwrap();
     let open = held(&ledger, 3).await;
@@ -1609,15 +1761,19 @@ async fn old_settled_jobs_are_forgotten_and_no_others(world: &World) {
 
 async fn values_are_kept_for_each_account(world: &World) {
     let ledger = world.open().await;
-    ledger.remember(account(), "pace", "one").await.unwrap();
-    ledger.remember(account(), "pace", "two").await.unwrap();
+    ledger.put_value(account(), "pace", "one").await.unwrap();
+    ledger.put_value(account(), "pace", "two").await.unwrap();
     let other = Account::of("ppj", "x");
     assert_eq!(
-        ledger.recall(account(), "pace").await.unwrap().as_deref(),
+        ledger
+            .get_value(account(), "pace")
+            .await
+            .unwrap()
+            .as_deref(),
         Some("two")
     );
-    assert_eq!(ledger.recall(other, "pace").await.unwrap(), None);
-    assert_eq!(ledger.recall(account(), "rest").await.unwrap(), None);
+    assert_eq!(ledger.get_value(other, "pace").await.unwrap(), None);
+    assert_eq!(ledger.get_value(account(), "rest").await.unwrap(), None);
 }
 
 async fn a_ticket_from_elsewhere_is_taken_in_once(world: &World) {
@@ -1631,15 +1787,15 @@ async fn a_ticket_from_elsewhere_is_taken_in_once(world: &World) {
     )
     .unwrap();
     let job = ledger
-        .take_in(&ticket, Some(Path::new("/out/far.md")))
+        .import(&ticket, Some(Path::new("/out/far.md")))
         .await
         .unwrap();
     assert_eq!(
         (job.stage, job.claimed, job.due),
-        (Stage::Held, false, Some(world.clock.wall()))
+        (Stage::Accepted, false, Some(world.clock.wall()))
     );
     assert_eq!(job.ticket(), Some(ticket.clone()));
-    assert_eq!(ledger.take_in(&ticket, None).await.unwrap(), job);
+    assert_eq!(ledger.import(&ticket, None).await.unwrap(), job);
     let claim = held_ones(ledger.claim_due(&[account()], 10).await.unwrap())
         .pop()
         .unwrap();
@@ -1647,7 +1803,7 @@ async fn a_ticket_from_elsewhere_is_taken_in_once(world: &World) {
     // A job that was submitted here is known by its ticket as well.
     let ours = held(&ledger, 1).await;
     let ticket = get(&ledger, ours.job()).await.ticket().unwrap();
-    assert_eq!(ledger.take_in(&ticket, None).await.unwrap().id, ours.job());
+    assert_eq!(ledger.import(&ticket, None).await.unwrap().id, ours.job());
 }
 
 async fn names_and_paths_that_cannot_be_kept_are_refused(world: &World) {
@@ -1662,9 +1818,16 @@ async fn names_and_paths_that_cannot_be_kept_are_refused(world: &World) {
         ),
     ] {
         let problem = ledger.intend(intent).await.unwrap_err();
-        assert_eq!(problem.kind(), LedgerErrorKind::Input, "{problem}");
+        assert_eq!(problem.kind(), LedgerErrorKind::InvalidInput, "{problem}");
     }
-    assert!(ledger.list(&Filter::all()).await.unwrap().jobs.is_empty());
+    assert!(
+        ledger
+            .list(&JobFilter::all())
+            .await
+            .unwrap()
+            .jobs
+            .is_empty()
+    );
 }
 
 async fn odd_texts_are_kept_as_one_line(world: &World) {
@@ -1672,40 +1835,40 @@ async fn odd_texts_are_kept_as_one_line(world: &World) {
     let odd = Intent::new("textin", "parse", account(), [1; 32])
         .with_input("报告\n\0'\"; DROP TABLE job;--.pdf")
         .with_options(json!({"note": "a\u{0}b\n'\"", "numbers": [1.5, -0.0, 1e300]}));
-    let Intended::New(claim, job) = ledger.intend(odd.clone()).await.unwrap() else {
+    let IntendOutcome::New(claim, job) = ledger.intend(odd.clone()).await.unwrap() else {
         panic!()
     };
     assert_eq!(job.input, "报告  '\"; DROP TABLE job;--.pdf");
     assert_eq!(job.options, odd.options);
-    let sent = ledger.sending(claim).await.unwrap();
+    let sent = ledger.begin_submit(claim).await.unwrap();
     let note = Note::new("bad\0\r\nnews").with_request_id(Some("a\0b"));
     let mut claim = ledger
-        .held(&sent, &remote("'\"%00"), world.clock.wall(), note)
+        .record_accepted(&sent, &remote("'\"%00"), world.clock.wall(), note)
         .await
         .unwrap();
     ledger
-        .looked(&mut claim, Look::new("wo\0rd\n"))
+        .record_poll(&mut claim, PollRecord::new("wo\0rd\n"))
         .await
         .unwrap();
     let job_id = claim.job();
     ledger
-        .settle(vec![Settle::looked(
+        .update_claims(vec![ClaimUpdate::polled(
             claim,
-            Look::new("\0[\"x\",\\"),
+            PollRecord::new("\0[\"x\",\\"),
             Due::Now,
         )])
         .await
         .unwrap();
     let found = get(&ledger, job_id).await;
-    assert_eq!(found.word.as_deref(), Some("[\"x\",\\"));
+    assert_eq!(found.vendor_status.as_deref(), Some("[\"x\",\\"));
     assert_eq!(found.remote_id, Some(remote("'\"%00")));
     let claim = taken_held(&ledger, job_id).await;
     let claim = ledger
-        .ready(&claim, &json!({"t": "\u{0}"}), Note::none())
+        .record_available(&claim, &json!({"t": "\u{0}"}), Note::none())
         .await
         .unwrap();
     ledger
-        .done(&claim, Some(Path::new("/a\0b")), None, Note::none())
+        .complete(&claim, Some(Path::new("/a\0b")), None, Note::none())
         .await
         .unwrap();
     assert_eq!(
@@ -1721,8 +1884,8 @@ async fn many_wishes_at_once_make_one_job(world: &World) {
         let ledger = ledgers[turn % 3].clone();
         tasks.push(tokio::spawn(async move {
             match ledger.intend(intent(1)).await.unwrap() {
-                Intended::New(_, job) => (true, job.id),
-                Intended::Attached(job) => (false, job.id),
+                IntendOutcome::New(_, job) => (true, job.id),
+                IntendOutcome::Attached(job) => (false, job.id),
             }
         }));
     }
@@ -1782,7 +1945,7 @@ async fn until(what: &str, mut check: impl AsyncFnMut() -> bool) {
 async fn a_keeper_renews_until_the_claim_is_lost(world: &World) {
     let (ours, theirs) = (world.open().await, world.open().await);
     let claim = sending(&ours, 1).await;
-    let mut keeper = ours.keep(&claim);
+    let mut keeper = ours.heartbeat(&claim);
     for _ in 0..5 {
         let due = get(&ours, claim.job()).await.due;
         until("asleep", async || world.clock.next_sleep().is_some()).await;
@@ -1791,7 +1954,7 @@ async fn a_keeper_renews_until_the_claim_is_lost(world: &World) {
     }
     assert!(matches!(
         theirs.claim(claim.job()).await.unwrap(),
-        Taking::Busy { .. }
+        ClaimOutcome::Busy { .. }
     ));
     assert!(!keeper.is_lost());
     // As if this process had been stopped: another clock, well ahead, takes the job over.
@@ -1804,7 +1967,7 @@ async fn a_keeper_renews_until_the_claim_is_lost(world: &World) {
     world.pass(LEASE / 3 + Duration::from_micros(1));
     keeper.lost().await;
     assert!(keeper.is_lost());
-    assert_eq!(get(&ours, claim.job()).await.stage, Stage::Unknown);
+    assert_eq!(get(&ours, claim.job()).await.stage, Stage::InDoubt);
 }
 
 async fn waiting_workers_are_nudged(world: &World) {
@@ -1822,12 +1985,13 @@ async fn waiting_workers_are_nudged(world: &World) {
         // Again and again, because the listener may not listen yet.
         content += 1;
         let (claim, _) = wanted(&ledger, content % 200).await;
-        ledger.refused(&claim, Note::none()).await.unwrap();
+        ledger.record_rejected(&claim, Note::none()).await.unwrap();
         let (claim, _) = wanted(&ledger, content % 200).await;
         let job = claim.job();
         ledger.release(claim, Due::Now).await.unwrap();
-        if let Taking::Claimed(Claimed::Wanted(claim, _)) = ledger.claim(job).await.unwrap() {
-            ledger.refused(&claim, Note::none()).await.unwrap();
+        if let ClaimOutcome::Claimed(Claimed::Intended(claim, _)) = ledger.claim(job).await.unwrap()
+        {
+            ledger.record_rejected(&claim, Note::none()).await.unwrap();
         }
         waiting.is_finished()
     })
@@ -1842,13 +2006,13 @@ async fn a_dropped_write_is_written_all_the_same(world: &World) {
     let job = claim.job();
     {
         let id = remote("kept");
-        let writing = ledger.held(&claim, &id, SystemTime::UNIX_EPOCH, Note::none());
+        let writing = ledger.record_accepted(&claim, &id, SystemTime::UNIX_EPOCH, Note::none());
         let mut writing = std::pin::pin!(writing);
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(writing.as_mut().poll(&mut cx).is_pending());
     }
     until("written", async || {
-        get(&ledger, job).await.stage == Stage::Held
+        get(&ledger, job).await.stage == Stage::Accepted
     })
     .await;
 }
@@ -1884,9 +2048,12 @@ async fn a_worker_whose_clock_is_behind_writes_nothing_stale(world: &World) {
     // What is due by its clock is due for nobody else yet, and its leases are over before they begin.
     assert!(slow.claim_due(&[account()], 10).await.unwrap().is_empty());
     assert_eq!(other.claim_due(&[account()], 10).await.unwrap().len(), 2);
-    let problem = slow.looked(&mut stale, Look::new("x")).await.unwrap_err();
+    let problem = slow
+        .record_poll(&mut stale, PollRecord::new("x"))
+        .await
+        .unwrap_err();
     assert!(problem.is_claim_lost());
-    assert_eq!(get(&other, stale.job()).await.looks, 0);
+    assert_eq!(get(&other, stale.job()).await.polls, 0);
 }
 
 async fn a_worker_whose_clock_is_ahead_cannot_undo_the_answer(world: &World) {
@@ -1900,9 +2067,9 @@ async fn a_worker_whose_clock_is_ahead_cannot_undo_the_answer(world: &World) {
     hasty.release(search, Due::Parked).await.unwrap();
     let now = world.clock.wall();
     let claim = ledger
-        .held(&claim, &remote("r"), now, Note::none())
+        .record_accepted(&claim, &remote("r"), now, Note::none())
         .await
         .unwrap();
-    assert_eq!(get(&ledger, claim.job()).await.stage, Stage::Held);
+    assert_eq!(get(&ledger, claim.job()).await.stage, Stage::Accepted);
     assert_eq!(get(&ledger, claim.job()).await.attempts, 1);
 }

@@ -2,12 +2,12 @@
 //!
 //! Two workers share one job with every move there is, or two jobs with fewer. A worker can be paused at any point (it
 //! just does nothing for a while) or killed; a lease can end at any time; the answer of the paid call can get lost.
-//! The stages move by the ledger's own [`apply`]; the fence, the owner and the late answer are as in the stores.
+//! The stages move by the ledger's own [`transition`]; the fence, the owner and the late answer are as in the stores.
 
 use std::collections::HashMap;
 
 use jobs_ledger::Stage;
-use jobs_ledger::stage::{Move, apply};
+use jobs_ledger::stage::{Transition, transition};
 
 /// How far the model goes.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +59,7 @@ struct World {
 impl World {
     fn start() -> Self {
         let row = Row {
-            stage: Stage::Wanted,
+            stage: Stage::Intended,
             fence: 0,
             sent_fence: 0,
             owned: false,
@@ -112,8 +112,8 @@ impl World {
         }
         row.fence += 1;
         row.owned = true;
-        if row.stage == Stage::Sending {
-            row.stage = apply(row.stage, Move::Doubt).unwrap();
+        if row.stage == Stage::Submitting {
+            row.stage = transition(row.stage, Transition::Doubt).unwrap();
         }
         self.workers[worker] = Some(Mind {
             job: u8::from(job == 1),
@@ -127,10 +127,10 @@ impl World {
     /// What a worker may do next, whether or not its claim still holds.
     fn work(self, worker: usize, mind: Mind, bounds: Bounds) -> Vec<Self> {
         match (mind.stage, mind.call) {
-            (Stage::Wanted, _) => vec![self.write(worker, mind, Move::Send)],
-            (Stage::Sending, Call::None) => {
-                let refused = self.write(worker, mind, Move::Refuse);
-                let not_sent = self.write(worker, mind, Move::Unsend);
+            (Stage::Intended, _) => vec![self.write(worker, mind, Transition::Submit)],
+            (Stage::Submitting, Call::None) => {
+                let refused = self.write(worker, mind, Transition::Reject);
+                let not_sent = self.write(worker, mind, Transition::NotSent);
                 let mut charged = self;
                 charged.jobs[usize::from(mind.job)].charges += 1;
                 let (mut answered, mut lost) = (charged, charged);
@@ -149,37 +149,46 @@ impl World {
                 });
                 vec![refused, not_sent, answered, lost, never_arrived]
             }
-            (Stage::Sending, Call::Accepted) => vec![self.write(worker, mind, Move::Accept)],
-            (Stage::Sending, Call::Lost) => vec![self.write(worker, mind, Move::Doubt)],
-            // A search finds the job exactly if there is one; nobody is allowed to guess.
-            (Stage::Unknown, _) if self.jobs[usize::from(mind.job)].charges > 0 => {
-                vec![self.write(worker, mind, Move::Adopt)]
+            (Stage::Submitting, Call::Accepted) => {
+                vec![self.write(worker, mind, Transition::Accept)]
             }
-            (Stage::Unknown, _) => vec![self.write(worker, mind, Move::Abandon)],
-            (Stage::Held, _) if bounds.whole => [Move::Look, Move::Finish, Move::Fail]
-                .map(|step| self.write(worker, mind, step))
-                .to_vec(),
-            (Stage::Held, _) => vec![self.write(worker, mind, Move::Finish)],
-            (Stage::Ready, _) if bounds.whole => vec![self.write(worker, mind, Move::Fetch)],
-            (Stage::Ready, _) => vec![self.write(worker, mind, Move::Keep)],
-            (Stage::Fetching, _) => [Move::Keep, Move::Lapse]
+            (Stage::Submitting, Call::Lost) => vec![self.write(worker, mind, Transition::Doubt)],
+            // A search finds the job exactly if there is one; nobody is allowed to guess.
+            (Stage::InDoubt, _) if self.jobs[usize::from(mind.job)].charges > 0 => {
+                vec![self.write(worker, mind, Transition::Adopt)]
+            }
+            (Stage::InDoubt, _) => vec![self.write(worker, mind, Transition::Abandon)],
+            (Stage::Accepted, _) if bounds.whole => [
+                Transition::Poll,
+                Transition::MakeAvailable,
+                Transition::Fail,
+            ]
+            .map(|step| self.write(worker, mind, step))
+            .to_vec(),
+            (Stage::Accepted, _) => vec![self.write(worker, mind, Transition::MakeAvailable)],
+            (Stage::Available, _) if bounds.whole => {
+                vec![self.write(worker, mind, Transition::Download)]
+            }
+            (Stage::Available, _) => vec![self.write(worker, mind, Transition::Complete)],
+            (Stage::Downloading, _) => [Transition::Complete, Transition::ExpireLink]
                 .map(|step| self.write(worker, mind, step))
                 .to_vec(),
             (stage, _) => panic!("nobody works on a job that is {stage}"),
         }
     }
 
-    fn write(mut self, worker: usize, mind: Mind, step: Move) -> Self {
+    fn write(mut self, worker: usize, mind: Mind, step: Transition) -> Self {
         let row = &mut self.jobs[usize::from(mind.job)];
         self.workers[worker] = None;
         if row.fence != mind.fence {
-            let is_late_answer =
-                step == Move::Accept && row.sent_fence == mind.fence && row.stage == Stage::Unknown;
+            let is_late_answer = step == Transition::Accept
+                && row.sent_fence == mind.fence
+                && row.stage == Stage::InDoubt;
             if is_late_answer {
                 row.fence += 1;
                 row.owned = true;
                 row.known = true;
-                row.stage = apply(row.stage, step).unwrap();
+                row.stage = transition(row.stage, step).unwrap();
                 self.workers[worker] = Some(Mind {
                     fence: row.fence,
                     stage: row.stage,
@@ -188,15 +197,15 @@ impl World {
             }
             return self;
         }
-        row.stage = apply(row.stage, step).unwrap();
-        if step == Move::Send {
+        row.stage = transition(row.stage, step).unwrap();
+        if step == Transition::Submit {
             row.sent_fence = row.fence;
         }
-        row.known |= matches!(step, Move::Accept | Move::Adopt);
+        row.known |= matches!(step, Transition::Accept | Transition::Adopt);
         if row.stage.is_settled() {
             row.ends += 1;
             row.owned = false;
-        } else if step == Move::Unsend {
+        } else if step == Transition::NotSent {
             row.owned = false;
         } else {
             row.owned = true;
@@ -215,13 +224,13 @@ impl World {
             assert!(row.ends <= 1, "settled twice: {self:?}");
             if row.charges == 1 {
                 // Nothing says that it was not bought, and nothing would buy it again.
-                assert_ne!(row.stage, Stage::Wanted, "{self:?}");
+                assert_ne!(row.stage, Stage::Intended, "{self:?}");
                 assert_ne!(row.stage, Stage::Rejected, "{self:?}");
                 assert!(row.stage != Stage::Failed || row.known, "lost: {self:?}");
                 // A person may give up one that a paused worker is only about to send: that it was charged then
                 // comes as the late answer. Anything else that ends does so with its id known.
                 assert!(
-                    row.known || row.ends == 0 || row.stage == Stage::Stopped,
+                    row.known || row.ends == 0 || row.stage == Stage::Abandoned,
                     "lost: {self:?}"
                 );
             }

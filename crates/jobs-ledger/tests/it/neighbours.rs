@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use jobs_core::{Account, SystemClock};
-use jobs_ledger::{Intended, Intent, Ledger, LedgerError, LedgerErrorKind, Note, Settings};
+use jobs_ledger::{
+    IntendOutcome, Intent, Ledger, LedgerConfig, LedgerError, LedgerErrorKind, Note,
+};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::world::SERVER;
@@ -71,7 +73,7 @@ async fn said(url: &str, sql: &str) {
 }
 
 async fn open(url: &str) -> Result<Ledger, LedgerError> {
-    let mut settings = Settings::default();
+    let mut settings = LedgerConfig::default();
     settings.connections = 2;
     Ledger::open_with(url, SystemClock::shared(), &settings).await
 }
@@ -82,11 +84,14 @@ fn intent(content: u8) -> Intent {
 
 /// Written down, sent and given back.
 async fn works(ledger: &Ledger, content: u8) {
-    let Intended::New(claim, _) = ledger.intend(intent(content)).await.unwrap() else {
+    let IntendOutcome::New(claim, _) = ledger.intend(intent(content)).await.unwrap() else {
         panic!("it is the first");
     };
-    let sending = ledger.sending(claim).await.unwrap();
-    ledger.refused(&sending, Note::none()).await.unwrap();
+    let sending = ledger.begin_submit(claim).await.unwrap();
+    ledger
+        .record_rejected(&sending, Note::none())
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -161,7 +166,7 @@ async fn an_encoding_that_cannot_hold_every_text_is_refused_by_name() {
             return;
         };
         let problem = open(&database.url()).await.unwrap_err();
-        assert_eq!(problem.kind(), LedgerErrorKind::Input, "{problem}");
+        assert_eq!(problem.kind(), LedgerErrorKind::InvalidInput, "{problem}");
         assert!(problem.to_string().contains(encoding), "{problem}");
         database.end().await;
     }
@@ -176,7 +181,7 @@ async fn an_encoding_that_cannot_hold_every_text_is_refused_by_name() {
         ))
         .await;
     let ledger = open(&database.url()).await.unwrap();
-    let Intended::New(claim, row) = ledger
+    let IntendOutcome::New(claim, row) = ledger
         .intend(intent(1).with_input("处理.pdf"))
         .await
         .unwrap()
@@ -411,7 +416,7 @@ async fn a_search_path_in_the_address_is_kept_through_a_pooler() {
     let direct = format!("{}?options[search_path]=elsewhere", database.url());
     for url in [&url, &direct] {
         let problem = open(url).await.unwrap_err();
-        assert_eq!(problem.kind(), LedgerErrorKind::Input, "{problem}");
+        assert_eq!(problem.kind(), LedgerErrorKind::InvalidInput, "{problem}");
     }
     database.inside("CREATE SCHEMA elsewhere").await;
     let ledger = open(&url).await.unwrap();
@@ -428,7 +433,7 @@ async fn a_write_that_was_in_anothers_way_is_made_again() {
         return;
     };
     let ledger = open(&database.url()).await.unwrap();
-    let Intended::New(claim, row) = ledger.intend(intent(1)).await.unwrap() else {
+    let IntendOutcome::New(claim, row) = ledger.intend(intent(1)).await.unwrap() else {
         panic!("it is the first");
     };
     // Whoever waits for the other's lock is told 40P01: the ledger holds the row and wants the table of events.
@@ -440,7 +445,7 @@ async fn a_write_that_was_in_anothers_way_is_made_again() {
     run(&mut other, lock.to_owned()).await.unwrap();
     let writing = tokio::spawn({
         let ledger = ledger.clone();
-        async move { ledger.sending(claim).await }
+        async move { ledger.begin_submit(claim).await }
     });
     let mut waiting = 0;
     while waiting == 0 {

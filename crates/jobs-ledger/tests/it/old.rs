@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use jobs_core::Account;
 use jobs_ledger::{
-    Claimed, Filter, Intended, Intent, Job, JobOutcome, Ledger, ParkReason, Stage, Taking, what,
+    ClaimOutcome, Claimed, IntendOutcome, Intent, JobFilter, JobOutcome, JobRecord, Ledger,
+    ParkReason, Stage, event_kind,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -48,8 +49,8 @@ async fn left(world: &World) -> Ledger {
 }
 
 /// The jobs by what people read of them.
-async fn jobs(ledger: &Ledger) -> HashMap<String, Job> {
-    let page = ledger.list(&Filter::all()).await.unwrap();
+async fn jobs(ledger: &Ledger) -> HashMap<String, JobRecord> {
+    let page = ledger.list(&JobFilter::all()).await.unwrap();
     page.jobs
         .into_iter()
         .map(|job| (job.input.clone(), job))
@@ -119,31 +120,34 @@ async fn stages_and_history_are_read_in_the_words_of_today(world: &World) {
         ("refused.pdf", Stage::Rejected),
         ("failed.pdf", Stage::Failed),
         ("gone.pdf", Stage::Gone),
-        ("stopped.pdf", Stage::Stopped),
-        ("sending.pdf", Stage::Sending),
-        ("cut.pdf", Stage::Fetching),
-        ("done.pdf", Stage::Done),
+        ("stopped.pdf", Stage::Abandoned),
+        ("sending.pdf", Stage::Submitting),
+        ("cut.pdf", Stage::Downloading),
+        ("done.pdf", Stage::Completed),
     ] {
         assert_eq!(jobs[input].stage, stage, "{input}");
     }
     let of = async |input: &str| -> Vec<String> {
         let events = ledger.events(jobs[input].id).await.unwrap();
-        events.into_iter().map(|event| event.what).collect()
+        events.into_iter().map(|event| event.kind).collect()
     };
     assert_eq!(
         of("done.pdf").await,
         [
-            what::INTENDED,
-            what::SENDING,
-            what::HELD,
-            what::LOOKED,
-            what::READY,
-            what::FETCHING,
-            what::NOTED,
-            what::DONE
+            event_kind::INTENDED,
+            event_kind::SUBMITTING,
+            event_kind::ACCEPTED,
+            event_kind::POLLED,
+            event_kind::AVAILABLE,
+            event_kind::DOWNLOADING,
+            event_kind::NOTED,
+            event_kind::COMPLETED
         ]
     );
-    assert_eq!(of("refused.pdf").await.last().unwrap(), what::REFUSED);
+    assert_eq!(
+        of("refused.pdf").await.last().unwrap(),
+        event_kind::REJECTED
+    );
 }
 
 async fn an_old_ledger_goes_on(world: &World) {
@@ -161,26 +165,26 @@ async fn an_old_ledger_goes_on(world: &World) {
         .collect();
     stages.sort();
     let expected = [
-        ("cut.pdf", Stage::Fetching),
-        ("held.pdf", Stage::Held),
-        ("https://files.example/a.pdf?…", Stage::Wanted),
-        ("named.pdf", Stage::Fetching),
-        ("parked.pdf", Stage::Held),
+        ("cut.pdf", Stage::Downloading),
+        ("held.pdf", Stage::Accepted),
+        ("https://files.example/a.pdf?…", Stage::Intended),
+        ("named.pdf", Stage::Downloading),
+        ("parked.pdf", Stage::Accepted),
         // It may have been charged: never sent again by itself.
-        ("sending.pdf", Stage::Unknown),
-        ("wanted.pdf", Stage::Wanted),
+        ("sending.pdf", Stage::InDoubt),
+        ("wanted.pdf", Stage::Intended),
     ];
     let expected = expected.map(|(input, stage)| (input.to_owned(), stage));
     assert_eq!(stages, expected);
 
     let jobs = jobs(&ledger).await;
-    let Taking::Claimed(Claimed::Unknown(_, paper)) =
+    let ClaimOutcome::Claimed(Claimed::InDoubt(_, paper)) =
         ledger.claim(jobs["p3.pdf"].id).await.unwrap()
     else {
         panic!("paper that may be out is in doubt");
     };
     assert!(paper.outcome.is_some());
-    let Taking::Settled(done) = ledger.claim(jobs["done.pdf"].id).await.unwrap() else {
+    let ClaimOutcome::Settled(done) = ledger.claim(jobs["done.pdf"].id).await.unwrap() else {
         panic!("done is done");
     };
     assert_eq!(done.sha256, result());
@@ -195,7 +199,7 @@ async fn what_an_old_ledger_paid_for_is_not_bought_again(world: &World) {
     for (input, stage) in [
         ("failed.pdf", Some(Stage::Failed)),
         ("gone.pdf", Some(Stage::Gone)),
-        ("done.pdf", Some(Stage::Done)),
+        ("done.pdf", Some(Stage::Completed)),
         // Nothing was bought, or somebody gave it up.
         ("refused.pdf", None),
         ("stopped.pdf", None),
@@ -209,8 +213,8 @@ async fn what_an_old_ledger_paid_for_is_not_bought_again(world: &World) {
         )
         .with_options(json!({ "pages": null }));
         let found = match ledger.intend(wish).await.unwrap() {
-            Intended::Attached(job) => Some(job.stage),
-            Intended::New(..) => None,
+            IntendOutcome::Attached(job) => Some(job.stage),
+            IntendOutcome::New(..) => None,
         };
         assert_eq!(found, stage, "{input}");
     }

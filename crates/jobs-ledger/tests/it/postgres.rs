@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
 use jobs_core::{Account, SystemClock};
-use jobs_ledger::{Filter, Intended, Intent, Ledger, LedgerErrorKind, Note, Settings};
+use jobs_ledger::{IntendOutcome, Intent, JobFilter, Ledger, LedgerConfig, LedgerErrorKind, Note};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::net::{TcpListener, TcpStream};
@@ -71,7 +71,9 @@ async fn addresses_that_cannot_be_read_are_named() {
         assert!(
             matches!(
                 problem.kind(),
-                LedgerErrorKind::Input | LedgerErrorKind::Unavailable | LedgerErrorKind::Denied
+                LedgerErrorKind::InvalidInput
+                    | LedgerErrorKind::Unavailable
+                    | LedgerErrorKind::Denied
             ),
             "{url}: {problem:?}"
         );
@@ -112,12 +114,12 @@ async fn layouts_of_others_are_named_and_left_alone() {
         .await
         .unwrap_err();
     assert_eq!(problem.kind(), LedgerErrorKind::NotALedger, "{problem}");
-    let mut settings = Settings::default();
+    let mut settings = LedgerConfig::default();
     settings.schema = Some("Robert'); --".into());
     let problem = Ledger::open_with(&world.url, world.clock.shared(), &settings)
         .await
         .unwrap_err();
-    assert_eq!(problem.kind(), LedgerErrorKind::Input, "{problem}");
+    assert_eq!(problem.kind(), LedgerErrorKind::InvalidInput, "{problem}");
     world.end().await;
 }
 
@@ -142,7 +144,7 @@ async fn several_workers_open_a_new_database_at_once() {
         let ledger = ledger.await.unwrap().unwrap();
         new += usize::from(matches!(
             ledger.intend(intent()).await.unwrap(),
-            Intended::New(..)
+            IntendOutcome::New(..)
         ));
     }
     assert_eq!(new, 1);
@@ -155,10 +157,10 @@ async fn a_write_whose_connection_was_cut_is_made_again() {
         return;
     };
     let ledger = world.open().await;
-    let Intended::New(claim, job) = ledger.intend(intent()).await.unwrap() else {
+    let IntendOutcome::New(claim, job) = ledger.intend(intent()).await.unwrap() else {
         panic!("attached");
     };
-    let claim = ledger.sending(claim).await.unwrap();
+    let claim = ledger.begin_submit(claim).await.unwrap();
     let schema = world.settings.schema.clone().unwrap();
     // A lock on the table holds the write up, so that it is cut in the middle.
     let mut other = PgConnection::connect(&world.url).await.unwrap();
@@ -172,7 +174,7 @@ async fn a_write_whose_connection_was_cut_is_made_again() {
         async move {
             let id = jobs_core::JobId::new("r").unwrap();
             ledger
-                .held(&claim, &id, std::time::SystemTime::UNIX_EPOCH, Note::none())
+                .record_accepted(&claim, &id, std::time::SystemTime::UNIX_EPOCH, Note::none())
                 .await
         }
     });
@@ -198,7 +200,7 @@ async fn a_write_whose_connection_was_cut_is_made_again() {
     sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
     let held = writing.await.unwrap().unwrap();
     assert_eq!(held.job(), job.id);
-    assert_eq!(ledger.list(&Filter::all()).await.unwrap().jobs.len(), 1);
+    assert_eq!(ledger.list(&JobFilter::all()).await.unwrap().jobs.len(), 1);
     // Once, although it was made twice.
     assert_eq!(ledger.events(job.id).await.unwrap().len(), 3);
     world.end().await;
@@ -269,7 +271,7 @@ async fn a_silent_server_is_given_up_and_a_restarted_one_is_used_again() {
     let network = Network::before(&world).await;
     let open = Ledger::open_with(&network.url, world.clock.shared(), &world.settings);
     let ledger = open.await.unwrap();
-    let Intended::New(claim, job) = ledger.intend(intent()).await.unwrap() else {
+    let IntendOutcome::New(claim, job) = ledger.intend(intent()).await.unwrap() else {
         panic!("attached");
     };
     network.set(Line::Silent);
@@ -302,7 +304,7 @@ async fn a_silent_server_is_given_up_and_a_restarted_one_is_used_again() {
         tries += 1;
         assert!(tries < 8, "{problem}");
     }
-    ledger.sending(claim).await.unwrap().key();
+    ledger.begin_submit(claim).await.unwrap().key();
     assert_eq!(ledger.events(job.id).await.unwrap().len(), 2);
     ledger.close().await;
     world.end().await;

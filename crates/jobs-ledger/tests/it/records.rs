@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use jobs_core::{Account, Clock as _, Error, ErrorKind, JobId, Sent};
+use jobs_core::{Account, Clock as _, Delivery, Error, ErrorKind, JobId};
 use jobs_ledger::{
-    Claim, Claimed, Due, Intended, Intent, Job, JobOutcome, Ledger, LedgerErrorKind, LedgerId,
-    Note, ParkReason, Settle, Taking, at, what,
+    Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, IntendOutcome, Intent, JobOutcome, JobRecord,
+    Ledger, LedgerErrorKind, LedgerId, Note, ParkReason, at, event_kind,
 };
 use serde_json::{Value, json};
 
@@ -36,35 +36,38 @@ fn intent(content: u8) -> Intent {
         .with_private_request(json!({"url": "https://h.example/a?s3cret"}))
 }
 
-async fn wanted(ledger: &Ledger, content: u8) -> Claim<at::Wanted> {
+async fn wanted(ledger: &Ledger, content: u8) -> Claim<at::Intended> {
     match ledger.intend(intent(content)).await.unwrap() {
-        Intended::New(claim, _) => claim,
-        Intended::Attached(job) => panic!("attached to {job:?}"),
+        IntendOutcome::New(claim, _) => claim,
+        IntendOutcome::Attached(job) => panic!("attached to {job:?}"),
     }
 }
 
-async fn sending(ledger: &Ledger, content: u8) -> Claim<at::Sending> {
+async fn sending(ledger: &Ledger, content: u8) -> Claim<at::Submitting> {
     let claim = wanted(ledger, content).await;
-    ledger.sending(claim).await.unwrap()
+    ledger.begin_submit(claim).await.unwrap()
 }
 
-async fn held(ledger: &Ledger, content: u8) -> Claim<at::Held> {
+async fn held(ledger: &Ledger, content: u8) -> Claim<at::Accepted> {
     let claim = sending(ledger, content).await;
     let id = JobId::new(format!("remote-{content}")).unwrap();
     let now = ledger.clock().wall();
-    ledger.held(&claim, &id, now, Note::none()).await.unwrap()
+    ledger
+        .record_accepted(&claim, &id, now, Note::none())
+        .await
+        .unwrap()
 }
 
-async fn fetching(ledger: &Ledger, content: u8) -> Claim<at::Fetching> {
+async fn fetching(ledger: &Ledger, content: u8) -> Claim<at::Downloading> {
     let claim = held(ledger, content).await;
     let ready = ledger
-        .ready(&claim, &Value::Null, Note::none())
+        .record_available(&claim, &Value::Null, Note::none())
         .await
         .unwrap();
-    ledger.fetching(&ready).await.unwrap()
+    ledger.begin_download(&ready).await.unwrap()
 }
 
-async fn get(ledger: &Ledger, job: LedgerId) -> Job {
+async fn get(ledger: &Ledger, job: LedgerId) -> JobRecord {
     ledger.get(job).await.unwrap().unwrap()
 }
 
@@ -77,7 +80,7 @@ async fn a_request_is_kept_and_its_secrets_only_until_it_is_accepted(world: &Wor
         json!({"url": "https://h.example/a?s3cret"})
     );
     assert!(!format!("{row:?}").contains("s3cret"), "{row:?}");
-    let unknown = ledger.unknown(&claim, Note::none()).await.unwrap();
+    let unknown = ledger.record_in_doubt(&claim, Note::none()).await.unwrap();
     // Still needed for a search.
     assert_ne!(
         get(&ledger, unknown.job()).await.private_request,
@@ -99,7 +102,10 @@ async fn a_request_is_kept_and_its_secrets_only_until_it_is_accepted(world: &Wor
 async fn the_secrets_of_a_job_that_is_over_are_forgotten(world: &World) {
     let ledger = world.open().await;
     let refused = sending(&ledger, 1).await;
-    ledger.refused(&refused, Note::none()).await.unwrap();
+    ledger
+        .record_rejected(&refused, Note::none())
+        .await
+        .unwrap();
     let abandoned = wanted(&ledger, 2).await;
     ledger.abandon(&abandoned, Note::none()).await.unwrap();
     for job in [refused.job(), abandoned.job()] {
@@ -117,14 +123,17 @@ async fn what_was_verified_is_known_before_it_gets_its_name(world: &World) {
     assert_eq!((row.verified, row.sha256), (Some([7; 32]), None));
     let path = Path::new("/out/a.md");
     ledger
-        .done(&claim, Some(path), Some([7; 32]), Note::none())
+        .complete(&claim, Some(path), Some([7; 32]), Note::none())
         .await
         .unwrap();
     let events = ledger.events(claim.job()).await.unwrap();
     let last = events.last().unwrap();
     assert_eq!(last.data.sha256, Some([7; 32]));
     assert_eq!(last.data.path.as_deref(), Some(path));
-    let verified: Vec<_> = events.iter().filter(|e| e.what == what::VERIFIED).collect();
+    let verified: Vec<_> = events
+        .iter()
+        .filter(|e| e.kind == event_kind::VERIFIED)
+        .collect();
     assert_eq!(verified.len(), 2);
     assert_eq!(verified[1].data.sha256, Some([7; 32]));
 }
@@ -170,7 +179,7 @@ async fn unverified_results_are_counted_by_their_bytes(world: &World) {
         )
         .await
         .unwrap();
-    let Taking::Claimed(claimed) = ledger.claim(claim.job()).await.unwrap() else {
+    let ClaimOutcome::Claimed(claimed) = ledger.claim(claim.job()).await.unwrap() else {
         panic!("not claimed");
     };
     assert!(!claimed.job().allows_fetch());
@@ -181,9 +190,9 @@ async fn an_answer_that_was_not_understood_is_kept_once_and_in_bounds(world: &Wo
     let ledger = world.open().await;
     let claim = held(&ledger, 1).await;
     let odd = |body: &str| {
-        Error::new(ErrorKind::Garbled, "vendor", "look")
+        Error::new(ErrorKind::UnexpectedResponse, "vendor", "look")
             .with_http_status(200)
-            .with_excerpt(body)
+            .with_body_excerpt(body)
     };
     for body in ["<html>", "<html>", "{"] {
         ledger
@@ -191,7 +200,7 @@ async fn an_answer_that_was_not_understood_is_kept_once_and_in_bounds(world: &Wo
             .await
             .unwrap();
     }
-    let bare = Error::new(ErrorKind::TimedOut, "vendor", "look");
+    let bare = Error::new(ErrorKind::Timeout, "vendor", "look");
     ledger
         .record_not_understood(claim.key(), &bare)
         .await
@@ -200,7 +209,7 @@ async fn an_answer_that_was_not_understood_is_kept_once_and_in_bounds(world: &Wo
         let events = ledger.events(claim.job()).await.unwrap();
         let odd = events
             .into_iter()
-            .filter(|e| e.what == what::NOT_UNDERSTOOD);
+            .filter(|e| e.kind == event_kind::NOT_UNDERSTOOD);
         odd.filter_map(|e| e.data.error?.body).collect::<Vec<_>>()
     };
     assert_eq!(kept().await, ["<html>", "{"]);
@@ -219,35 +228,42 @@ async fn an_answer_that_was_not_understood_is_kept_once_and_in_bounds(world: &Wo
 
 async fn an_error_is_kept_in_words_and_in_types(world: &World) {
     let ledger = world.open().await;
-    let error = Error::new(ErrorKind::Exhausted, "vendor", "submit")
-        .with_sent(Sent::Yes)
+    let error = Error::new(ErrorKind::QuotaExceeded, "vendor", "submit")
+        .with_delivery(Delivery::Answered)
         .with_code("40003")
         .with_message("no balance");
     let claim = sending(&ledger, 1).await;
     ledger
-        .not_sent(&claim, Due::Now, Note::from(&error))
+        .record_not_sent(&claim, Due::Now, Note::from(&error))
         .await
         .unwrap();
     let row = get(&ledger, claim.job()).await;
     assert_eq!(row.error, Some(error.to_string()));
     let data = row.error_data.unwrap();
-    assert_eq!(data.error_kind(), Some(ErrorKind::Exhausted));
+    assert_eq!(data.error_kind(), Some(ErrorKind::QuotaExceeded));
     assert_eq!(data.code.as_deref(), Some("40003"));
     assert_eq!(
         (data.sent.as_str(), data.message.as_deref()),
         ("yes", Some("no balance"))
     );
     // The next try is accepted, and nothing is wrong any more.
-    let Taking::Claimed(Claimed::Wanted(claim, _)) = ledger.claim(row.id).await.unwrap() else {
+    let ClaimOutcome::Claimed(Claimed::Intended(claim, _)) = ledger.claim(row.id).await.unwrap()
+    else {
         panic!("not wanted");
     };
-    let sending = ledger.sending(claim).await.unwrap();
+    let sending = ledger.begin_submit(claim).await.unwrap();
     let id = JobId::new("r").unwrap();
     let now = world.clock.wall();
-    let held = ledger.held(&sending, &id, now, Note::none()).await.unwrap();
+    let held = ledger
+        .record_accepted(&sending, &id, now, Note::none())
+        .await
+        .unwrap();
     assert_eq!(get(&ledger, row.id).await.error_data, None);
     // Words alone do not keep the types of an older error.
-    ledger.failed(&held, Note::from(&error)).await.unwrap();
+    ledger
+        .record_failed(&held, Note::from(&error))
+        .await
+        .unwrap();
     assert!(get(&ledger, row.id).await.error_data.is_some());
 }
 
@@ -256,7 +272,7 @@ async fn a_parked_job_says_why_and_is_taken_up_again_once_the_reason_passed(worl
     let place = held(&ledger, 1).await;
     let bytes = held(&ledger, 2).await;
     let doubt = ledger
-        .unknown(&sending(&ledger, 3).await, Note::none())
+        .record_in_doubt(&sending(&ledger, 3).await, Note::none())
         .await
         .unwrap();
     let (p, b, d) = (place.job(), bytes.job(), doubt.job());
@@ -303,7 +319,7 @@ async fn a_parked_job_says_why_and_is_taken_up_again_once_the_reason_passed(worl
     // Whatever is asked for, doubt is a person's.
     assert_eq!(ledger.unpark(&ours, ParkReason::ALL).await.unwrap(), 1);
     assert_eq!(get(&ledger, d).await.due, None);
-    let Taking::Claimed(Claimed::Unknown(claim, row)) = ledger.claim(d).await.unwrap() else {
+    let ClaimOutcome::Claimed(Claimed::InDoubt(claim, row)) = ledger.claim(d).await.unwrap() else {
         panic!("not in doubt");
     };
     assert_eq!(row.parked, Some(ParkReason::Unspecified));
@@ -317,12 +333,12 @@ async fn a_job_parked_in_a_batch_has_a_reason_too(world: &World) {
     let three = held(&ledger, 3).await;
     let (a, b, c) = (one.job(), two.job(), three.job());
     ledger.release_all(&[one.key()], Due::Parked).await.unwrap();
-    let look = jobs_ledger::Look::new("running");
+    let look = jobs_ledger::PollRecord::new("running");
     let batch = vec![
-        Settle::looked(two, look.clone(), Due::Parked),
-        Settle::looked(three, look, Due::Now),
+        ClaimUpdate::polled(two, look.clone(), Due::Parked),
+        ClaimUpdate::polled(three, look, Due::Now),
     ];
-    assert_eq!(ledger.settle(batch).await.unwrap().accepted, 2);
+    assert_eq!(ledger.update_claims(batch).await.unwrap().accepted, 2);
     for (job, parked) in [
         (a, Some(ParkReason::Unspecified)),
         (b, Some(ParkReason::Unspecified)),
@@ -346,7 +362,7 @@ async fn a_stale_claim_records_nothing(world: &World) {
     world.pass(Duration::from_secs(11));
     let other = ledger.as_worker(world.clock.shared());
     let taken = other.claim(claim.job()).await.unwrap();
-    let error = Error::new(ErrorKind::Garbled, "vendor", "look").with_excerpt("{");
+    let error = Error::new(ErrorKind::UnexpectedResponse, "vendor", "look").with_body_excerpt("{");
     let outcomes = [
         ledger.record_verified(&claim, [1; 32]).await,
         ledger.record_outcome(&claim, &JobOutcome::Succeeded).await,
@@ -370,5 +386,8 @@ async fn a_stale_claim_records_nothing(world: &World) {
     let refused = ledger
         .park(sending.key(), ParkReason::Refused, Note::none())
         .await;
-    assert_eq!(refused.unwrap_err().kind(), LedgerErrorKind::IllegalMove);
+    assert_eq!(
+        refused.unwrap_err().kind(),
+        LedgerErrorKind::IllegalTransition
+    );
 }

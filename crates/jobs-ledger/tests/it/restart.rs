@@ -7,7 +7,8 @@ use std::time::Duration;
 use jobs_core::testing::ManualClock;
 use jobs_core::{Account, Clock as _, JobId};
 use jobs_ledger::{
-    Claimed, Due, Intended, Intent, Ledger, LedgerId, Look, Note, Settings, Stage, Taking, what,
+    ClaimOutcome, Claimed, Due, IntendOutcome, Intent, Ledger, LedgerConfig, LedgerId, Note,
+    PollRecord, Stage, event_kind,
 };
 
 use crate::world::World;
@@ -69,28 +70,31 @@ fn is_holder() -> bool {
 
 /// The other process: claims one job in each of three stages, tells, and waits for its end.
 async fn hold() {
-    let mut settings = Settings::default();
+    let mut settings = LedgerConfig::default();
     settings.schema = std::env::var(SCHEMA).ok();
     let url = std::env::var(URL).unwrap();
     let ledger = Ledger::open_with(&url, ManualClock::new().shared(), &settings)
         .await
         .unwrap();
-    for (content, stage) in [Stage::Wanted, Stage::Sending, Stage::Held]
+    for (content, stage) in [Stage::Intended, Stage::Submitting, Stage::Accepted]
         .into_iter()
         .enumerate()
     {
         let content = [u8::try_from(content).unwrap(); 32];
         let intent = Intent::new("textin", "parse", account(), content);
-        let Intended::New(claim, job) = ledger.intend(intent).await.unwrap() else {
+        let IntendOutcome::New(claim, job) = ledger.intend(intent).await.unwrap() else {
             panic!("attached");
         };
-        if stage != Stage::Wanted {
-            let claim = ledger.sending(claim).await.unwrap();
-            if stage == Stage::Held {
+        if stage != Stage::Intended {
+            let claim = ledger.begin_submit(claim).await.unwrap();
+            if stage == Stage::Accepted {
                 let (id, now) = (JobId::new("remote").unwrap(), ledger.clock().wall());
-                let mut claim = ledger.held(&claim, &id, now, Note::none()).await.unwrap();
+                let mut claim = ledger
+                    .record_accepted(&claim, &id, now, Note::none())
+                    .await
+                    .unwrap();
                 ledger
-                    .looked(&mut claim, Look::new("running"))
+                    .record_poll(&mut claim, PollRecord::new("running"))
                     .await
                     .unwrap();
             }
@@ -156,12 +160,12 @@ impl Drop for Holder {
 }
 
 async fn is_busy(ledger: &Ledger, job: LedgerId) -> bool {
-    matches!(ledger.claim(job).await.unwrap(), Taking::Busy { .. })
+    matches!(ledger.claim(job).await.unwrap(), ClaimOutcome::Busy { .. })
 }
 
 async fn claimed(ledger: &Ledger, job: LedgerId) -> Claimed {
     match ledger.claim(job).await.unwrap() {
-        Taking::Claimed(claimed) => claimed,
+        ClaimOutcome::Claimed(claimed) => claimed,
         other => panic!("not claimed: {other:?}"),
     }
 }
@@ -179,7 +183,7 @@ async fn jobs_of_a_killed_process_are_taken_over_at_once(world: &World, mut hold
     assert!(due(&before).await.is_empty());
     holder.kill();
     let [wanted, sending, held] = holder.jobs;
-    let Claimed::Wanted(claim, _) = claimed(&before, wanted).await else {
+    let Claimed::Intended(claim, _) = claimed(&before, wanted).await else {
         panic!("not wanted");
     };
     assert_eq!(claim.fence(), 2);
@@ -193,15 +197,15 @@ async fn jobs_of_a_killed_process_are_taken_over_at_once(world: &World, mut hold
     found.sort_by_key(|(_, stage, _)| *stage);
     assert_eq!(
         found,
-        [(held, Stage::Held, 2), (sending, Stage::Unknown, 2)]
+        [(held, Stage::Accepted, 2), (sending, Stage::InDoubt, 2)]
     );
     for (job, last) in [
-        (wanted, what::RESCUED),
-        (held, what::RESCUED),
-        (sending, what::UNKNOWN),
+        (wanted, event_kind::TAKEN_OVER),
+        (held, event_kind::TAKEN_OVER),
+        (sending, event_kind::IN_DOUBT),
     ] {
         let events = after.events(job).await.unwrap();
-        assert_eq!(events.last().unwrap().what, last, "{job}");
+        assert_eq!(events.last().unwrap().kind, last, "{job}");
         // Now this process has it, which lives.
         assert!(is_busy(&before, job).await && is_busy(&after, job).await);
     }
@@ -252,21 +256,21 @@ async fn a_job_taken_over_counts_as_looked_at(world: &World, mut holder: Holder)
     world.pass(Duration::from_secs(3));
     let [wanted, _, held] = holder.jobs;
     let job = ledger.get(held).await.unwrap().unwrap();
-    assert_eq!(job.last_look, Some(looked));
-    let Claimed::Held(claim, job) = claimed(&ledger, held).await else {
+    assert_eq!(job.last_poll, Some(looked));
+    let Claimed::Accepted(claim, job) = claimed(&ledger, held).await else {
         panic!("not held");
     };
     let rescued = looked + Duration::from_secs(3);
-    assert_eq!(job.last_look, Some(rescued));
-    assert_eq!(job.looks, 1);
+    assert_eq!(job.last_poll, Some(rescued));
+    assert_eq!(job.polls, 1);
     // For whoever comes next as well; but what was given back in order is as it was told.
     ledger.release(claim, Due::Now).await.unwrap();
     world.pass(Duration::from_secs(3));
     for claimed in due(&ledger).await {
         let expected = (claimed.job().id == held).then_some(rescued);
-        assert_eq!(claimed.job().last_look, expected);
+        assert_eq!(claimed.job().last_poll, expected);
         let kept = ledger.get(claimed.job().id).await.unwrap().unwrap();
-        assert_eq!(kept.last_look, expected);
+        assert_eq!(kept.last_poll, expected);
     }
     assert!(is_busy(&ledger, wanted).await);
 }

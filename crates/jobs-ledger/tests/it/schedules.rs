@@ -6,8 +6,8 @@ use fastrand::Rng;
 use jobs_core::testing::ManualClock;
 use jobs_core::{Account, Clock, JobId};
 use jobs_ledger::{
-    Claim, Claimed, Due, Intended, Intent, Job, Ledger, LedgerError, LedgerId, Look, Note, Settle,
-    Stage, Taking, at,
+    Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, IntendOutcome, Intent, JobRecord, Ledger,
+    LedgerError, LedgerId, Note, PollRecord, Stage, at,
 };
 use serde_json::Value;
 
@@ -63,12 +63,12 @@ pub(crate) async fn run(ledger: &Ledger, first: u64, runs: u64, at_once: u64) ->
 
 /// A claim in some worker's hands, perhaps stale.
 enum Hand {
-    Wanted(Claim<at::Wanted>),
-    Sending(Claim<at::Sending>),
-    Held(Claim<at::Held>),
-    Ready(Claim<at::Ready>),
-    Fetching(Claim<at::Fetching>),
-    Unknown(Claim<at::Unknown>),
+    Wanted(Claim<at::Intended>),
+    Sending(Claim<at::Submitting>),
+    Held(Claim<at::Accepted>),
+    Ready(Claim<at::Available>),
+    Fetching(Claim<at::Downloading>),
+    Unknown(Claim<at::InDoubt>),
 }
 
 /// What the ledger should hold.
@@ -124,7 +124,7 @@ impl Schedule {
         let mut content = [0; 32];
         content[..8].copy_from_slice(&seed.to_be_bytes());
         let intent = Intent::new("textin", "parse", account, content);
-        let Intended::New(claim, job) = workers[0].intend(intent).await.unwrap() else {
+        let IntendOutcome::New(claim, job) = workers[0].intend(intent).await.unwrap() else {
             panic!("seed {seed}: known")
         };
         let mut schedule = Self {
@@ -134,7 +134,7 @@ impl Schedule {
             workers,
             job: job.id,
             model: Model {
-                stage: Stage::Wanted,
+                stage: Stage::Intended,
                 fence: 1,
                 sent_fence: None,
                 claimed: true,
@@ -177,12 +177,12 @@ impl Schedule {
         let worker = self.random.usize(0..self.workers.len());
         let (settled, leased) = (self.model.stage.is_settled(), self.is_leased());
         match self.workers[worker].claim(self.job).await.unwrap() {
-            Taking::Settled(_) => assert!(settled, "{}", self.seed),
-            Taking::Busy { until, .. } => {
+            ClaimOutcome::Settled(_) => assert!(settled, "{}", self.seed),
+            ClaimOutcome::Busy { until, .. } => {
                 assert!(leased && !settled, "{}", self.seed);
                 assert_eq!(Some(until), self.model.due, "{}", self.seed);
             }
-            Taking::Claimed(claimed) => {
+            ClaimOutcome::Claimed(claimed) => {
                 assert!(!settled && !leased, "{}: {:?}", self.seed, self.model);
                 self.took(worker, claimed);
             }
@@ -211,8 +211,8 @@ impl Schedule {
     }
 
     fn took(&mut self, worker: usize, claimed: Claimed) {
-        if self.model.stage == Stage::Sending {
-            self.model.stage = Stage::Unknown;
+        if self.model.stage == Stage::Submitting {
+            self.model.stage = Stage::InDoubt;
         }
         self.model.fence += 1;
         self.model.claimed = true;
@@ -225,11 +225,11 @@ impl Schedule {
             self.seed
         );
         let hand = match claimed {
-            Claimed::Wanted(claim, _) => Hand::Wanted(claim),
-            Claimed::Held(claim, _) => Hand::Held(claim),
-            Claimed::Ready(claim, _) => Hand::Ready(claim),
-            Claimed::Fetching(claim, _) => Hand::Fetching(claim),
-            Claimed::Unknown(claim, _) => Hand::Unknown(claim),
+            Claimed::Intended(claim, _) => Hand::Wanted(claim),
+            Claimed::Accepted(claim, _) => Hand::Held(claim),
+            Claimed::Available(claim, _) => Hand::Ready(claim),
+            Claimed::Downloading(claim, _) => Hand::Fetching(claim),
+            Claimed::InDoubt(claim, _) => Hand::Unknown(claim),
             other => panic!("{other:?}"),
         };
         self.hands.push((worker, key.fence(), hand));
@@ -243,7 +243,7 @@ impl Schedule {
         let is_stale = fence != self.model.fence;
         let is_late_answer = is_stale
             && matches!(hand, Hand::Sending(_))
-            && self.model.stage == Stage::Unknown
+            && self.model.stage == Stage::InDoubt
             && self.model.sent_fence == Some(fence);
         let before = is_stale.then(|| self.model.clone());
         let remote = format!("remote-{}-{}", self.seed, fence);
@@ -269,11 +269,11 @@ impl Schedule {
         }
         match after {
             After::Moves(hand, stage) => {
-                if stage == Stage::Sending && self.model.stage == Stage::Wanted {
+                if stage == Stage::Submitting && self.model.stage == Stage::Intended {
                     self.model.sent_fence = Some(self.model.fence);
                 }
-                if stage == Stage::Held
-                    && matches!(self.model.stage, Stage::Sending | Stage::Unknown)
+                if stage == Stage::Accepted
+                    && matches!(self.model.stage, Stage::Submitting | Stage::InDoubt)
                 {
                     self.model.remote = Some(remote);
                 }
@@ -304,47 +304,49 @@ impl Schedule {
         let is_current = |model: &Model, fence| model.fence == fence;
         Ok(match (hand, turn) {
             (Hand::Wanted(claim), 0) => {
-                by.refused(&claim, none()).await?;
+                by.record_rejected(&claim, none()).await?;
                 After::Ends(Stage::Rejected, None)
             }
             (Hand::Wanted(claim), 1) => {
                 by.release(claim, Due::At(later)).await?;
-                After::Ends(Stage::Wanted, Some(later))
+                After::Ends(Stage::Intended, Some(later))
             }
             (Hand::Wanted(mut claim), 2) => {
                 by.renew(&mut claim).await?;
-                After::Moves(Hand::Wanted(claim), Stage::Wanted)
+                After::Moves(Hand::Wanted(claim), Stage::Intended)
             }
-            (Hand::Wanted(claim), _) => {
-                After::Moves(Hand::Sending(by.sending(claim).await?), Stage::Sending)
-            }
+            (Hand::Wanted(claim), _) => After::Moves(
+                Hand::Sending(by.begin_submit(claim).await?),
+                Stage::Submitting,
+            ),
             (Hand::Sending(claim), 0) if !is_late => {
-                by.refused(&claim, none()).await?;
+                by.record_rejected(&claim, none()).await?;
                 After::Ends(Stage::Rejected, None)
             }
             (Hand::Sending(claim), 1) if !is_late => {
-                by.not_sent(&claim, Due::At(later), none()).await?;
-                After::Ends(Stage::Wanted, Some(later))
+                by.record_not_sent(&claim, Due::At(later), none()).await?;
+                After::Ends(Stage::Intended, Some(later))
             }
             (Hand::Sending(claim), 2) if !is_late => After::Moves(
-                Hand::Unknown(by.unknown(&claim, none()).await?),
-                Stage::Unknown,
+                Hand::Unknown(by.record_in_doubt(&claim, none()).await?),
+                Stage::InDoubt,
             ),
             (Hand::Sending(claim), _) => After::Moves(
-                Hand::Held(by.held(&claim, &id, now, none()).await?),
-                Stage::Held,
+                Hand::Held(by.record_accepted(&claim, &id, now, none()).await?),
+                Stage::Accepted,
             ),
             (Hand::Held(mut claim), 0 | 1) => {
-                by.looked(&mut claim, Look::new("running")).await?;
+                by.record_poll(&mut claim, PollRecord::new("running"))
+                    .await?;
                 self.model.looks += 1;
-                After::Moves(Hand::Held(claim), Stage::Held)
+                After::Moves(Hand::Held(claim), Stage::Accepted)
             }
             (Hand::Held(claim), 2..5) => {
                 let (fence, looks) = (claim.fence(), self.model.looks);
                 let settled = by
-                    .settle(vec![Settle::looked(
+                    .update_claims(vec![ClaimUpdate::polled(
                         claim,
-                        Look::new("queued"),
+                        PollRecord::new("queued"),
                         Due::At(later),
                     )])
                     .await?;
@@ -359,58 +361,60 @@ impl Schedule {
                     return Err(Refused::InBatch);
                 }
                 self.model.looks = looks + 1;
-                After::Ends(Stage::Held, Some(later))
+                After::Ends(Stage::Accepted, Some(later))
             }
             (Hand::Held(claim), 5) => {
-                by.failed(&claim, none()).await?;
+                by.record_failed(&claim, none()).await?;
                 After::Ends(Stage::Failed, None)
             }
             (Hand::Held(claim), _) => {
-                let claim = by.ready(&claim, &Value::Null, none()).await?;
+                let claim = by.record_available(&claim, &Value::Null, none()).await?;
                 self.model.looks += 1;
-                After::Moves(Hand::Ready(claim), Stage::Ready)
+                After::Moves(Hand::Ready(claim), Stage::Available)
             }
             (Hand::Ready(claim), 0) => {
-                by.gone(&claim, none()).await?;
+                by.record_gone(&claim, none()).await?;
                 After::Ends(Stage::Gone, None)
             }
-            (Hand::Ready(claim), _) => {
-                After::Moves(Hand::Fetching(by.fetching(&claim).await?), Stage::Fetching)
-            }
-            (Hand::Fetching(claim), 0 | 1) => {
-                After::Moves(Hand::Held(by.lapsed(&claim, none()).await?), Stage::Held)
-            }
+            (Hand::Ready(claim), _) => After::Moves(
+                Hand::Fetching(by.begin_download(&claim).await?),
+                Stage::Downloading,
+            ),
+            (Hand::Fetching(claim), 0 | 1) => After::Moves(
+                Hand::Held(by.record_link_expired(&claim, none()).await?),
+                Stage::Accepted,
+            ),
             (Hand::Fetching(claim), 2 | 3) => {
                 by.release(claim, Due::Now).await?;
-                After::Ends(Stage::Fetching, Some(now))
+                After::Ends(Stage::Downloading, Some(now))
             }
             (Hand::Fetching(claim), _) => {
-                by.done(&claim, None, None, none()).await?;
-                After::Ends(Stage::Done, None)
+                by.complete(&claim, None, None, none()).await?;
+                After::Ends(Stage::Completed, None)
             }
             (Hand::Unknown(claim), 0) => {
                 by.abandon(&claim, none()).await?;
-                After::Ends(Stage::Stopped, None)
+                After::Ends(Stage::Abandoned, None)
             }
             (Hand::Unknown(claim), 1 | 2) => {
                 by.release(claim, Due::Parked).await?;
-                After::Ends(Stage::Unknown, None)
+                After::Ends(Stage::InDoubt, None)
             }
             (Hand::Unknown(claim), _) => After::Moves(
                 Hand::Held(by.adopt(&claim, &id, now, none()).await?),
-                Stage::Held,
+                Stage::Accepted,
             ),
         })
     }
 
     async fn compare(&self) {
-        let job: Job = self.workers[0].get(self.job).await.unwrap().unwrap();
+        let job: JobRecord = self.workers[0].get(self.job).await.unwrap().unwrap();
         let found = Model {
             stage: job.stage,
             claimed: job.claimed,
             due: job.due,
             remote: job.remote_id.map(|id| id.to_string()),
-            looks: job.looks,
+            looks: job.polls,
             ..self.model.clone()
         };
         assert_eq!(found, self.model, "seed {}", self.seed);

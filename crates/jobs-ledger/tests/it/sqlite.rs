@@ -6,7 +6,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use jobs_core::{Account, SystemClock};
-use jobs_ledger::{Filter, Intended, Intent, Ledger, LedgerError, LedgerErrorKind, Settings};
+use jobs_ledger::{
+    IntendOutcome, Intent, JobFilter, Ledger, LedgerConfig, LedgerError, LedgerErrorKind,
+};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
@@ -26,7 +28,7 @@ async fn run(conn: &mut SqliteConnection, sql: &'static str) {
 }
 
 async fn refusal(url: &str) -> LedgerError {
-    let mut settings = Settings::default();
+    let mut settings = LedgerConfig::default();
     settings.patience = Duration::from_millis(20);
     Ledger::open_with(url, SystemClock::shared(), &settings)
         .await
@@ -41,16 +43,16 @@ fn intent() -> Intent {
 async fn jobs_are_there_again_after_reopening() {
     let world = World::sqlite();
     let first = world.open().await;
-    let Intended::New(claim, job) = first.intend(intent()).await.unwrap() else {
+    let IntendOutcome::New(claim, job) = first.intend(intent()).await.unwrap() else {
         panic!("attached");
     };
-    first.sending(claim).await.unwrap().key();
+    first.begin_submit(claim).await.unwrap().key();
     let worker = first.worker().to_owned();
     // Neither released nor closed, as after a kill.
     drop(first);
     let second = world.open().await;
     assert_ne!(second.worker(), worker);
-    let found = second.list(&Filter::all()).await.unwrap().jobs;
+    let found = second.list(&JobFilter::all()).await.unwrap().jobs;
     assert_eq!((found.len(), found[0].id), (1, job.id));
     assert_eq!(second.events(job.id).await.unwrap().len(), 2);
 }
@@ -95,7 +97,7 @@ async fn a_file_of_another_program_is_left_alone() {
 async fn an_older_layout_is_brought_up_to_date_with_its_jobs() {
     let world = World::sqlite();
     let ledger = world.open().await;
-    let Intended::New(_, job) = ledger.intend(intent()).await.unwrap() else {
+    let IntendOutcome::New(_, job) = ledger.intend(intent()).await.unwrap() else {
         panic!("it is the first");
     };
     ledger.close().await;
@@ -107,7 +109,7 @@ async fn an_older_layout_is_brought_up_to_date_with_its_jobs() {
     let known = ledger.get(job.id).await.unwrap().unwrap();
     assert_eq!((known.input, known.format), (job.input, None));
     let wanted = intent().again().with_format("json");
-    let Intended::New(_, job) = ledger.intend(wanted).await.unwrap() else {
+    let IntendOutcome::New(_, job) = ledger.intend(wanted).await.unwrap() else {
         panic!("it is bought again");
     };
     assert_eq!(job.format.as_deref(), Some("json"));
@@ -147,7 +149,7 @@ async fn damage_is_named() {
     let ledger = world.open().await;
     for problem in [
         ledger.check().await.unwrap_err(),
-        ledger.list(&Filter::all()).await.unwrap_err(),
+        ledger.list(&JobFilter::all()).await.unwrap_err(),
         ledger.intend(intent()).await.unwrap_err(),
     ] {
         assert_eq!(problem.kind(), LedgerErrorKind::Corrupt, "{problem:?}");
@@ -158,7 +160,7 @@ async fn damage_is_named() {
 async fn a_value_that_does_not_belong_there_is_an_error() {
     let world = World::sqlite();
     let ledger = world.open().await;
-    let Intended::New(claim, _) = ledger.intend(intent()).await.unwrap() else {
+    let IntendOutcome::New(claim, _) = ledger.intend(intent()).await.unwrap() else {
         panic!("attached");
     };
     let mut conn = raw(&world).await;
@@ -182,7 +184,7 @@ async fn a_value_that_does_not_belong_there_is_an_error() {
     )
     .await;
     let account = Account::parse("00000000").unwrap();
-    let problem = ledger.take(account, "look", &[]).await.unwrap_err();
+    let problem = ledger.acquire(account, "look", &[]).await.unwrap_err();
     assert_eq!(problem.kind(), LedgerErrorKind::Corrupt);
 }
 
@@ -264,7 +266,7 @@ async fn fill(disk: &Path) {
     fs::remove_file(ballast).unwrap();
     assert!(matches!(
         ledger.intend(intent(count)).await.unwrap(),
-        Intended::New(..)
+        IntendOutcome::New(..)
     ));
     assert_eq!(ledger.check().await.unwrap().jobs, i64::from(count) + 1);
 }
@@ -276,7 +278,11 @@ async fn paths_and_addresses_that_cannot_be_are_named() {
     let below = format!("{}/x.db", world.file().display());
     let dir = world.file().parent().unwrap().display().to_string();
     for url in [&below, &dir, "mysql://host/db"] {
-        assert_eq!(refusal(url).await.kind(), LedgerErrorKind::Input, "{url}");
+        assert_eq!(
+            refusal(url).await.kind(),
+            LedgerErrorKind::InvalidInput,
+            "{url}"
+        );
     }
 }
 
@@ -313,14 +319,14 @@ async fn a_write_that_fails_half_way_leaves_nothing_alone_or_among_others() {
         kept += i64::from(one.await.unwrap().is_ok());
     }
     assert_eq!((kept, ledger.check().await.unwrap().jobs), (8, 8));
-    let jobs = ledger.list(&Filter::all()).await.unwrap().jobs;
+    let jobs = ledger.list(&JobFilter::all()).await.unwrap().jobs;
     assert!(jobs.iter().all(|job| job.input == "good"), "{jobs:?}");
 }
 
 #[tokio::test]
 async fn a_locked_file_is_named_and_works_again_when_free() {
     let world = World::sqlite();
-    let mut settings = Settings::default();
+    let mut settings = LedgerConfig::default();
     settings.patience = Duration::from_millis(20);
     let ledger = Ledger::open_with(&world.url, world.clock.shared(), &settings)
         .await
@@ -331,11 +337,18 @@ async fn a_locked_file_is_named_and_works_again_when_free() {
     assert_eq!(problem.kind(), LedgerErrorKind::Locked, "{problem}");
     assert!(problem.is_transient());
     // Reading goes on meanwhile.
-    assert!(ledger.list(&Filter::all()).await.unwrap().jobs.is_empty());
+    assert!(
+        ledger
+            .list(&JobFilter::all())
+            .await
+            .unwrap()
+            .jobs
+            .is_empty()
+    );
     run(&mut other, "ROLLBACK").await;
     assert!(matches!(
         ledger.intend(intent()).await.unwrap(),
-        Intended::New(..)
+        IntendOutcome::New(..)
     ));
 
     let fresh = World::sqlite();
@@ -357,7 +370,7 @@ async fn several_programs_open_a_new_file_at_once() {
         let ledger = ledger.await.unwrap().unwrap();
         new += usize::from(matches!(
             ledger.intend(intent()).await.unwrap(),
-            Intended::New(..)
+            IntendOutcome::New(..)
         ));
     }
     assert_eq!(new, 1);

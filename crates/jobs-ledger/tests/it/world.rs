@@ -6,7 +6,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
-use jobs_ledger::{Ledger, Settings};
+use jobs_ledger::{Ledger, LedgerConfig};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
@@ -24,7 +24,7 @@ pub(crate) const BACK_TO_1: &str = "DROP INDEX wake_parked; DROP INDEX job_super
 pub(crate) struct World {
     pub(crate) clock: ManualClock,
     pub(crate) url: String,
-    pub(crate) settings: Settings,
+    pub(crate) settings: LedgerConfig,
     dir: Option<TempDir>,
 }
 
@@ -34,7 +34,7 @@ impl World {
         Self {
             clock: ManualClock::new(),
             url: format!("sqlite:{}", dir.path().join("ledger.db").display()),
-            settings: Settings::default(),
+            settings: LedgerConfig::default(),
             dir: Some(dir),
         }
     }
@@ -54,7 +54,7 @@ impl World {
         // Without waiting for the server's disk: nothing here cuts its power.
         let mark = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{mark}options[synchronous_commit]=off");
-        let mut settings = Settings::default();
+        let mut settings = LedgerConfig::default();
         settings.schema = Some(format!("docjobs_test_{:012x}", fastrand::u64(..) >> 16));
         Some(Self {
             clock: ManualClock::new(),

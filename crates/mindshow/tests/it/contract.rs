@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use jobs_core::testing::{
-    Asked, Beat, ManualClock, Odd, Play, Reply, ScriptedServer, Stage, Subject, contract,
+    KindUnderTest, MalformedBody, ManualClock, Reply, RequestLog, Script, ScriptStep,
+    ScriptedServer, TestVendor, contract,
 };
 use jobs_core::{Clock as _, async_trait};
 use mindshow::{Deck, Pdf, PdfBudget};
@@ -14,25 +15,25 @@ use crate::{failure, id, success};
 struct Decks;
 
 #[async_trait]
-impl Subject for Decks {
+impl KindUnderTest for Decks {
     type Kind = Deck;
 
-    async fn stage(&self, clock: &ManualClock, play: Play<'_>) -> Stage<Deck> {
-        let asked = Asked::default();
-        let server = ScriptedServer::start(clock, play.beats, &asked, deck)
+    async fn set_up(&self, clock: &ManualClock, play: Script<'_>) -> TestVendor<Deck> {
+        let asked = RequestLog::default();
+        let server = ScriptedServer::start(clock, play.steps, &asked, deck)
             .await
             .unwrap();
         let client = crate::client(&server.url(), clock)
-            .with_facts(play.tune)
+            .with_policy(play.configure)
             .with_rate(NonZeroU32::MAX)
-            .with_shared_rate(play.rate)
+            .with_shared_rate(play.shared_rate)
             .build()
             .unwrap();
-        Stage {
+        TestVendor {
             kind: client.kind(),
             id: id("1b3dkf13Ac80"),
-            asked,
-            vendor: Box::new(server),
+            requests: asked,
+            guard: Box::new(server),
         }
     }
 
@@ -42,45 +43,45 @@ impl Subject for Decks {
 }
 
 /// The vendor's words for a look at a deck.
-fn deck(beat: &Beat) -> Reply {
+fn deck(beat: &ScriptStep) -> Reply {
     let job = |fields: &str| {
         Reply::json(success(&format!(
             r#"{{"job":{{"id":"1b3dkf13Ac80","title":"Tea","created_at":"2026-01-01T08:00:00+08:00","finished_at":"",{fields}}}}}"#
         )))
     };
     match beat {
-        Beat::Queued => {
+        ScriptStep::Queued => {
             job(r#""status":"queued","queue_wait_count":3,"progress_percent":100,"ppt_url":"""#)
         }
-        Beat::Running => {
+        ScriptStep::Running => {
             job(r#""status":"running","queue_wait_count":0,"progress_percent":40,"ppt_url":"""#)
         }
-        Beat::Unknown(word) => job(&format!(r#""status":"{word}""#)),
-        Beat::Succeeded => job(
+        ScriptStep::Unknown(word) => job(&format!(r#""status":"{word}""#)),
+        ScriptStep::Succeeded => job(
             r#""status":"succeeded","progress_percent":0,"ppt_url":"https://h/x.pptx?s=s3cret-signature""#,
         ),
-        Beat::Failed(reason) => job(&format!(r#""status":"failed","error":"{reason}""#)),
+        ScriptStep::Failed(reason) => job(&format!(r#""status":"failed","error":"{reason}""#)),
         other => trouble(other),
     }
 }
 
 /// The vendor's words for what is no state of a job.
-fn trouble(beat: &Beat) -> Reply {
+fn trouble(beat: &ScriptStep) -> Reply {
     match beat {
-        Beat::Trouble => Reply::text(503, "<html>an-api-key</html>"),
-        Beat::Busy(wait) => {
+        ScriptStep::ServerError => Reply::text(503, "<html>an-api-key</html>"),
+        ScriptStep::RateLimited(wait) => {
             Reply::text(429, "slow down").with_header(format!("Retry-After: {}", wait.as_secs()))
         }
-        Beat::Denied => Reply {
+        ScriptStep::Unauthenticated => Reply {
             status: 401,
             ..Reply::json(failure(10_001, "the token an-api-key is invalid"))
         },
-        Beat::Odd(Odd::Html) => Reply::text(200, "<html>an-api-key</html>"),
-        Beat::Odd(Odd::Cut) => Reply::json(r#"{"code":0,"info":"su"#),
-        Beat::Odd(Odd::WrongTypes) => Reply::json(success(
+        ScriptStep::Malformed(MalformedBody::Html) => Reply::text(200, "<html>an-api-key</html>"),
+        ScriptStep::Malformed(MalformedBody::Truncated) => Reply::json(r#"{"code":0,"info":"su"#),
+        ScriptStep::Malformed(MalformedBody::WrongTypes) => Reply::json(success(
             r#"{"job":{"id":7,"status":[]},"pdf_url":[],"status":7}"#,
         )),
-        Beat::Odd(Odd::Nothing) => Reply::json(success("{}")),
+        ScriptStep::Malformed(MalformedBody::JobMissing) => Reply::json(success("{}")),
         _ => Reply::json(""),
     }
 }
@@ -88,21 +89,21 @@ fn trouble(beat: &Beat) -> Reply {
 struct Pdfs;
 
 #[async_trait]
-impl Subject for Pdfs {
+impl KindUnderTest for Pdfs {
     type Kind = Pdf;
 
-    async fn stage(&self, clock: &ManualClock, play: Play<'_>) -> Stage<Pdf> {
-        let asked = Asked::default();
-        let (record, now, beats) = (asked.clone(), clock.clone(), play.beats.to_vec());
+    async fn set_up(&self, clock: &ManualClock, play: Script<'_>) -> TestVendor<Pdf> {
+        let asked = RequestLog::default();
+        let (record, now, beats) = (asked.clone(), clock.clone(), play.steps.to_vec());
         let vendor = Vendor::start(move |seen| {
             if seen.path() == "job/get" {
                 return Say::json(success(
                     r#"{"job":{"id":"1b3dkf13Ac80","status":"succeeded","ppt_url":"https://h/x"}}"#,
                 ));
             }
-            match record.next(now.now(), &beats) {
-                Beat::Silent => Say::Silence,
-                Beat::Busy(wait) => {
+            match record.record_poll(now.now(), &beats) {
+                ScriptStep::NoResponse => Say::Silence,
+                ScriptStep::RateLimited(wait) => {
                     let headers = format!("Retry-After: {}\r\n", wait.as_secs());
                     Say::Headed(429, headers.leak(), b"slow down".to_vec())
                 }
@@ -114,16 +115,16 @@ impl Subject for Pdfs {
         })
         .await;
         let client = crate::client(&vendor.url(), clock)
-            .with_pdf_facts(play.tune)
+            .with_pdf_facts(play.configure)
             .with_rate(NonZeroU32::MAX)
-            .with_shared_rate(play.rate)
+            .with_shared_rate(play.shared_rate)
             .build()
             .unwrap();
-        Stage {
+        TestVendor {
             kind: client.pdf_kind(PdfBudget::calls(1000)),
             id: id("1b3dkf13Ac80"),
-            asked,
-            vendor: Box::new(vendor),
+            requests: asked,
+            guard: Box::new(vendor),
         }
     }
 
@@ -133,18 +134,18 @@ impl Subject for Pdfs {
 }
 
 /// The vendor's words for a look at an export.
-fn pdf(beat: &Beat) -> Reply {
+fn pdf(beat: &ScriptStep) -> Reply {
     let export = |url: &str, status: &str, extra: &str| {
         Reply::json(success(&format!(
             r#"{{"pdf_url":"{url}","status":"{status}","queue_wait_count":0,"progress_percent":0,"created_at":"2026-01-01T08:00:00+08:00","finished_at":""{extra}}}"#
         )))
     };
     match beat {
-        Beat::Queued => export("", "queued", ""),
-        Beat::Running => export("", "running", ""),
-        Beat::Unknown(word) => export("", word, ""),
-        Beat::Succeeded => export("https://h/x.pdf?s=s3cret-signature", "succeeded", ""),
-        Beat::Failed(reason) => export("", "failed", &format!(r#","error":"{reason}""#)),
+        ScriptStep::Queued => export("", "queued", ""),
+        ScriptStep::Running => export("", "running", ""),
+        ScriptStep::Unknown(word) => export("", word, ""),
+        ScriptStep::Succeeded => export("https://h/x.pdf?s=s3cret-signature", "succeeded", ""),
+        ScriptStep::Failed(reason) => export("", "failed", &format!(r#","error":"{reason}""#)),
         other => trouble(other),
     }
 }

@@ -5,7 +5,7 @@ use std::io::{Cursor, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::testing::ManualClock;
 use jobs_core::{ErrorKind, Job};
 use mindshow::{Client, Deck, PdfBudget, Ready};
@@ -79,8 +79,8 @@ impl Scene {
             .unwrap()
     }
 
-    fn target(&self) -> Target {
-        Target::new(self.folder.path().join("out")).unwrap()
+    fn target(&self) -> OutputPath {
+        OutputPath::new(self.folder.path().join("out")).unwrap()
     }
 
     fn left_on_disk(&self) -> usize {
@@ -155,7 +155,7 @@ async fn what_is_no_whole_deck_never_gets_its_name() {
         let target = scene.target();
         let download = scene.client.download_deck(&ready, &target);
         let error = scene.clock.run(download).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Garbled);
+        assert_eq!(error.kind(), ErrorKind::UnexpectedResponse);
         assert_eq!(scene.left_on_disk(), 0);
     }
 }
@@ -214,7 +214,11 @@ async fn a_pdf_is_whole_or_not_there_and_never_exported_again_for_a_link() {
     assert_eq!(fs::read(&saved.path).unwrap(), PDF);
 
     for (status, body, kind) in [
-        (200, &b"%PDF-1.7\n1 0 obj"[..], ErrorKind::Garbled),
+        (
+            200,
+            &b"%PDF-1.7\n1 0 obj"[..],
+            ErrorKind::UnexpectedResponse,
+        ),
         (403, b"expired", ErrorKind::NotFound),
     ] {
         let scene = Scene::new(&["/d.pdf"], move |_| Say::Reply(status, body.to_vec())).await;

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use jobs_core::testing::ManualClock;
-use jobs_core::{Clock as _, ErrorKind, JobId, JobKind as _, Lost, Status, Submission};
+use jobs_core::{Clock as _, ErrorKind, JobId, JobKind as _, LostSubmit, Status, Submission};
 use mindshow::types::{GptDeck, ListRequest};
-use mindshow::{Client, Clues};
+use mindshow::{Client, SearchCriteria};
 use serde_json::{Value, json};
 
 use crate::vendor::{Say, Seen, Vendor};
@@ -64,10 +64,10 @@ fn ids(range: std::ops::Range<usize>) -> Vec<JobId> {
 async fn two_jobs_are_looked_at_one_by_one_and_three_through_the_list() {
     let (vendor, _, client) = with_jobs(jobs(3, "running"), 50).await;
     let kind = client.kind();
-    let looks = kind.observe(&ids(0..2)).await.into_vec();
+    let looks = kind.poll(&ids(0..2)).await.into_vec();
     assert!(looks.iter().all(Result::is_ok));
     assert_eq!((vendor.count("job/get"), vendor.count("job/list")), (2, 0));
-    let looks = kind.observe(&ids(0..3)).await.into_vec();
+    let looks = kind.poll(&ids(0..3)).await.into_vec();
     assert!(looks.iter().all(Result::is_ok));
     assert_eq!((vendor.count("job/get"), vendor.count("job/list")), (2, 1));
 }
@@ -80,8 +80,8 @@ async fn fifty_jobs_are_one_request_and_each_has_its_own_answer() {
     all[9]["status"] = json!("pondering");
     let (vendor, _, client) = with_jobs(all, 50).await;
     let kind = client.kind();
-    assert_eq!(kind.facts().batch.value.get(), 50);
-    let looks = kind.observe(&ids(0..50)).await.into_vec();
+    assert_eq!(kind.policy().max_batch.value.get(), 50);
+    let looks = kind.poll(&ids(0..50)).await.into_vec();
     assert_eq!(vendor.seen().len(), 1);
     for (place, look) in looks.into_iter().enumerate() {
         let snapshot = look.unwrap();
@@ -89,7 +89,7 @@ async fn fifty_jobs_are_one_request_and_each_has_its_own_answer() {
             7 => assert!(
                 matches!(snapshot.status, Status::Failed(failure) if &*failure.reason == "page 7")
             ),
-            9 => assert!(!snapshot.recognised),
+            9 => assert!(!snapshot.is_known),
             _ => assert_eq!(snapshot.progress.percent, Some(7)),
         }
     }
@@ -99,7 +99,7 @@ async fn fifty_jobs_are_one_request_and_each_has_its_own_answer() {
 async fn jobs_further_down_are_looked_at_one_by_one() {
     let (vendor, _, client) = with_jobs(jobs(100, "queued"), 10).await;
     let wanted: Vec<_> = [0, 15, 29, 30, 99].map(|n| id(&format!("job-{n}"))).into();
-    let looks = client.kind().observe(&wanted).await.into_vec();
+    let looks = client.kind().poll(&wanted).await.into_vec();
     assert!(looks.iter().all(Result::is_ok));
     assert_eq!((vendor.count("job/list"), vendor.count("job/get")), (3, 2));
 }
@@ -109,7 +109,7 @@ async fn a_job_that_nobody_knows_is_that_jobs_trouble_alone() {
     let (_vendor, _, client) = with_jobs(jobs(3, "running"), 50).await;
     let looks = client
         .kind()
-        .observe(&[id("job-0"), id("deleted"), id("job-2")])
+        .poll(&[id("job-0"), id("deleted"), id("job-2")])
         .await
         .into_vec();
     assert!(looks[0].is_ok() && looks[2].is_ok());
@@ -125,9 +125,12 @@ async fn a_spoilt_entry_spoils_no_other() {
     let mut all = jobs(3, "running");
     all[1] = json!({"id": "job-1", "status": 7});
     let (vendor, _, client) = with_jobs(all, 50).await;
-    let looks = client.kind().observe(&ids(0..3)).await.into_vec();
+    let looks = client.kind().poll(&ids(0..3)).await.into_vec();
     assert!(looks[0].is_ok() && looks[2].is_ok());
-    assert_eq!(looks[1].as_ref().unwrap_err().kind(), ErrorKind::Garbled);
+    assert_eq!(
+        looks[1].as_ref().unwrap_err().kind(),
+        ErrorKind::UnexpectedResponse
+    );
     assert_eq!((vendor.count("job/list"), vendor.count("job/get")), (1, 1));
 }
 
@@ -140,7 +143,7 @@ async fn a_refused_list_ends_no_wait() {
         )),
     })
     .await;
-    let looks = client.kind().observe(&ids(0..3)).await.into_vec();
+    let looks = client.kind().poll(&ids(0..3)).await.into_vec();
     assert!(looks.iter().all(Result::is_ok));
     assert_eq!(vendor.count("job/get"), 3);
 }
@@ -148,7 +151,7 @@ async fn a_refused_list_ends_no_wait() {
 #[tokio::test]
 async fn a_list_in_trouble_is_trouble_for_every_job_and_asks_no_more() {
     let (vendor, _, client) = with(|_| Say::Reply(503, b"<html>".to_vec())).await;
-    let looks = client.kind().observe(&ids(0..5)).await.into_vec();
+    let looks = client.kind().poll(&ids(0..5)).await.into_vec();
     assert!(looks.iter().all(|look| {
         look.as_ref()
             .is_err_and(|error| error.kind() == ErrorKind::Unavailable)
@@ -160,10 +163,10 @@ async fn a_list_in_trouble_is_trouble_for_every_job_and_asks_no_more() {
 async fn refused_credentials_are_not_tried_job_by_job() {
     let (vendor, _, client) =
         with(|_| Say::Reply(401, failure(1, "who are you").into_bytes())).await;
-    let looks = client.kind().observe(&ids(0..5)).await.into_vec();
+    let looks = client.kind().poll(&ids(0..5)).await.into_vec();
     assert!(looks.iter().all(|look| {
         look.as_ref()
-            .is_err_and(|error| error.kind() == ErrorKind::Credentials)
+            .is_err_and(|error| error.kind() == ErrorKind::Unauthenticated)
     }));
     assert_eq!(vendor.seen().len(), 1);
 }
@@ -172,8 +175,8 @@ async fn refused_credentials_are_not_tried_job_by_job() {
 async fn the_answer_about_another_job_is_not_believed() {
     let (_vendor, clock, client) =
         with(|_| Say::json(success(r#"{"job":{"id":"other","status":"failed"}}"#))).await;
-    let look = client.kind().observe(&ids(0..1)).await.into_vec().remove(0);
-    assert_eq!(look.unwrap_err().kind(), ErrorKind::Garbled);
+    let look = client.kind().poll(&ids(0..1)).await.into_vec().remove(0);
+    assert_eq!(look.unwrap_err().kind(), ErrorKind::UnexpectedResponse);
     assert!(clock.run(client.job_info(&id("job-0"))).await.is_err());
 }
 
@@ -213,7 +216,7 @@ async fn a_cursor_that_comes_back_ends_the_list() {
     while let Some(page) = pages.next().await {
         outcomes.push(page.map(|jobs| jobs.len()).map_err(|error| error.kind()));
     }
-    assert_eq!(outcomes, [Ok(1), Ok(1), Err(ErrorKind::Garbled)]);
+    assert_eq!(outcomes, [Ok(1), Ok(1), Err(ErrorKind::UnexpectedResponse)]);
     assert_eq!(vendor.seen().len(), 3);
 }
 
@@ -226,11 +229,11 @@ fn created(name: &str, title: &str, second: u64) -> Value {
 }
 
 /// A create that was lost `second` seconds after the clock's beginning.
-fn lost(clock: &ManualClock, second: u64) -> Lost {
-    Lost {
-        what: "topic \"Tea\"".into(),
+fn lost(clock: &ManualClock, second: u64) -> LostSubmit {
+    LostSubmit {
+        summary: "topic \"Tea\"".into(),
         sent_at: clock.wall() + Duration::from_secs(second),
-        error: jobs_core::Error::new(ErrorKind::TimedOut, "mindshow", "ppt_create_by_gpt"),
+        error: jobs_core::Error::new(ErrorKind::Timeout, "mindshow", "ppt_create_by_gpt"),
     }
 }
 
@@ -245,7 +248,7 @@ async fn the_search_goes_back_to_just_before_the_create_and_no_further() {
     all.extend((0..40).map(|n| created(&format!("old-{n}"), "Tea", 900 - n)));
     let (vendor, clock, client) = with_jobs(all, 10).await;
     let lost = lost(&clock, 1000);
-    let mut clues = Clues::default();
+    let mut clues = SearchCriteria::default();
     let found = client.find_lost(&lost, &clues).await.unwrap();
     let names: Vec<_> = found.iter().map(|found| found.id.as_str()).collect();
     assert_eq!(names, ["later", "mine", "other", "known"]);
@@ -276,10 +279,13 @@ async fn a_dropped_create_leaves_one_candidate() {
     })
     .await;
     let submission = client.submit_gpt(&GptDeck::from_topic("Tea")).await;
-    let Submission::Unknown(lost) = submission else {
+    let Submission::OutcomeUnknown(lost) = submission else {
         panic!("{submission:?}")
     };
-    let found = client.find_lost(&lost, &Clues::default()).await.unwrap();
+    let found = client
+        .find_lost(&lost, &SearchCriteria::default())
+        .await
+        .unwrap();
     assert_eq!(found.len(), 1);
     let charges = client.charges_since(lost.sent_at).await.unwrap();
     assert_eq!(charges.len(), 1);
@@ -302,7 +308,7 @@ async fn a_list_that_breaks_off_gives_no_candidates() {
     .await;
     assert!(
         client
-            .find_lost(&lost(&clock, 0), &Clues::default())
+            .find_lost(&lost(&clock, 0), &SearchCriteria::default())
             .await
             .is_err()
     );

@@ -1,7 +1,7 @@
 //! Outlines and texts, whole and while they are written.
 
 use jobs_core::testing::ManualClock;
-use jobs_core::{ErrorKind, Sent, SubmitError};
+use jobs_core::{Delivery, ErrorKind, SubmitError};
 use mindshow::types::{ContentRequest, OutlineRequest};
 use mindshow::{Client, Outline};
 
@@ -150,10 +150,10 @@ async fn a_stream_cut_anywhere_is_unknown_and_never_an_outline() {
                 }
             })
             .await;
-            let Err(SubmitError::Unknown(lost)) = outlined(&client).await else {
+            let Err(SubmitError::OutcomeUnknown(lost)) = outlined(&client).await else {
                 panic!("cut at {cut}, clean {is_clean}")
             };
-            assert_eq!(lost.error.sent(), Sent::Maybe);
+            assert_eq!(lost.error.delivery(), Delivery::MaybeSent);
             assert_eq!(vendor.seen().len(), 1);
         }
     }
@@ -184,12 +184,12 @@ async fn every_reason_to_finish_has_its_outcome() {
         })
         .await;
         let error = match outlined(&client).await.unwrap_err() {
-            SubmitError::Refused(error) if refused => error,
-            SubmitError::Unknown(lost) if !refused => lost.error,
+            SubmitError::Rejected(error) if refused => error,
+            SubmitError::OutcomeUnknown(lost) if !refused => lost.error,
             other => panic!("{word}: {other:?}"),
         };
         assert_eq!(error.code(), Some(word));
-        assert_eq!(error.kind() == ErrorKind::Input, refused, "{word}");
+        assert_eq!(error.kind() == ErrorKind::InvalidInput, refused, "{word}");
         assert_eq!(vendor.seen().len(), 1);
     }
 }
@@ -206,7 +206,7 @@ async fn a_failure_is_read_in_every_form() {
         || Say::Reply(403, failure(5, "no credits").into_bytes()),
     ] {
         let (_vendor, client) = client(say).await;
-        let SubmitError::Refused(error) = outlined(&client).await.unwrap_err() else {
+        let SubmitError::Rejected(error) = outlined(&client).await.unwrap_err() else {
             panic!("not refused")
         };
         assert_eq!(
@@ -223,7 +223,7 @@ async fn a_failure_is_read_in_every_form() {
     ] {
         let (vendor, client) = client(say).await;
         let error = outlined(&client).await.unwrap_err();
-        assert!(matches!(error, SubmitError::Unknown(_)), "{error:?}");
+        assert!(matches!(error, SubmitError::OutcomeUnknown(_)), "{error:?}");
         assert_eq!(vendor.seen().len(), 1);
     }
 }
@@ -252,6 +252,8 @@ async fn an_outline_without_a_topic_is_not_asked_for() {
         .outline(&OutlineRequest::default())
         .await
         .unwrap_err();
-    assert!(matches!(error, SubmitError::Refused(error) if error.kind() == ErrorKind::Input));
+    assert!(
+        matches!(error, SubmitError::Rejected(error) if error.kind() == ErrorKind::InvalidInput)
+    );
     assert_eq!(vendor.seen().len(), 0);
 }

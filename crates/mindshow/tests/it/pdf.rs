@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
-use jobs_core::{ErrorKind, Job, JobKind as _, Sent, WaitError};
+use jobs_core::{Delivery, ErrorKind, Job, JobKind as _, WaitError};
 use mindshow::{Client, Pdf, PdfBudget, PdfCharge, PdfReady};
 
 use crate::vendor::{Say, Vendor};
@@ -67,8 +67,8 @@ const RUNNING: &str = r#"{"pdf_url":"","status":"running","queue_wait_count":0,"
 const DONE: &str = r#"{"pdf_url":"https://h/x.pdf?s=1","status":"succeeded","queue_wait_count":0,"progress_percent":0,"created_at":"","finished_at":""}"#;
 
 fn refusal(end: &WaitError) -> &jobs_core::Error {
-    match end.cause() {
-        jobs_core::Cause::Refused(error) => error,
+    match end.kind() {
+        jobs_core::WaitErrorKind::PollRejected(error) => error,
         other => panic!("{other:?}"),
     }
 }
@@ -126,7 +126,7 @@ async fn the_budget_is_never_exceeded_and_says_what_was_spent() {
     let job = scene.pdf(PdfBudget::calls(3).assuming(PdfCharge::EveryCall));
     let end = scene.wait(&job).await.unwrap_err();
     let error = refusal(&end);
-    assert_eq!(error.kind(), ErrorKind::Exhausted);
+    assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
     assert!(error.to_string().contains("all 3 calls"), "{error}");
     assert_eq!(scene.calls(), 3);
     assert_eq!(job.kind().spent(job.id()).credits, 30);
@@ -149,7 +149,7 @@ async fn a_guarded_export_stops_after_the_second_charge() {
     let job = scene.pdf(PdfBudget::calls(50).guarded());
     let end = scene.wait(&job).await.unwrap_err();
     let error = refusal(&end);
-    assert_eq!(error.kind(), ErrorKind::Exhausted);
+    assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
     assert!(error.to_string().contains("from 100 to 80"), "{error}");
     assert_eq!((scene.calls(), scene.vendor.count("account/info")), (2, 2));
     scene.wait(&job).await.unwrap_err();
@@ -196,7 +196,9 @@ async fn a_failed_deck_costs_nothing() {
     .await;
     let job = scene.pdf(PdfBudget::calls(5));
     let end = scene.wait(&job).await.unwrap_err();
-    assert!(matches!(end.cause(), jobs_core::Cause::Failed(failure) if &*failure.reason == "no"));
+    assert!(
+        matches!(end.kind(), jobs_core::WaitErrorKind::Failed(failure) if &*failure.reason == "no")
+    );
     assert_eq!((scene.calls(), job.kind().spent(job.id()).calls), (0, 0));
 }
 
@@ -221,7 +223,7 @@ async fn a_lost_answer_is_looked_for_again_only_if_that_is_free() {
     let scene = hanging_up_once().await;
     let job = scene.pdf(PdfBudget::calls(5).assuming(PdfCharge::EveryCall));
     let end = scene.wait(&job).await.unwrap_err();
-    assert_eq!(refusal(&end).sent(), Sent::Maybe);
+    assert_eq!(refusal(&end).delivery(), Delivery::MaybeSent);
     assert_eq!(scene.calls(), 1);
     // Waiting again is the caller's decision.
     scene.wait(&job).await.unwrap();
@@ -242,7 +244,7 @@ async fn a_call_dropped_in_flight_counts() {
     }
     assert_eq!(job.kind().spent(job.id()).calls, 1);
     let end = scene.wait(&job).await.unwrap_err();
-    assert_eq!(refusal(&end).sent(), Sent::Maybe);
+    assert_eq!(refusal(&end).delivery(), Delivery::MaybeSent);
     assert_eq!(scene.calls(), 1);
 }
 
@@ -256,5 +258,5 @@ async fn a_blocking_export_asks_once_and_says_so() {
         request.json(),
         serde_json::json!({"id": "j", "async_flag": false})
     );
-    assert!(job.kind().facts().look_timeout.value >= Duration::from_secs(60));
+    assert!(job.kind().policy().poll_timeout.value >= Duration::from_secs(60));
 }

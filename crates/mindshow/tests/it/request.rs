@@ -244,7 +244,7 @@ async fn an_upload_is_a_form_with_one_file() {
         .unwrap_err();
     assert_eq!(
         (error.kind(), error.operation()),
-        (ErrorKind::Input, "upload")
+        (ErrorKind::InvalidInput, "upload")
     );
     mock.assert_async().await;
 }

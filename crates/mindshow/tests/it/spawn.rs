@@ -1,13 +1,13 @@
 //! Every future can be spawned.
 
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{ErrorKind, Lost};
+use jobs_core::{ErrorKind, LostSubmit};
 use mindshow::types::{
     AdvanceTemplateAddRequest, ContentRequest, GptDeck, ListRequest, OutlineRequest, Theme,
 };
-use mindshow::{Client, Clues, ContentStream, OutlineStream, PdfBudget, PdfReady, Ready};
+use mindshow::{Client, ContentStream, OutlineStream, PdfBudget, PdfReady, Ready, SearchCriteria};
 
 use crate::id;
 
@@ -39,12 +39,12 @@ async fn every_future_can_be_spawned() {
     spawnable(client.jump_link(&job, Theme::Light, false));
     spawnable(client.job_pages(&list).next());
     spawnable(client.charges_since(std::time::SystemTime::UNIX_EPOCH));
-    let lost = Lost {
-        what: "x".into(),
+    let lost = LostSubmit {
+        summary: "x".into(),
         sent_at: std::time::SystemTime::UNIX_EPOCH,
-        error: jobs_core::Error::new(ErrorKind::TimedOut, "mindshow", "x"),
+        error: jobs_core::Error::new(ErrorKind::Timeout, "mindshow", "x"),
     };
-    spawnable(client.find_lost(&lost, &Clues::default()));
+    spawnable(client.find_lost(&lost, &SearchCriteria::default()));
     let (deck, pdf) = (
         client.deck(job.clone()),
         client.pdf(job, PdfBudget::calls(1)),
@@ -58,7 +58,7 @@ fn of_values(
     client: &Client,
     ready: &Ready,
     pdf: &PdfReady,
-    to: &Target,
+    to: &OutputPath,
     outline: &mut OutlineStream,
     content: ContentStream,
 ) {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
-use jobs_core::{Env, ErrorKind, Sent, Submission, SubmitError};
+use jobs_core::{Delivery, Env, ErrorKind, Submission, SubmitError};
 use mindshow::types::{
     DeckPage, GptDeck, JsonDeck, MarkdownDeck, OutlineRequest, PageType, PptDeck,
 };
@@ -22,7 +22,7 @@ async fn submit_answered(
     let vendor = Vendor::start(move |_| say()).await;
     let clock = ManualClock::new();
     let client = crate::client(&vendor.url(), &clock)
-        .with_code(2002, ErrorKind::Exhausted)
+        .with_code(2002, ErrorKind::QuotaExceeded)
         .build()
         .unwrap();
     let submission = clock
@@ -41,23 +41,23 @@ async fn an_accepted_create_is_a_job() {
 #[tokio::test]
 async fn refusals_are_told_apart_and_not_repeated() {
     for (status, code, kind) in [
-        (200, 2002, ErrorKind::Exhausted),
+        (200, 2002, ErrorKind::QuotaExceeded),
         (200, 1001, ErrorKind::Refused),
-        (401, 1001, ErrorKind::Credentials),
-        (402, 1001, ErrorKind::Exhausted),
-        (413, 1001, ErrorKind::Input),
+        (401, 1001, ErrorKind::Unauthenticated),
+        (402, 1001, ErrorKind::QuotaExceeded),
+        (413, 1001, ErrorKind::InvalidInput),
         (429, 1001, ErrorKind::RateLimited),
     ] {
         let (submission, requests) = submit_answered(move || {
             Say::Reply(status, failure(code, "no, an-api-key").into_bytes())
         })
         .await;
-        let Submission::Refused(error) = submission else {
+        let Submission::Rejected(error) = submission else {
             panic!("{status} {code}: {submission:?}")
         };
         assert_eq!(
-            (error.kind(), error.sent(), requests),
-            (kind, Sent::Yes, 1),
+            (error.kind(), error.delivery(), requests),
+            (kind, Delivery::Answered, 1),
             "{status} {code}"
         );
         assert_eq!(error.code(), Some(code.to_string().as_str()));
@@ -89,11 +89,15 @@ async fn whatever_may_have_been_taken_is_unknown_and_asked_once() {
     ];
     for (name, answer) in answers {
         let (submission, requests) = submit_answered(answer).await;
-        let Submission::Unknown(lost) = submission else {
+        let Submission::OutcomeUnknown(lost) = submission else {
             panic!("{name}: {submission:?}")
         };
-        assert_eq!((lost.error.sent(), requests), (Sent::Maybe, 1), "{name}");
-        assert_eq!(&*lost.what, r#"topic "Tea""#, "{name}");
+        assert_eq!(
+            (lost.error.delivery(), requests),
+            (Delivery::MaybeSent, 1),
+            "{name}"
+        );
+        assert_eq!(&*lost.summary, r#"topic "Tea""#, "{name}");
     }
 }
 
@@ -105,10 +109,10 @@ async fn a_create_without_an_answer_is_given_up() {
         .build()
         .unwrap();
     let submission = client.submit_gpt(&GptDeck::from_topic("Tea")).await;
-    let Err(SubmitError::Unknown(lost)) = submission.into_result() else {
+    let Err(SubmitError::OutcomeUnknown(lost)) = submission.into_result() else {
         panic!("not unknown")
     };
-    assert_eq!(lost.error.kind(), ErrorKind::TimedOut);
+    assert_eq!(lost.error.kind(), ErrorKind::Timeout);
     assert_eq!(vendor.seen().len(), 1);
 }
 
@@ -151,12 +155,12 @@ async fn what_was_never_sent_is_refused() {
     let submission = clock
         .run(client.submit_gpt(&GptDeck::from_topic("Tea")))
         .await;
-    let Submission::Refused(error) = submission else {
+    let Submission::Rejected(error) = submission else {
         panic!("{submission:?}")
     };
     assert_eq!(
-        (error.kind(), error.sent()),
-        (ErrorKind::Unreachable, Sent::No)
+        (error.kind(), error.delivery()),
+        (ErrorKind::Unreachable, Delivery::NotSent)
     );
 }
 
@@ -178,10 +182,13 @@ async fn bad_input_is_refused_before_anything_is_sent() {
             .await,
     ];
     for submission in submissions {
-        let Submission::Refused(error) = submission else {
+        let Submission::Rejected(error) = submission else {
             panic!("{submission:?}")
         };
-        assert_eq!((error.kind(), error.sent()), (ErrorKind::Input, Sent::No));
+        assert_eq!(
+            (error.kind(), error.delivery()),
+            (ErrorKind::InvalidInput, Delivery::NotSent)
+        );
     }
     assert_eq!(vendor.seen().len(), 0);
 }
@@ -246,5 +253,5 @@ fn the_environment_names_what_is_missing_and_keeps_the_key() {
         .unwrap()
         .build()
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Input);
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }

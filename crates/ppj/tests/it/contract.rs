@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use jobs_core::testing::{
-    Asked, Beat, ManualClock, Odd, Play, Reply, ScriptedServer, Stage, Subject, contract,
+    KindUnderTest, MalformedBody, ManualClock, Reply, RequestLog, Script, ScriptStep,
+    ScriptedServer, TestVendor, contract,
 };
 use jobs_core::{JobId, async_trait};
 use ppj::Conversion;
@@ -11,25 +12,25 @@ use ppj::Conversion;
 struct AccessKey;
 
 #[async_trait]
-impl Subject for AccessKey {
+impl KindUnderTest for AccessKey {
     type Kind = Conversion;
 
-    async fn stage(&self, clock: &ManualClock, play: Play<'_>) -> Stage<Conversion> {
-        let asked = Asked::default();
-        let server = ScriptedServer::start(clock, play.beats, &asked, say)
+    async fn set_up(&self, clock: &ManualClock, play: Script<'_>) -> TestVendor<Conversion> {
+        let asked = RequestLog::default();
+        let server = ScriptedServer::start(clock, play.steps, &asked, say)
             .await
             .unwrap();
         let client = crate::client(&server.url(), clock)
-            .with_facts(play.tune)
+            .with_policy(play.configure)
             .with_rate(NonZeroU32::MAX)
-            .with_shared_rate(play.rate)
+            .with_shared_rate(play.shared_rate)
             .build()
             .unwrap();
-        Stage {
+        TestVendor {
             kind: client.kind(),
             id: JobId::new("8v9iSKnj").unwrap(),
-            asked,
-            vendor: Box::new(server),
+            requests: asked,
+            guard: Box::new(server),
         }
     }
 
@@ -39,7 +40,7 @@ impl Subject for AccessKey {
 }
 
 /// The vendor's words. What it never documents, such as HTTP 429, a gateway in front of it may say.
-fn say(beat: &Beat) -> Reply {
+fn say(beat: &ScriptStep) -> Reply {
     let job = |state: &str, last_error: &str| {
         Reply::json(format!(
             r#"{{"token":"8v9iSKnj","name":"deck","state":"{state}","source_filename":"deck.pptx","source_filesize":1024,
@@ -47,22 +48,28 @@ fn say(beat: &Beat) -> Reply {
         ))
     };
     match beat {
-        Beat::Queued => job("uploading", "null"),
-        Beat::Running => job("rendering", "null"),
-        Beat::Unknown(word) => job(word, "null"),
-        Beat::Succeeded => job("notifying", "null"),
-        Beat::Failed(reason) => job("halted", &format!("{reason:?}")),
-        Beat::Trouble => Reply::text(503, "<html>maintenance</html>"),
-        Beat::Busy(wait) => Reply::text(429, "slow down an-access-key")
+        ScriptStep::Queued => job("uploading", "null"),
+        ScriptStep::Running => job("rendering", "null"),
+        ScriptStep::Unknown(word) => job(word, "null"),
+        ScriptStep::Succeeded => job("notifying", "null"),
+        ScriptStep::Failed(reason) => job("halted", &format!("{reason:?}")),
+        ScriptStep::ServerError => Reply::text(503, "<html>maintenance</html>"),
+        ScriptStep::RateLimited(wait) => Reply::text(429, "slow down an-access-key")
             .with_header(format!("Retry-After: {}", wait.as_secs())),
-        Beat::Denied => Reply {
+        ScriptStep::Unauthenticated => Reply {
             status: 401,
             ..Reply::json(r#"{"message":"an-access-key is wrong","type":"UnauthorizedError"}"#)
         },
-        Beat::Odd(Odd::Html) => Reply::text(200, "<html>an-access-key</html>"),
-        Beat::Odd(Odd::Cut) => Reply::json(r#"{"token":"8v9iSKnj","state":"comp"#),
-        Beat::Odd(Odd::WrongTypes) => Reply::json(r#"{"token":8,"state":["completed"]}"#),
-        Beat::Odd(Odd::Nothing) => Reply::json(r#"{"state":"completed"}"#),
+        ScriptStep::Malformed(MalformedBody::Html) => {
+            Reply::text(200, "<html>an-access-key</html>")
+        }
+        ScriptStep::Malformed(MalformedBody::Truncated) => {
+            Reply::json(r#"{"token":"8v9iSKnj","state":"comp"#)
+        }
+        ScriptStep::Malformed(MalformedBody::WrongTypes) => {
+            Reply::json(r#"{"token":8,"state":["completed"]}"#)
+        }
+        ScriptStep::Malformed(MalformedBody::JobMissing) => Reply::json(r#"{"state":"completed"}"#),
         _ => Reply::json(""),
     }
 }
@@ -70,31 +77,31 @@ fn say(beat: &Beat) -> Reply {
 struct Signed;
 
 #[async_trait]
-impl Subject for Signed {
+impl KindUnderTest for Signed {
     type Kind = Conversion;
 
-    async fn stage(&self, clock: &ManualClock, play: Play<'_>) -> Stage<Conversion> {
-        let asked = Asked::default();
-        let server = ScriptedServer::start(clock, play.beats, &asked, say_signed)
+    async fn set_up(&self, clock: &ManualClock, play: Script<'_>) -> TestVendor<Conversion> {
+        let asked = RequestLog::default();
+        let server = ScriptedServer::start(clock, play.steps, &asked, say_signed)
             .await
             .unwrap();
         let client = crate::signed_client(&server.url(), clock)
-            .with_facts(play.tune)
+            .with_policy(play.configure)
             .with_rate(NonZeroU32::MAX)
-            .with_shared_rate(play.rate)
+            .with_shared_rate(play.shared_rate)
             .build()
             .unwrap();
-        Stage {
+        TestVendor {
             kind: client.kind(),
             id: JobId::new("8v9iSKnj").unwrap(),
-            asked,
-            vendor: Box::new(server),
+            requests: asked,
+            guard: Box::new(server),
         }
     }
 
     /// The signed API gives no reason for a failure.
-    fn can_say(&self, beat: &Beat) -> bool {
-        !matches!(beat, Beat::Failed(_))
+    fn supports(&self, beat: &ScriptStep) -> bool {
+        !matches!(beat, ScriptStep::Failed(_))
     }
 
     fn secrets(&self) -> Vec<String> {
@@ -102,24 +109,28 @@ impl Subject for Signed {
     }
 }
 
-fn say_signed(beat: &Beat) -> Reply {
+fn say_signed(beat: &ScriptStep) -> Reply {
     let state = |state: &str| Reply::json(format!(r#"{{"state":"{state}"}}"#));
     match beat {
-        Beat::Queued => state("uploading"),
-        Beat::Running => state("disting"),
-        Beat::Unknown(word) => state(word),
-        Beat::Succeeded => state("completed"),
-        Beat::Trouble => Reply::text(500, "<html>fault</html>"),
-        Beat::Busy(wait) => Reply::text(429, "slow down shEgGCzL2QQi")
+        ScriptStep::Queued => state("uploading"),
+        ScriptStep::Running => state("disting"),
+        ScriptStep::Unknown(word) => state(word),
+        ScriptStep::Succeeded => state("completed"),
+        ScriptStep::ServerError => Reply::text(500, "<html>fault</html>"),
+        ScriptStep::RateLimited(wait) => Reply::text(429, "slow down shEgGCzL2QQi")
             .with_header(format!("Retry-After: {}", wait.as_secs())),
-        Beat::Denied => Reply {
+        ScriptStep::Unauthenticated => Reply {
             status: 403,
             ..Reply::json(r#"{"message":"shEgGCzL2QQi is wrong","type":"AuthenticationError"}"#)
         },
-        Beat::Odd(Odd::Html) => Reply::text(200, "<html>kKdBnfSJNnBjex9gczp6P9g2</html>"),
-        Beat::Odd(Odd::Cut) => Reply::json(r#"{"state":"comp"#),
-        Beat::Odd(Odd::WrongTypes) => Reply::json(r#"{"state":{"completed":true}}"#),
-        Beat::Odd(Odd::Nothing) => Reply::json("{}"),
+        ScriptStep::Malformed(MalformedBody::Html) => {
+            Reply::text(200, "<html>kKdBnfSJNnBjex9gczp6P9g2</html>")
+        }
+        ScriptStep::Malformed(MalformedBody::Truncated) => Reply::json(r#"{"state":"comp"#),
+        ScriptStep::Malformed(MalformedBody::WrongTypes) => {
+            Reply::json(r#"{"state":{"completed":true}}"#)
+        }
+        ScriptStep::Malformed(MalformedBody::JobMissing) => Reply::json("{}"),
         _ => Reply::json(""),
     }
 }

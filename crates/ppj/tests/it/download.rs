@@ -5,9 +5,9 @@ use std::io::Write;
 use std::time::Duration;
 
 use httpmock::MockServer;
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::testing::ManualClock;
-use jobs_core::{ErrorKind, JobId, Sent};
+use jobs_core::{Delivery, ErrorKind, JobId};
 use ppj::{Client, ClientBuilder, Limits, Ready, unpack};
 
 fn bundle() -> Vec<u8> {
@@ -31,7 +31,7 @@ impl Scene {
     async fn of(make: fn(&str, &ManualClock) -> ClientBuilder) -> Self {
         let (server, clock) = (MockServer::start_async().await, ManualClock::new());
         let client = make(&server.base_url(), &clock)
-            .with_facts(|facts| facts.first_look.set(Duration::ZERO))
+            .with_policy(|facts| facts.initial_delay.set(Duration::ZERO))
             .build()
             .unwrap();
         Self {
@@ -73,8 +73,8 @@ impl Scene {
             .await
     }
 
-    fn target(&self) -> Target {
-        Target::new(self.folder.path().join("deck.zip")).unwrap()
+    fn target(&self) -> OutputPath {
+        OutputPath::new(self.folder.path().join("deck.zip")).unwrap()
     }
 
     fn files(&self) -> usize {
@@ -164,7 +164,11 @@ async fn what_is_no_whole_bundle_never_gets_its_name() {
         let mock = scene.serve(200, body).await;
         let ready = scene.ready().await;
         let error = scene.client.download_zip(&ready, &scene.target()).await;
-        assert_eq!(error.unwrap_err().kind(), ErrorKind::Garbled, "{body:?}");
+        assert_eq!(
+            error.unwrap_err().kind(),
+            ErrorKind::UnexpectedResponse,
+            "{body:?}"
+        );
         assert_eq!(scene.files(), 0, "{body:?}");
         assert_eq!(mock.calls_async().await, 1);
     }
@@ -182,7 +186,7 @@ async fn a_refusal_is_told_in_the_vendors_words_and_not_repeated() {
         (
             401,
             r#"{"message":"an-access-key","type":"UnauthorizedError"}"#,
-            ErrorKind::Credentials,
+            ErrorKind::Unauthenticated,
             "UnauthorizedError",
         ),
         (
@@ -203,7 +207,10 @@ async fn a_refusal_is_told_in_the_vendors_words_and_not_repeated() {
             (error.kind(), error.code(), error.http_status()),
             (kind, Some(code), Some(status))
         );
-        assert_eq!((error.operation(), error.sent()), ("download", Sent::Yes));
+        assert_eq!(
+            (error.operation(), error.delivery()),
+            ("download", Delivery::Answered)
+        );
         assert_eq!(error.job(), Some(&ready.job_id));
         assert!(!error.to_string().contains(crate::KEY));
         assert_eq!(mock.calls_async().await, 1);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use httpmock::{Method, MockServer};
 use jobs_core::testing::ManualClock;
-use jobs_core::{Clock, Error, ErrorKind, JobId, Lost, Sent};
+use jobs_core::{Clock, Delivery, Error, ErrorKind, JobId, LostSubmit};
 use ppj::types::JobState;
 use ppj::{Candidate, Client, Fit, JobFilter};
 
@@ -73,7 +73,7 @@ async fn a_signed_look_sends_the_token_in_the_query_too() {
         let clock = ManualClock::new();
         let client = crate::signed_client(&server.base_url(), &clock)
             .with_alias_paths(is_alias)
-            .with_facts(|facts| facts.first_look.set(Duration::ZERO))
+            .with_policy(|facts| facts.initial_delay.set(Duration::ZERO))
             .build()
             .unwrap();
         let job = client.conversion(id("8v9iSKnj"));
@@ -179,7 +179,7 @@ async fn a_list_that_is_not_whole_or_not_usable_is_no_list() {
         let error = client.list(&JobFilter::new()).await.unwrap_err();
         assert_eq!(
             (error.kind(), error.operation()),
-            (ErrorKind::Garbled, "list")
+            (ErrorKind::UnexpectedResponse, "list")
         );
     }
 }
@@ -213,7 +213,10 @@ async fn a_signed_account_has_no_quotas_and_sends_nothing_for_them() {
         .build()
         .unwrap();
     let error = client.quotas().await.unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (ErrorKind::Input, Sent::No));
+    assert_eq!(
+        (error.kind(), error.delivery()),
+        (ErrorKind::InvalidInput, Delivery::NotSent)
+    );
 }
 
 #[tokio::test]
@@ -228,7 +231,7 @@ async fn refused_credentials_are_found_before_any_job() {
         crate::signed_client(&server.base_url(), &clock),
     ] {
         let error = client.build().unwrap().check_credentials().await;
-        assert_eq!(error.unwrap_err().kind(), ErrorKind::Credentials);
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Unauthenticated);
     }
 }
 
@@ -252,7 +255,7 @@ async fn harmless_calls_outlast_a_maintenance_and_others_do_not_wait_for_an_unkn
     let client = crate::client(&server.base_url(), &clock).build().unwrap();
     let error = clock.run(client.show(&id("a"))).await.unwrap_err();
     assert_eq!(
-        (error.kind(), error.excerpt()),
+        (error.kind(), error.body_excerpt()),
         (ErrorKind::Unavailable, Some("<html>maintenance</html>"))
     );
     assert_eq!(down.calls_async().await, 7);
@@ -265,11 +268,11 @@ async fn harmless_calls_outlast_a_maintenance_and_others_do_not_wait_for_an_unkn
 }
 
 /// A create that was begun at the clock's start and brought no answer.
-fn lost(clock: &ManualClock) -> Lost {
-    Lost {
-        what: "deck.pptx (7 bytes)".into(),
+fn lost(clock: &ManualClock) -> LostSubmit {
+    LostSubmit {
+        summary: "deck.pptx (7 bytes)".into(),
         sent_at: clock.wall(),
-        error: Error::new(ErrorKind::TimedOut, "ppj", "create").with_sent(Sent::Maybe),
+        error: Error::new(ErrorKind::Timeout, "ppj", "create").with_delivery(Delivery::MaybeSent),
     }
 }
 

@@ -68,7 +68,7 @@ fn a_missing_or_unusable_variable_is_named() {
         ),
     ] {
         let error = from(variables).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Input);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains(text), "{error}");
     }
 }
@@ -78,7 +78,7 @@ fn plain_http_to_another_machine_is_refused() {
     let error = crate::client("http://ppj.io", &ManualClock::new())
         .build()
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Input);
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("PPJ_BASE_URL"), "{error}");
 }
 

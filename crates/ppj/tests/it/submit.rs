@@ -7,7 +7,7 @@ use std::time::Duration;
 use httpmock::{Method, MockServer};
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{ErrorKind, JobKind, Sent, Submission};
+use jobs_core::{Delivery, ErrorKind, JobKind, Submission};
 use ppj::{Conversion, ConvertRequest};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -133,19 +133,19 @@ async fn a_signed_create_signs_the_path_that_it_requests() {
 #[tokio::test]
 async fn refusals_are_told_apart_and_not_repeated() {
     for (status, kind, code) in [
-        (400, ErrorKind::Input, "Error"),
-        (401, ErrorKind::Credentials, "UnauthorizedError"),
-        (403, ErrorKind::Credentials, "PermissionError"),
+        (400, ErrorKind::InvalidInput, "Error"),
+        (401, ErrorKind::Unauthenticated, "UnauthorizedError"),
+        (403, ErrorKind::Unauthenticated, "PermissionError"),
         (404, ErrorKind::Refused, "NotFoundError"),
     ] {
         let body = format!(r#"{{"message":"not so","type":"{code}"}}"#);
         let (submission, requests) = create_answered(status, &body).await;
-        let Submission::Refused(error) = submission else {
+        let Submission::Rejected(error) = submission else {
             panic!("{status}: {submission:?}")
         };
         assert_eq!(
-            (error.kind(), error.sent(), requests),
-            (kind, Sent::Yes, 1),
+            (error.kind(), error.delivery(), requests),
+            (kind, Delivery::Answered, 1),
             "{status}"
         );
         assert_eq!(
@@ -160,10 +160,10 @@ async fn refusals_are_told_apart_and_not_repeated() {
 async fn a_drafts_details_are_kept_and_echoed_credentials_are_not() {
     let body = r#"{"message":"an-access-key says no","errors":[{"field":"file_md5","code":"missing_field"}]}"#;
     let (submission, _) = create_answered(422, body).await;
-    let Submission::Refused(error) = submission else {
+    let Submission::Rejected(error) = submission else {
         panic!("{submission:?}")
     };
-    assert_eq!(error.kind(), ErrorKind::Input);
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
     let line = error.to_string();
     assert!(line.contains("missing_field"), "{line}");
     assert!(!line.contains(crate::KEY), "{line}");
@@ -186,7 +186,7 @@ async fn an_answer_that_does_not_say_is_unknown_and_never_repeated() {
     ] {
         let (submission, requests) = create_answered(status, body).await;
         assert!(
-            matches!(submission, Submission::Unknown(_)),
+            matches!(submission, Submission::OutcomeUnknown(_)),
             "{status} {body}: {submission:?}"
         );
         assert_eq!(requests, 1, "{status} {body}");
@@ -221,11 +221,15 @@ async fn what_something_in_between_refuses_is_not_the_vendors_word() {
         (307, ""),
     ] {
         let (submission, requests) = create_answered(status, body).await;
-        let Submission::Refused(error) = submission else {
+        let Submission::Rejected(error) = submission else {
             panic!("{status}: {submission:?}")
         };
-        let known = (error.kind(), error.sent(), requests);
-        assert_eq!(known, (ErrorKind::Unavailable, Sent::Yes, 1), "{status}");
+        let known = (error.kind(), error.delivery(), requests);
+        assert_eq!(
+            known,
+            (ErrorKind::Unavailable, Delivery::Answered, 1),
+            "{status}"
+        );
         let line = error.to_string();
         assert!(
             !body.contains("4711") || line.contains("blocked by Corp WAF policy 4711"),
@@ -250,11 +254,11 @@ async fn a_dropped_answer_is_unknown_after_one_request() {
     let clock = ManualClock::new();
     let client = crate::client(&url, &clock).build().unwrap();
     let submission = clock.run(client.submit_convert(&deck())).await;
-    let Submission::Unknown(lost) = submission else {
+    let Submission::OutcomeUnknown(lost) = submission else {
         panic!("{submission:?}")
     };
-    assert_eq!(&*lost.what, "季度报告.pptx (11 bytes)");
-    assert_eq!(lost.error.sent(), Sent::Maybe);
+    assert_eq!(&*lost.summary, "季度报告.pptx (11 bytes)");
+    assert_eq!(lost.error.delivery(), Delivery::MaybeSent);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
     server.abort();
 }
@@ -319,12 +323,12 @@ async fn without_a_connection_nothing_was_sent() {
     let client = crate::client(&format!("http://{closed}"), &clock)
         .build()
         .unwrap();
-    let Submission::Refused(error) = clock.run(client.submit_convert(&deck())).await else {
+    let Submission::Rejected(error) = clock.run(client.submit_convert(&deck())).await else {
         panic!()
     };
     assert_eq!(
-        (error.kind(), error.sent()),
-        (ErrorKind::Unreachable, Sent::No)
+        (error.kind(), error.delivery()),
+        (ErrorKind::Unreachable, Delivery::NotSent)
     );
 }
 
@@ -338,10 +342,13 @@ async fn bad_input_is_refused_without_a_request() {
         Document::from_bytes("a.pptx", "no presentation"),
     ] {
         let request = ConvertRequest::new(document);
-        let Submission::Refused(error) = client.submit_convert(&request).await else {
+        let Submission::Rejected(error) = client.submit_convert(&request).await else {
             panic!()
         };
-        assert_eq!((error.kind(), error.sent()), (ErrorKind::Input, Sent::No));
+        assert_eq!(
+            (error.kind(), error.delivery()),
+            (ErrorKind::InvalidInput, Delivery::NotSent)
+        );
     }
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use jobs_core::http::{Answer, Body, Origin, Request, Transport, TransportBuilder};
+use jobs_core::http::{Body, HttpClient, HttpClientBuilder, Origin, Request, Response};
 use jobs_core::retry::{self, NotTaken};
 use jobs_core::{Clock, Error, ErrorKind, JobId, Secret, SystemClock, verdict};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 
 use super::envelope::{self, VENDOR};
 use super::list::{self, CloudQuery, Page, Pages};
-use super::qr::{Drawn, LoginQrType, QrCode, Wanted};
+use super::qr::{LoginQrType, QrCache, QrCode, Wanted};
 use super::request::{DeviceStatus, ScanFile};
 use super::token::{Fresh, Slot};
 use crate::code::Handling;
@@ -28,7 +28,7 @@ const PRODUCTION: &str = "https://qyapi.weixin.qq.com/cgi-bin/openhw/";
 pub struct CloudClient(pub(crate) Arc<Inner>);
 
 pub(crate) struct Inner {
-    pub(crate) transport: Transport,
+    pub(crate) transport: HttpClient,
     model_id: String,
     model_secret: Secret,
     device_sn: String,
@@ -36,7 +36,7 @@ pub(crate) struct Inner {
     device_secret: RwLock<Option<Secret>>,
     model_token: Slot,
     device_token: Slot,
-    drawn: Mutex<Drawn>,
+    drawn: Mutex<QrCache>,
     numbering: ReportNumbering,
     pub(crate) max_file: u64,
 }
@@ -52,7 +52,7 @@ pub struct CloudClientBuilder {
     clock: Arc<dyn Clock>,
     numbering: ReportNumbering,
     max_file: u64,
-    configure: Box<dyn FnOnce(TransportBuilder) -> TransportBuilder + Send>,
+    configure: Box<dyn FnOnce(HttpClientBuilder) -> HttpClientBuilder + Send>,
 }
 
 impl CloudClientBuilder {
@@ -95,7 +95,7 @@ impl CloudClientBuilder {
     #[must_use]
     pub fn with_transport(
         mut self,
-        change: impl FnOnce(TransportBuilder) -> TransportBuilder + Send + 'static,
+        change: impl FnOnce(HttpClientBuilder) -> HttpClientBuilder + Send + 'static,
     ) -> Self {
         self.configure = Box::new(change);
         self
@@ -104,15 +104,15 @@ impl CloudClientBuilder {
     /// Builds the client. Sends nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for an unusable base address, [`ErrorKind::Local`] for unusable TLS or proxy settings.
+    /// [`ErrorKind::InvalidInput`] for an unusable base address, [`ErrorKind::LocalIo`] for unusable TLS or proxy settings.
     pub fn build(self) -> Result<CloudClient, Error> {
         let origin = Origin::parse(&self.base_url).map_err(|problem| {
             let problem = format!("the base address is unusable: {problem}");
-            Error::input(VENDOR, "configure", problem)
+            Error::invalid_input(VENDOR, "configure", problem)
         })?;
         let known = [&self.device_secret, &self.model_ticket];
         let secrets = known.into_iter().flatten().cloned();
-        let transport = TransportBuilder::new(VENDOR, origin)
+        let transport = HttpClientBuilder::new(VENDOR, origin)
             .with_clock(self.clock)
             .with_secrets(secrets.chain([self.model_secret.clone()]));
         Ok(CloudClient(Arc::new(Inner {
@@ -172,7 +172,7 @@ impl<'a> Call<'a> {
 }
 
 /// An answer and what stands in it.
-pub(crate) type Said = (Answer, Object);
+pub(crate) type Said = (Response, Object);
 
 impl CloudClient {
     /// Settings for a device that a company has bound.
@@ -218,7 +218,7 @@ impl CloudClient {
     /// kept. **The code can be used once**, so this is sent once.
     ///
     /// # Errors
-    /// [`Sent::Maybe`](jobs_core::Sent::Maybe) when the answer was lost: the code may be used up then, and the company has
+    /// [`Delivery::MaybeSent`](jobs_core::Delivery::MaybeSent) when the answer was lost: the code may be used up then, and the company has
     /// to bind the device again.
     pub async fn exchange_auth_code(&self, auth_code: &Secret) -> Result<Secret, Error> {
         let body = json!({ "auth_code": auth_code.expose() });
@@ -227,21 +227,20 @@ impl CloudClient {
             .single();
         let token = self.repeated(async || self.model_token().await).await?;
         let asked = self.clock().now();
-        let sent = retry::paid(self.clock(), async || {
+        let sent = retry::non_idempotent(self.clock(), async || {
             self.send(&call, Some((MODEL_TOKEN, &token))).await
         });
         let (answer, body) = match sent.await {
             Ok(said) => said,
-            Err(NotTaken::Refused(error)) => {
+            Err(NotTaken::Rejected(error)) => {
                 if envelope::is_stale_token(&error) {
                     self.0.model_token.discard(&token).await;
                 }
                 return Err(error);
             }
-            Err(NotTaken::Unknown(error)) => {
-                return Err(error.with_advice(
-                    "the code may be used up: have the company bind the device again",
-                ));
+            Err(NotTaken::OutcomeUnknown(error)) => {
+                return Err(error
+                    .with_help("the code may be used up: have the company bind the device again"));
             }
         };
         let secret = secret(&answer, &body, "device_secret")?;
@@ -267,7 +266,7 @@ impl CloudClient {
     /// All jobs of the query, over all pages and each once. Free and harmless to repeat.
     ///
     /// # Errors
-    /// [`ErrorKind::Garbled`] also for a list whose cursors do not come to an end.
+    /// [`ErrorKind::UnexpectedResponse`] also for a list whose cursors do not come to an end.
     pub async fn jobs(&self, query: &CloudQuery) -> Result<Vec<ListedJob>, Error> {
         let mut pages = Pages::default();
         let mut cursor = None;
@@ -297,7 +296,7 @@ impl CloudClient {
         Ok(jobs)
     }
 
-    async fn page(&self, body: Value) -> Result<(Answer, Page), Error> {
+    async fn page(&self, body: Value) -> Result<(Response, Page), Error> {
         let call = Call::new(list::OPERATION, &["device", "get_printer_job_list"], body);
         let (answer, body) = self.harmless(&call).await?;
         let page = Page::read(&answer, &body)?;
@@ -307,13 +306,13 @@ impl CloudClient {
     /// Reports how printing ended. Harmless to repeat, as far as anybody has seen.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for a failure without a message, [`ErrorKind::NotFound`] for a job that is gone.
+    /// [`ErrorKind::InvalidInput`] for a failure without a message, [`ErrorKind::NotFound`] for a job that is gone.
     pub async fn report(&self, job: &JobId, outcome: &PrintOutcome) -> Result<(), Error> {
         const OPERATION: &str = "report";
         let report = PrintReport::new(job.as_str(), outcome, self.0.numbering)
-            .map_err(|problem| Error::input(VENDOR, OPERATION, problem.to_string()))?;
+            .map_err(|problem| Error::invalid_input(VENDOR, OPERATION, problem.to_string()))?;
         let body = serde_json::to_value(report)
-            .map_err(|cause| Error::local(VENDOR, OPERATION, "no JSON", cause))?;
+            .map_err(|cause| Error::local_io(VENDOR, OPERATION, "no JSON", cause))?;
         let path = &["device", "report_printer_job_status"];
         let call = Call::new(OPERATION, path, body).for_job(job.as_str());
         self.harmless(&call).await.map(drop)
@@ -324,7 +323,7 @@ impl CloudClient {
     /// Sent once: nothing tells whether the member would get the file twice.
     ///
     /// # Errors
-    /// [`Sent::Maybe`](jobs_core::Sent::Maybe) when the answer was lost; the member may have the file then.
+    /// [`Delivery::MaybeSent`](jobs_core::Delivery::MaybeSent) when the answer was lost; the member may have the file then.
     pub async fn push_scan(&self, scan: &ScanFile) -> Result<(), Error> {
         let call = Call::new("push scan", &["device", "push_scan_file"], scan.body())
             .with_secrets(scan.secrets())
@@ -391,8 +390,8 @@ impl CloudClient {
         let (answer, body) = match said {
             Ok(said) => said,
             Err(error) => {
-                if error.sent() == jobs_core::Sent::No {
-                    *drawn = Drawn::default();
+                if error.delivery() == jobs_core::Delivery::NotSent {
+                    *drawn = QrCache::default();
                 } else {
                     drawn.remember(wanted, now, None);
                 }
@@ -421,7 +420,7 @@ impl CloudClient {
         &self,
         call: impl Fn() -> F,
     ) -> Result<T, Error> {
-        retry::by(self.clock(), pause, call).await
+        retry::with(self.clock(), pause, call).await
     }
 
     /// A call that is repeated only if it was never sent. Its token is there already, so that no error is about that.
@@ -429,9 +428,9 @@ impl CloudClient {
         &self,
         call: impl Fn() -> F,
     ) -> Result<T, Error> {
-        match retry::paid(self.clock(), call).await {
+        match retry::non_idempotent(self.clock(), call).await {
             Ok(value) => Ok(value),
-            Err(NotTaken::Refused(error) | NotTaken::Unknown(error)) => Err(error),
+            Err(NotTaken::Rejected(error) | NotTaken::OutcomeUnknown(error)) => Err(error),
         }
     }
 
@@ -481,9 +480,9 @@ impl CloudClient {
     async fn fetch_model_token(&self) -> Result<Fresh, Error> {
         const OPERATION: &str = "get model token";
         let Some(ticket) = get(&self.0.model_ticket) else {
-            return Err(Error::new(ErrorKind::Credentials, VENDOR, OPERATION)
+            return Err(Error::new(ErrorKind::Unauthenticated, VENDOR, OPERATION)
                 .with_message("there is no model ticket")
-                .with_advice("hand in the ticket that the vendor pushes every ten minutes"));
+                .with_help("hand in the ticket that the vendor pushes every ten minutes"));
         };
         let body = json!({
             "model_id": self.0.model_id,
@@ -498,9 +497,9 @@ impl CloudClient {
     async fn fetch_device_token(&self) -> Result<Fresh, Error> {
         const OPERATION: &str = "get device token";
         let Some(device_secret) = get(&self.0.device_secret) else {
-            return Err(Error::new(ErrorKind::Credentials, VENDOR, OPERATION)
+            return Err(Error::new(ErrorKind::Unauthenticated, VENDOR, OPERATION)
                 .with_message("no company has bound the device")
-                .with_advice("bind it in WeCom and exchange the auth code"));
+                .with_help("bind it in WeCom and exchange the auth code"));
         };
         let body = json!({
             "device_sn": self.0.device_sn,
@@ -529,7 +528,7 @@ impl CloudClient {
             request = request.for_job(job);
         }
         if call.is_single {
-            request = request.paid();
+            request = request.non_idempotent();
         }
         let answer = Box::pin(self.0.transport.send(request)).await?;
         let mut secrets = call.secrets.clone();
@@ -550,17 +549,17 @@ fn pause(error: &Error, repeats: u32) -> Option<Duration> {
         Some(Handling::Retry { attempts }) => attempts,
         _ => u32::MAX,
     };
-    verdict::harmless(error, repeats).filter(|_| repeats < most)
+    verdict::idempotent(error, repeats).filter(|_| repeats < most)
 }
 
-fn fresh(answer: &Answer, body: &Object, key: &'static str) -> Result<Fresh, Error> {
+fn fresh(answer: &Response, body: &Object, key: &'static str) -> Result<Fresh, Error> {
     Ok(Fresh {
         token: secret(answer, body, key)?,
         life: lenient::unsigned(body, "expires_in").map(Duration::from_secs),
     })
 }
 
-pub(crate) fn secret(answer: &Answer, body: &Object, key: &'static str) -> Result<Secret, Error> {
+pub(crate) fn secret(answer: &Response, body: &Object, key: &'static str) -> Result<Secret, Error> {
     let text = lenient::text(body, key).unwrap_or_default();
     Secret::new(text)
         .map_err(|_| envelope::garbled(answer, &format!("the answer has no usable `{key}`")))

@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 
-use jobs_core::disk::Target;
-use jobs_core::http::{CheckError, Fetch, Fetched, Inspection, Saved};
-use jobs_core::{Error, ErrorKind, JobId, Secret, Sent};
+use jobs_core::disk::OutputPath;
+use jobs_core::http::{CheckError, Download, Inspection, SavedFile, UnverifiedFile};
+use jobs_core::{Delivery, Error, ErrorKind, JobId, Secret};
 use serde_json::json;
 
 use super::cipher::{Decryptor, FileKey};
@@ -25,11 +25,11 @@ impl CloudClient {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] for a job that was deleted or has lapsed: drop it. [`ErrorKind::Refused`],
-    /// [`ErrorKind::TooLarge`] and [`ErrorKind::Garbled`] for a file that cannot be right: report the job as failed.
+    /// [`ErrorKind::TooLarge`] and [`ErrorKind::UnexpectedResponse`] for a file that cannot be right: report the job as failed.
     /// Nothing appears at the final name then.
-    pub async fn download(&self, job: &ListedJob, target: &Target) -> Result<Saved, Error> {
+    pub async fn download(&self, job: &ListedJob, target: &OutputPath) -> Result<SavedFile, Error> {
         let id = job.job_id().map_err(|cause| {
-            Error::input(VENDOR, OPERATION, "the job's id is unusable").with_source(cause)
+            Error::invalid_input(VENDOR, OPERATION, "the job's id is unusable").with_source(cause)
         })?;
         let expected =
             Expected::of(job, self.0.max_file).map_err(|problem| impossible(&id, problem))?;
@@ -51,13 +51,13 @@ impl CloudClient {
     async fn fetch_encrypted(
         &self,
         id: &JobId,
-        target: &Target,
-    ) -> Result<(Fetched, FileKey), Error> {
+        target: &OutputPath,
+    ) -> Result<(UnverifiedFile, FileKey), Error> {
         let (link, key) = self.link(id).await?;
-        let fetch = Fetch::new(OPERATION, link.expose())
+        let fetch = Download::new(OPERATION, link.expose())
             .for_job(id)
-            .with_cap(self.0.max_file.saturating_add(PADDING));
-        Ok((self.0.transport.fetch(fetch, target).await?, key))
+            .with_max_size(self.0.max_file.saturating_add(PADDING));
+        Ok((self.0.transport.download(fetch, target).await?, key))
     }
 
     /// Where the file lies for ten minutes, and what opens it.
@@ -82,7 +82,7 @@ fn refused_link(error: Error, id: &JobId) -> Error {
         return error;
     }
     Error::new(ErrorKind::Unavailable, VENDOR, OPERATION)
-        .with_sent(Sent::Yes)
+        .with_delivery(Delivery::Answered)
         .with_job(id.clone())
         .with_message("the link of the file is refused, and so is a new one")
         .with_source(error)
@@ -96,7 +96,7 @@ fn impossible(id: &JobId, problem: FileProblem) -> Error {
     Error::new(kind, VENDOR, OPERATION)
         .with_job(id.clone())
         .with_message(problem.to_string())
-        .with_advice("report the job as failed if this happens again")
+        .with_help("report the job as failed if this happens again")
         .with_source(problem)
 }
 

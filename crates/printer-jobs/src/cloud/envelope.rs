@@ -1,10 +1,10 @@
 //! The HTTPS flavour's outer JSON, and the only place that knows its in-band error code.
 
-use jobs_core::http::Answer;
-use jobs_core::{Error, ErrorKind, Secret, Sent};
+use jobs_core::http::Response;
+use jobs_core::{Delivery, Error, ErrorKind, Secret};
 use serde_json::Value;
 
-use crate::Refusal;
+use crate::Rejection;
 use crate::code::{Class, Code, Handling};
 use crate::lenient::{self, Object};
 
@@ -13,10 +13,12 @@ pub(crate) const VENDOR: &str = "printer-jobs";
 /// The content of an answer whose code is that of success, or that has none: token answers leave it out on success.
 ///
 /// `secrets` are kept out of the error. There is never an excerpt of the body in it: it may hold a token or a key.
-pub(crate) fn open(answer: &Answer, secrets: &[Secret]) -> Result<Object, Error> {
-    let failure = answer
-        .http_failure()
-        .map(|failure| answer.error(failure.kind()).with_sent(failure.sent()));
+pub(crate) fn open(answer: &Response, secrets: &[Secret]) -> Result<Object, Error> {
+    let failure = answer.http_failure().map(|failure| {
+        answer
+            .error(failure.kind())
+            .with_delivery(failure.delivery())
+    });
     let body = match (serde_json::from_slice(answer.body()), failure) {
         (Ok(Value::Object(body)), None) => body,
         // A gateway's error page may wear the vendor's envelope; then the code knows better what went wrong.
@@ -44,10 +46,10 @@ pub(crate) fn open(answer: &Answer, secrets: &[Secret]) -> Result<Object, Error>
 }
 
 /// The error for an answer that is not as documented.
-pub(crate) fn garbled(answer: &Answer, problem: &str) -> Error {
+pub(crate) fn garbled(answer: &Response, problem: &str) -> Error {
     answer
-        .error(ErrorKind::Garbled)
-        .with_sent(Sent::Maybe)
+        .error(ErrorKind::UnexpectedResponse)
+        .with_delivery(Delivery::MaybeSent)
         .with_message(problem)
 }
 
@@ -61,12 +63,12 @@ pub(crate) fn code(error: &Error) -> Option<Code> {
     error.code()?.parse().ok().map(Code::new)
 }
 
-fn refused(answer: &Answer, code: Code, message: &str, secrets: &[Secret]) -> Error {
-    let mut message = answer.clean(message);
+fn refused(answer: &Response, code: Code, message: &str, secrets: &[Secret]) -> Error {
+    let mut message = answer.redact(message);
     for secret in secrets {
         message = message.replace(secret.expose(), "***");
     }
-    let refusal = Refusal::new(code, message);
+    let refusal = Rejection::new(code, message);
     let request = refusal.req_id().or(refusal.hint()).map(str::to_owned);
     let text = match refusal.message() {
         "" => code.meaning(),
@@ -77,8 +79,8 @@ fn refused(answer: &Answer, code: Code, message: &str, secrets: &[Secret]) -> Er
         .with_code(code)
         .with_message(text)
         .with_request_id(request);
-    let error = match advice(code) {
-        Some(advice) => error.with_advice(advice),
+    let error = match help(code) {
+        Some(advice) => error.with_help(advice),
         None => error,
     };
     error.with_source(refusal)
@@ -89,14 +91,14 @@ fn kind_of(code: Code) -> ErrorKind {
     match code.class() {
         Class::Transient | Class::Clock => ErrorKind::Unavailable,
         Class::RateLimited => ErrorKind::RateLimited,
-        Class::Login | Class::Configuration | Class::Unbound => ErrorKind::Credentials,
-        Class::Request => ErrorKind::Input,
+        Class::Login | Class::Configuration | Class::Unbound => ErrorKind::Unauthenticated,
+        Class::Request => ErrorKind::InvalidInput,
         Class::JobGone => ErrorKind::NotFound,
         _ => ErrorKind::Refused,
     }
 }
 
-fn advice(code: Code) -> Option<&'static str> {
+fn help(code: Code) -> Option<&'static str> {
     const NOT_ALLOWED: Code = Code::new(301_042);
     match (code.class(), code.handling()) {
         _ if code == NOT_ALLOWED => {
@@ -123,18 +125,18 @@ mod tests {
     fn codes_read_as_kinds() {
         for (code, kind) in [
             (-1, ErrorKind::Unavailable),
-            (40_014, ErrorKind::Credentials),
-            (42_001, ErrorKind::Credentials),
+            (40_014, ErrorKind::Unauthenticated),
+            (42_001, ErrorKind::Unauthenticated),
             (45_009, ErrorKind::RateLimited),
             (45_033, ErrorKind::RateLimited),
-            (301_042, ErrorKind::Credentials),
-            (600_018, ErrorKind::Input),
+            (301_042, ErrorKind::Unauthenticated),
+            (600_018, ErrorKind::InvalidInput),
             (600_040, ErrorKind::NotFound),
             (999_999, ErrorKind::Refused),
         ] {
             assert_eq!(kind_of(Code::new(code)), kind, "{code}");
         }
-        let allow_list = advice(Code::new(301_042)).unwrap();
+        let allow_list = help(Code::new(301_042)).unwrap();
         assert!(allow_list.contains("allow list"), "{allow_list}");
     }
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, SystemTime};
 
 use jobs_core::Error;
-use jobs_core::http::Answer;
+use jobs_core::http::Response;
 use serde_json::{Map, Value, json};
 
 use super::envelope::{self, VENDOR};
@@ -46,10 +46,10 @@ impl CloudQuery {
     /// Only jobs submitted in this time. That the vendor counts it in unix seconds, as everywhere, is our inference.
     ///
     /// # Errors
-    /// [`Input`](jobs_core::ErrorKind::Input) for a time that ends before it begins.
+    /// [`InvalidInput`](jobs_core::ErrorKind::InvalidInput) for a time that ends before it begins.
     pub fn with_time(self, begin: SystemTime, end: SystemTime) -> Result<Self, Error> {
         if end < begin {
-            return Err(Error::input(
+            return Err(Error::invalid_input(
                 VENDOR,
                 OPERATION,
                 "the time ends before it begins",
@@ -106,7 +106,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    pub(crate) fn read(answer: &Answer, body: &Map<String, Value>) -> Result<Self, Error> {
+    pub(crate) fn read(answer: &Response, body: &Map<String, Value>) -> Result<Self, Error> {
         let Some(Value::Array(items)) = body.get("printer_job_list") else {
             return Err(envelope::garbled(answer, "the answer holds no job list"));
         };

@@ -1,21 +1,23 @@
 //! The HTTPS flavour of the vendor's interface, for printers behind a cloud of their own.
 
-mod callback;
 mod cipher;
 mod client;
 mod download;
 mod envelope;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
-pub mod hostile;
+pub mod fuzz_oracle;
 mod list;
 mod qr;
 mod request;
 mod token;
+mod webhook;
 
-pub use callback::{Callback, CallbackKey, Framing, Notice, Nudge, Scan, Signed, sorted_sha1};
 pub use cipher::{CipherProblem, Decryptor, FileKey, decrypt};
 pub use client::{CloudClient, CloudClientBuilder};
 pub use list::CloudQuery;
 pub use qr::{LoginQrType, QrCode};
 pub use request::{DeviceStatus, ScanFile, ScanSource};
+pub use webhook::{
+    Framing, Scan, Signed, WebhookEvent, WebhookKey, WebhookNotice, WebhookRequest, sorted_sha1,
+};

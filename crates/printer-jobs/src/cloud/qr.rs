@@ -46,7 +46,7 @@ pub(crate) enum Wanted {
 
 /// The last code of the device.
 #[derive(Debug, Default)]
-pub(crate) struct Drawn(Option<Last>);
+pub(crate) struct QrCache(Option<Last>);
 
 #[derive(Debug)]
 struct Last {
@@ -56,7 +56,7 @@ struct Last {
     code: Option<(Secret, Option<Moment>)>,
 }
 
-impl Drawn {
+impl QrCache {
     /// The code if it was drawn within the last minute; `None` when a new one may be asked for.
     ///
     /// # Errors
@@ -83,8 +83,8 @@ impl Drawn {
             }
             _ => Err(Error::new(ErrorKind::RateLimited, VENDOR, operation)
                 .with_message("the device had its QR code of this minute")
-                .with_wait(Some(left))
-                .with_advice("ask again when the minute is over")),
+                .with_retry_after(Some(left))
+                .with_help("ask again when the minute is over")),
         }
     }
 

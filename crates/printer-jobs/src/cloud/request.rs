@@ -28,7 +28,7 @@ impl ScanFile {
     /// A file for the member who scanned the device's QR code, with the code that came with the scan.
     ///
     /// # Errors
-    /// [`Input`](jobs_core::ErrorKind::Input) for an empty member or file name.
+    /// [`InvalidInput`](jobs_core::ErrorKind::InvalidInput) for an empty member or file name.
     pub fn new(
         open_userid: &str,
         filename: &str,
@@ -38,7 +38,7 @@ impl ScanFile {
         for (name, text) in [("open_userid", open_userid), ("filename", filename)] {
             if text.is_empty() {
                 let problem = format!("`{name}` is empty");
-                return Err(Error::input(VENDOR, "push scan", problem));
+                return Err(Error::invalid_input(VENDOR, "push scan", problem));
             }
         }
         Ok(Self {

@@ -8,12 +8,12 @@ use jobs_core::JobId;
 
 /// How often each job was absent from a complete answer in a row.
 #[derive(Debug)]
-pub(crate) struct Absences {
+pub(crate) struct MissingJobs {
     gone_after: NonZeroU32,
     counts: Mutex<HashMap<JobId, u32>>,
 }
 
-impl Absences {
+impl MissingJobs {
     pub(crate) fn new(gone_after: NonZeroU32) -> Self {
         Self {
             gone_after,
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn three_absences_in_a_row_make_a_job_gone() {
-        let absences = Absences::new(GONE_AFTER);
+        let absences = MissingJobs::new(GONE_AFTER);
         let job = id("a");
         assert!(!absences.missed(&job, false));
         assert!(!absences.missed(&job, false));
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_deleted_job_is_gone_at_its_first_absence() {
-        let absences = Absences::new(GONE_AFTER);
+        let absences = MissingJobs::new(GONE_AFTER);
         assert!(absences.missed(&id("a"), true));
     }
 }

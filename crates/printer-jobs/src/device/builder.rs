@@ -8,22 +8,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jobs_core::{
-    Account, Clock, Env, Error, ErrorKind, Facts, Quota, Secret, SharedRate, SystemClock, Window,
+    Account, Clock, Env, Error, ErrorKind, KindPolicy, RateLimit, RateLimiter, Secret, SharedRate,
+    SystemClock,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::absences::{Absences, GONE_AFTER};
-use super::facts::facts;
+use super::absences::{GONE_AFTER, MissingJobs};
+use super::policy::policy;
 use super::{Device, Inner, MAX_FILE, Pages, Transfer};
 use crate::correlate::CorrelatorOptions;
 use crate::envelope::MAX_MESSAGE_BYTES;
+use crate::errors::{OperationContext, VENDOR};
 use crate::login::{Identity, Login, LoginOptions, Phase, Times};
 use crate::proxy::ProxyChoice;
 use crate::socket::{self, Endpoint};
 use crate::store::{CredentialStore, FileStore, MemoryStore};
-use crate::supervisor::{self, Lease, Parts, Requests, Shared, Standing};
-use crate::trouble::{Doing, VENDOR};
+use crate::supervisor::{self, ConnectionStatus, DeviceLock, Parts, Requests, Shared};
 use crate::wire::{CHUNK_BYTES, NetInfo, ReportNumbering};
 
 const PRODUCTION: &str = "wss://openhw.work.weixin.qq.com/";
@@ -40,7 +41,7 @@ pub struct DeviceBuilder {
     store: Arc<dyn CredentialStore>,
     login: LoginOptions,
     correlation: CorrelatorOptions,
-    list_rate: Option<Window>,
+    list_rate: Option<RateLimit>,
     shared_rate: Option<Arc<dyn SharedRate>>,
     download_timeout: Duration,
     max_message: usize,
@@ -48,7 +49,7 @@ pub struct DeviceBuilder {
     transfer: Transfer,
     pages: Pages,
     numbering: ReportNumbering,
-    facts: Facts,
+    facts: KindPolicy,
     gone_after: NonZeroU32,
 }
 
@@ -66,7 +67,7 @@ impl Device {
     /// memory.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] that names the missing or unusable variable.
+    /// [`ErrorKind::InvalidInput`] that names the missing or unusable variable.
     pub fn builder_from(env: &Env<'_>) -> Result<DeviceBuilder, Error> {
         let mut builder = Self::builder(
             env.required("WECOM_PRINTER_SN")?,
@@ -94,7 +95,7 @@ impl DeviceBuilder {
             store: Arc::new(MemoryStore::new()),
             login: LoginOptions::new(concat!("docjobs-", env!("CARGO_PKG_VERSION"))),
             correlation: CorrelatorOptions::default(),
-            list_rate: Some(Window {
+            list_rate: Some(RateLimit {
                 limit: NonZeroU32::MIN,
                 per: Duration::from_secs(1),
             }),
@@ -105,7 +106,7 @@ impl DeviceBuilder {
             transfer: NonZeroU32::new(CHUNK_BYTES).map_or(Transfer::Whole, Transfer::Chunks),
             pages: Pages::default(),
             numbering: ReportNumbering::default(),
-            facts: facts(),
+            facts: policy(),
             gone_after: GONE_AFTER,
         }
     }
@@ -175,7 +176,7 @@ impl DeviceBuilder {
 
     /// Lists at most this often; once a second unless set, which is our inference: the vendor states nothing. `None` is
     /// no limit.
-    pub fn with_list_rate(mut self, rate: Option<Window>) -> Self {
+    pub fn with_list_rate(mut self, rate: Option<RateLimit>) -> Self {
         self.list_rate = rate;
         self
     }
@@ -223,7 +224,7 @@ impl DeviceBuilder {
     }
 
     /// Changes the facts of the kind of job, such as an inferred pause.
-    pub fn with_facts(mut self, change: impl FnOnce(&mut Facts)) -> Self {
+    pub fn with_facts(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
         change(&mut self.facts);
         self
     }
@@ -237,35 +238,35 @@ impl DeviceBuilder {
     /// Starts to go online and to stay so, in a task of its own. Does not wait for it: see [`Device::online`].
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for an unusable address or identity, [`ErrorKind::Local`] outside of a tokio runtime, when the
+    /// [`ErrorKind::InvalidInput`] for an unusable address or identity, [`ErrorKind::LocalIo`] outside of a tokio runtime, when the
     /// store or TLS cannot be used, and when this process has a connection for the device already: two of them fight.
     pub fn connect(self) -> Result<Device, Error> {
-        let doing = Doing {
+        let doing = OperationContext {
             operation: "configure",
             job: None,
         };
-        let local = |message: &str| doing.error(ErrorKind::Local).with_message(message);
+        let local = |message: &str| doing.error(ErrorKind::LocalIo).with_message(message);
         let endpoint = Endpoint::parse(&self.url).map_err(|problem| {
             doing
-                .error(ErrorKind::Input)
+                .error(ErrorKind::InvalidInput)
                 .with_message(format!("the address is unusable: {problem}"))
-                .with_advice("set WECOM_PRINTER_URL to a wss address")
+                .with_help("set WECOM_PRINTER_URL to a wss address")
         })?;
         let proxy = endpoint.proxy(&self.proxy).map_err(|problem| {
             doing
-                .error(ErrorKind::Input)
+                .error(ErrorKind::InvalidInput)
                 .with_message(problem.to_string())
-                .with_advice("write it as http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT")
+                .with_help("write it as http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT")
         })?;
         let runtime =
             Handle::try_current().map_err(|cause| local("no tokio runtime").with_source(cause))?;
-        let lease = Lease::take(endpoint.authority(), self.sn.clone()).ok_or_else(|| {
+        let lease = DeviceLock::take(endpoint.authority(), self.sn.clone()).ok_or_else(|| {
             local("this process has a connection for the device already")
-                .with_advice("share the device, or close the other one first")
+                .with_help("share the device, or close the other one first")
         })?;
         let stored = self.store.load(&self.sn).map_err(|cause| {
             local("cannot read the stored credentials")
-                .with_advice("mend or remove the device's file in WECOM_PRINTER_STATE")
+                .with_help("mend or remove the device's file in WECOM_PRINTER_STATE")
                 .with_source(cause)
         })?;
         let tls = if endpoint.is_plain() {
@@ -273,13 +274,13 @@ impl DeviceBuilder {
         } else {
             check_roots().map_err(|problem| {
                 doing
-                    .error(ErrorKind::Input)
+                    .error(ErrorKind::InvalidInput)
                     .with_message(problem)
-                    .with_advice("name a file of PEM certificates there, or unset it")
+                    .with_help("name a file of PEM certificates there, or unset it")
             })?;
             Some(socket::tls().map_err(|cause| {
                 local(&format!("cannot set up TLS: {cause}"))
-                    .with_advice("install a bundle of root certificates")
+                    .with_help("install a bundle of root certificates")
                     .with_source(cause)
             })?)
         };
@@ -305,14 +306,14 @@ impl DeviceBuilder {
         }
         let answer_timeout = self.login.times.answer;
         let login = Login::new(identity, self.login).map_err(|error| doing.protocol(error))?;
-        let mut list_quota = Quota::new(Arc::clone(&self.clock), self.list_rate.as_slice());
+        let mut list_quota = RateLimiter::new(Arc::clone(&self.clock), self.list_rate.as_slice());
         if let Some(rate) = self.shared_rate {
-            list_quota = list_quota.shared(rate, Account::of(VENDOR, &self.sn), "list");
+            list_quota = list_quota.with_shared_rate(rate, Account::of(VENDOR, &self.sn), "list");
         }
-        let (standing, seen) = watch::channel(Standing {
+        let (standing, seen) = watch::channel(ConnectionStatus {
             phase: Phase::Stopped,
             unbound: false,
-            trouble: None,
+            last_error: None,
         });
         let (orders, taken) = mpsc::unbounded_channel();
         let parts = Parts {
@@ -334,11 +335,11 @@ impl DeviceBuilder {
         Ok(Device(Arc::new(Inner {
             sn: self.sn,
             shared,
-            standing: seen,
-            orders,
+            status: seen,
+            commands: orders,
             requests: Mutex::new(Requests::new()),
-            turns: Semaphore::new(self.correlation.printer_in_flight.clamp(1, 1000)),
-            list_quota,
+            fair_lock: Semaphore::new(self.correlation.printer_in_flight.clamp(1, 1000)),
+            list_limiter: list_quota,
             answer_timeout,
             download_timeout: self.download_timeout,
             transfer: self.transfer,
@@ -346,7 +347,7 @@ impl DeviceBuilder {
             max_file: self.max_file,
             numbering: self.numbering,
             facts: self.facts,
-            absences: Absences::new(self.gone_after),
+            absences: MissingJobs::new(self.gone_after),
             clock: self.clock,
         })))
     }

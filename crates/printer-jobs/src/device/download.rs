@@ -7,9 +7,9 @@ use jobs_core::{Error, ErrorKind};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Bytes;
 
-use super::{Destination, Device, Downloaded, Pages, Transfer, doing};
+use super::{Destination, Device, Downloaded, Pages, Transfer, operation_context};
+use crate::errors::OperationContext;
 use crate::integrity::{self, Expected};
-use crate::trouble::Doing;
 use crate::wire::{DownloadRequest, Format, ListedJob, PageFiles};
 
 impl Device {
@@ -20,14 +20,14 @@ impl Device {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] for a job that was deleted or has lapsed: drop it. [`ErrorKind::Refused`],
-    /// [`ErrorKind::TooLarge`] and [`ErrorKind::Garbled`] for a file that cannot be right: report the job as failed.
-    /// [`ErrorKind::Local`] when the disk is in trouble or a file is there already.
+    /// [`ErrorKind::TooLarge`] and [`ErrorKind::UnexpectedResponse`] for a file that cannot be right: report the job as failed.
+    /// [`ErrorKind::LocalIo`] when the disk is in trouble or a file is there already.
     pub async fn download(
         &self,
         job: &ListedJob,
         destination: &Destination,
     ) -> Result<Downloaded, Error> {
-        let doing = doing("download", Some(&job.id));
+        let doing = operation_context("download", Some(&job.id));
         let expected = Expected::of(job, self.0.max_file).map_err(|problem| doing.file(problem))?;
         let names = destination.files(job);
         let place = destination.clone();
@@ -84,7 +84,7 @@ impl Device {
         if job.is_format_stated || job.doc_size == Some(0) {
             return Ok(job);
         }
-        let doing = doing("download", Some(&job.id));
+        let doing = operation_context("download", Some(&job.id));
         let head = self
             .piece(doing, DownloadRequest::chunk(&job.id, 0, HEAD))
             .await?;
@@ -97,7 +97,7 @@ impl Device {
 
     async fn transfer(
         &self,
-        doing: Doing<'_>,
+        doing: OperationContext<'_>,
         piece: Piece<'_>,
         file: &mut tokio::fs::File,
     ) -> Result<u64, Error> {
@@ -121,7 +121,7 @@ impl Device {
 
     async fn chunks(
         &self,
-        doing: Doing<'_>,
+        doing: OperationContext<'_>,
         piece: Piece<'_>,
         limit: NonZeroU32,
         file: &mut tokio::fs::File,
@@ -164,8 +164,12 @@ impl Device {
         Ok(offset)
     }
 
-    async fn piece(&self, doing: Doing<'_>, request: DownloadRequest) -> Result<Bytes, Error> {
-        self.fetch_harmless(doing, &request, self.0.download_timeout)
+    async fn piece(
+        &self,
+        doing: OperationContext<'_>,
+        request: DownloadRequest,
+    ) -> Result<Bytes, Error> {
+        self.fetch_idempotent(doing, &request, self.0.download_timeout)
             .await
     }
 }
@@ -196,7 +200,7 @@ impl Piece<'_> {
         }
     }
 
-    fn check(self, doing: Doing<'_>, offset: u64, data: &[u8]) -> Result<(), Error> {
+    fn check(self, doing: OperationContext<'_>, offset: u64, data: &[u8]) -> Result<(), Error> {
         self.expected
             .check_chunk(offset, data)
             .map_err(|problem| doing.file(problem))
@@ -204,7 +208,7 @@ impl Piece<'_> {
 }
 
 async fn blocking<T: Send + 'static>(
-    doing: Doing<'_>,
+    doing: OperationContext<'_>,
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {
@@ -213,10 +217,10 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn local(doing: Doing<'_>, cause: std::io::Error) -> Error {
+fn local(doing: OperationContext<'_>, cause: std::io::Error) -> Error {
     doing
-        .error(ErrorKind::Local)
+        .error(ErrorKind::LocalIo)
         .with_message(format!("cannot keep the file: {cause}"))
-        .with_advice("nothing appeared at the final name; download again once there is room")
+        .with_help("nothing appeared at the final name; download again once there is room")
         .with_source(cause)
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 
-use jobs_core::{Error, ErrorKind, JobId, Sent, Use};
+use jobs_core::{Delivery, Error, ErrorKind, JobId, RequestClass};
 
-use super::{Device, doing};
-use crate::trouble::Doing;
+use super::{Device, operation_context};
+use crate::errors::OperationContext;
 use crate::wire::{JobList, ListQuery, ListedJob, MAX_PAGE, PAGE};
 
 /// Most ids in one request.
@@ -28,7 +28,7 @@ impl Device {
     /// end.
     pub async fn jobs(&self, query: ListQuery) -> Result<Vec<ListedJob>, Error> {
         const PASSES: u32 = 10;
-        let doing = doing("list", None);
+        let doing = operation_context("list", None);
         let mut found = Found::default();
         if query.is_one_page() {
             found.add(self.list(doing, &query).await?.jobs);
@@ -41,7 +41,7 @@ impl Device {
         }
         Err(doing
             .error(ErrorKind::Unavailable)
-            .with_sent(Sent::Yes)
+            .with_delivery(Delivery::Answered)
             .with_message("the list shrinks faster than it can be read"))
     }
 
@@ -54,7 +54,7 @@ impl Device {
         let ids: Vec<&str> = ids.iter().map(JobId::as_str).collect();
         let mut found = Found::default();
         for query in ListQuery::for_jobs(&ids, IDS) {
-            let list = self.list(doing("list", None), &query).await?;
+            let list = self.list(operation_context("list", None), &query).await?;
             // Asked for by id, so anything else is not ours to hand out.
             let asked = list
                 .jobs
@@ -71,10 +71,10 @@ impl Device {
         query: &ListQuery,
         job: Option<&str>,
     ) -> Result<JobList, Error> {
-        self.list_once(doing("look", job), query).await
+        self.list_once(operation_context("look", job), query).await
     }
 
-    async fn list(&self, doing: Doing<'_>, query: &ListQuery) -> Result<JobList, Error> {
+    async fn list(&self, doing: OperationContext<'_>, query: &ListQuery) -> Result<JobList, Error> {
         let mut repeats = self.repeats();
         let list = loop {
             match self.list_once(doing, query).await {
@@ -92,13 +92,19 @@ impl Device {
         Ok(list)
     }
 
-    async fn list_once(&self, doing: Doing<'_>, query: &ListQuery) -> Result<JobList, Error> {
-        let permit = self.0.list_quota.acquire(Use::Look).await;
-        let permit = permit.map_err(|cause| doing.no_turn(cause))?;
-        let answer = self.ask(doing, query).await;
+    async fn list_once(
+        &self,
+        doing: OperationContext<'_>,
+        query: &ListQuery,
+    ) -> Result<JobList, Error> {
+        let permit = self.0.list_limiter.acquire(RequestClass::Poll).await;
+        let permit = permit.map_err(|cause| doing.not_admitted(cause))?;
+        let answer = self.request(doing, query).await;
         match &answer {
-            Ok(_) => permit.passed(),
-            Err(error) if error.kind() == ErrorKind::RateLimited => permit.refused(error.wait()),
+            Ok(_) => permit.accepted(),
+            Err(error) if error.kind() == ErrorKind::RateLimited => {
+                permit.rate_limited(error.retry_after())
+            }
             Err(_) => {}
         }
         let answer = answer?;
@@ -108,7 +114,7 @@ impl Device {
     /// Reads all pages once; `false` when the list has shrunk meanwhile.
     async fn pass(
         &self,
-        doing: Doing<'_>,
+        doing: OperationContext<'_>,
         query: &ListQuery,
         found: &mut Found,
     ) -> Result<bool, Error> {
@@ -151,7 +157,7 @@ impl Device {
             if found.jobs.len() > MOST {
                 return Err(doing
                     .error(ErrorKind::TooLarge)
-                    .with_sent(Sent::Yes)
+                    .with_delivery(Delivery::Answered)
                     .with_message("the list has no end"));
             }
             offset = offset.saturating_add(items.saturating_sub(overlap));

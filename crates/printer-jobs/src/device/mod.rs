@@ -2,10 +2,10 @@
 
 mod absences;
 mod builder;
+mod destination;
 mod download;
-mod facts;
 mod listing;
-mod place;
+mod policy;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -13,28 +13,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jobs_core::clock::bounded;
-use jobs_core::{Account, Clock, Error, ErrorKind, Facts, JobId, Quota, Secret, Sent, verdict};
+use jobs_core::{
+    Account, Clock, Delivery, Error, ErrorKind, JobId, KindPolicy, RateLimiter, Secret, verdict,
+};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
-use crate::envelope::{self, Answer, Request};
+use crate::envelope::{self, Answer, CommandBody};
+use crate::errors::{OperationContext, VENDOR};
+use crate::events::Events;
 use crate::integrity::MAX_FILE_BYTES;
 use crate::login::Phase;
-use crate::mailbox::Events;
 use crate::sign::Nonce;
-use crate::supervisor::{Order, Reply, Requests, Shared, Standing, random};
-use crate::trouble::{Doing, VENDOR};
+use crate::supervisor::{ConnectionStatus, Reply, Requests, Shared, SupervisorCommand, random};
 use crate::wire::{
-    CorpInfo, CorpInfoRequest, DeviceFeature, LoginQr, PrintOutcome, PrintReport, PrinterQr,
-    ReportNumbering, ScanArgs, TroubleReport,
+    CorpInfo, CorpInfoRequest, DeviceFeature, ErrorReport, LoginQr, PrintOutcome, PrintReport,
+    PrinterQr, ReportNumbering, ScanArgs,
 };
 use crate::{Command, ProtocolError, qr};
 
-use absences::Absences;
+use absences::MissingJobs;
 pub use builder::DeviceBuilder;
-pub(crate) use facts::BATCH;
-pub use place::{Destination, Downloaded};
+pub use destination::{Destination, Downloaded};
+pub(crate) use policy::BATCH;
 
 /// How files are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,20 +71,20 @@ struct Inner {
     sn: String,
     clock: Arc<dyn Clock>,
     shared: Arc<Shared>,
-    standing: watch::Receiver<Standing>,
-    orders: mpsc::UnboundedSender<Order>,
+    status: watch::Receiver<ConnectionStatus>,
+    commands: mpsc::UnboundedSender<SupervisorCommand>,
     requests: Mutex<Requests>,
     /// Whoever holds a turn may have a `printer/*` command in flight.
-    turns: Semaphore,
-    list_quota: Quota,
+    fair_lock: Semaphore,
+    list_limiter: RateLimiter,
     answer_timeout: Duration,
     download_timeout: Duration,
     transfer: Transfer,
     pages: Pages,
     max_file: u64,
     numbering: ReportNumbering,
-    facts: Facts,
-    absences: Absences,
+    facts: KindPolicy,
+    absences: MissingJobs,
 }
 
 impl Device {
@@ -100,24 +102,25 @@ impl Device {
 
     /// Where the device stands now.
     pub fn phase(&self) -> Phase {
-        self.0.standing.borrow().phase
+        self.0.status.borrow().phase
     }
 
     /// Where the device stands, each time it changes; `false` when the device has ended.
     pub async fn phase_changed(&self, from: Phase) -> bool {
-        let mut standing = self.0.standing.clone();
+        let mut standing = self.0.status.clone();
         standing.wait_for(|it| it.phase != from).await.is_ok()
     }
 
     /// Waits until commands can be sent, at most this long.
     ///
     /// # Errors
-    /// [`ErrorKind::Credentials`] with code 600004 when no company has bound the device, with another code when the cloud
+    /// [`ErrorKind::Unauthenticated`] with code 600004 when no company has bound the device, with another code when the cloud
     /// refuses serial number or SecretNo (at once); [`ErrorKind::Unreachable`] when there is no connection;
-    /// [`ErrorKind::Local`] when credentials cannot be stored or the device is closed.
+    /// [`ErrorKind::LocalIo`] when credentials cannot be stored or the device is closed.
     pub async fn online(&self, deadline: Duration) -> Result<(), Error> {
-        let online = |it: &Standing| (it.phase == Phase::Online).then_some(Ok(()));
-        self.watch(doing("online", None), deadline, online).await
+        let online = |it: &ConnectionStatus| (it.phase == Phase::Online).then_some(Ok(()));
+        self.watch(operation_context("online", None), deadline, online)
+            .await
     }
 
     /// Waits until it is known whether a company has bound the device, at most this long.
@@ -125,12 +128,13 @@ impl Device {
     /// # Errors
     /// As [`online`](Self::online).
     pub async fn is_bound(&self, deadline: Duration) -> Result<bool, Error> {
-        let known = |it: &Standing| match it.phase {
+        let known = |it: &ConnectionStatus| match it.phase {
             Phase::Online => Some(Ok(true)),
             _ if it.unbound => Some(Ok(false)),
             _ => None,
         };
-        self.watch(doing("bound", None), deadline, known).await
+        self.watch(operation_context("bound", None), deadline, known)
+            .await
     }
 
     /// What happens from now on. Each call gives a stream of its own, which holds a bounded number of pieces.
@@ -141,20 +145,20 @@ impl Device {
     /// Hangs up and waits until the connection is closed. Other clones get errors from then on.
     pub async fn close(&self) {
         // It has ended already when nobody takes the order.
-        drop(self.0.orders.send(Order::Close));
-        let mut standing = self.0.standing.clone();
+        drop(self.0.commands.send(SupervisorCommand::Close));
+        let mut standing = self.0.status.clone();
         while standing.changed().await.is_ok() {}
     }
 
     /// Reports how printing a job ended. Free; repeating the same report is taken to be harmless.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for a failure without a text, [`ErrorKind::NotFound`] for a job that was deleted or has lapsed.
+    /// [`ErrorKind::InvalidInput`] for a failure without a text, [`ErrorKind::NotFound`] for a job that was deleted or has lapsed.
     pub async fn report(&self, id: &JobId, outcome: &PrintOutcome) -> Result<(), Error> {
-        let doing = doing("report", Some(id.as_str()));
+        let doing = operation_context("report", Some(id.as_str()));
         let report = PrintReport::new(id.as_str(), outcome, self.0.numbering)
             .map_err(|error| doing.protocol(error))?;
-        self.ask_harmless(doing, &report).await.map(drop)
+        self.request_idempotent(doing, &report).await.map(drop)
     }
 
     /// Reports like [`report`](Self::report), then lists the job: `Some(false)` when the cloud shows another outcome,
@@ -183,22 +187,22 @@ impl Device {
     /// that it releases. The vendor does not state the image's type.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for an empty state.
+    /// [`ErrorKind::InvalidInput`] for an empty state.
     pub async fn printer_qr(&self, state: &str) -> Result<Vec<u8>, Error> {
-        let doing = doing("printer_qr", None);
+        let doing = operation_context("printer_qr", None);
         let request = PrinterQr::new(state).map_err(|error| doing.protocol(error))?;
-        let image = self.fetch_harmless(doing, &request, self.0.answer_timeout);
+        let image = self.fetch_idempotent(doing, &request, self.0.answer_timeout);
         image.await.map(Vec::from)
     }
 
     /// The image of the QR code that lets an administrator log in.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for an empty state.
+    /// [`ErrorKind::InvalidInput`] for an empty state.
     pub async fn login_qr(&self, state: &str) -> Result<Vec<u8>, Error> {
-        let doing = doing("login_qr", None);
+        let doing = operation_context("login_qr", None);
         let request = LoginQr::new(state).map_err(|error| doing.protocol(error))?;
-        let image = self.fetch_harmless(doing, &request, self.0.answer_timeout);
+        let image = self.fetch_idempotent(doing, &request, self.0.answer_timeout);
         image.await.map(Vec::from)
     }
 
@@ -206,7 +210,7 @@ impl Device {
     /// one every ten minutes, and keep it out of logs.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for a serial number that cannot be put into an address, [`ErrorKind::Unavailable`] while the
+    /// [`ErrorKind::InvalidInput`] for a serial number that cannot be put into an address, [`ErrorKind::Unavailable`] while the
     /// seed is not exchanged yet.
     pub fn bind_url(&self) -> Result<Secret, Error> {
         self.url("bind_url", |sn, secret_no, time, nonce| {
@@ -229,14 +233,14 @@ impl Device {
     /// refused it as damaged, once.
     ///
     /// # Errors
-    /// [`ErrorKind::Input`] for more than the allowed bytes (20 MB, our inference). With [`Sent::Maybe`] the member may
+    /// [`ErrorKind::InvalidInput`] for more than the allowed bytes (20 MB, our inference). With [`Delivery::MaybeSent`] the member may
     /// have got it.
     pub async fn upload_scan(&self, args: &ScanArgs, data: &[u8]) -> Result<(), Error> {
         const DAMAGED: &str = "600052";
-        let doing = doing("upload_scan", None);
+        let doing = operation_context("upload_scan", None);
         if data.len() as u64 > self.0.max_file {
             return Err(doing
-                .error(ErrorKind::Input)
+                .error(ErrorKind::InvalidInput)
                 .with_message("the scan is too large"));
         }
         match self.upload(doing, args, data).await {
@@ -251,8 +255,8 @@ impl Device {
     /// Whatever keeps it from being accepted.
     pub async fn report_feature(&self, feature: &Value) -> Result<(), Error> {
         let request = DeviceFeature::new(feature);
-        let doing = doing("report_feature", None);
-        self.ask_harmless(doing, &request).await.map(drop)
+        let doing = operation_context("report_feature", None);
+        self.request_idempotent(doing, &request).await.map(drop)
     }
 
     /// Tells about trouble of the device itself, such as a network error. Not meant for single jobs. Not repeated.
@@ -260,8 +264,8 @@ impl Device {
     /// # Errors
     /// Whatever keeps it from being accepted.
     pub async fn report_error(&self, code: u32, message: &str) -> Result<(), Error> {
-        let request = TroubleReport::new(code, message);
-        self.ask(doing("report_error", None), &request)
+        let request = ErrorReport::new(code, message);
+        self.request(operation_context("report_error", None), &request)
             .await
             .map(drop)
     }
@@ -271,8 +275,8 @@ impl Device {
     /// # Errors
     /// Whatever keeps it from being answered.
     pub async fn corp_info(&self) -> Result<CorpInfo, Error> {
-        let doing = doing("corp_info", None);
-        let answer = self.ask_harmless(doing, &CorpInfoRequest).await?;
+        let doing = operation_context("corp_info", None);
+        let answer = self.request_idempotent(doing, &CorpInfoRequest).await?;
         CorpInfo::from_answer(&answer).map_err(|error| doing.protocol(error))
     }
 
@@ -285,7 +289,7 @@ impl Device {
         Account::of(VENDOR, &self.0.sn)
     }
 
-    pub(crate) fn facts(&self) -> &Facts {
+    pub(crate) fn policy(&self) -> &KindPolicy {
         &self.0.facts
     }
 
@@ -293,7 +297,7 @@ impl Device {
         &self.0.clock
     }
 
-    pub(crate) fn absences(&self) -> &Absences {
+    pub(crate) fn absences(&self) -> &MissingJobs {
         &self.0.absences
     }
 
@@ -301,7 +305,12 @@ impl Device {
         self.0.shared.was_deleted(id)
     }
 
-    async fn upload(&self, doing: Doing<'_>, args: &ScanArgs, data: &[u8]) -> Result<(), Error> {
+    async fn upload(
+        &self,
+        doing: OperationContext<'_>,
+        args: &ScanArgs,
+        data: &[u8],
+    ) -> Result<(), Error> {
         let encode = |req_id: &str| args.encode(req_id, data).map(Message::binary);
         let timeout = self.0.download_timeout;
         let reply = self.call(doing, Command::UploadScanFile, timeout, encode);
@@ -313,7 +322,7 @@ impl Device {
         operation: &'static str,
         make: impl Fn(&str, &Secret, u64, Nonce) -> Result<Secret, ProtocolError>,
     ) -> Result<Secret, Error> {
-        let doing = doing(operation, None);
+        let doing = operation_context(operation, None);
         let secret_no = self.0.shared.secret_no().ok_or_else(|| {
             doing
                 .error(ErrorKind::Unavailable)
@@ -325,21 +334,25 @@ impl Device {
     }
 
     /// One request that is answered by text.
-    async fn ask<R: Request>(&self, doing: Doing<'_>, request: &R) -> Result<Answer, Error> {
+    async fn request<R: CommandBody>(
+        &self,
+        doing: OperationContext<'_>,
+        request: &R,
+    ) -> Result<Answer, Error> {
         let encode = |req_id: &str| envelope::encode(request, req_id).map(Message::text);
         let reply = self.call(doing, R::COMMAND, self.0.answer_timeout, encode);
         accepted(doing, reply.await?)
     }
 
-    /// [`ask`](Self::ask), repeated while the trouble is transient.
-    async fn ask_harmless<R: Request + Sync>(
+    /// [`request`](Self::request), repeated while the trouble is transient.
+    async fn request_idempotent<R: CommandBody + Sync>(
         &self,
-        doing: Doing<'_>,
+        doing: OperationContext<'_>,
         request: &R,
     ) -> Result<Answer, Error> {
         let mut repeats = self.repeats();
         loop {
-            match self.ask(doing, request).await {
+            match self.request(doing, request).await {
                 Ok(value) => return Ok(value),
                 Err(error) => repeats.pause(error).await?,
             }
@@ -347,9 +360,9 @@ impl Device {
     }
 
     /// [`fetch`](Self::fetch), repeated while the trouble is transient.
-    async fn fetch_harmless<R: Request + Sync>(
+    async fn fetch_idempotent<R: CommandBody + Sync>(
         &self,
-        doing: Doing<'_>,
+        doing: OperationContext<'_>,
         request: &R,
         timeout: Duration,
     ) -> Result<Bytes, Error> {
@@ -363,9 +376,9 @@ impl Device {
     }
 
     /// One request that is answered by a file.
-    async fn fetch<R: Request>(
+    async fn fetch<R: CommandBody>(
         &self,
-        doing: Doing<'_>,
+        doing: OperationContext<'_>,
         request: &R,
         timeout: Duration,
     ) -> Result<Bytes, Error> {
@@ -381,14 +394,14 @@ impl Device {
 
     async fn call(
         &self,
-        doing: Doing<'_>,
+        doing: OperationContext<'_>,
         command: Command,
         timeout: Duration,
         encode: impl Fn(&str) -> Result<Message, ProtocolError>,
     ) -> Result<Reply, Error> {
         let _turn = if command.is_printer() {
             // Never closed, so this cannot fail; without a turn the correlator would say so.
-            self.0.turns.acquire().await.ok()
+            self.0.fair_lock.acquire().await.ok()
         } else {
             None
         };
@@ -403,17 +416,17 @@ impl Device {
         };
         let message = encode(&req_id).map_err(|error| doing.protocol(error))?;
         let (reply, answer) = oneshot::channel();
-        let order = Order::Send {
+        let order = SupervisorCommand::Send {
             req_id: req_id.clone(),
             command,
             message,
             reply,
         };
-        if self.0.orders.send(order).is_err() {
+        if self.0.commands.send(order).is_err() {
             return Err(closed(doing));
         }
         let mut waiting = Waiting {
-            orders: &self.0.orders,
+            orders: &self.0.commands,
             req_id: Some(req_id),
             timed_out: false,
         };
@@ -423,12 +436,12 @@ impl Device {
                 waiting.timed_out = true;
                 Err(doing.timed_out())
             }
-            Some(Err(_)) => Err(closed(doing).with_sent(Sent::Maybe)),
+            Some(Err(_)) => Err(closed(doing).with_delivery(Delivery::MaybeSent)),
             Some(Ok(reply)) => {
                 waiting.req_id = None;
                 match reply {
                     Reply::Offline => Err(self.why_offline(doing)),
-                    Reply::Unbound => Err(doing.not_bound().with_sent(Sent::Maybe)),
+                    Reply::Unbound => Err(doing.not_bound().with_delivery(Delivery::MaybeSent)),
                     Reply::Lost(cause) => Err(doing.lost(&cause)),
                     Reply::Failed(error) => Err(doing.protocol(error)),
                     reply => Ok(reply),
@@ -438,8 +451,8 @@ impl Device {
     }
 
     /// Waits until a command can be sent. Without a company there is no use in waiting: a person must act.
-    async fn ready(&self, doing: Doing<'_>) -> Result<(), Error> {
-        let judge = |it: &Standing| match it.phase {
+    async fn ready(&self, doing: OperationContext<'_>) -> Result<(), Error> {
+        let judge = |it: &ConnectionStatus| match it.phase {
             Phase::Online => Some(Ok(())),
             Phase::AwaitingBinding => Some(Err(doing.not_bound())),
             _ => None,
@@ -450,11 +463,11 @@ impl Device {
     /// Waits until `judge` has a verdict; the device's end and the deadline are errors.
     async fn watch<T>(
         &self,
-        doing: Doing<'_>,
+        doing: OperationContext<'_>,
         deadline: Duration,
-        judge: impl Fn(&Standing) -> Option<Result<T, Error>>,
+        judge: impl Fn(&ConnectionStatus) -> Option<Result<T, Error>>,
     ) -> Result<T, Error> {
-        let mut standing = self.0.standing.clone();
+        let mut standing = self.0.status.clone();
         let settled = async {
             loop {
                 {
@@ -463,7 +476,7 @@ impl Device {
                         return verdict;
                     }
                     if matches!(seen.phase, Phase::GaveUp | Phase::Stopped)
-                        && seen.trouble.is_some()
+                        && seen.last_error.is_some()
                     {
                         return Err(offline(doing, &seen));
                     }
@@ -480,8 +493,8 @@ impl Device {
         }
     }
 
-    fn why_offline(&self, doing: Doing<'_>) -> Error {
-        offline(doing, &self.0.standing.borrow())
+    fn why_offline(&self, doing: OperationContext<'_>) -> Error {
+        offline(doing, &self.0.status.borrow())
     }
 
     fn repeats(&self) -> Repeats<'_> {
@@ -507,15 +520,18 @@ impl Repeats<'_> {
         // "System error" was seen for jobs whose file never comes, so it is repeated less than other trouble; so is what
         // arrives torn or too large.
         const DOUBTFUL: u32 = 3;
-        let is_torn = error.sent() == Sent::Maybe
-            && matches!(error.kind(), ErrorKind::Garbled | ErrorKind::TooLarge);
+        let is_torn = error.delivery() == Delivery::MaybeSent
+            && matches!(
+                error.kind(),
+                ErrorKind::UnexpectedResponse | ErrorKind::TooLarge
+            );
         if is_torn || error.code() == Some("-1") {
             self.doubtful += 1;
         }
         let pause = if is_torn {
             Some(Duration::from_millis(500 << self.doubtful.min(6)))
         } else {
-            verdict::harmless(&error, self.made)
+            verdict::idempotent(&error, self.made)
         };
         let Some(pause) = pause.filter(|_| self.doubtful <= DOUBTFUL) else {
             return Err(error);
@@ -532,7 +548,7 @@ impl Repeats<'_> {
 
 /// A request whose answer somebody waits for. Dropped early, it is given up.
 struct Waiting<'a> {
-    orders: &'a mpsc::UnboundedSender<Order>,
+    orders: &'a mpsc::UnboundedSender<SupervisorCommand>,
     req_id: Option<String>,
     timed_out: bool,
 }
@@ -542,16 +558,19 @@ impl Drop for Waiting<'_> {
         if let Some(req_id) = self.req_id.take() {
             let timed_out = self.timed_out;
             // The supervisor may have ended.
-            drop(self.orders.send(Order::GiveUp { req_id, timed_out }));
+            drop(
+                self.orders
+                    .send(SupervisorCommand::GiveUp { req_id, timed_out }),
+            );
         }
     }
 }
 
-fn doing<'a>(operation: &'static str, job: Option<&'a str>) -> Doing<'a> {
-    Doing { operation, job }
+fn operation_context<'a>(operation: &'static str, job: Option<&'a str>) -> OperationContext<'a> {
+    OperationContext { operation, job }
 }
 
-fn accepted(doing: Doing<'_>, reply: Reply) -> Result<Answer, Error> {
+fn accepted(doing: OperationContext<'_>, reply: Reply) -> Result<Answer, Error> {
     match reply {
         Reply::Text(answer) => match answer.accepted() {
             Ok(_) => Ok(answer),
@@ -561,11 +580,11 @@ fn accepted(doing: Doing<'_>, reply: Reply) -> Result<Answer, Error> {
     }
 }
 
-fn offline(doing: Doing<'_>, standing: &Standing) -> Error {
+fn offline(doing: OperationContext<'_>, standing: &ConnectionStatus) -> Error {
     if standing.unbound && !matches!(standing.phase, Phase::BackingOff | Phase::Connecting) {
         return doing.not_bound();
     }
-    let Some(trouble) = &standing.trouble else {
+    let Some(trouble) = &standing.last_error else {
         return doing
             .error(ErrorKind::Unreachable)
             .with_message("the device is not online yet");
@@ -579,15 +598,15 @@ fn offline(doing: Doing<'_>, standing: &Standing) -> Error {
         Some(code) => error.with_code(code),
         None => error,
     };
-    match trouble.advice() {
-        Some(advice) => error.with_advice(advice),
+    match trouble.help() {
+        Some(advice) => error.with_help(advice),
         None => error,
     }
 }
 
-fn closed(doing: Doing<'_>) -> Error {
+fn closed(doing: OperationContext<'_>) -> Error {
     doing
-        .error(ErrorKind::Local)
+        .error(ErrorKind::LocalIo)
         .with_message("the device is closed")
 }
 

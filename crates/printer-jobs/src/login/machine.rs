@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::backoff::Backoff;
 use super::{
-    Action, CallId, Given, Identity, Input, LoginOptions, LoginRequest, Notice, Phase, Setback,
+    Action, CallId, Identity, Input, LoginEvent, LoginFailure, LoginOptions, LoginRequest, Phase,
+    StepContext,
 };
 use crate::code::{Code, Handling};
 use crate::envelope::Answer;
@@ -154,7 +155,7 @@ impl Login {
 
     /// Takes in what happened and tells what to do about it. No input can break it.
     #[must_use]
-    pub fn step(mut self, given: Given, input: Input) -> (Self, Vec<Action>) {
+    pub fn step(mut self, given: StepContext, input: Input) -> (Self, Vec<Action>) {
         let mut actions = Vec::new();
         let out = &mut actions;
         match input {
@@ -222,7 +223,7 @@ impl Login {
         unix.saturating_add_signed(self.clock.offset)
     }
 
-    fn start(&mut self, given: Given, out: &mut Vec<Action>) {
+    fn start(&mut self, given: StepContext, out: &mut Vec<Action>) {
         if !matches!(self.stage, Stage::Stopped | Stage::GaveUp) {
             return;
         }
@@ -235,12 +236,12 @@ impl Login {
         self.connect_if_due(given, out);
     }
 
-    fn stop(&mut self, given: Given, out: &mut Vec<Action>) {
+    fn stop(&mut self, given: StepContext, out: &mut Vec<Action>) {
         self.close(given, out);
         self.stage = Stage::Stopped;
     }
 
-    fn connected(&mut self, given: Given, out: &mut Vec<Action>) {
+    fn connected(&mut self, given: StepContext, out: &mut Vec<Action>) {
         match self.link.state {
             LinkState::Opening => {
                 self.link.state = LinkState::Open;
@@ -261,7 +262,7 @@ impl Login {
         }
     }
 
-    fn disconnected(&mut self, given: Given, out: &mut Vec<Action>) {
+    fn disconnected(&mut self, given: StepContext, out: &mut Vec<Action>) {
         match self.link.state {
             LinkState::None => {}
             LinkState::Closing => {
@@ -277,7 +278,7 @@ impl Login {
         }
     }
 
-    fn wake(&mut self, given: Given, out: &mut Vec<Action>) {
+    fn wake(&mut self, given: StepContext, out: &mut Vec<Action>) {
         if self.wake_at().is_none_or(|due| given.now < due) {
             return;
         }
@@ -297,11 +298,11 @@ impl Login {
                 next: Next::Subscribe,
                 ..
             } => self.subscribe(given, out),
-            Stage::Online(_) => self.beat(given, out),
+            Stage::Online(_) => self.heartbeat(given, out),
         }
     }
 
-    fn beat(&mut self, given: Given, out: &mut Vec<Action>) {
+    fn heartbeat(&mut self, given: StepContext, out: &mut Vec<Action>) {
         let times = &self.options.times;
         let last_heard = self.link.last_heard;
         let Stage::Online(beat) = &mut self.stage else {
@@ -335,7 +336,13 @@ impl Login {
         out.push(Action::Send { call, request });
     }
 
-    fn answered(&mut self, given: Given, call: CallId, answer: &Answer, out: &mut Vec<Action>) {
+    fn answered(
+        &mut self,
+        given: StepContext,
+        call: CallId,
+        answer: &Answer,
+        out: &mut Vec<Action>,
+    ) {
         self.link.last_heard = given.now;
         match &mut self.stage {
             Stage::Calling {
@@ -356,7 +363,7 @@ impl Login {
         }
     }
 
-    fn refused_while_online(&mut self, given: Given, code: Code, out: &mut Vec<Action>) {
+    fn refused_while_online(&mut self, given: StepContext, code: Code, out: &mut Vec<Action>) {
         if !matches!(self.stage, Stage::Online(_)) {
             return;
         }
@@ -376,7 +383,7 @@ impl Login {
         }
     }
 
-    fn bound(&mut self, given: Given, out: &mut Vec<Action>) {
+    fn bound(&mut self, given: StepContext, out: &mut Vec<Action>) {
         if let Stage::Pausing {
             next: Next::Activate,
             ..
@@ -387,13 +394,13 @@ impl Login {
         }
     }
 
-    pub(super) fn unbound(&mut self, given: Given, out: &mut Vec<Action>) {
+    pub(super) fn unbound(&mut self, given: StepContext, out: &mut Vec<Action>) {
         self.leave_online(given, out);
         self.identity.secret = None;
         if !self.erased {
             self.erased = true;
             out.push(Action::EraseBinding);
-            out.push(Action::Tell(Notice::AwaitingBinding));
+            out.push(Action::Tell(LoginEvent::AwaitingBinding));
         }
         let registered = match &self.stage {
             Stage::Calling { step, .. } => matches!(step, Step::Activate | Step::Subscribe),
@@ -410,7 +417,7 @@ impl Login {
         out.push(Action::EraseSecret);
     }
 
-    pub(super) fn online(&mut self, given: Given, out: &mut Vec<Action>) {
+    pub(super) fn online(&mut self, given: StepContext, out: &mut Vec<Action>) {
         self.link.held_elsewhere = false;
         self.stage = Stage::Online(Heartbeat {
             since: given.now,
@@ -420,12 +427,12 @@ impl Login {
             open: None,
             missed: 0,
         });
-        out.push(Action::Tell(Notice::Online));
+        out.push(Action::Tell(LoginEvent::Online));
     }
 
     pub(super) fn call(
         &mut self,
-        given: Given,
+        given: StepContext,
         step: Step,
         request: LoginRequest,
         out: &mut Vec<Action>,
@@ -439,7 +446,7 @@ impl Login {
         out.push(Action::Send { call, request });
     }
 
-    pub(super) fn pause(&mut self, given: Given, delay: Duration, next: Next) {
+    pub(super) fn pause(&mut self, given: StepContext, delay: Duration, next: Next) {
         self.stage = Stage::Pausing {
             until: given.now.saturating_add(delay),
             next,
@@ -447,18 +454,23 @@ impl Login {
     }
 
     /// Gives the connection up and plans the next one.
-    pub(super) fn hang_up(&mut self, given: Given, out: &mut Vec<Action>) {
+    pub(super) fn hang_up(&mut self, given: StepContext, out: &mut Vec<Action>) {
         self.close(given, out);
         self.stage = self.down(given);
     }
 
-    pub(super) fn give_up(&mut self, given: Given, setback: Setback, out: &mut Vec<Action>) {
+    pub(super) fn give_up(
+        &mut self,
+        given: StepContext,
+        setback: LoginFailure,
+        out: &mut Vec<Action>,
+    ) {
         self.close(given, out);
         self.stage = Stage::GaveUp;
-        out.push(Action::Tell(Notice::GaveUp(setback)));
+        out.push(Action::Tell(LoginEvent::GaveUp(setback)));
     }
 
-    fn close(&mut self, given: Given, out: &mut Vec<Action>) {
+    fn close(&mut self, given: StepContext, out: &mut Vec<Action>) {
         if matches!(self.link.state, LinkState::Opening | LinkState::Open) {
             self.leave_online(given, out);
             out.push(Action::FailOpenRequests);
@@ -468,7 +480,7 @@ impl Login {
     }
 
     /// Ends the time online, if there is one; the connection stays.
-    fn leave_online(&mut self, given: Given, out: &mut Vec<Action>) {
+    fn leave_online(&mut self, given: StepContext, out: &mut Vec<Action>) {
         let Stage::Online(beat) = &self.stage else {
             return;
         };
@@ -476,10 +488,10 @@ impl Login {
             self.backoff.reset();
         }
         self.pause(given, Duration::ZERO, Next::Activate);
-        out.push(Action::Tell(Notice::Offline));
+        out.push(Action::Tell(LoginEvent::Offline));
     }
 
-    fn down(&mut self, given: Given) -> Stage {
+    fn down(&mut self, given: StepContext) -> Stage {
         let mut delay = self.backoff.next(given.random);
         if self.link.held_elsewhere {
             delay = delay.max(self.options.times.hold_off);
@@ -489,7 +501,7 @@ impl Login {
         }
     }
 
-    fn connect_if_due(&mut self, given: Given, out: &mut Vec<Action>) {
+    fn connect_if_due(&mut self, given: StepContext, out: &mut Vec<Action>) {
         let Stage::Down { retry_at } = self.stage else {
             return;
         };

@@ -97,7 +97,7 @@ impl LoginOptions {
 
 /// The circumstances of a step.
 #[derive(Debug, Clone, Copy)]
-pub struct Given {
+pub struct StepContext {
     /// Time since some fixed instant; never runs backwards.
     pub now: Duration,
     /// The device's own idea of unix time, in seconds.
@@ -167,7 +167,7 @@ pub enum Action {
     /// Tell everybody whose request is open that the connection is lost.
     FailOpenRequests,
     /// Tell the world.
-    Tell(Notice),
+    Tell(LoginEvent),
 }
 
 /// What to store.
@@ -232,7 +232,7 @@ impl LoginRequest {
 /// Something worth telling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Notice {
+pub enum LoginEvent {
     /// Commands may be sent. Pushes may have been missed, so list the jobs.
     Online,
     /// Commands may no longer be sent.
@@ -240,16 +240,16 @@ pub enum Notice {
     /// No company has bound the device; it keeps asking.
     AwaitingBinding,
     /// The cloud refused a login step; the machine goes on by itself.
-    StepRefused(Setback),
+    StepRefused(LoginFailure),
     /// The machine has stopped: a person must act.
-    GaveUp(Setback),
+    GaveUp(LoginFailure),
 }
 
 /// A login step that did not work.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} refused with code {code} ({})", command.name(), code.meaning())]
 #[non_exhaustive]
-pub struct Setback {
+pub struct LoginFailure {
     /// The step.
     pub command: Command,
     /// The cloud's code.

@@ -1,7 +1,7 @@
 //! The steps between an open connection and being online: what each sends, and where its answer leads.
 
 use super::machine::{Next, Stage, Step};
-use super::{Action, Credential, Given, Login, LoginRequest, Notice, Setback};
+use super::{Action, Credential, Login, LoginEvent, LoginFailure, LoginRequest, StepContext};
 use crate::code::Handling;
 use crate::envelope::Answer;
 use crate::sign::Nonce;
@@ -12,7 +12,7 @@ use crate::wire::{
 impl Login {
     pub(super) fn step_answered(
         &mut self,
-        given: Given,
+        given: StepContext,
         step: Step,
         answer: &Answer,
         out: &mut Vec<Action>,
@@ -27,7 +27,7 @@ impl Login {
                 self.step_accepted(given, step, answer, out);
             }
             Some(code) => {
-                let setback = Setback {
+                let setback = LoginFailure {
                     command: step.command(),
                     code,
                     message: answer.message().to_owned(),
@@ -38,7 +38,13 @@ impl Login {
         }
     }
 
-    fn step_accepted(&mut self, given: Given, step: Step, answer: &Answer, out: &mut Vec<Action>) {
+    fn step_accepted(
+        &mut self,
+        given: StepContext,
+        step: Step,
+        answer: &Answer,
+        out: &mut Vec<Action>,
+    ) {
         match step {
             Step::SyncClock => {}
             Step::ExchangeSeed => match own_secret_no(answer) {
@@ -74,11 +80,17 @@ impl Login {
         }
     }
 
-    fn step_refused(&mut self, given: Given, step: Step, setback: Setback, out: &mut Vec<Action>) {
+    fn step_refused(
+        &mut self,
+        given: StepContext,
+        step: Step,
+        setback: LoginFailure,
+        out: &mut Vec<Action>,
+    ) {
         let code = setback.code;
         let handling = code.handling();
         if handling != Handling::EraseAndAwaitBinding && handling != Handling::TreatAsSuccess {
-            out.push(Action::Tell(Notice::StepRefused(setback.clone())));
+            out.push(Action::Tell(LoginEvent::StepRefused(setback.clone())));
         }
         match handling {
             Handling::TreatAsSuccess if step == Step::Subscribe => self.online(given, out),
@@ -142,7 +154,7 @@ impl Login {
             && self.identity.active_code.is_none()
     }
 
-    fn busy(&mut self, given: Given, step: Step, out: &mut Vec<Action>) {
+    fn busy(&mut self, given: StepContext, step: Step, out: &mut Vec<Action>) {
         self.link.busy = self.link.busy.saturating_add(1);
         let repeat = self.link.busy <= self.options.times.busy_repeats;
         match step {
@@ -161,7 +173,7 @@ impl Login {
 
     pub(super) fn clock_synced(
         &mut self,
-        given: Given,
+        given: StepContext,
         time: Option<ServerTime>,
         out: &mut Vec<Action>,
     ) {
@@ -173,7 +185,7 @@ impl Login {
         self.identify(given, out);
     }
 
-    pub(super) fn identify(&mut self, given: Given, out: &mut Vec<Action>) {
+    pub(super) fn identify(&mut self, given: StepContext, out: &mut Vec<Action>) {
         match (&self.identity.secret_no, &self.identity.seed) {
             (None, Some(seed)) => {
                 let (timestamp, nonce) = self.timestamp_and_nonce(given);
@@ -185,7 +197,7 @@ impl Login {
         }
     }
 
-    fn register(&mut self, given: Given, out: &mut Vec<Action>) {
+    fn register(&mut self, given: StepContext, out: &mut Vec<Action>) {
         let Some(secret_no) = &self.identity.secret_no else {
             return self.hang_up(given, out);
         };
@@ -196,7 +208,7 @@ impl Login {
     }
 
     /// Sends `active`, or waits until that is allowed again.
-    pub(super) fn activate(&mut self, given: Given, out: &mut Vec<Action>) {
+    pub(super) fn activate(&mut self, given: StepContext, out: &mut Vec<Action>) {
         let Some(active_code) = self.identity.active_code.clone() else {
             // Only `register` gives one, and this connection has had its own.
             return self.hang_up(given, out);
@@ -217,7 +229,7 @@ impl Login {
         self.call(given, Step::Activate, request, out);
     }
 
-    pub(super) fn subscribe(&mut self, given: Given, out: &mut Vec<Action>) {
+    pub(super) fn subscribe(&mut self, given: StepContext, out: &mut Vec<Action>) {
         let Some(secret) = self.identity.secret.clone() else {
             return self.activate(given, out);
         };
@@ -230,7 +242,7 @@ impl Login {
         );
     }
 
-    fn timestamp_and_nonce(&self, given: Given) -> (u64, Nonce) {
+    fn timestamp_and_nonce(&self, given: StepContext) -> (u64, Nonce) {
         (
             self.cloud_time(given.unix),
             Nonce::from_random(given.random),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::envelope::{Answer, Request};
+use crate::envelope::{Answer, CommandBody};
 use crate::frame::PLAIN_VERSION;
 use crate::{Command, ProtocolError, lenient};
 
@@ -11,7 +11,7 @@ use crate::{Command, ProtocolError, lenient};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct CorpInfoRequest;
 
-impl Request for CorpInfoRequest {
+impl CommandBody for CorpInfoRequest {
     const COMMAND: Command = Command::GetCorpInfo;
     const HAS_BODY: bool = false;
 }
@@ -39,12 +39,12 @@ impl CorpInfo {
 
 /// Tells about trouble of the device, such as a network error. Not meant for single jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct TroubleReport {
+pub struct ErrorReport {
     errcode: u32,
     errmsg: String,
 }
 
-impl TroubleReport {
+impl ErrorReport {
     /// A number of our choice and a text.
     pub fn new(code: u32, message: &str) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl TroubleReport {
     }
 }
 
-impl Request for TroubleReport {
+impl CommandBody for ErrorReport {
     const COMMAND: Command = Command::ErrorReport;
 }
 
@@ -73,7 +73,7 @@ impl DeviceFeature {
     }
 }
 
-impl Request for DeviceFeature {
+impl CommandBody for DeviceFeature {
     const COMMAND: Command = Command::ReportDeviceFeature;
 }
 
@@ -93,7 +93,7 @@ impl PrinterQr {
     }
 }
 
-impl Request for PrinterQr {
+impl CommandBody for PrinterQr {
     const COMMAND: Command = Command::GenQrcode;
 }
 
@@ -114,7 +114,7 @@ impl LoginQr {
     }
 }
 
-impl Request for LoginQr {
+impl CommandBody for LoginQr {
     const COMMAND: Command = Command::GenLoginQrcode;
 }
 

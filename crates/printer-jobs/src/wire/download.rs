@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use serde::Serialize;
 
 use crate::Command;
-use crate::envelope::Request;
+use crate::envelope::CommandBody;
 use crate::frame::PLAIN_VERSION;
 
 /// Chunk size to use when nothing speaks for another.
@@ -55,6 +55,6 @@ impl DownloadRequest {
     }
 }
 
-impl Request for DownloadRequest {
+impl CommandBody for DownloadRequest {
     const COMMAND: Command = Command::DownloadFile;
 }

@@ -3,7 +3,7 @@
 use jobs_core::Secret;
 use serde::{Serialize, Serializer};
 
-use crate::envelope::{Answer, Request};
+use crate::envelope::{Answer, CommandBody};
 use crate::lenient;
 use crate::sign::{self, Nonce, Purpose, Signature};
 use crate::{Command, ProtocolError};
@@ -12,7 +12,7 @@ use crate::{Command, ProtocolError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct GetTimestamp;
 
-impl Request for GetTimestamp {
+impl CommandBody for GetTimestamp {
     const COMMAND: Command = Command::GetTimestamp;
     const HAS_BODY: bool = false;
 }
@@ -76,7 +76,7 @@ impl ExchangeSeed {
     }
 }
 
-impl Request for ExchangeSeed {
+impl CommandBody for ExchangeSeed {
     const COMMAND: Command = Command::GetSecretNo;
 }
 
@@ -125,7 +125,7 @@ impl Register {
     }
 }
 
-impl Request for Register {
+impl CommandBody for Register {
     const COMMAND: Command = Command::Register;
 }
 
@@ -162,7 +162,7 @@ impl Activate {
     }
 }
 
-impl Request for Activate {
+impl CommandBody for Activate {
     const COMMAND: Command = Command::Active;
 }
 
@@ -203,7 +203,7 @@ impl Subscribe {
     }
 }
 
-impl Request for Subscribe {
+impl CommandBody for Subscribe {
     const COMMAND: Command = Command::SubscribeCorp;
 }
 
@@ -211,7 +211,7 @@ impl Request for Subscribe {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Ping;
 
-impl Request for Ping {
+impl CommandBody for Ping {
     const COMMAND: Command = Command::Ping;
     const HAS_BODY: bool = false;
 }

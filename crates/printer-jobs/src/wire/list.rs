@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::job::ListedJob;
-use crate::envelope::{Answer, Request};
+use crate::envelope::{Answer, CommandBody};
 use crate::{Command, ProtocolError};
 
 /// Page size to use when nothing speaks for another.
@@ -136,7 +136,7 @@ impl ListQuery {
     }
 }
 
-impl Request for ListQuery {
+impl CommandBody for ListQuery {
     const COMMAND: Command = Command::GetJobList;
 }
 

@@ -9,7 +9,7 @@ mod list;
 mod report;
 mod scan;
 
-pub use device::{CorpInfo, CorpInfoRequest, DeviceFeature, LoginQr, PrinterQr, TroubleReport};
+pub use device::{CorpInfo, CorpInfoRequest, DeviceFeature, ErrorReport, LoginQr, PrinterQr};
 pub use download::{CHUNK_BYTES, DownloadRequest};
 pub use event::{Event, UnknownBody, UserScan};
 pub use job::{Format, ListedJob, PageFile, PageFiles, PageProblem, PrintStatus};

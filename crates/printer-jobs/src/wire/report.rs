@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::job::PrintStatus;
-use crate::envelope::Request;
+use crate::envelope::CommandBody;
 use crate::{Command, ProtocolError};
 
 /// How printing ended.
@@ -94,6 +94,6 @@ impl PrintReport {
     }
 }
 
-impl Request for PrintReport {
+impl CommandBody for PrintReport {
     const COMMAND: Command = Command::ReportJobStatus;
 }

@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
-use jobs_core::{Clock, Env, ErrorKind, JobId, Secret, Sent};
+use jobs_core::{Clock, Delivery, Env, ErrorKind, JobId, Secret};
 use printer_jobs::login::Phase;
 use printer_jobs::wire::{
     Event, ListQuery, PrintOutcome, PrintStatus, ReportNumbering, ScanArgs, StatusFilter,
 };
-use printer_jobs::{Device, FileStore, News};
+use printer_jobs::{Device, DeviceEvent, FileStore};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -45,12 +45,12 @@ async fn device_goes_online_and_says_goodbye() {
     assert!(device.is_bound(MINUTE).await.unwrap());
     let mut events = device.events();
     device.close().await;
-    assert_eq!(events.next().await, Some(News::Offline));
+    assert_eq!(events.next().await, Some(DeviceEvent::Offline));
     assert_eq!(events.next().await, None);
     let error = device.corp_info().await.unwrap_err();
     assert_eq!(
-        (error.kind(), error.sent()),
-        (ErrorKind::Local, Sent::No),
+        (error.kind(), error.delivery()),
+        (ErrorKind::LocalIo, Delivery::NotSent),
         "{error}"
     );
     assert_eq!(cloud.state().connections, 1);
@@ -62,7 +62,7 @@ async fn second_connection_of_a_device_is_an_error_until_the_first_is_closed() {
     let cloud = plain().await;
     let device = online(cloud.device(&clock)).await;
     let error = cloud.device(&clock).connect().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Local);
+    assert_eq!(error.kind(), ErrorKind::LocalIo);
     assert!(error.to_string().contains("already"), "{error}");
     device.close().await;
     online(cloud.device(&clock)).await;
@@ -78,7 +78,7 @@ async fn device_hangs_up_when_its_last_handle_is_dropped() {
     drop(device.clone());
     device.online(MINUTE).await.unwrap();
     drop(device);
-    assert_eq!(events.next().await, Some(News::Offline));
+    assert_eq!(events.next().await, Some(DeviceEvent::Offline));
     assert_eq!(events.next().await, None);
 }
 
@@ -100,7 +100,7 @@ async fn unbound_unreachable_and_refused_are_told_apart() {
     let device = cloud.device(&clock).connect().unwrap();
     assert!(!device.is_bound(MINUTE).await.unwrap());
     let error = at_deadline(&device, Phase::AwaitingBinding).await;
-    assert_eq!(error.kind(), ErrorKind::Credentials);
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert_eq!(error.code(), Some("600004"));
     assert!(
         error
@@ -132,7 +132,7 @@ async fn unbound_unreachable_and_refused_are_told_apart() {
     .await;
     let device = cloud.device(&clock).connect().unwrap();
     let error = device.online(MINUTE).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Credentials);
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated);
     assert_eq!(error.code(), Some("600001"));
     assert!(!format!("{error} {error:?} {device:?}").contains(SECRET_NO));
     assert_eq!(device.phase(), Phase::GaveUp);
@@ -151,8 +151,8 @@ async fn unbinding_erases_the_secret_from_disk_and_binding_brings_it_back() {
     let mut events = device.events();
     cloud.state().bound = false;
     cloud.push(unbind());
-    assert_eq!(events.next().await, Some(News::Offline));
-    assert_eq!(events.next().await, Some(News::NotBound));
+    assert_eq!(events.next().await, Some(DeviceEvent::Offline));
+    assert_eq!(events.next().await, Some(DeviceEvent::NotBound));
     assert!(!file.exists());
     assert_eq!(
         std::fs::read_dir(folder.path().join("state"))
@@ -160,7 +160,10 @@ async fn unbinding_erases_the_secret_from_disk_and_binding_brings_it_back() {
             .count(),
         0
     );
-    assert_eq!(events.next().await, Some(News::Pushed(Event::Unbound)));
+    assert_eq!(
+        events.next().await,
+        Some(DeviceEvent::Pushed(Event::Unbound))
+    );
     cloud.state().bound = true;
     // Pushes may be late or lost, so the machine asks by itself as well.
     clock.advance(Duration::from_secs(5));
@@ -194,7 +197,7 @@ async fn refused_secret_and_lost_authorisation_erase_it_too() {
                 .contains("activation-secret-1")
         );
         let error = device.corp_info().await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Credentials, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error}");
         clock.advance(Duration::from_secs(5));
         cloud.has_seen("active", 2).await;
         let left = std::fs::read_to_string(&file).unwrap_or_default();
@@ -272,7 +275,7 @@ async fn unwritable_store_stops_the_device_and_says_so() {
     let builder = cloud.device(&clock).with_store(Arc::new(store));
     // Reading fails already: what is there cannot be a folder.
     let error = builder.connect().unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Local);
+    assert_eq!(error.kind(), ErrorKind::LocalIo);
     #[derive(Debug)]
     struct ReadOnly;
     impl printer_jobs::CredentialStore for ReadOnly {
@@ -289,7 +292,7 @@ async fn unwritable_store_stops_the_device_and_says_so() {
         .connect()
         .unwrap();
     let error = device.online(MINUTE).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Local, "{error}");
+    assert_eq!(error.kind(), ErrorKind::LocalIo, "{error}");
     assert_eq!(cloud.commands(), ["register"]);
 }
 
@@ -360,7 +363,7 @@ async fn harmless_oddities_are_ignored() {
     cloud.push(Message::Ping(vec![1].into()));
     let report = device.report_error(3, "paper jam").await;
     report.unwrap();
-    let Some(News::Pushed(event)) = events.next().await else {
+    let Some(DeviceEvent::Pushed(event)) = events.next().await else {
         panic!("no push");
     };
     assert!(matches!(&event, Event::Unknown { cmd, .. } if cmd == "push_something_new"));
@@ -465,8 +468,8 @@ async fn strict_matching_refuses_answers_without_id() {
     let report = device.report(&id, &PrintOutcome::Succeeded);
     let error = drive(&clock, &device, report).await.unwrap_err();
     assert_eq!(
-        (error.kind(), error.sent()),
-        (ErrorKind::Garbled, Sent::Maybe)
+        (error.kind(), error.delivery()),
+        (ErrorKind::UnexpectedResponse, Delivery::MaybeSent)
     );
 }
 
@@ -526,8 +529,8 @@ async fn job_that_is_not_there_is_not_found_and_not_repeated() {
     let device = online(cloud.device(&clock)).await;
     let error = device.report(&job("a"), &failed()).await.unwrap_err();
     assert_eq!(
-        (error.kind(), error.sent()),
-        (ErrorKind::NotFound, Sent::Yes)
+        (error.kind(), error.delivery()),
+        (ErrorKind::NotFound, Delivery::Answered)
     );
     assert_eq!(error.request_id(), Some("17_1_ab"));
     assert_eq!(error.job().unwrap().as_str(), "a");
@@ -713,11 +716,11 @@ async fn qr_codes_and_scans_go_through() {
     assert!(url.expose().starts_with("https://open.work.weixin.qq.com/connect/hardware?sn=TEST-SN-0001&timestamp=1767225600&nonce="));
     assert_eq!(
         device.login_url("a b").unwrap_err().kind(),
-        ErrorKind::Input
+        ErrorKind::InvalidInput
     );
     assert_eq!(
         device.printer_qr("").await.unwrap_err().kind(),
-        ErrorKind::Input
+        ErrorKind::InvalidInput
     );
 }
 
@@ -733,8 +736,8 @@ async fn scan_whose_answer_is_lost_is_not_delivered_twice() {
     let args = ScanArgs::new("mei", "a.pdf").unwrap();
     let error = device.upload_scan(&args, b"%PDF").await.unwrap_err();
     assert_eq!(
-        (error.kind(), error.sent()),
-        (ErrorKind::Unreachable, Sent::Maybe)
+        (error.kind(), error.delivery()),
+        (ErrorKind::Unreachable, Delivery::MaybeSent)
     );
     assert_eq!(cloud.asked("printer/upload_scan_file").len(), 1);
 }
@@ -753,7 +756,7 @@ async fn repeated_push_is_told_once() {
     cloud.push(push("p1", "a"));
     assert_eq!(
         events.next().await,
-        Some(News::Pushed(Event::JobsAvailable {
+        Some(DeviceEvent::Pushed(Event::JobsAvailable {
             ids: vec!["a".to_owned()]
         }))
     );
@@ -761,7 +764,7 @@ async fn repeated_push_is_told_once() {
     cloud.push(push("p2", "b"));
     assert_eq!(
         events.next().await,
-        Some(News::Pushed(Event::JobsAvailable {
+        Some(DeviceEvent::Pushed(Event::JobsAvailable {
             ids: vec!["b".to_owned()]
         }))
     );
@@ -850,5 +853,5 @@ async fn no_runtime_is_an_error_and_not_a_panic() {
             .map(drop)
             .map_err(|error| error.kind())
     });
-    assert_eq!(outcome.join().unwrap(), Err(ErrorKind::Local));
+    assert_eq!(outcome.join().unwrap(), Err(ErrorKind::LocalIo));
 }

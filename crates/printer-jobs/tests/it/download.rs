@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use jobs_core::testing::ManualClock;
-use jobs_core::{ErrorKind, Sent};
+use jobs_core::{Delivery, ErrorKind};
 use printer_jobs::wire::{ListQuery, ListedJob, PrintOutcome, StatusFilter};
 use printer_jobs::{Destination, Device, Pages, Transfer};
 use serde_json::{Value, json};
@@ -134,8 +134,8 @@ async fn a_torn_piece_is_asked_for_again_three_times() {
                 Err(error) => {
                     assert!(!good, "{error}");
                     assert_eq!(
-                        (error.kind(), error.sent()),
-                        (ErrorKind::Garbled, Sent::Maybe)
+                        (error.kind(), error.delivery()),
+                        (ErrorKind::UnexpectedResponse, Delivery::MaybeSent)
                     );
                 }
             }
@@ -195,10 +195,10 @@ async fn wrong_files_leave_nothing_behind() {
     let mut image = pdf(1500);
     image[..4].copy_from_slice(b"\xff\xd8\xff\xe0");
     for (file, kind, requests) in [
-        (pdf(1400), ErrorKind::Garbled, 3),
-        (longer, ErrorKind::Garbled, 1),
-        (image, ErrorKind::Garbled, 1),
-        (Vec::new(), ErrorKind::Garbled, 1),
+        (pdf(1400), ErrorKind::UnexpectedResponse, 3),
+        (longer, ErrorKind::UnexpectedResponse, 1),
+        (image, ErrorKind::UnexpectedResponse, 1),
+        (Vec::new(), ErrorKind::UnexpectedResponse, 1),
     ] {
         let clock = ManualClock::new();
         let served = file.clone();
@@ -211,7 +211,11 @@ async fn wrong_files_leave_nothing_behind() {
         let device = online(cloud.device(&clock).with_transfer(in_chunks(1000))).await;
         let outcome = fetch(&clock, &device, &pdf_job(1500)).await;
         let error = outcome.result.unwrap_err();
-        assert_eq!((error.kind(), error.sent()), (kind, Sent::Yes), "{error}");
+        assert_eq!(
+            (error.kind(), error.delivery()),
+            (kind, Delivery::Answered),
+            "{error}"
+        );
         assert_eq!(error.job().unwrap().as_str(), "job-1");
         assert!(names(outcome.folder.path()).is_empty());
         assert_eq!(offsets(&cloud).len(), requests);
@@ -293,7 +297,7 @@ async fn existing_file_is_not_overwritten_whenever_it_appears() {
         let error = drive(&clock, &device, device.download(&job, &place))
             .await
             .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Local, "{error}");
+        assert_eq!(error.kind(), ErrorKind::LocalIo, "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"precious");
         assert_eq!(names(folder.path()), ["job-1.pdf"]);
         assert_eq!(offsets(&cloud).len(), requests);
@@ -365,10 +369,16 @@ async fn unbinding_in_mid_job_ends_the_download_with_its_reason() {
     };
     let (outcome, ()) = tokio::join!(fetching, unbinding);
     let error = outcome.result.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Credentials, "{error}");
-    assert_eq!((error.code(), error.sent()), (Some("600004"), Sent::Maybe));
+    assert_eq!(error.kind(), ErrorKind::Unauthenticated, "{error}");
+    assert_eq!(
+        (error.code(), error.delivery()),
+        (Some("600004"), Delivery::MaybeSent)
+    );
     let again = fetch(&clock, &device, &job).await.result.unwrap_err();
-    assert_eq!((again.code(), again.sent()), (Some("600004"), Sent::No));
+    assert_eq!(
+        (again.code(), again.delivery()),
+        (Some("600004"), Delivery::NotSent)
+    );
     assert!(names(outcome.folder.path()).is_empty());
     assert_eq!(offsets(&cloud).len(), 2);
 }

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use httpmock::{HttpMockRequest, HttpMockResponse, Mock, MockServer};
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Error, ErrorKind, JobId, Secret, Sent};
+use jobs_core::{Delivery, Error, ErrorKind, JobId, Secret};
 use printer_jobs::cloud::{
-    Callback, CallbackKey, CipherProblem, CloudClient, CloudQuery, Decryptor, DeviceStatus,
-    FileKey, Framing, LoginQrType, Notice, Nudge, ScanFile, ScanSource, decrypt,
+    CipherProblem, CloudClient, CloudQuery, Decryptor, DeviceStatus, FileKey, Framing, LoginQrType,
+    ScanFile, ScanSource, WebhookEvent, WebhookKey, WebhookNotice, WebhookRequest, decrypt,
 };
 use printer_jobs::wire::{ListedJob, PrintOutcome, ReportNumbering, StatusFilter};
 use serde_json::{Value, json};
@@ -126,7 +126,7 @@ fn ids(jobs: &[ListedJob]) -> Vec<&str> {
 }
 
 fn shows_no_secret(error: &Error) {
-    let mut text = format!("{error} {error:?} {:?}", error.excerpt());
+    let mut text = format!("{error} {error:?} {:?}", error.body_excerpt());
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         text.push_str(&format!(" {cause} {cause:?}"));
@@ -229,7 +229,7 @@ async fn a_token_that_is_refused_again_speaks_against_the_secrets() {
     let error = scene.client.jobs(&CloudQuery::all()).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.code()),
-        (ErrorKind::Credentials, Some("42001"))
+        (ErrorKind::Unauthenticated, Some("42001"))
     );
     assert_eq!((list.calls(), scene.tokens()), (2, (1, 2)));
     shows_no_secret(&error);
@@ -249,8 +249,8 @@ async fn a_client_without_a_ticket_sends_nothing_and_says_what_is_missing() {
         .unwrap();
     let error = client.jobs(&CloudQuery::all()).await.unwrap_err();
     assert_eq!(
-        (error.kind(), error.sent()),
-        (ErrorKind::Credentials, Sent::No)
+        (error.kind(), error.delivery()),
+        (ErrorKind::Unauthenticated, Delivery::NotSent)
     );
     assert!(error.to_string().contains("model ticket"), "{error}");
     assert_eq!(any.calls(), 0);
@@ -289,7 +289,7 @@ async fn a_repeated_cursor_ends_the_list_with_an_error() {
         .answer("get_printer_job_list", page(&["job-1"], json!("again")))
         .await;
     let error = scene.client.jobs(&CloudQuery::all()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Garbled);
+    assert_eq!(error.kind(), ErrorKind::UnexpectedResponse);
     assert_eq!(list.calls(), 2);
 }
 
@@ -313,7 +313,7 @@ async fn codes_of_this_flavour_have_their_kind_and_are_repeated_as_often_as_they
         (45_009, ErrorKind::RateLimited, 7),
         (45_033, ErrorKind::RateLimited, 7),
         (-1, ErrorKind::Unavailable, 4),
-        (301_042, ErrorKind::Credentials, 1),
+        (301_042, ErrorKind::Unauthenticated, 1),
         (600_040, ErrorKind::NotFound, 1),
     ] {
         let scene = Scene::new().await;
@@ -394,9 +394,9 @@ async fn an_auth_code_is_sent_once_even_if_the_answer_is_lost() {
         .run(scene.client.exchange_auth_code(&code))
         .await;
     let error = error.unwrap_err();
-    assert_eq!((error.sent(), lost.calls()), (Sent::Maybe, 1));
+    assert_eq!((error.delivery(), lost.calls()), (Delivery::MaybeSent, 1));
     assert!(error.to_string().contains("may be used up"), "{error}");
-    assert!(!format!("{error:?} {:?}", error.excerpt()).contains("auth-code-1"));
+    assert!(!format!("{error:?} {:?}", error.body_excerpt()).contains("auth-code-1"));
     lost.delete_async().await;
     let given = scene
         .server
@@ -427,7 +427,7 @@ async fn an_auth_code_is_sent_once_even_if_the_answer_is_lost() {
     assert_eq!((status.calls(), scene.tokens()), (1, (1, 0)));
     scene.client.forget_device().await;
     let error = scene.client.report_device_status(&online).await;
-    assert_eq!(error.unwrap_err().kind(), ErrorKind::Credentials);
+    assert_eq!(error.unwrap_err().kind(), ErrorKind::Unauthenticated);
     assert_eq!(status.calls(), 1);
 }
 
@@ -448,8 +448,8 @@ async fn a_scan_is_delivered_once() {
     let scan = ScanFile::new("u-1", "a.pdf", link, secret("scan-code")).unwrap();
     let error = scene.clock.run(scene.client.push_scan(&scan)).await;
     let error = error.unwrap_err();
-    assert_eq!((error.sent(), push.calls()), (Sent::Maybe, 1));
-    assert!(!format!("{error:?} {:?} {scan:?}", error.excerpt()).contains("s3cret"));
+    assert_eq!((error.delivery(), push.calls()), (Delivery::MaybeSent, 1));
+    assert!(!format!("{error:?} {:?} {scan:?}", error.body_excerpt()).contains("s3cret"));
 }
 
 #[tokio::test]
@@ -478,10 +478,10 @@ async fn a_device_asks_for_one_code_a_minute_whatever_the_kind() {
     let refused = scene.client.login_qr("s", LoginQrType::Static).await;
     let refused = refused.unwrap_err();
     assert_eq!(
-        (refused.kind(), refused.sent(), refused.wait()),
+        (refused.kind(), refused.delivery(), refused.retry_after()),
         (
             ErrorKind::RateLimited,
-            Sent::No,
+            Delivery::NotSent,
             Some(Duration::from_secs(40))
         )
     );
@@ -523,7 +523,7 @@ async fn a_downloaded_file_is_the_decrypted_one() {
     let scene = Scene::new().await;
     let folder = tempfile::tempdir().unwrap();
     let job = job_of(&scene, PDF.len(), hex::decode(ENCRYPTED_PDF).unwrap()).await;
-    let target = Target::new(folder.path().join("job-1.pdf")).unwrap();
+    let target = OutputPath::new(folder.path().join("job-1.pdf")).unwrap();
     let saved = scene.client.download(&job, &target).await.unwrap();
     assert_eq!(fs::read(&saved.path).unwrap(), PDF);
     assert_eq!(saved.len, PDF.len() as u64);
@@ -547,7 +547,7 @@ async fn a_file_of_many_pieces_is_decrypted_whole() {
     let scene = Scene::new().await;
     let folder = tempfile::tempdir().unwrap();
     let job = job_of(&scene, file.len(), encrypted).await;
-    let target = Target::new(folder.path().join("job-1.pdf")).unwrap();
+    let target = OutputPath::new(folder.path().join("job-1.pdf")).unwrap();
     let saved = scene.client.download(&job, &target).await.unwrap();
     assert!(fs::read(saved.path).unwrap() == file);
 }
@@ -571,10 +571,10 @@ async fn what_cannot_be_the_file_never_gets_its_name() {
         let scene = Scene::new().await;
         let folder = tempfile::tempdir().unwrap();
         let job = job_of(&scene, size, served).await;
-        let target = Target::new(folder.path().join("job-1.pdf")).unwrap();
+        let target = OutputPath::new(folder.path().join("job-1.pdf")).unwrap();
         let error = scene.clock.run(scene.client.download(&job, &target)).await;
         let error = error.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Garbled, "{error}");
+        assert_eq!(error.kind(), ErrorKind::UnexpectedResponse, "{error}");
         assert!(error.to_string().contains(problem), "{error}");
         assert_eq!(error.job().map(JobId::as_str), Some("job-1"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -587,9 +587,12 @@ async fn a_job_without_bytes_is_refused_before_anything_is_asked() {
     let scene = Scene::new().await;
     let folder = tempfile::tempdir().unwrap();
     let job = job_of(&scene, 0, Vec::new()).await;
-    let target = Target::new(folder.path().join("job-1.pdf")).unwrap();
+    let target = OutputPath::new(folder.path().join("job-1.pdf")).unwrap();
     let error = scene.client.download(&job, &target).await.unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (ErrorKind::Refused, Sent::No));
+    assert_eq!(
+        (error.kind(), error.delivery()),
+        (ErrorKind::Refused, Delivery::NotSent)
+    );
 }
 
 #[tokio::test]
@@ -606,7 +609,7 @@ async fn a_lapsed_link_is_asked_for_anew_once_and_does_not_mean_that_the_job_is_
         )
         .await;
     let jobs = scene.client.jobs(&CloudQuery::all()).await.unwrap();
-    let target = Target::new(folder.path().join("job-1.pdf")).unwrap();
+    let target = OutputPath::new(folder.path().join("job-1.pdf")).unwrap();
     let error = scene.client.download(&jobs[0], &target).await.unwrap_err();
     assert_eq!((error.kind(), link.calls()), (ErrorKind::Unavailable, 2));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
@@ -651,7 +654,7 @@ async fn a_lapsed_link_is_replaced_and_the_download_goes_on() {
         })
         .await;
     let jobs = scene.client.jobs(&CloudQuery::all()).await.unwrap();
-    let target = Target::new(folder.path().join("job-1.pdf")).unwrap();
+    let target = OutputPath::new(folder.path().join("job-1.pdf")).unwrap();
     let saved = scene.client.download(&jobs[0], &target).await.unwrap();
     assert_eq!(fs::read(saved.path).unwrap(), PDF);
 }
@@ -740,32 +743,29 @@ fn keys_have_43_characters_whose_last_bits_do_not_matter() {
 const SUBMITTED: &str = "YTSU39bLiiA4bCXl0wSuNsIcXEyf2GXZaePpQZslA3KFTGkAs7vL1cUii3syCLqX84DFKJ0mPhUkLzf1Olddu/j52shBnpk0EydS5cV0QrE+jI5t7RJU7ZfhmWtg0EgusBgHwuW/PgMJiY/8NBAZvhxyx0zg7OvtuZwXRxMMHh1kPOiqWiFyeOrQQtxRhSCvpaZ/phoY9MXPWLLf+xVspKsEI+TvEUHyLNTNUmovQzyr5+k0vfsa+NJGNTsBXqAXCmNxasqi11+H9lEetWTP18ipXyNSQiMQZhp57HFVuoHZiGzpxUvtdGvYd5mj6lmy9tFo+lNSl6lPOXbvRGtRrqpUmH216Pryzrc/hAAA9sh1ff7eKdlPHzzQbFnH4Jnh";
 const SUBMITTED_SIGNATURE: &str = "03278a30d51e3cd1c72a4c72a73802668e2819fb";
 
-fn callback<'a>(signature: &'a str, encrypted: &'a str) -> Callback<'a> {
-    Callback::new(signature, "1700000000", "987654321", encrypted)
+fn callback<'a>(signature: &'a str, encrypted: &'a str) -> WebhookRequest<'a> {
+    WebhookRequest::new(signature, "1700000000", "987654321", encrypted)
 }
 
-fn callback_key() -> CallbackKey {
-    CallbackKey::new(secret("callback-token"), &secret(KEY)).unwrap()
+fn callback_key() -> WebhookKey {
+    WebhookKey::new(secret("callback-token"), &secret(KEY)).unwrap()
 }
 
 #[test]
 fn a_signed_callback_is_opened_and_read() {
     let body = json!({"tousername": "m-1", "encrypt": SUBMITTED}).to_string();
-    let arrived = Callback::from_body(
+    let arrived = WebhookRequest::from_body(
         SUBMITTED_SIGNATURE,
         "1700000000",
         "987654321",
         body.as_bytes(),
     )
     .unwrap();
-    let notice = callback_key()
-        .with_receiver("m-1")
-        .notice(&arrived)
-        .unwrap();
+    let notice = callback_key().with_receiver("m-1").parse(&arrived).unwrap();
     assert_eq!(notice.req_id.as_deref(), Some("r-1"));
     assert_eq!(notice.device_sn.as_deref(), Some("SN-1"));
     assert_eq!(notice.created_at, Some(1_700_000_000));
-    let Nudge::JobSubmitted { ids } = notice.nudge else {
+    let WebhookEvent::JobSubmitted { ids } = notice.event else {
         panic!("{notice:?}")
     };
     assert_eq!(ids, ["printer_job_1_0f"]);
@@ -774,9 +774,9 @@ fn a_signed_callback_is_opened_and_read() {
 #[test]
 fn forged_foreign_and_damaged_callbacks_are_refused() {
     let key = callback_key();
-    let said = |key: &CallbackKey, callback: &Callback<'_>| {
+    let said = |key: &WebhookKey, callback: &WebhookRequest<'_>| {
         let error = key.open(callback).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Input);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
         error.message().unwrap().to_owned()
     };
     let right = callback(SUBMITTED_SIGNATURE, SUBMITTED);
@@ -787,7 +787,7 @@ fn forged_foreign_and_damaged_callbacks_are_refused() {
     assert_eq!(said(&key, &callback("", SUBMITTED)), wrong);
     let changed = SUBMITTED.replacen('Y', "Z", 1);
     assert_eq!(said(&key, &callback(SUBMITTED_SIGNATURE, &changed)), wrong);
-    let later = Callback::new(SUBMITTED_SIGNATURE, "1700000001", "987654321", SUBMITTED);
+    let later = WebhookRequest::new(SUBMITTED_SIGNATURE, "1700000001", "987654321", SUBMITTED);
     assert_eq!(said(&key, &later), wrong);
     let foreign = key.clone().with_receiver("m-2");
     assert!(said(&foreign, &right).contains("another receiver"));
@@ -800,8 +800,8 @@ fn forged_foreign_and_damaged_callbacks_are_refused() {
     let unsigned = key.with_signature(|_| String::new());
     assert!(said(&unsigned, &callback("", "*")).contains("base64"));
     assert!(said(&unsigned, &callback("", "AAAA")).contains("blocks"));
-    assert!(Callback::from_body("", "", "", b"{\"encrypt\":5}").is_err());
-    assert!(Callback::from_body("", "", "", b"\xff").is_err());
+    assert!(WebhookRequest::from_body("", "", "", b"{\"encrypt\":5}").is_err());
+    assert!(WebhookRequest::from_body("", "", "", b"\xff").is_err());
 }
 
 #[test]
@@ -814,8 +814,8 @@ fn another_framing_can_be_chosen() {
     let key = callback_key().with_framing(Framing::Bare);
     assert_eq!(key.open(&bare).unwrap(), "{}");
     assert!(matches!(
-        key.notice(&bare).unwrap().nudge,
-        Nudge::Unknown { name } if name.is_empty()
+        key.parse(&bare).unwrap().event,
+        WebhookEvent::Unknown { name } if name.is_empty()
     ));
 }
 
@@ -823,7 +823,7 @@ fn another_framing_can_be_chosen() {
 fn commands_and_events_are_read_as_nudges() {
     let read = |kind: &str, content: Value| {
         let text = json!({"msg_type": kind, kind: content}).to_string();
-        Notice::read(&text).unwrap().nudge
+        WebhookNotice::read(&text).unwrap().event
     };
     let command = |name: &str, mut content: Value| {
         content["command_type"] = json!(name);
@@ -835,22 +835,22 @@ fn commands_and_events_are_read_as_nudges() {
     };
     assert!(matches!(
         command("printer_job_del", json!({"jobid": "j-1"})),
-        Nudge::JobDeleted { ids } if ids == ["j-1"]
+        WebhookEvent::JobDeleted { ids } if ids == ["j-1"]
     ));
     assert!(matches!(
         command("printer_job_trans", json!({"jobid": 5})),
-        Nudge::JobConversion { ids } if ids.is_empty()
+        WebhookEvent::JobConversion { ids } if ids.is_empty()
     ));
     assert!(matches!(
         command("fetch_device_status", json!({})),
-        Nudge::StatusWanted
+        WebhookEvent::StatusWanted
     ));
     let scanned = command(
         "user_scan",
         json!({"open_userid": "u-1", "state": "tray-2", "user_type": 1, "auth_code": "c0de", "expires_in": "300"}),
     );
     assert!(!format!("{scanned:?}").contains("c0de"));
-    let Nudge::Scanned(scan) = scanned else {
+    let WebhookEvent::Scanned(scan) = scanned else {
         panic!("no scan")
     };
     assert_eq!(scan.open_userid.as_deref(), Some("u-1"));
@@ -861,18 +861,18 @@ fn commands_and_events_are_read_as_nudges() {
     assert_eq!(scan.auth_code.unwrap().expose(), "c0de");
     assert!(matches!(
         event("bind", json!({"auth_code": "c0de"})),
-        Nudge::Bound { auth_code: Some(code) } if code.expose() == "c0de"
+        WebhookEvent::Bound { auth_code: Some(code) } if code.expose() == "c0de"
     ));
-    assert!(matches!(event("unbind", json!({})), Nudge::Unbound));
+    assert!(matches!(event("unbind", json!({})), WebhookEvent::Unbound));
     assert!(matches!(
         event("model_ticket", json!({"model_ticket": "t-1"})),
-        Nudge::ModelTicket(ticket) if ticket.expose() == "t-1"
+        WebhookEvent::ModelTicket(ticket) if ticket.expose() == "t-1"
     ));
     assert!(matches!(
         event("novelty", json!({})),
-        Nudge::Unknown { name } if name == "novelty"
+        WebhookEvent::Unknown { name } if name == "novelty"
     ));
     for odd in ["[]", "5", "", "{"] {
-        assert!(Notice::read(odd).is_err(), "{odd}");
+        assert!(WebhookNotice::read(odd).is_err(), "{odd}");
     }
 }

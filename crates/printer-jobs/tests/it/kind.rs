@@ -4,8 +4,10 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jobs_core::testing::{Asked, Beat, ManualClock, Odd, Play, Stage, Subject, contract};
-use jobs_core::{Error, ErrorKind, JobId, JobKind, Snapshot, Status, Window, async_trait};
+use jobs_core::testing::{
+    KindUnderTest, MalformedBody, ManualClock, RequestLog, Script, ScriptStep, TestVendor, contract,
+};
+use jobs_core::{Error, ErrorKind, JobId, JobKind, RateLimit, Snapshot, Status, async_trait};
 use printer_jobs::{Device, PrintJob, Printed};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -19,50 +21,50 @@ struct Printer {
 const JOB: &str = "printer_job_1700000001_0f";
 
 #[async_trait]
-impl Subject for Printer {
+impl KindUnderTest for Printer {
     type Kind = PrintJob;
 
-    async fn stage(&self, clock: &ManualClock, play: Play<'_>) -> Stage<PrintJob> {
-        let asked = Asked::default();
-        let (beats, record, time) = (play.beats.to_vec(), asked.clone(), clock.clone());
+    async fn set_up(&self, clock: &ManualClock, play: Script<'_>) -> TestVendor<PrintJob> {
+        let asked = RequestLog::default();
+        let (beats, record, time) = (play.steps.to_vec(), asked.clone(), clock.clone());
         let cloud = Cloud::start(move |seen| match seen.cmd.as_str() {
             "printer/get_job_list" => {
                 use jobs_core::Clock as _;
-                say(&record.next(time.now(), &beats), &seen.req_id)
+                say(&record.record_poll(time.now(), &beats), &seen.req_id)
             }
             _ => Say::Usual,
         })
         .await;
         cloud.state().headerless = self.headerless;
-        let endless = Window {
+        let endless = RateLimit {
             limit: NonZeroU32::MAX,
             per: Duration::from_secs(1),
         };
         let builder = cloud
             .device(clock)
             .with_list_rate(Some(endless))
-            .with_shared_rate(play.rate)
-            .with_facts(play.tune);
+            .with_shared_rate(play.shared_rate)
+            .with_facts(play.configure);
         let device = online(builder).await;
-        Stage {
+        TestVendor {
             kind: device.kind(),
             id: JobId::new(JOB).unwrap(),
-            asked,
-            vendor: Box::new((cloud, device)),
+            requests: asked,
+            guard: Box::new((cloud, device)),
         }
     }
 
-    fn can_say(&self, beat: &Beat) -> bool {
+    fn supports(&self, beat: &ScriptStep) -> bool {
         // It has no word for "slow down"; and without ids in answers a late one is taken for the next, which costs one
         // more look than this check allows.
         match beat {
-            Beat::Busy(_) => false,
-            Beat::Silent => !self.headerless,
+            ScriptStep::RateLimited(_) => false,
+            ScriptStep::NoResponse => !self.headerless,
             _ => true,
         }
     }
 
-    fn counted_as(&self) -> &str {
+    fn rate_action(&self) -> &str {
         "list"
     }
 
@@ -77,27 +79,33 @@ impl Subject for Printer {
     }
 }
 
-fn say(beat: &Beat, req_id: &str) -> Say {
+fn say(beat: &ScriptStep, req_id: &str) -> Say {
     let item = |status: Value| Say::Body(json!({"printer_job_list": [status]}));
     match beat {
         // The cloud knows only that a job is not printed yet.
-        Beat::Queued | Beat::Running => item(json!({"jobid": JOB, "status": 0})),
-        Beat::Unknown(word) => item(json!({"jobid": JOB, "status": word.parse::<i64>().unwrap()})),
-        Beat::Succeeded => item(json!({"jobid": JOB, "status": 1})),
-        Beat::Failed(reason) => {
+        ScriptStep::Queued | ScriptStep::Running => item(json!({"jobid": JOB, "status": 0})),
+        ScriptStep::Unknown(word) => {
+            item(json!({"jobid": JOB, "status": word.parse::<i64>().unwrap()}))
+        }
+        ScriptStep::Succeeded => item(json!({"jobid": JOB, "status": 1})),
+        ScriptStep::Failed(reason) => {
             item(json!({"jobid": JOB, "status": 2, "errcode": "7", "errmsg": reason}))
         }
-        Beat::Trouble => Say::Code(-1, "system error, hint: [1700000000_1_ab]"),
-        Beat::Denied => Say::Code(600_051, "device with activation-secret-1 expired"),
-        Beat::Odd(Odd::Html) => Say::Raw(Message::text(
+        ScriptStep::ServerError => Say::Code(-1, "system error, hint: [1700000000_1_ab]"),
+        ScriptStep::Unauthenticated => {
+            Say::Code(600_051, "device with activation-secret-1 expired")
+        }
+        ScriptStep::Malformed(MalformedBody::Html) => Say::Raw(Message::text(
             "<html>activation-secret-1 active-code-1</html>",
         )),
-        Beat::Odd(Odd::Cut) => Say::Raw(Message::text(format!(
+        ScriptStep::Malformed(MalformedBody::Truncated) => Say::Raw(Message::text(format!(
             r#"{{"headers":{{"req_id":"{req_id}"}},"errcode":0,"bo"#
         ))),
-        Beat::Odd(Odd::WrongTypes) => item(json!({"jobid": 7, "status": []})),
-        Beat::Odd(Odd::Nothing) => Say::Body(json!({"printer_job_list": []})),
-        Beat::Odd(Odd::Empty) => Say::Raw(Message::text("")),
+        ScriptStep::Malformed(MalformedBody::WrongTypes) => item(json!({"jobid": 7, "status": []})),
+        ScriptStep::Malformed(MalformedBody::JobMissing) => {
+            Say::Body(json!({"printer_job_list": []}))
+        }
+        ScriptStep::Malformed(MalformedBody::Empty) => Say::Raw(Message::text("")),
         _ => Say::Nothing,
     }
 }
@@ -123,7 +131,7 @@ async fn observe(
     device: &Device,
     ids: &[JobId],
 ) -> Vec<Result<Snapshot<Printed>, Error>> {
-    drive(clock, device, device.kind().observe(ids))
+    drive(clock, device, device.kind().poll(ids))
         .await
         .into_vec()
 }
@@ -147,7 +155,7 @@ async fn a_thousand_jobs_are_observed_with_five_requests() {
     .await;
     let device = online(cloud.device(&clock)).await;
     let ids = ids(1000);
-    let batch = device.kind().facts().batch.value.get();
+    let batch = device.kind().policy().max_batch.value.get();
     let mut done = 0;
     for part in ids.chunks(batch) {
         let looks = observe(&clock, &device, part).await;
@@ -190,11 +198,11 @@ async fn every_status_reads_as_it_should_and_unmentioned_jobs_are_failed_looks()
     );
     for (n, word) in [(3, "listed without a status"), (4, "9")] {
         let look = looks[n].as_ref().unwrap();
-        assert_eq!((&*look.word, look.recognised), (word, false));
+        assert_eq!((&*look.vendor_status, look.is_known), (word, false));
         assert_eq!(look.status, Status::Running);
     }
     let unmentioned = looks[5].as_ref().unwrap_err();
-    assert_eq!(unmentioned.kind(), ErrorKind::Garbled);
+    assert_eq!(unmentioned.kind(), ErrorKind::UnexpectedResponse);
     assert_eq!(unmentioned.job().unwrap().as_str(), "printer_job_5");
 }
 

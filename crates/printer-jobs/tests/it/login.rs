@@ -9,7 +9,8 @@ use jobs_core::Secret;
 use printer_jobs::Command;
 use printer_jobs::code::Code;
 use printer_jobs::login::{
-    Action, CallId, Credential, Given, Identity, Input, Login, LoginOptions, Notice, Phase,
+    Action, CallId, Credential, Identity, Input, Login, LoginEvent, LoginOptions, Phase,
+    StepContext,
 };
 
 use crate::answer;
@@ -42,7 +43,7 @@ impl Bench {
     }
 
     fn give(&mut self, input: Input) {
-        let given = Given {
+        let given = StepContext {
             now: self.now,
             unix: self.unix + self.now.as_secs() - 1000,
             random: self.random,
@@ -135,7 +136,7 @@ impl Bench {
         self.actions.iter().filter(|action| which(action)).count()
     }
 
-    fn told(&self, notice: &Notice) -> usize {
+    fn told(&self, notice: &LoginEvent) -> usize {
         self.count(|action| matches!(action, Action::Tell(told) if told == notice))
     }
 
@@ -209,7 +210,7 @@ fn login_goes_through_register_active_subscribe() {
     assert_eq!(bench.login.phase(), Phase::LoggingIn);
     bench.reply(Command::SubscribeCorp, OK);
     assert_eq!(bench.login.phase(), Phase::Online);
-    assert_eq!(bench.told(&Notice::Online), 1);
+    assert_eq!(bench.told(&LoginEvent::Online), 1);
     assert!(bench.login.allows(Command::GetJobList));
     assert!(!bench.login.allows(Command::Register));
     assert_eq!(
@@ -309,7 +310,7 @@ fn unbound_device_asks_every_five_seconds() {
         bench.pass(1);
         assert_eq!(bench.commands().len(), 2 + round);
     }
-    assert_eq!(bench.told(&Notice::AwaitingBinding), 1);
+    assert_eq!(bench.told(&LoginEvent::AwaitingBinding), 1);
     assert_eq!(bench.erased_binding(), 1, "erased once, not at each look");
     bench.reply(Command::Active, ACTIVE);
     bench.reply(Command::SubscribeCorp, OK);
@@ -399,8 +400,8 @@ fn already_subscribed_is_success() {
         bench.reply(Command::Active, ACTIVE);
         bench.refuse(Command::SubscribeCorp, code);
         assert_eq!(bench.login.phase(), Phase::Online, "{code}");
-        assert_eq!(bench.told(&Notice::Online), 1);
-        let refused = bench.count(|it| matches!(it, Action::Tell(Notice::StepRefused(_))));
+        assert_eq!(bench.told(&LoginEvent::Online), 1);
+        let refused = bench.count(|it| matches!(it, Action::Tell(LoginEvent::StepRefused(_))));
         assert_eq!(refused, 0, "{code}");
     }
 }
@@ -570,7 +571,7 @@ fn fatal_codes_stop_the_machine_until_it_is_started_again() {
         assert_eq!(bench.login.phase(), Phase::GaveUp, "{code}");
         assert!(bench.hung_up());
         let setback = bench.actions.iter().find_map(|it| match it {
-            Action::Tell(Notice::GaveUp(setback)) => Some(setback.clone()),
+            Action::Tell(LoginEvent::GaveUp(setback)) => Some(setback.clone()),
             _ => None,
         });
         let setback = setback.unwrap();
@@ -684,7 +685,7 @@ fn two_missed_pings_end_the_connection() {
     }
     assert_eq!(bench.commands(), [Command::Ping; 2]);
     assert_eq!(bench.now - online_at, Duration::from_secs(75));
-    assert_eq!(bench.told(&Notice::Offline), 1);
+    assert_eq!(bench.told(&LoginEvent::Offline), 1);
 }
 
 #[test]
@@ -717,7 +718,7 @@ fn lost_connection_fails_open_requests_before_the_next_connection() {
     bench.give(Input::Disconnected);
     assert!(matches!(
         bench.actions[..],
-        [Action::Tell(Notice::Offline), Action::FailOpenRequests]
+        [Action::Tell(LoginEvent::Offline), Action::FailOpenRequests]
     ));
     assert!(!bench.login.allows(Command::GetJobList));
     bench.idle(1);
@@ -773,8 +774,8 @@ fn unbind_push_erases_everything_and_waits_for_the_next_binding() {
     bench.pass(10);
     bench.give(Input::Unbound);
     assert_eq!(bench.erased_binding(), 1);
-    assert_eq!(bench.told(&Notice::Offline), 1);
-    assert_eq!(bench.told(&Notice::AwaitingBinding), 1);
+    assert_eq!(bench.told(&LoginEvent::Offline), 1);
+    assert_eq!(bench.told(&LoginEvent::AwaitingBinding), 1);
     assert!(!bench.login.allows(Command::GetJobList));
     assert!(!bench.hung_up());
     bench.refuse(Command::Active, 600_004);
@@ -832,7 +833,7 @@ fn refused_business_command_restarts_what_is_needed() {
         assert_eq!(bench.erased_binding() == 1, erased, "{code}");
         assert_eq!(bench.hung_up(), closed, "{code}");
         assert_eq!(bench.commands().first().copied(), next, "{code}");
-        assert_eq!(bench.told(&Notice::Offline), 1, "{code}");
+        assert_eq!(bench.told(&LoginEvent::Offline), 1, "{code}");
     }
     for code in [0, -1, 600_040, 600_041, 600_012, 600_001, 699_999] {
         let mut bench = Bench::online();
@@ -964,11 +965,11 @@ proptest! {
                             prop_assert_eq!(registers, 1, "registered twice");
                         }
                     }
-                    Action::Tell(Notice::Online) => {
+                    Action::Tell(LoginEvent::Online) => {
                         prop_assert!(!announced);
                         announced = true;
                     }
-                    Action::Tell(Notice::Offline) => {
+                    Action::Tell(LoginEvent::Offline) => {
                         prop_assert!(announced);
                         announced = false;
                     }

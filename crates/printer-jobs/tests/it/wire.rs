@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 use jobs_core::Secret;
 use printer_jobs::ProtocolError;
 use printer_jobs::code::Code;
-use printer_jobs::envelope::{Request, encode};
-use printer_jobs::settings::{Sides, Vocabulary};
+use printer_jobs::envelope::{CommandBody, encode};
+use printer_jobs::settings::{SettingAliases, Sides};
 use printer_jobs::sign::Nonce;
 use printer_jobs::wire::{
-    Activate, Active, CorpInfo, CorpInfoRequest, DeviceFeature, DownloadRequest, Event,
-    ExchangeSeed, Format, JobList, ListQuery, ListedJob, LoginQr, NetInfo, PageProblem,
+    Activate, Active, CorpInfo, CorpInfoRequest, DeviceFeature, DownloadRequest, ErrorReport,
+    Event, ExchangeSeed, Format, JobList, ListQuery, ListedJob, LoginQr, NetInfo, PageProblem,
     PrintOutcome, PrintReport, PrintStatus, PrinterQr, Register, Registered, ReportNumbering,
-    ScanArgs, ServerTime, Subscribe, TroubleReport, own_secret_no,
+    ScanArgs, ServerTime, Subscribe, own_secret_no,
 };
 
 use crate::{answer, push};
 
-fn sent<R: Request>(request: &R) -> (String, Value) {
+fn sent<R: CommandBody>(request: &R) -> (String, Value) {
     let message: Value = serde_json::from_str(&encode(request, "r").unwrap()).unwrap();
     let cmd = message["cmd"].as_str().unwrap().to_owned();
     (cmd, message["body"].clone())
@@ -48,11 +48,11 @@ fn corrected_official_example_is_read_in_full() {
     assert_eq!((first.doc_size, first.page_count), (Some(20480), Some(3)));
     assert_eq!(first.format, Format::Pdf);
     assert_eq!(
-        first.settings.paper(&Vocabulary::default()).as_deref(),
+        first.settings.paper(&SettingAliases::default()).as_deref(),
         Some("A4")
     );
     assert_eq!(
-        first.settings.sides(&Vocabulary::default()),
+        first.settings.sides(&SettingAliases::default()),
         Some(Sides::Single)
     );
 
@@ -288,7 +288,7 @@ fn device_commands_have_the_documented_bodies() {
         )
     );
     assert_eq!(
-        sent(&TroubleReport::new(3, "no network")),
+        sent(&ErrorReport::new(3, "no network")),
         (
             "error_report".to_owned(),
             json!({"errcode": 3, "errmsg": "no network"})

@@ -57,7 +57,7 @@ async fn the_correction_is_signed_anew_and_kept_for_later_calls() {
     let looks = scene
         .client
         .kind()
-        .observe(std::slice::from_ref(job.id()))
+        .poll(std::slice::from_ref(job.id()))
         .await;
     assert!(looks.into_vec().remove(0).is_ok());
     assert_eq!(*seen.lock().unwrap(), [OURS, theirs, theirs]);
@@ -67,12 +67,15 @@ async fn the_correction_is_signed_anew_and_kept_for_later_calls() {
 async fn a_correction_that_does_not_help_is_the_only_one() {
     let scene = Scene::new().await;
     let seen = server(&scene, OURS + 4000, "server time 1767999999").await;
-    let Submission::Refused(error) = create(&scene).await else {
+    let Submission::Rejected(error) = create(&scene).await else {
         panic!()
     };
     assert_eq!(
         (error.kind(), error.code()),
-        (ErrorKind::Credentials, Some("AuthFailure.SignatureExpire"))
+        (
+            ErrorKind::Unauthenticated,
+            Some("AuthFailure.SignatureExpire")
+        )
     );
     assert_eq!(*seen.lock().unwrap(), [OURS, 1_767_999_999]);
 }

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use jobs_core::testing::{
-    Asked, Beat, ManualClock, Odd, Play, Reply, ScriptedServer, Stage, Subject, contract,
+    KindUnderTest, MalformedBody, ManualClock, Reply, RequestLog, Script, ScriptStep,
+    ScriptedServer, TestVendor, contract,
 };
 use jobs_core::{JobId, async_trait};
 use tencent_ess::{Conversion, Family, Operator, Product};
@@ -16,32 +17,32 @@ struct Tencent {
 }
 
 #[async_trait]
-impl Subject for Tencent {
+impl KindUnderTest for Tencent {
     type Kind = Conversion;
 
-    async fn stage(&self, clock: &ManualClock, play: Play<'_>) -> Stage<Conversion> {
-        let asked = Asked::default();
-        let server = ScriptedServer::start(clock, play.beats, &asked, say)
+    async fn set_up(&self, clock: &ManualClock, play: Script<'_>) -> TestVendor<Conversion> {
+        let asked = RequestLog::default();
+        let server = ScriptedServer::start(clock, play.steps, &asked, say)
             .await
             .unwrap();
         let url = server.url();
         let client = crate::client_of(self.product.clone(), &url, &url, clock)
             .with_family(self.family)
             .with_session_token(secret("one-session-token"))
-            .with_facts(play.tune)
+            .with_policy(play.configure)
             .with_rate(NonZeroU32::MAX)
-            .with_shared_rate(play.rate)
+            .with_shared_rate(play.shared_rate)
             .build()
             .unwrap();
-        Stage {
+        TestVendor {
             kind: client.kind(),
             id: JobId::new("yDRS4UUgygqdcj56UuO4zjExBQcOiB68").unwrap(),
-            asked,
-            vendor: Box::new(server),
+            requests: asked,
+            guard: Box::new(server),
         }
     }
 
-    fn counted_as(&self) -> &str {
+    fn rate_action(&self) -> &str {
         match (self.family, &self.product) {
             (Family::Current, _) => "DescribeFileConvertTask",
             (_, Product::Ess { .. }) => "GetTaskResultApi",
@@ -57,7 +58,7 @@ impl Subject for Tencent {
 }
 
 /// The vendor's words. What it never documents, such as HTTP 429, a gateway in front of it may say.
-fn say(beat: &Beat) -> Reply {
+fn say(beat: &ScriptStep) -> Reply {
     let status = |status: i64, message: &str, resource_id: &str| {
         Reply::json(format!(
             r#"{{"Response":{{"RequestId":"s1698837600515440954","ResourceId":{resource_id},"TaskId":"20231101191954296703","TaskMessage":"{message}","TaskStatus":{status}}}}}"#
@@ -69,24 +70,30 @@ fn say(beat: &Beat) -> Reply {
         ))
     };
     match beat {
-        Beat::Queued => status(0, "NeedTranform", "null"),
-        Beat::Running => status(4, "文档转换中", r#""""#),
-        Beat::Unknown(word) => status(6, word, r#""""#),
-        Beat::Succeeded => status(8, "任务处理完成", r#""yDSLOUUckpoji469U5GRz2w1NRiV2lPp""#),
-        Beat::Failed(reason) => status(-6, reason, "null"),
-        Beat::Trouble => failure("InternalError", "内部错误"),
-        Beat::Busy(wait) => Reply::text(429, "slow down one-secret-key")
+        ScriptStep::Queued => status(0, "NeedTranform", "null"),
+        ScriptStep::Running => status(4, "文档转换中", r#""""#),
+        ScriptStep::Unknown(word) => status(6, word, r#""""#),
+        ScriptStep::Succeeded => status(8, "任务处理完成", r#""yDSLOUUckpoji469U5GRz2w1NRiV2lPp""#),
+        ScriptStep::Failed(reason) => status(-6, reason, "null"),
+        ScriptStep::ServerError => failure("InternalError", "内部错误"),
+        ScriptStep::RateLimited(wait) => Reply::text(429, "slow down one-secret-key")
             .with_header(format!("Retry-After: {}", wait.as_secs())),
-        Beat::Denied => failure(
+        ScriptStep::Unauthenticated => failure(
             "AuthFailure.SecretIdNotFound",
             "AKIDone-secret-id and one-session-token are not found",
         ),
-        Beat::Odd(Odd::Html) => Reply::text(200, "<html>one-secret-key</html>"),
-        Beat::Odd(Odd::Cut) => Reply::json(r#"{"Response":{"TaskStatus":8,"Res"#),
-        Beat::Odd(Odd::WrongTypes) => {
+        ScriptStep::Malformed(MalformedBody::Html) => {
+            Reply::text(200, "<html>one-secret-key</html>")
+        }
+        ScriptStep::Malformed(MalformedBody::Truncated) => {
+            Reply::json(r#"{"Response":{"TaskStatus":8,"Res"#)
+        }
+        ScriptStep::Malformed(MalformedBody::WrongTypes) => {
             Reply::json(r#"{"Response":{"TaskStatus":[8],"ResourceId":{},"TaskId":7}}"#)
         }
-        Beat::Odd(Odd::Nothing) => Reply::json(r#"{"Response":{"RequestId":"r1"}}"#),
+        ScriptStep::Malformed(MalformedBody::JobMissing) => {
+            Reply::json(r#"{"Response":{"RequestId":"r1"}}"#)
+        }
         _ => Reply::json(""),
     }
 }

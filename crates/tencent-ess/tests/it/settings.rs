@@ -60,7 +60,7 @@ fn both_hosts_and_the_pair_of_operations_can_be_set() {
 fn a_missing_or_unusable_variable_is_named() {
     for (name, _) in FULL {
         let error = client(&[(name, "")]).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Input);
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
         assert!(error.to_string().contains(name), "{error}");
     }
     for (name, value) in [
@@ -78,7 +78,7 @@ fn a_missing_or_unusable_variable_is_named() {
         .unwrap_err();
         let line = error.to_string();
         assert!(
-            error.kind() == ErrorKind::Input && line.contains(name),
+            error.kind() == ErrorKind::InvalidInput && line.contains(name),
             "{line}"
         );
         assert!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 use httpmock::Method;
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{ErrorKind, ForeignTicket, JobId, Sent, Status, Submission, Ticket};
+use jobs_core::{Delivery, ErrorKind, JobId, ResumeError, Status, Submission, Ticket};
 use serde_json::{Value, json};
 use tencent_ess::types::ResourceType;
 use tencent_ess::{
@@ -229,12 +229,12 @@ async fn a_temporary_key_sends_its_token_and_settings_their_headers() {
 #[tokio::test]
 async fn refusals_are_told_apart_and_not_repeated() {
     for (code, kind) in [
-        ("AuthFailure.SignatureFailure", ErrorKind::Credentials),
-        ("AuthFailure.SecretIdNotFound", ErrorKind::Credentials),
-        ("InvalidParameter.InvalidId", ErrorKind::Input),
-        ("MissingParameter.ResourceName", ErrorKind::Input),
-        ("UnknownParameter", ErrorKind::Input),
-        ("LimitExceeded", ErrorKind::Exhausted),
+        ("AuthFailure.SignatureFailure", ErrorKind::Unauthenticated),
+        ("AuthFailure.SecretIdNotFound", ErrorKind::Unauthenticated),
+        ("InvalidParameter.InvalidId", ErrorKind::InvalidInput),
+        ("MissingParameter.ResourceName", ErrorKind::InvalidInput),
+        ("UnknownParameter", ErrorKind::InvalidInput),
+        ("LimitExceeded", ErrorKind::QuotaExceeded),
         (
             "UnauthorizedOperation.NoPermissionFeature",
             ErrorKind::Refused,
@@ -243,15 +243,15 @@ async fn refusals_are_told_apart_and_not_repeated() {
         ("FailedOperation", ErrorKind::Refused),
         ("ResourceNotFound.File", ErrorKind::NotFound),
         ("InvalidAction", ErrorKind::Refused),
-        ("ActionOffline", ErrorKind::Retired),
+        ("ActionOffline", ErrorKind::OperationRetired),
     ] {
         let (submission, requests) = create_answered(200, &failure(code)).await;
-        let Submission::Refused(error) = submission else {
+        let Submission::Rejected(error) = submission else {
             panic!("{code}: {submission:?}")
         };
         assert_eq!(
-            (error.kind(), error.sent(), requests),
-            (kind, Sent::Yes, 1),
+            (error.kind(), error.delivery(), requests),
+            (kind, Delivery::Answered, 1),
             "{code}"
         );
         assert_eq!(
@@ -265,7 +265,7 @@ async fn refusals_are_told_apart_and_not_repeated() {
 #[tokio::test]
 async fn a_retired_operation_names_the_setting_that_helps() {
     let (submission, _) = create_answered(200, &failure("ActionOffline")).await;
-    let Submission::Refused(error) = submission else {
+    let Submission::Rejected(error) = submission else {
         panic!("{submission:?}")
     };
     assert!(
@@ -281,7 +281,7 @@ async fn a_rate_refusal_is_repeated_because_no_work_was_begun() {
         "RequestLimitExceeded.UinLimitExceeded",
     ] {
         let (submission, requests) = create_answered(200, &failure(code)).await;
-        let Submission::Refused(error) = submission else {
+        let Submission::Rejected(error) = submission else {
             panic!("{code}: {submission:?}")
         };
         assert_eq!((error.kind(), requests), (ErrorKind::RateLimited, 6));
@@ -296,10 +296,13 @@ async fn a_refusal_on_the_way_to_the_vendor_is_no_lost_submit() {
         (429, "", ErrorKind::RateLimited),
     ] {
         let (submission, requests) = create_answered(status, body).await;
-        let Submission::Refused(error) = submission else {
+        let Submission::Rejected(error) = submission else {
             panic!("{status}: {submission:?}");
         };
-        assert_eq!((error.kind(), error.sent(), requests), (kind, Sent::Yes, 1));
+        assert_eq!(
+            (error.kind(), error.delivery(), requests),
+            (kind, Delivery::Answered, 1)
+        );
     }
 }
 
@@ -325,7 +328,7 @@ async fn an_answer_that_does_not_say_is_unknown_and_never_repeated() {
     ] {
         let (submission, requests) = create_answered(status, &body).await;
         assert!(
-            matches!(submission, Submission::Unknown(_)),
+            matches!(submission, Submission::OutcomeUnknown(_)),
             "{body}: {submission:?}"
         );
         assert_eq!(requests, 1, "{body}");
@@ -342,13 +345,13 @@ async fn a_failure_is_read_under_any_status_and_in_the_very_old_form() {
         ),
     ] {
         let (submission, _) = create_answered(status, &body).await;
-        let Submission::Refused(error) = submission else {
+        let Submission::Rejected(error) = submission else {
             panic!("{body}: {submission:?}")
         };
         assert_eq!(
             (error.kind(), error.code(), error.message()),
             (
-                ErrorKind::Input,
+                ErrorKind::InvalidInput,
                 Some("InvalidParameter"),
                 Some("the message")
             )
@@ -373,11 +376,11 @@ async fn a_dropped_answer_is_unknown_after_one_request() {
     let client = crate::client(&url, &url, &clock).build().unwrap();
     let id = resource();
     let create = client.submit_uploaded(&id, ResourceType::Docx, "合同.docx");
-    let Submission::Unknown(lost) = clock.run(create).await else {
+    let Submission::OutcomeUnknown(lost) = clock.run(create).await else {
         panic!()
     };
-    assert_eq!(&*lost.what, "合同.docx (file id yDRS)");
-    assert_eq!(lost.error.sent(), Sent::Maybe);
+    assert_eq!(&*lost.summary, "合同.docx (file id yDRS)");
+    assert_eq!(lost.error.delivery(), Delivery::MaybeSent);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
     server.abort();
 }
@@ -394,12 +397,12 @@ async fn without_a_connection_nothing_was_sent() {
     let client = crate::client(&url, &url, &clock).build().unwrap();
     let id = resource();
     let create = client.submit_uploaded(&id, ResourceType::Docx, "a.docx");
-    let Submission::Refused(error) = clock.run(create).await else {
+    let Submission::Rejected(error) = clock.run(create).await else {
         panic!()
     };
     assert_eq!(
-        (error.kind(), error.sent()),
-        (ErrorKind::Unreachable, Sent::No)
+        (error.kind(), error.delivery()),
+        (ErrorKind::Unreachable, Delivery::NotSent)
     );
 }
 
@@ -422,7 +425,7 @@ async fn a_failed_upload_creates_nothing() {
         .await;
     let document = Document::from_bytes("a.docx", "PK");
     let submit = scene.client.submit_conversion(&document);
-    let Submission::Refused(error) = scene.clock.run(submit).await else {
+    let Submission::Rejected(error) = scene.clock.run(submit).await else {
         panic!()
     };
     assert_eq!(
@@ -448,12 +451,12 @@ async fn bad_input_is_refused_without_a_request() {
         ("a.docx", ""),
     ] {
         let document = Document::from_bytes(name, content);
-        let Submission::Refused(error) = client.submit_conversion(&document).await else {
+        let Submission::Rejected(error) = client.submit_conversion(&document).await else {
             panic!("{name}")
         };
         assert_eq!(
-            (error.kind(), error.sent()),
-            (ErrorKind::Input, Sent::No),
+            (error.kind(), error.delivery()),
+            (ErrorKind::InvalidInput, Delivery::NotSent),
             "{name}"
         );
     }
@@ -481,7 +484,7 @@ async fn a_ticket_remembers_its_family_and_its_product() {
     let resumed = current.resume(&ticket).unwrap();
     assert_eq!(resumed.kind().family(), Family::Legacy);
     let mut updates = resumed.updates(Duration::from_secs(60));
-    let jobs_core::Update::Seen(seen) = scene.clock.run(updates.next()).await.unwrap() else {
+    let jobs_core::Update::Progress(seen) = scene.clock.run(updates.next()).await.unwrap() else {
         panic!()
     };
     assert!(matches!(seen.status, Status::Running));
@@ -492,9 +495,9 @@ async fn a_ticket_remembers_its_family_and_its_product() {
         builder.build().unwrap().resume(&ticket).unwrap_err()
     };
     let elsewhere = Agent::new("yDapp", "another_org", "n9527");
-    assert_eq!(of(elsewhere.into()), ForeignTicket::Account);
+    assert_eq!(of(elsewhere.into()), ResumeError::AccountMismatch);
     let other_product = of(Operator::new("user").into());
-    assert!(matches!(other_product, ForeignTicket::Kind { .. }));
+    assert!(matches!(other_product, ResumeError::KindMismatch { .. }));
 }
 
 #[tokio::test]
@@ -502,8 +505,11 @@ async fn credentials_are_checked_by_a_look_at_no_task() {
     for (code, kind) in [
         ("InvalidParameter.ParamError", None),
         ("ResourceNotFound", None),
-        ("AuthFailure.SecretIdNotFound", Some(ErrorKind::Credentials)),
-        ("ActionOffline", Some(ErrorKind::Retired)),
+        (
+            "AuthFailure.SecretIdNotFound",
+            Some(ErrorKind::Unauthenticated),
+        ),
+        ("ActionOffline", Some(ErrorKind::OperationRetired)),
     ] {
         let scene = Scene::new().await;
         let mock = scene

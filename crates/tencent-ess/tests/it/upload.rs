@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use httpmock::{HttpMockRequest, HttpMockResponse, Method};
 use jobs_core::http::Document;
-use jobs_core::{ErrorKind, Sent};
+use jobs_core::{Delivery, ErrorKind};
 use serde_json::json;
 use tencent_ess::types::BusinessType;
 use tencent_ess::{Operator, Product, UploadRequest};
@@ -136,7 +136,7 @@ async fn a_large_file_is_streamed_from_disk_and_its_signature_holds() {
 /// Uploads to a server that gives these answers one after the other; gives the outcome and the number of requests.
 async fn upload_answered(
     answers: &'static [(u16, &'static str)],
-) -> (Result<usize, (ErrorKind, Sent)>, usize) {
+) -> (Result<usize, (ErrorKind, Delivery)>, usize) {
     let scene = Scene::new().await;
     let count = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&count);
@@ -160,7 +160,7 @@ async fn upload_answered(
     (
         outcome
             .map(|uploaded| uploaded.files.len())
-            .map_err(|error| (error.kind(), error.sent())),
+            .map_err(|error| (error.kind(), error.delivery())),
         count.load(Ordering::Relaxed),
     )
 }
@@ -182,24 +182,32 @@ async fn an_upload_is_repeated_once_in_doubt_and_more_often_before_work() {
     );
     for (answers, outcome, requests) in [
         (&[INTERNAL, FINE][..], Ok(1), 2),
-        (&[INTERNAL], Err((ErrorKind::Unavailable, Sent::Maybe)), 2),
+        (
+            &[INTERNAL],
+            Err((ErrorKind::Unavailable, Delivery::MaybeSent)),
+            2,
+        ),
         (&[(502, "<html>"), FINE], Ok(1), 2),
         (
             &[(200, "<html>")],
-            Err((ErrorKind::Garbled, Sent::Maybe)),
+            Err((ErrorKind::UnexpectedResponse, Delivery::MaybeSent)),
             2,
         ),
         (&[BUSY, BUSY, BUSY, FINE], Ok(1), 4),
-        (&[(413, "")], Err((ErrorKind::Unavailable, Sent::Yes)), 2),
-        (&[DENIED], Err((ErrorKind::Refused, Sent::Yes)), 1),
+        (
+            &[(413, "")],
+            Err((ErrorKind::Unavailable, Delivery::Answered)),
+            2,
+        ),
+        (&[DENIED], Err((ErrorKind::Refused, Delivery::Answered)), 1),
         (
             &[(200, r#"{"Response":{"FileIds":["a","b"]}}"#)],
-            Err((ErrorKind::Garbled, Sent::Maybe)),
+            Err((ErrorKind::UnexpectedResponse, Delivery::MaybeSent)),
             1,
         ),
         (
             &[(200, r#"{"Response":{"FileIds":null}}"#)],
-            Err((ErrorKind::Garbled, Sent::Maybe)),
+            Err((ErrorKind::UnexpectedResponse, Delivery::MaybeSent)),
             1,
         ),
     ] {
@@ -231,7 +239,10 @@ async fn mixed_types_and_changed_files_are_refused_without_a_request() {
         .upload_files(&UploadRequest::new([&pdf, &docx]))
         .await
         .unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (ErrorKind::Input, Sent::No));
+    assert_eq!(
+        (error.kind(), error.delivery()),
+        (ErrorKind::InvalidInput, Delivery::NotSent)
+    );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.docx");
     std::fs::write(&path, "before").unwrap();
@@ -242,7 +253,10 @@ async fn mixed_types_and_changed_files_are_refused_without_a_request() {
         .upload_files(&UploadRequest::new([&changed]))
         .await
         .unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (ErrorKind::Local, Sent::No));
+    assert_eq!(
+        (error.kind(), error.delivery()),
+        (ErrorKind::LocalIo, Delivery::NotSent)
+    );
     assert_eq!(mock.calls_async().await, 0);
 }
 
@@ -260,7 +274,7 @@ async fn without_a_connection_nothing_was_sent() {
     let request = UploadRequest::new([&document]);
     let error = clock.run(client.upload_files(&request)).await.unwrap_err();
     assert_eq!(
-        (error.kind(), error.sent(), error.operation()),
-        (ErrorKind::Unreachable, Sent::No, "upload")
+        (error.kind(), error.delivery(), error.operation()),
+        (ErrorKind::Unreachable, Delivery::NotSent, "upload")
     );
 }

@@ -3,7 +3,8 @@
 use std::num::NonZeroU32;
 
 use jobs_core::testing::{
-    Asked, Beat, ManualClock, Odd, Play, Reply, ScriptedServer, Stage, Subject, contract,
+    KindUnderTest, MalformedBody, ManualClock, Reply, RequestLog, Script, ScriptStep,
+    ScriptedServer, TestVendor, contract,
 };
 use jobs_core::{JobId, async_trait};
 use textin::Parse;
@@ -11,25 +12,25 @@ use textin::Parse;
 struct TextIn;
 
 #[async_trait]
-impl Subject for TextIn {
+impl KindUnderTest for TextIn {
     type Kind = Parse;
 
-    async fn stage(&self, clock: &ManualClock, play: Play<'_>) -> Stage<Parse> {
-        let asked = Asked::default();
-        let server = ScriptedServer::start(clock, play.beats, &asked, say)
+    async fn set_up(&self, clock: &ManualClock, play: Script<'_>) -> TestVendor<Parse> {
+        let asked = RequestLog::default();
+        let server = ScriptedServer::start(clock, play.steps, &asked, say)
             .await
             .unwrap();
         let client = crate::client(&server.url(), clock)
-            .with_facts(play.tune)
+            .with_policy(play.configure)
             .with_rate(NonZeroU32::MAX)
-            .with_shared_rate(play.rate)
+            .with_shared_rate(play.shared_rate)
             .build()
             .unwrap();
-        Stage {
+        TestVendor {
             kind: client.kind(),
             id: JobId::new("c020a1f0").unwrap(),
-            asked,
-            vendor: Box::new(server),
+            requests: asked,
+            guard: Box::new(server),
         }
     }
 
@@ -39,32 +40,40 @@ impl Subject for TextIn {
 }
 
 /// The vendor's words. What it never documents, such as HTTP 429, a gateway in front of it may say.
-fn say(beat: &Beat) -> Reply {
+fn say(beat: &ScriptStep) -> Reply {
     let status = |status: &str| {
         Reply::json(format!(
             r#"{{"code":200,"message":"success","data":{{"job_id":"c020a1f0","file_id":"00c685ba",{status}}}}}"#
         ))
     };
     match beat {
-        Beat::Queued => status(r#""status":"pending""#),
-        Beat::Running => status(r#""status":"in_progress""#),
-        Beat::Unknown(word) => status(&format!(r#""status":"{word}""#)),
-        Beat::Succeeded => status(
+        ScriptStep::Queued => status(r#""status":"pending""#),
+        ScriptStep::Running => status(r#""status":"in_progress""#),
+        ScriptStep::Unknown(word) => status(&format!(r#""status":"{word}""#)),
+        ScriptStep::Succeeded => status(
             r#""status":"completed","result_url":"https://web-api.textin.com/file/xparse_result/x""#,
         ),
-        Beat::Failed(reason) => status(&format!(r#""status":"failed","message":"{reason}""#)),
-        Beat::Trouble => Reply::json(r#"{"code":30203,"message":"基础服务故障，请稍后重试"}"#),
-        Beat::Busy(wait) => Reply::text(429, "slow down an-app-id")
+        ScriptStep::Failed(reason) => status(&format!(r#""status":"failed","message":"{reason}""#)),
+        ScriptStep::ServerError => {
+            Reply::json(r#"{"code":30203,"message":"基础服务故障，请稍后重试"}"#)
+        }
+        ScriptStep::RateLimited(wait) => Reply::text(429, "slow down an-app-id")
             .with_header(format!("Retry-After: {}", wait.as_secs())),
-        Beat::Denied => {
+        ScriptStep::Unauthenticated => {
             Reply::json(r#"{"code":40102,"message":"a-secret-code is wrong","x_request_id":"r1"}"#)
         }
-        Beat::Odd(Odd::Html) => Reply::text(200, "<html>a-secret-code</html>"),
-        Beat::Odd(Odd::Cut) => Reply::json(r#"{"code":200,"message":"succ"#),
-        Beat::Odd(Odd::WrongTypes) => {
+        ScriptStep::Malformed(MalformedBody::Html) => {
+            Reply::text(200, "<html>a-secret-code</html>")
+        }
+        ScriptStep::Malformed(MalformedBody::Truncated) => {
+            Reply::json(r#"{"code":200,"message":"succ"#)
+        }
+        ScriptStep::Malformed(MalformedBody::WrongTypes) => {
             Reply::json(r#"{"code":200,"message":"success","data":{"job_id":7,"status":[]}}"#)
         }
-        Beat::Odd(Odd::Nothing) => Reply::json(r#"{"code":200,"message":"success","data":null}"#),
+        ScriptStep::Malformed(MalformedBody::JobMissing) => {
+            Reply::json(r#"{"code":200,"message":"success","data":null}"#)
+        }
         _ => Reply::json(""),
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use httpmock::MockServer;
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::testing::ManualClock;
 use jobs_core::{ErrorKind, JobId};
 use textin::{Client, Ready};
@@ -57,8 +57,8 @@ impl Scene {
         ready
     }
 
-    fn target(&self) -> Target {
-        Target::new(self.folder.path().join("out")).unwrap()
+    fn target(&self) -> OutputPath {
+        OutputPath::new(self.folder.path().join("out")).unwrap()
     }
 
     fn files(&self) -> usize {
@@ -169,7 +169,7 @@ async fn what_is_no_result_never_gets_its_name() {
             .download_json(&ready, &scene.target())
             .await
             .unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Garbled, "{body}");
+        assert_eq!(error.kind(), ErrorKind::UnexpectedResponse, "{body}");
         assert_eq!(scene.files(), 0, "{body}");
     }
 }
@@ -229,7 +229,7 @@ async fn a_file_that_appeared_meanwhile_is_not_replaced() {
         .download_json(&ready, &target)
         .await
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Local);
+    assert_eq!(error.kind(), ErrorKind::LocalIo);
     assert_eq!(fs::read_to_string(target.path()).unwrap(), "precious");
 }
 

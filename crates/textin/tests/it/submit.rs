@@ -7,7 +7,7 @@ use std::time::Duration;
 use httpmock::{Method, MockServer};
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{ErrorKind, JobId, Sent, Submission};
+use jobs_core::{Delivery, ErrorKind, JobId, Submission};
 use textin::types::{Capabilities, ParseConfig};
 use textin::{Parse, ParseRequest};
 use tokio::io::AsyncReadExt;
@@ -97,22 +97,22 @@ async fn an_address_is_sent_instead_of_a_document() {
 #[tokio::test]
 async fn refusals_are_told_apart_and_not_repeated() {
     for (code, kind) in [
-        (40102, ErrorKind::Credentials),
-        (40003, ErrorKind::Exhausted),
-        (40307, ErrorKind::Exhausted),
-        (40004, ErrorKind::Input),
-        (40423, ErrorKind::Input),
+        (40102, ErrorKind::Unauthenticated),
+        (40003, ErrorKind::QuotaExceeded),
+        (40307, ErrorKind::QuotaExceeded),
+        (40004, ErrorKind::InvalidInput),
+        (40423, ErrorKind::InvalidInput),
     ] {
         let body = format!(
             r#"{{"code":{code},"message":"Parameter error","data":{{"message":"the detail"}}}}"#
         );
         let (submission, requests) = submit_answered(200, &body).await;
-        let Submission::Refused(error) = submission else {
+        let Submission::Rejected(error) = submission else {
             panic!("{code}: {submission:?}")
         };
         assert_eq!(
-            (error.kind(), error.sent(), requests),
-            (kind, Sent::Yes, 1),
+            (error.kind(), error.delivery(), requests),
+            (kind, Delivery::Answered, 1),
             "{code}"
         );
         assert_eq!(error.code(), Some(code.to_string().as_str()));
@@ -126,7 +126,7 @@ async fn codes_refused_before_work_are_repeated_twice() {
     for code in [30203, 40306] {
         let (submission, requests) =
             submit_answered(200, &format!(r#"{{"code":{code},"msg":"later"}}"#)).await;
-        let Submission::Refused(error) = submission else {
+        let Submission::Rejected(error) = submission else {
             panic!("{code}: {submission:?}")
         };
         assert_eq!((requests, error.message()), (3, Some("later")), "{code}");
@@ -151,7 +151,7 @@ async fn an_answer_that_does_not_say_is_unknown_and_never_repeated() {
     ] {
         let (submission, requests) = submit_answered(status, body).await;
         assert!(
-            matches!(submission, Submission::Unknown(_)),
+            matches!(submission, Submission::OutcomeUnknown(_)),
             "{body}: {submission:?}"
         );
         assert_eq!(requests, 1, "{body}");
@@ -174,11 +174,11 @@ async fn a_dropped_answer_is_unknown_after_one_request() {
     let clock = ManualClock::new();
     let client = crate::client(&url, &clock).build().unwrap();
     let submission = clock.run(client.submit_parse(&document())).await;
-    let Submission::Unknown(lost) = submission else {
+    let Submission::OutcomeUnknown(lost) = submission else {
         panic!("{submission:?}")
     };
-    assert_eq!(&*lost.what, "合同.pdf (10 bytes)");
-    assert_eq!(lost.error.sent(), Sent::Maybe);
+    assert_eq!(&*lost.summary, "合同.pdf (10 bytes)");
+    assert_eq!(lost.error.delivery(), Delivery::MaybeSent);
     assert_eq!(connections.load(Ordering::SeqCst), 1);
     server.abort();
 }
@@ -194,12 +194,12 @@ async fn without_a_connection_nothing_was_sent() {
     let client = crate::client(&format!("http://{closed}"), &clock)
         .build()
         .unwrap();
-    let Submission::Refused(error) = clock.run(client.submit_parse(&document())).await else {
+    let Submission::Rejected(error) = clock.run(client.submit_parse(&document())).await else {
         panic!()
     };
     assert_eq!(
-        (error.kind(), error.sent()),
-        (ErrorKind::Unreachable, Sent::No)
+        (error.kind(), error.delivery()),
+        (ErrorKind::Unreachable, Delivery::NotSent)
     );
 }
 
@@ -209,10 +209,13 @@ async fn bad_input_is_refused_without_a_request() {
         .build()
         .unwrap();
     let empty = ParseRequest::document(Document::from_bytes("a.pdf", ""));
-    let Submission::Refused(error) = client.submit_parse(&empty).await else {
+    let Submission::Rejected(error) = client.submit_parse(&empty).await else {
         panic!()
     };
-    assert_eq!((error.kind(), error.sent()), (ErrorKind::Input, Sent::No));
+    assert_eq!(
+        (error.kind(), error.delivery()),
+        (ErrorKind::InvalidInput, Delivery::NotSent)
+    );
 }
 
 #[tokio::test]
@@ -243,7 +246,7 @@ fn plain_http_to_another_machine_is_refused() {
     let error = crate::client("http://api.textin.com", &ManualClock::new())
         .build()
         .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Input);
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
 }
 
 /// Every future can be spawned: a compile-time property, kept here so that losing it fails a test and not a user.

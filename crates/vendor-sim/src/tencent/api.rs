@@ -15,10 +15,10 @@ use serde_json::{Map, Value, json};
 use tokio::io::AsyncReadExt;
 
 use super::answer::{self, Language, Refusal, scripted_error};
-use super::gate::{self, Action, Deed, Host, header};
-use super::intake::{self, Received};
+use super::body_reader::{self, Received};
 use super::options::RequestIdForm;
 use super::params::{self, required};
+use super::request_checks::{self, Action, Deed, Host, header};
 use super::state::{Family, Order, Owner, Upload};
 use super::{Shared, source, uploads};
 use crate::fault::Dialect;
@@ -37,7 +37,7 @@ pub(crate) fn router(shared: &Arc<Shared>, host: Host) -> Router {
         move |request: Request<Body>| {
             let shared = Arc::clone(&shared);
             async move {
-                let operation = gate::operation(request.headers());
+                let operation = request_checks::operation(request.headers());
                 let inner = Arc::clone(&shared);
                 let work = |request| async move { serve(&inner, host, request).await };
                 let answered = shared.faults.run(operation, &DIALECT, request, work).await;
@@ -79,7 +79,7 @@ async fn serve(shared: &Shared, host: Host, request: Request<Body>) -> Response<
         }
     });
     let request_id = request_id(shared);
-    let Some(received) = intake::receive(body, limit, file_limit).await else {
+    let Some(received) = body_reader::receive(body, limit, file_limit).await else {
         // The peer is gone; nobody will read this.
         return answer::failure(&json!("InvalidRequest"), "the body broke off", &request_id);
     };
@@ -106,7 +106,7 @@ async fn act(
     parts: &Parts,
     received: &Received,
 ) -> Result<Map<String, Value>, Refusal> {
-    let (action, account) = gate::pass(shared, host, parts, received)?;
+    let (action, account) = request_checks::pass(shared, host, parts, received)?;
     let body: Value = serde_json::from_slice(&received.skeleton)
         .map_err(|_| Refusal::about("InvalidRequest", "body: not JSON"))?;
     params::check(&body, action.shape, "")?;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 
-use super::gate::Host;
+use super::request_checks::Host;
 use super::state::{Charge, Counters, FileView, State, TaskView};
 use super::{Shared, TaskOutcome, TencentOptions, api};
 use crate::clock::Clock;

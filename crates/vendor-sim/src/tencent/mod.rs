@@ -5,11 +5,11 @@
 
 mod answer;
 mod api;
-mod gate;
+mod body_reader;
 mod handle;
-mod intake;
 mod options;
 mod params;
+mod request_checks;
 mod sign;
 mod source;
 mod state;

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::Shared;
 use super::answer::Refusal;
-use super::intake::Received;
+use super::body_reader::Received;
 use super::options::TencentOptions;
 use super::params::required;
 use super::sign::digest;

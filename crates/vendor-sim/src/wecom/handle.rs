@@ -16,7 +16,9 @@ use tokio::sync::watch;
 
 use super::job::{JobView, NewJob};
 use super::state::{DeviceView, Report, Stage, State, UploadView};
-use super::{Outgoing, ReceivedCommand, SentPush, Shared, WeComOptions, envelope, link, panel};
+use super::{
+    Outgoing, ReceivedCommand, SentPush, Shared, WeComOptions, control_routes, envelope, websocket,
+};
 use crate::clock::Clock;
 use crate::control::{self, Controlled};
 use crate::fault::{Dialect, Fault, FaultPlan, Times};
@@ -70,7 +72,7 @@ impl WeCom {
         });
         let router = router(&shared)
             .merge(control::routes(&shared))
-            .merge(panel::routes(&shared));
+            .merge(control_routes::routes(&shared));
         let recorder = shared.recorder.clone();
         Ok(WeComHandle {
             origin: origin.serve("wecom", recorder, router),
@@ -85,7 +87,7 @@ fn router(shared: &Arc<Shared>) -> Router {
         let shared = Arc::clone(&shared);
         async move {
             let inner = Arc::clone(&shared);
-            let work = |request| async move { link::upgrade(&inner, request) };
+            let work = |request| async move { websocket::upgrade(&inner, request) };
             shared.faults.run("connect", &DIALECT, request, work).await
         }
     };
@@ -197,22 +199,22 @@ impl WeComHandle {
 
     /// Any text message to all connections.
     pub fn send_text(&self, text: &str) {
-        panel::to_all(&self.shared, || Outgoing::Text(text.to_owned()));
+        control_routes::to_all(&self.shared, || Outgoing::Text(text.to_owned()));
     }
 
     /// Any binary message to all connections.
     pub fn send_binary(&self, bytes: &Bytes) {
-        panel::to_all(&self.shared, || Outgoing::Binary(bytes.clone()));
+        control_routes::to_all(&self.shared, || Outgoing::Binary(bytes.clone()));
     }
 
     /// Any bytes into the sockets of all connections, past the framing.
     pub fn send_raw(&self, bytes: &Bytes) {
-        panel::to_all(&self.shared, || Outgoing::Raw(bytes.clone()));
+        control_routes::to_all(&self.shared, || Outgoing::Raw(bytes.clone()));
     }
 
     /// Ends all connections.
     pub fn disconnect(&self) {
-        link::disconnect(&self.shared);
+        websocket::disconnect(&self.shared);
     }
 
     /// Binding and the stages of the connections.

@@ -3,17 +3,17 @@
 //!
 //! One printer a simulator. Not wrapped: the HTTPS flavour, firmware downloads, other kinds of devices.
 
+mod control_routes;
 mod envelope;
+mod fault_delivery;
 mod frame;
 mod handle;
 mod job;
-mod link;
 mod options;
-mod panel;
 mod picture;
 mod sign;
-mod spoil;
 mod state;
+mod websocket;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use vendor_sim::fault::Script;
+use vendor_sim::fault::ScriptedFault;
 use vendor_sim::{Fault, Times};
 
 use crate::client::{Caller, Part, ask, no_rate, still, until};
@@ -282,7 +282,7 @@ async fn later_occurrence_can_be_struck() {
         message: None,
         after_commit: false,
     };
-    sim.faults().add(Script {
+    sim.faults().add(ScriptedFault {
         operation: "look".to_owned(),
         skip: 2,
         times: Times::Once,

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use jobs_core::disk::Target;
+use jobs_core::disk::OutputPath;
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Env, Error, ErrorKind, JobId, Lost, Patience, SystemClock};
+use jobs_core::{Env, Error, ErrorKind, JobId, LostSubmit, SystemClock, WaitOptions};
 use printer_jobs::wire::{ListQuery, ListedJob, PrintOutcome, ScanArgs};
 use printer_jobs::{CredentialStore, Destination, Device, MemoryStore};
 use vendor_sim::Simulators;
@@ -19,10 +19,10 @@ use super::{echo, page, told_to_nobody_else};
 use crate::mindshow::MARKDOWN;
 
 /// Long enough for a few looks.
-fn patience() -> Patience {
-    Patience {
-        blind: Duration::from_secs(40),
-        ..Patience::until(Duration::from_secs(3600))
+fn patience() -> WaitOptions {
+    WaitOptions {
+        max_unreachable: Duration::from_secs(40),
+        ..WaitOptions::new(Duration::from_secs(3600))
     }
 }
 
@@ -108,11 +108,11 @@ struct Scene<'a> {
 }
 
 /// A submit of which nobody knows what became, so long ago that every job may be its.
-fn lost(vendor: &'static str) -> Lost {
-    Lost {
-        what: "a document".into(),
+fn lost(vendor: &'static str) -> LostSubmit {
+    LostSubmit {
+        summary: "a document".into(),
         sent_at: SystemTime::UNIX_EPOCH,
-        error: Error::new(ErrorKind::TimedOut, vendor, "create"),
+        error: Error::new(ErrorKind::Timeout, vendor, "create"),
     }
 }
 
@@ -162,8 +162,9 @@ async fn textin(scene: &mut Scene<'_>) {
             witness.sees("textin parse", &client.parse_now(&request).await);
             witness.sees("textin result", &client.result(&ready).await);
             witness.sees("textin check", &client.check_credentials().await);
-            let target =
-                |name: &str| Target::new(folder.path().join(format!("{n}-{turn}.{name}"))).unwrap();
+            let target = |name: &str| {
+                OutputPath::new(folder.path().join(format!("{n}-{turn}.{name}"))).unwrap()
+            };
             witness.sees(
                 "textin download",
                 &client.download_json(&ready, &target("json")).await,
@@ -223,7 +224,7 @@ async fn ppj(scene: &mut Scene<'_>) {
             witness.sees("ppj check", &client.check_credentials().await);
             let found = client.find_lost(&lost("ppj"), "a.pptx", 2).await;
             witness.sees("ppj search", &found);
-            let target = Target::new(folder.path().join(turn.to_string())).unwrap();
+            let target = OutputPath::new(folder.path().join(turn.to_string())).unwrap();
             witness.sees("ppj download", &client.download_zip(&ready, &target).await);
         }
         sim.faults().clear();
@@ -280,7 +281,7 @@ async fn mindshow(scene: &mut Scene<'_>) {
             &client.jump_link(&id, theme(), false).await,
         );
         let target =
-            |name: &str| Target::new(folder.path().join(format!("{turn}.{name}"))).unwrap();
+            |name: &str| OutputPath::new(folder.path().join(format!("{turn}.{name}"))).unwrap();
         witness.sees(
             "mindshow deck",
             &client.download_deck(&ready, &target("pptx")).await,
@@ -302,7 +303,7 @@ async fn mindshow_lists(client: &mindshow::Client, id: &JobId, witness: &mut Wit
     let since = client.charges_since(SystemTime::UNIX_EPOCH).await;
     witness.sees("mindshow charges since", &since);
     let found = client
-        .find_lost(&lost("mindshow"), &mindshow::Clues::default())
+        .find_lost(&lost("mindshow"), &mindshow::SearchCriteria::default())
         .await;
     witness.sees("mindshow search", &found);
     witness.sees("mindshow quality", &client.quality_data(id).await);

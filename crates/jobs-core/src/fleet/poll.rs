@@ -1,0 +1,108 @@
+//! One look of a kind whose type is erased, and what it means for its account.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::Instrument as _;
+
+use crate::clock::{Moment, bounded};
+use crate::error::{Error, ErrorKind};
+use crate::fleet::concurrency_limit::PollFeedback;
+use crate::fleet::in_flight::{Panicked, PollFuture};
+use crate::id::JobId;
+use crate::kind::{JobKind, PollResult};
+
+/// An answer that takes more than this part of its time-out says that looks wait for each other.
+const SLOW: u32 = 8;
+
+/// What looks at one kind of job: the kind, its output type erased.
+pub(super) trait DynPoll<O>: Send + Sync {
+    /// Looks once at each of `ids` until `limit`.
+    fn poll(self: Arc<Self>, ids: Vec<JobId>, limit: Moment) -> PollFuture<BatchResult<O>>;
+}
+
+/// A kind, and how its output becomes the fleet's.
+pub(super) struct ErasedKind<K: ?Sized, W> {
+    pub(super) wrap: W,
+    pub(super) kind: Arc<K>,
+}
+
+impl<O, K, W> DynPoll<O> for ErasedKind<K, W>
+where
+    O: Send + 'static,
+    K: JobKind + ?Sized + 'static,
+    W: Fn(K::Output) -> O + Send + Sync + 'static,
+{
+    fn poll(self: Arc<Self>, ids: Vec<JobId>, limit: Moment) -> PollFuture<BatchResult<O>> {
+        let span = tracing::debug_span!(
+            "look",
+            operation = "look",
+            vendor = self.kind.vendor(),
+            kind = self.kind.name(),
+            jobs = ids.len(),
+            job = ids.first().map_or("", JobId::as_str),
+        );
+        let look = async move {
+            let looks = bounded(&**self.kind.clock(), limit, self.kind.poll(&ids)).await;
+            let wrap = |look: PollResult<K::Output>| look.map(|snapshot| snapshot.map(&self.wrap));
+            let looks = looks.map(|looks| looks.into_vec().into_iter().map(wrap).collect());
+            BatchResult {
+                ids,
+                results: looks,
+            }
+        };
+        if span.is_disabled() {
+            Box::pin(look)
+        } else {
+            Box::pin(look.instrument(span))
+        }
+    }
+}
+
+/// What came of one look.
+pub(super) struct BatchResult<O> {
+    /// Those that were looked at; kept for the room that they have.
+    pub(super) ids: Vec<JobId>,
+    /// `None` when it was cut.
+    pub(super) results: Option<Vec<PollResult<O>>>,
+}
+
+/// What a look meant for the account.
+pub(super) fn feedback_of<O>(
+    result: &Result<BatchResult<O>, Panicked>,
+    took: Duration,
+    timeout: Duration,
+) -> PollFeedback {
+    let looks = match result.as_ref().map(|answers| &answers.results) {
+        Ok(Some(looks)) => looks,
+        Ok(None) => return PollFeedback::Failed,
+        Err(Panicked) => return PollFeedback::Slow,
+    };
+    let errors = || looks.iter().filter_map(|look| look.as_ref().err());
+    let refused = errors().filter(|error| error.kind() == ErrorKind::RateLimited);
+    if let Some(wait) = refused.map(Error::retry_after).max() {
+        return PollFeedback::RateLimited(wait);
+    }
+    let away = |error: &Error| {
+        matches!(
+            error.kind(),
+            ErrorKind::Unreachable | ErrorKind::Unavailable | ErrorKind::Timeout
+        )
+    };
+    if !looks.is_empty() && errors().filter(|error| away(error)).count() == looks.len() {
+        PollFeedback::Failed
+    } else if took > timeout / SLOW {
+        PollFeedback::Slow
+    } else {
+        PollFeedback::Answered
+    }
+}
+
+pub(super) fn feedback_name(outcome: PollFeedback) -> &'static str {
+    match outcome {
+        PollFeedback::Answered => "answered",
+        PollFeedback::Slow => "slow",
+        PollFeedback::RateLimited(_) => "refused",
+        PollFeedback::Failed => "failed",
+    }
+}

@@ -1,0 +1,164 @@
+//! What was last seen of each job, kept once for all jobs of which the same was seen.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::status::{Progress, Snapshot, Status};
+
+/// Nothing was seen yet.
+pub(super) const NO_SNAPSHOT: u32 = u32::MAX;
+
+/// What a snapshot says of an unfinished job, without how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct SharedSnapshot {
+    queued: bool,
+    is_known: bool,
+    vendor_status: Box<str>,
+    retry_after: Option<Duration>,
+}
+
+/// Outlines by number, each counted: a vendor that never says the same twice costs no more than one for each job.
+#[derive(Debug, Default)]
+pub(super) struct SnapshotInterner {
+    snapshots: Vec<Option<(Arc<SharedSnapshot>, u32)>>,
+    numbers: HashMap<Arc<SharedSnapshot>, u32>,
+    free: Vec<u32>,
+}
+
+impl SnapshotInterner {
+    /// The number for what was seen, in place of number `before`.
+    pub(super) fn replace<O>(&mut self, before: u32, seen: &Snapshot<O>) -> u32 {
+        let queued = matches!(seen.status, Status::Queued);
+        if let Some(Some((outline, _))) = self.snapshots.get(before as usize)
+            && outline.queued == queued
+            && outline.is_known == seen.is_known
+            && outline.vendor_status == seen.vendor_status
+            && outline.retry_after == seen.retry_after
+        {
+            return before;
+        }
+        self.release(before);
+        let outline = Arc::new(SharedSnapshot {
+            queued,
+            is_known: seen.is_known,
+            vendor_status: seen.vendor_status.clone(),
+            retry_after: seen.retry_after,
+        });
+        if let Some(number) = self.numbers.get(&outline).copied()
+            && let Some(Some((_, jobs))) = self.snapshots.get_mut(number as usize)
+        {
+            *jobs += 1;
+            return number;
+        }
+        let number = self.free.pop().unwrap_or_else(|| {
+            self.snapshots.push(None);
+            u32::try_from(self.snapshots.len() - 1).unwrap_or(NO_SNAPSHOT)
+        });
+        if let Some(place) = self.snapshots.get_mut(number as usize) {
+            *place = Some((Arc::clone(&outline), 1));
+            self.numbers.insert(outline, number);
+        }
+        number
+    }
+
+    /// One job less has this outline.
+    pub(super) fn release(&mut self, number: u32) {
+        let Some(place) = self.snapshots.get_mut(number as usize) else {
+            return;
+        };
+        let Some((outline, jobs)) = place else { return };
+        *jobs -= 1;
+        if *jobs == 0 {
+            self.numbers.remove(outline);
+            *place = None;
+            self.free.push(number);
+        }
+    }
+
+    /// What was last seen of a job.
+    pub(super) fn snapshot(&self, number: u32, progress: u32) -> Option<Snapshot<()>> {
+        let (outline, _) = self.snapshots.get(number as usize)?.as_ref()?;
+        let status = if outline.queued {
+            Status::Queued
+        } else {
+            Status::Running
+        };
+        Some(Snapshot {
+            status,
+            vendor_status: outline.vendor_status.clone(),
+            is_known: outline.is_known,
+            progress: unpack(progress),
+            retry_after: outline.retry_after,
+        })
+    }
+}
+
+const NO_JOBS_AHEAD: u32 = (1 << 25) - 1;
+const NO_PERCENT: u32 = 127;
+
+/// Progress in four bytes: seven bits of per cent, the rest for the jobs before it, where 33 million stand for more.
+pub(super) fn pack(progress: Progress) -> u32 {
+    let percent = progress
+        .percent
+        .map_or(NO_PERCENT, |percent| u32::from(percent.min(100)));
+    let ahead = progress
+        .jobs_ahead
+        .map_or(NO_JOBS_AHEAD, |ahead| ahead.min(NO_JOBS_AHEAD - 1));
+    percent << 25 | ahead
+}
+
+fn unpack(packed: u32) -> Progress {
+    let (percent, ahead) = (packed >> 25, packed & NO_JOBS_AHEAD);
+    Progress {
+        percent: u8::try_from(percent).ok().filter(|percent| *percent <= 100),
+        jobs_ahead: (ahead != NO_JOBS_AHEAD).then_some(ahead),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_comes_back_as_it_was() {
+        let mut outlines = SnapshotInterner::default();
+        for progress in [
+            Progress::default(),
+            Progress::percent(0),
+            Progress::percent(100),
+            Progress::ahead(0),
+            Progress::ahead(123_456),
+        ] {
+            let seen = Snapshot::<()>::unknown("dithering")
+                .with_progress(progress)
+                .with_retry_after(Some(Duration::from_secs(7)));
+            let number = outlines.replace(NO_SNAPSHOT, &seen);
+            assert_eq!(outlines.snapshot(number, pack(progress)), Some(seen));
+        }
+        assert_eq!(outlines.snapshot(NO_SNAPSHOT, 0), None);
+    }
+
+    #[test]
+    fn an_outline_is_kept_once_and_only_while_some_job_has_it() {
+        let mut outlines = SnapshotInterner::default();
+        let said = |word: String| Snapshot::<()>::new(Status::Running, word);
+        let jobs: Vec<u32> = (0..1000)
+            .map(|_| outlines.replace(NO_SNAPSHOT, &said("busy".to_owned())))
+            .collect();
+        assert_eq!(outlines.snapshots.len(), 1);
+        let mut last = jobs;
+        for turn in 0..50 {
+            for (job, number) in last.iter_mut().enumerate() {
+                *number = outlines.replace(*number, &said(format!("{turn} {job}")));
+            }
+        }
+        assert!(
+            outlines.snapshots.len() <= 1001,
+            "{}",
+            outlines.snapshots.len()
+        );
+        last.into_iter().for_each(|number| outlines.release(number));
+        assert!(outlines.numbers.is_empty());
+    }
+}

@@ -1,0 +1,200 @@
+//! What is known of a kind of job, and from where.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use crate::poll_schedule::{AdaptiveSchedule, Durations, PollSchedule};
+
+/// A value with its origin.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sourced<T> {
+    /// The value in force.
+    pub value: T,
+    /// Who says so.
+    pub provenance: Provenance,
+}
+
+/// Where a fact comes from. The text names the page, or the reasoning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Provenance {
+    /// The vendor documents it.
+    Documented(&'static str),
+    /// Seen in the vendor's own software or in recorded traffic.
+    Observed(&'static str),
+    /// Our inference: nobody states it, so callers may set it.
+    Inferred(&'static str),
+    /// Set by the caller.
+    Caller,
+}
+
+impl<T> Sourced<T> {
+    /// The vendor documents it on `page`.
+    pub const fn documented(value: T, page: &'static str) -> Self {
+        Self {
+            value,
+            provenance: Provenance::Documented(page),
+        }
+    }
+
+    /// Seen at `place`.
+    pub const fn observed(value: T, place: &'static str) -> Self {
+        Self {
+            value,
+            provenance: Provenance::Observed(place),
+        }
+    }
+
+    /// Inferred for `reason`.
+    pub const fn inferred(value: T, reason: &'static str) -> Self {
+        Self {
+            value,
+            provenance: Provenance::Inferred(reason),
+        }
+    }
+
+    /// Replaces the value by the caller's.
+    pub fn set(&mut self, value: T) {
+        *self = Self {
+            value,
+            provenance: Provenance::Caller,
+        };
+    }
+}
+
+/// The constants of one kind of job.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct KindPolicy {
+    /// The shortest time between two looks at one job.
+    pub min_interval: Sourced<Duration>,
+    /// The longest time between two looks; a vendor's longer hint is cut to it.
+    pub max_interval: Sourced<Duration>,
+    /// The time from acceptance to the first look.
+    pub initial_delay: Sourced<Duration>,
+    /// When to look in between.
+    pub schedule: Sourced<PollSchedule>,
+    /// How long one look may take.
+    pub poll_timeout: Sourced<Duration>,
+    /// How many ids fit one look.
+    pub max_batch: Sourced<NonZeroUsize>,
+    /// What each operation costs and whether repeating it is harmless.
+    pub calls: &'static [Call],
+    /// How long the result can be fetched once the job is done; `None` where nobody says.
+    pub result_ttl: Option<Sourced<Duration>>,
+    /// How long the vendor knows the id; `None` where nobody says.
+    pub job_ttl: Option<Sourced<Duration>>,
+}
+
+impl KindPolicy {
+    /// Facts of a kind whose jobs take a minute or so: first look after `first_look`, then every `pause`, one id
+    /// a look, at most a minute apart and half a minute each. Refine with the public fields.
+    pub fn new(
+        floor: Sourced<Duration>,
+        first_look: Sourced<Duration>,
+        pacing: Sourced<PollSchedule>,
+        calls: &'static [Call],
+    ) -> Self {
+        Self {
+            min_interval: floor,
+            max_interval: Sourced::inferred(
+                Duration::from_secs(60),
+                "a minute late is little beside a job's minutes",
+            ),
+            initial_delay: first_look,
+            schedule: pacing,
+            poll_timeout: Sourced::inferred(Duration::from_secs(30), "a status answer is small"),
+            max_batch: Sourced::inferred(
+                NonZeroUsize::MIN,
+                "one id a request unless the vendor offers more",
+            ),
+            calls,
+            result_ttl: None,
+            job_ttl: None,
+        }
+    }
+
+    /// Paces by how long earlier jobs took from now on, and until enough is known as before; `durations` are what was
+    /// learnt before. The handle tells what to keep.
+    pub fn poll_adaptively(&mut self, durations: Durations) -> AdaptiveSchedule {
+        let learned = AdaptiveSchedule::new(self.schedule.value.clone())
+            .with_bounds(
+                self.initial_delay.value,
+                self.min_interval.value,
+                self.max_interval.value,
+            )
+            .with_durations(durations);
+        self.schedule.set(PollSchedule::Adaptive(learned.clone()));
+        learned
+    }
+}
+
+/// One operation of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    /// The operation, as errors name it.
+    pub operation: &'static str,
+    /// What one successful call costs.
+    pub cost: Cost,
+    /// Whether a repetition changes anything.
+    pub repeat: Repeat,
+    /// Who says so.
+    pub provenance: Provenance,
+}
+
+/// What one call costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cost {
+    /// Nothing is stated or charged.
+    Free,
+    /// Between `least` and `most` of `unit`.
+    Charged {
+        /// The smallest charge.
+        least: u32,
+        /// The largest charge; `None` when it depends on the document.
+        most: Option<u32>,
+        /// What is counted.
+        unit: &'static str,
+    },
+    /// Charged, but nobody says how much.
+    Unstated,
+}
+
+/// Whether a call may be repeated without asking anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// It changes nothing.
+    Idempotent,
+    /// It starts work or costs money each time.
+    NonIdempotent,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_learns_begins_with_the_vendors_steps_and_keeps_the_floor() {
+        let seconds = Duration::from_secs;
+        let mut facts = KindPolicy::new(
+            Sourced::documented(seconds(10), "test"),
+            Sourced::documented(seconds(3), "test"),
+            Sourced::documented(PollSchedule::every(seconds(12)), "test"),
+            &[],
+        );
+        let learned = facts.poll_adaptively(Durations::new());
+        let pause = |facts: &KindPolicy| facts.schedule.value.next_delay(1, seconds(3));
+        assert_eq!(pause(&facts), seconds(12));
+        assert_eq!(facts.schedule.provenance, Provenance::Caller);
+        for _ in 0..50 {
+            facts
+                .clone()
+                .schedule
+                .value
+                .record_completion(seconds(4), seconds(5));
+        }
+        assert_eq!(learned.durations().samples(), 50);
+        assert_eq!(pause(&facts), seconds(10));
+    }
+}

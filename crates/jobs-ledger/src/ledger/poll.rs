@@ -1,0 +1,358 @@
+//! While the vendor has the job, and until its result is here.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::Ledger;
+use super::row::{self, AfterWrite, Step, Writer};
+use super::submit::path;
+use crate::claim::{AtVendor, Claim, ClaimKey, WithResult, at};
+use crate::error::LedgerError;
+use crate::event::{Note, event_kind, one_line};
+use crate::id::LedgerId;
+use crate::job_record::from_micros;
+use crate::stage::{Transition, transition};
+use crate::store::{Flush, Tx, args};
+
+/// What a look at an unfinished job saw.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PollRecord {
+    pub(super) vendor_status: Box<str>,
+    pub(super) note: Note,
+}
+
+impl PollRecord {
+    /// The vendor's word for the job's state. It enters the history when it is another than before.
+    pub fn new(word: impl AsRef<str>) -> Self {
+        Self {
+            vendor_status: one_line(word.as_ref()),
+            note: Note::none(),
+        }
+    }
+
+    /// Adds a note, which enters the history in any case.
+    #[must_use]
+    pub fn with_note(mut self, note: Note) -> Self {
+        self.note = note;
+        self
+    }
+}
+
+impl Ledger {
+    /// Records a look that saw the job unfinished; keeps the claim and renews its lease.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn record_poll(
+        &self,
+        claim: &mut Claim<at::Accepted>,
+        look: PollRecord,
+    ) -> Result<(), LedgerError> {
+        let by = self.writer();
+        let (key, until) = (claim.key(), from_micros(by.lease_end));
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move { record_poll(tx, &by, key, &look, AfterWrite::Keep).await })
+        })
+        .await?;
+        claim.lease_until = until;
+        Ok(())
+    }
+
+    /// Counts one look that costs money, before it is made; flushed when it returns.
+    ///
+    /// Gives the number of this call, or none when `budget` calls were counted already: then do not make it.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's. Do not make the call.
+    pub async fn spend_call(
+        &self,
+        claim: &Claim<at::Accepted>,
+        budget: u32,
+    ) -> Result<Option<u32>, LedgerError> {
+        let key = claim.key();
+        let count = self
+            .write(Flush::Now, move |tx| {
+                Box::pin(async move {
+                    if row::lock(tx, key.job).await?.fence != key.fence {
+                        return Err(LedgerError::claim_lost(key.job));
+                    }
+                    tx.row(
+                        "UPDATE job SET calls = calls + 1 WHERE id = $1 AND calls < $2 RETURNING calls",
+                        args![key.job.to_string(), i64::from(budget)],
+                    )
+                    .await?
+                    .map(|row| row.int(0))
+                    .transpose()
+                })
+            })
+            .await?;
+        Ok(count.and_then(|count| u32::try_from(count).ok()))
+    }
+
+    /// Says that the vendor has finished. `result` is what fetching needs; it is forgotten once the job is done.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn record_available(
+        &self,
+        claim: &Claim<at::Accepted>,
+        result: &Value,
+        note: Note,
+    ) -> Result<Claim<at::Available>, LedgerError> {
+        let by = self.writer();
+        let (key, until) = (claim.key(), from_micros(by.lease_end));
+        let result = result.to_string();
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                record_available(tx, &by, key, &result, &note, AfterWrite::Keep).await
+            })
+        })
+        .await?;
+        Ok(claim.moved(until))
+    }
+
+    /// Says that the download begins, or begins again.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn begin_download<S: WithResult>(
+        &self,
+        claim: &Claim<S>,
+    ) -> Result<Claim<at::Downloading>, LedgerError> {
+        let by = self.writer();
+        let (key, until) = (claim.key(), from_micros(by.lease_end));
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move {
+                row::apply_transition(tx, &by, key, Transition::Download, AfterWrite::Keep).await?;
+                let note = Note::none();
+                row::event(
+                    tx,
+                    &by,
+                    key.job,
+                    Some(key.fence),
+                    event_kind::DOWNLOADING,
+                    &note,
+                )
+                .await
+            })
+        })
+        .await?;
+        Ok(claim.moved(until))
+    }
+
+    /// Says that the result cannot be fetched with what is known, as when its link has lapsed: look again.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn record_link_expired<S: WithResult>(
+        &self,
+        claim: &Claim<S>,
+        note: Note,
+    ) -> Result<Claim<at::Accepted>, LedgerError> {
+        let until = self.lease_end(self.now()).1;
+        self.exit(
+            claim.key(),
+            Transition::ExpireLink,
+            AfterWrite::Keep,
+            event_kind::LINK_EXPIRED,
+            note,
+        )
+        .await?;
+        Ok(claim.moved(until))
+    }
+
+    /// Says that the result is here, complete and under its final name; without a path when the result is an id only.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn complete<S: WithResult>(
+        &self,
+        claim: &Claim<S>,
+        path: Option<&Path>,
+        sha256: Option<[u8; 32]>,
+        note: Note,
+    ) -> Result<(), LedgerError> {
+        let (by, key) = (self.writer(), claim.key());
+        // A name that is not Unicode is kept as well as it can be: by now the file is there and paid for.
+        let path = path.map(|path| path.to_string_lossy().replace('\0', ""));
+        let digest = sha256;
+        let sha256 = sha256.map(|sum| sum.to_vec());
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                if row::apply_transition(tx, &by, key, Transition::Complete, AfterWrite::End(None)).await? == Step::Repeated {
+                    return Ok(());
+                }
+                tx.run(
+                    "UPDATE job SET output = coalesce($2, output), sha256 = $3, result = NULL, error = NULL, \
+                     error_data = NULL \
+                     WHERE id = $1",
+                    args![key.job.to_string(), path.as_deref(), sha256],
+                )
+                .await?;
+                let mut note = note;
+                note.data.path = path.as_deref().map(Into::into);
+                note.data.sha256 = digest;
+                note.text = note.text.or(path.map(Into::into));
+                row::event(tx, &by, key.job, Some(key.fence), event_kind::COMPLETED, &note).await
+            })
+        })
+        .await
+    }
+
+    /// Says that the vendor gave up on the job. Its reason belongs into the note.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn record_failed<S: AtVendor>(
+        &self,
+        claim: &Claim<S>,
+        note: Note,
+    ) -> Result<(), LedgerError> {
+        self.exit(
+            claim.key(),
+            Transition::Fail,
+            AfterWrite::End(None),
+            event_kind::FAILED,
+            note,
+        )
+        .await
+    }
+
+    /// Says that the vendor no longer has the job or its result.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn record_gone<S: AtVendor>(
+        &self,
+        claim: &Claim<S>,
+        note: Note,
+    ) -> Result<(), LedgerError> {
+        self.exit(
+            claim.key(),
+            Transition::Disappear,
+            AfterWrite::End(None),
+            event_kind::GONE,
+            note,
+        )
+        .await
+    }
+
+    /// Takes up a job that is done once more, because its result is missing: look again, and fetch it to `output` where
+    /// that is another place than before.
+    ///
+    /// # Errors
+    /// [`IllegalTransition`](crate::LedgerErrorKind::IllegalTransition) when it is not done;
+    /// [`InvalidInput`](crate::LedgerErrorKind::InvalidInput) for a path that is not Unicode; else the store's.
+    pub async fn reopen(
+        &self,
+        job: LedgerId,
+        output: Option<&Path>,
+    ) -> Result<Claim<at::Accepted>, LedgerError> {
+        let output = path(output)?;
+        let by = self.writer();
+        let until = from_micros(by.lease_end);
+        let fence = self
+            .write(Flush::Now, move |tx| {
+                Box::pin(async move {
+                    let held = row::lock(tx, job).await?;
+                    let to = transition(held.stage, Transition::Reopen)
+                        .map_err(|illegal| LedgerError::illegal_transition(job, illegal))?;
+                    let fence = held.fence + 1;
+                    tx.run(
+                        "UPDATE wake SET fence = $2 WHERE id = $1",
+                        args![job.to_string(), fence],
+                    )
+                    .await?;
+                    let key = ClaimKey { job, fence };
+                    row::put(tx, &by, key, to, AfterWrite::Keep, &held).await?;
+                    tx.run(
+                        "UPDATE job SET output = coalesce($2, output) WHERE id = $1",
+                        args![job.to_string(), output],
+                    )
+                    .await?;
+                    row::event(
+                        tx,
+                        &by,
+                        job,
+                        Some(fence),
+                        event_kind::REOPENED,
+                        &Note::none(),
+                    )
+                    .await?;
+                    Ok(fence)
+                })
+            })
+            .await?;
+        Ok(Claim::new(job, fence, until))
+    }
+}
+
+pub(super) async fn record_poll(
+    tx: &mut Tx,
+    by: &Writer,
+    key: ClaimKey,
+    look: &PollRecord,
+    then: AfterWrite,
+) -> Result<(), LedgerError> {
+    row::apply_transition(tx, by, key, Transition::Poll, then).await?;
+    let before = tx
+        .row(
+            "SELECT word FROM wake WHERE id = $1",
+            args![key.job.to_string()],
+        )
+        .await?
+        .map(|row| row.opt_text(0))
+        .transpose()?
+        .flatten();
+    tx.run(
+        "UPDATE wake SET looks = looks + 1, last_look = $3, word = $4 WHERE id = $1 AND fence = $2",
+        args![key.job.to_string(), key.fence, by.now, &*look.vendor_status],
+    )
+    .await?;
+    if before.as_deref() == Some(&look.vendor_status) && look.note == Note::none() {
+        return Ok(());
+    }
+    let text = match &look.note.text {
+        Some(text) => one_line(&format!("{} {text}", look.vendor_status)),
+        None => look.vendor_status.clone(),
+    };
+    let note = Note {
+        text: Some(text),
+        ..look.note.clone()
+    };
+    row::event(tx, by, key.job, Some(key.fence), event_kind::POLLED, &note).await
+}
+
+async fn record_available(
+    tx: &mut Tx,
+    by: &Writer,
+    key: ClaimKey,
+    result: &str,
+    note: &Note,
+    then: AfterWrite,
+) -> Result<(), LedgerError> {
+    if row::apply_transition(tx, by, key, Transition::MakeAvailable, then).await? == Step::Repeated
+    {
+        return Ok(());
+    }
+    tx.run(
+        "UPDATE job SET result = $2 WHERE id = $1",
+        args![key.job.to_string(), result],
+    )
+    .await?;
+    tx.run(
+        "UPDATE wake SET looks = looks + 1, last_look = $2 WHERE id = $1",
+        args![key.job.to_string(), by.now],
+    )
+    .await?;
+    row::event(
+        tx,
+        by,
+        key.job,
+        Some(key.fence),
+        event_kind::AVAILABLE,
+        note,
+    )
+    .await
+}

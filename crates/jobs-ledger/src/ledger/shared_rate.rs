@@ -1,0 +1,309 @@
+//! What workers share beside jobs: rates, pushes that came early, and what was learnt.
+
+use std::time::Duration;
+
+use jobs_core::{Account, JobId, RateLimit};
+
+use super::Ledger;
+use super::submit::WEBHOOK_LIFE;
+use crate::error::{LedgerError, LedgerErrorKind};
+use crate::rate_slots::{Limit, RateSlots};
+use crate::store::{Flush, Sql, Tx, args};
+
+/// How often a change of places is tried without a lock, before one is taken.
+const SWAPS: u32 = 4;
+
+const PLACES: &str = "SELECT taken FROM quota WHERE account = $1 AND action = $2";
+
+/// Whether a request may be made now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub enum Acquired {
+    /// Yes. Say [`record_response`](Ledger::record_response) with it once the answer is there.
+    Granted(RateSlot),
+    /// Not before this time has passed; then ask again.
+    Wait(Duration),
+}
+
+/// The place that a request takes in its account's rate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateSlot {
+    account: Account,
+    action: Box<str>,
+    serial: u64,
+}
+
+impl RateSlot {
+    /// The place that [`acquire`](Ledger::acquire) gave under this number for this account and action.
+    pub fn new(account: Account, action: &str, serial: u64) -> Self {
+        Self {
+            account,
+            action: action.into(),
+            serial,
+        }
+    }
+
+    /// Its number.
+    pub fn serial(&self) -> u64 {
+        self.serial
+    }
+}
+
+/// What a push led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookReceipt {
+    /// The job is known. If it is unfinished it is due at once, or as soon as its claim ends.
+    Matched,
+    /// No job has that id yet; the push is kept for a minute.
+    Stored,
+}
+
+impl Ledger {
+    /// Asks for one request of the account, counted under `action`, that all processes on this ledger share.
+    ///
+    /// Every window must have a place. A place is taken for two window lengths, or after [`record_response`](Self::record_response) for
+    /// one from then on; the vendor has counted the request somewhere in between, so none of its sliding windows ever
+    /// holds more than the limit. Clocks that differ by more than a window loosen that.
+    ///
+    /// # Errors
+    /// The store's. Do not make the request.
+    pub async fn acquire(
+        &self,
+        account: Account,
+        action: &str,
+        windows: &[RateLimit],
+    ) -> Result<Acquired, LedgerError> {
+        let limits: Vec<Limit> = windows.iter().map(limit).collect();
+        let (name, now) = (action.to_owned(), self.now());
+        let turn = self
+            .change_slots(account, name, move |places| places.take(&limits, now))
+            .await?;
+        Ok(match turn {
+            Ok(serial) => Acquired::Granted(RateSlot::new(account, action, serial)),
+            Err(free_at) => Acquired::Wait(Duration::from_micros(
+                u64::try_from(free_at.saturating_sub(now)).unwrap_or_default(),
+            )),
+        })
+    }
+
+    /// Says that the answer is there. Never saying it is safe and only slower.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn record_response(&self, place: RateSlot) -> Result<(), LedgerError> {
+        let (serial, now) = (place.serial, self.now());
+        self.change_slots(place.account, place.action.into(), move |places| {
+            places.record_response(serial, now);
+        })
+        .await
+    }
+
+    async fn change_slots<T: Send + 'static>(
+        &self,
+        account: Account,
+        action: String,
+        change: impl Fn(&mut RateSlots) -> T + Clone + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let account = account.to_string();
+        for _ in 0..SWAPS {
+            if let Some(value) = self.swap_slots(&account, &action, &change).await? {
+                return Ok(value);
+            }
+        }
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move {
+                let mut places = rate_slots(tx, &account, &action).await?;
+                let value = change(&mut places);
+                let text = to_text(&places);
+                tx.run(
+                    "UPDATE quota SET taken = $3 WHERE account = $1 AND action = $2",
+                    args![account, action, text],
+                )
+                .await?;
+                Ok(value)
+            })
+        })
+        .await
+    }
+
+    /// Changes the places if nobody else does in the meantime; two round trips to a database instead of four, no lock
+    /// held in between, and one only where there is no place. None where a transaction has to do it.
+    async fn swap_slots<T>(
+        &self,
+        account: &str,
+        action: &str,
+        change: &(impl Fn(&mut RateSlots) -> T + Send),
+    ) -> Result<Option<T>, LedgerError> {
+        if !self.store.is_far() {
+            return Ok(None);
+        }
+        let rows = self
+            .store
+            .read(PLACES.into(), args![account, action])
+            .await?;
+        let Some(row) = rows.first() else {
+            return Ok(None);
+        };
+        let before = row.text(0)?;
+        let mut places = from_text(&before)?;
+        let known = places.clone();
+        let value = change(&mut places);
+        // Numbers grow with every place that is taken, so the same text is the same state.
+        let is_written = places == known
+            || self
+                .store
+                .alone(
+                    "UPDATE quota SET taken = $3 WHERE account = $1 AND action = $2 AND taken = $4"
+                        .into(),
+                    args![account, action, to_text(&places), before],
+                )
+                .await?
+                > 0;
+        Ok(is_written.then_some(value))
+    }
+
+    /// Notes that the vendor pushed news of a job. A push is only a hint: the job is looked at, nothing else.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn record_webhook(
+        &self,
+        vendor: &str,
+        remote_id: &JobId,
+    ) -> Result<WebhookReceipt, LedgerError> {
+        let (vendor, remote_id, now) =
+            (vendor.replace('\0', ""), remote_id.to_string(), self.now());
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move { hint(tx, vendor, remote_id, now).await })
+        })
+        .await
+    }
+
+    /// Keeps a value for an account, such as how long its jobs take. Never a secret.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn put_value(
+        &self,
+        account: Account,
+        key: &str,
+        value: &str,
+    ) -> Result<(), LedgerError> {
+        let args = args![
+            account.to_string(),
+            key.replace('\0', ""),
+            value.replace('\0', "")
+        ];
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move {
+                tx.run(
+                    "INSERT INTO memo (account, key, value) VALUES ($1, $2, $3) \
+                     ON CONFLICT (account, key) DO UPDATE SET value = excluded.value",
+                    args,
+                )
+                .await
+                .map(drop)
+            })
+        })
+        .await
+    }
+
+    /// The value that was kept last.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn get_value(
+        &self,
+        account: Account,
+        key: &str,
+    ) -> Result<Option<String>, LedgerError> {
+        let sql = "SELECT value FROM memo WHERE account = $1 AND key = $2";
+        let args = args![account.to_string(), key.replace('\0', "")];
+        let rows = self.store.read(sql.into(), args).await?;
+        rows.first().map(|row| row.text(0)).transpose()
+    }
+}
+
+fn limit(window: &RateLimit) -> Limit {
+    Limit {
+        limit: usize::try_from(window.limit.get()).unwrap_or(usize::MAX),
+        per: i64::try_from(window.per.as_micros()).unwrap_or(i64::MAX),
+    }
+}
+
+fn to_text(places: &RateSlots) -> String {
+    serde_json::to_string(places).unwrap_or_default()
+}
+
+fn from_text(text: &str) -> Result<RateSlots, LedgerError> {
+    serde_json::from_str(text).map_err(|problem| {
+        LedgerError::new(
+            LedgerErrorKind::Corrupt,
+            "the places of a rate cannot be read: restore the ledger from a copy",
+        )
+        .with_source(problem)
+    })
+}
+
+/// Reads the places and keeps others from them until the transaction ends.
+async fn rate_slots(tx: &mut Tx, account: &str, action: &str) -> Result<RateSlots, LedgerError> {
+    const LOCKED: Sql = Sql::each(
+        "SELECT taken FROM quota WHERE account = $1 AND action = $2",
+        "SELECT taken FROM quota WHERE account = $1 AND action = $2 FOR UPDATE",
+    );
+    for _ in 0..2 {
+        if let Some(row) = tx.row(LOCKED, args![account, action]).await? {
+            return from_text(&row.text(0)?);
+        }
+        let none = to_text(&RateSlots::default());
+        tx.run(
+            "INSERT INTO quota (account, action, taken) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            args![account, action, none],
+        )
+        .await?;
+    }
+    Ok(RateSlots::default())
+}
+
+async fn hint(
+    tx: &mut Tx,
+    vendor: String,
+    remote_id: String,
+    now: i64,
+) -> Result<WebhookReceipt, LedgerError> {
+    tx.run(
+        "DELETE FROM hint WHERE at < $1",
+        args![now.saturating_sub(WEBHOOK_LIFE)],
+    )
+    .await?;
+    let known = tx
+        .row(
+            "SELECT count(*) FROM job WHERE vendor = $1 AND remote_id = $2",
+            args![vendor.as_str(), remote_id.as_str()],
+        )
+        .await?
+        .map(|row| row.int(0))
+        .transpose()?;
+    if known.unwrap_or_default() == 0 {
+        tx.run(
+            "INSERT INTO hint (vendor, remote_id, at) VALUES ($1, $2, $3) \
+             ON CONFLICT (vendor, remote_id) DO UPDATE SET at = excluded.at",
+            args![vendor, remote_id, now],
+        )
+        .await?;
+        return Ok(WebhookReceipt::Stored);
+    }
+    let woken = tx
+        .run(
+            // The due time of a claimed job is its lease: it is not touched, the end of the claim sees the nudge.
+            "UPDATE wake SET due = CASE WHEN owner IS NULL THEN $3 ELSE due END, \
+             nudge = CASE WHEN owner IS NULL THEN 0 ELSE 1 END \
+             WHERE stage = 'accepted' AND id IN (SELECT id FROM job WHERE vendor = $1 AND remote_id = $2)",
+            args![vendor, remote_id, now],
+        )
+        .await?;
+    if woken > 0 {
+        tx.notify_on_commit();
+    }
+    Ok(WebhookReceipt::Matched)
+}

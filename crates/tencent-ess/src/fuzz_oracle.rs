@@ -1,0 +1,89 @@
+//! What holds whatever the vendor, or somebody in its place, sends: tried by the tests here and by the fuzz targets.
+
+use jobs_core::testing::{canned_response, debug_and_display};
+use jobs_core::{Delivery, JobId, Secret, Status};
+use serde_json::Value;
+
+use crate::{envelope, job};
+
+/// What stands for the credential; seeds and tests let the vendor echo it.
+pub const SECRET: &str = "s3cr3t/k+y";
+
+/// An answer to a look: nothing but a documented success is one, and no credential is repeated.
+pub fn look(status: u16, negative_runs_on: bool, body: &[u8]) {
+    let (Ok(id), Ok(secret)) = (JobId::new("j"), Secret::new(SECRET)) else {
+        return;
+    };
+    let answer = canned_response("look", status, &[], body, &[secret]);
+    let json = envelope::open(&answer);
+    let look = json.and_then(|json| job::seen(&id, &json, &answer, negative_runs_on));
+    match look {
+        Ok(seen) => {
+            assert!((200..300).contains(&status), "believed under {status}");
+            assert!(!seen.vendor_status.contains(SECRET));
+            let plain = serde_json::from_slice::<Value>(body).unwrap_or_default();
+            let number = plain
+                .get("Response")
+                .and_then(|outcome| outcome.get("TaskStatus"));
+            let number = number.and_then(Value::as_i64);
+            match &seen.status {
+                Status::Succeeded(ready) => {
+                    assert!(seen.is_known && number.is_none_or(|number| number == 8));
+                    assert!(!ready.resource_id.as_str().is_empty());
+                }
+                Status::Failed(failure) => {
+                    assert!(number.is_none_or(|number| number < 0));
+                    assert!(!failure.reason.contains(SECRET));
+                }
+                _ => assert_ne!(number, Some(8)),
+            }
+        }
+        Err(error) => {
+            let said = debug_and_display(&error);
+            assert!(!said.contains(SECRET), "{said}");
+            assert_ne!(error.delivery(), Delivery::NotSent);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LOOK: &[&str] = &[
+        r#""TaskStatus":8"#,
+        r#""TaskStatus":-6"#,
+        r#""TaskStatus":-7"#,
+        r#""TaskStatus":"s3cr3t/k+y""#,
+        r#""TaskMessage":"s3cr3t\/k+y""#,
+        r#""TaskMessage":7"#,
+        r#""ResourceId":"r""#,
+        r#""ResourceId":"""#,
+        r#""RequestId":"s3cr3t/k+y""#,
+        r#""Error":{"Code":"s3cr3t/k+y","Message":"\u0073\u0033cr3t/k+y"}"#,
+        r#""Error":null"#,
+        r#""Error":{}"#,
+    ];
+
+    proptest! {
+        #[test]
+        fn no_answer_to_a_look_is_more_than_it_says(
+            status in 100u16..600,
+            fields in prop::sample::subsequence(LOOK, 0..=LOOK.len()),
+        ) {
+            let fields = fields.join(",");
+            for body in [
+                format!(r#"{{"Response":{{{fields}}}}}"#),
+                format!(r#"{{"codeDesc":"s3cr3t/k+y","message":"s3cr3t/k+y",{fields}}}"#),
+                fields,
+            ] {
+                for status in [200, status] {
+                    look(status, false, body.as_bytes());
+                    look(status, true, body.as_bytes());
+                }
+            }
+        }
+    }
+}
