@@ -12,8 +12,8 @@ use crate::secret::Secret;
 /// use jobs_core::{Redactor, Secret};
 ///
 /// let mut redactor = Redactor::default();
-/// redactor.know(&Secret::new("k/3+y")?);
-/// assert_eq!(redactor.clean("no key k/3+y, see ?key=k%2f3%2by"), "no key ***, see ?key=***");
+/// redactor.add_secret(&Secret::new("k/3+y")?);
+/// assert_eq!(redactor.redact("no key k/3+y, see ?key=k%2f3%2by"), "no key ***, see ?key=***");
 /// # Ok::<(), jobs_core::InvalidSecret>(())
 /// ```
 #[derive(Debug, Clone, Default)]

@@ -254,7 +254,7 @@ mod tests {
     fn a_printed_claim_names_job_stage_and_fence() {
         let claim = claim();
         let printed = format!("{claim:?}");
-        for part in [&claim.job().to_string(), "stage: Held", "fence: 7"] {
+        for part in [&claim.job().to_string(), "stage: Accepted", "fence: 7"] {
             assert!(printed.contains(part), "{printed}");
         }
     }

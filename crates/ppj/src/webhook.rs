@@ -98,12 +98,12 @@ impl<'a> WebhookRequest<'a> {
     /// [`InvalidInput`](jobs_core::ErrorKind::InvalidInput) when it names no job and asks for no check.
     ///
     /// ```
-    /// use ppj::{Callback, Notice};
+    /// use ppj::{WebhookEvent, WebhookRequest};
     ///
-    /// let Notice::JobChanged(job) = Callback::get("/ppj?token=8v9iSKnj&type=complete").notice().unwrap() else { panic!() };
+    /// let WebhookEvent::JobChanged(job) = WebhookRequest::get("/ppj?token=8v9iSKnj&type=complete").parse().unwrap() else { panic!() };
     /// assert_eq!(job.as_str(), "8v9iSKnj");
     ///
-    /// let check = Callback::get("/ppj?type=verify&nonce=7bza").notice().unwrap();
+    /// let check = WebhookRequest::get("/ppj?type=verify&nonce=7bza").parse().unwrap();
     /// assert_eq!(check.answer(), r#"{"nonce":"7bza"}"#);
     /// ```
     pub fn parse(&self) -> Result<WebhookEvent, Error> {

@@ -20,12 +20,12 @@ use crate::generated::types::{CallbackBody, CallbackNotice};
 ///
 /// ```
 /// use jobs_core::Secret;
-/// use tencent_ess::Callback;
+/// use tencent_ess::WebhookKey;
 ///
-/// let callback = Callback::new()
+/// let key = WebhookKey::new()
 ///     .with_token(Secret::new("TESTTOKEN")?)
 ///     .with_key(Secret::new("0123456789abcdef0123456789ABCDEF")?)?;
-/// assert!(callback.open(b"{}", Some("sha256=00")).is_err());
+/// assert!(key.parse(b"{}", Some("sha256=00")).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default)]
