@@ -14,10 +14,10 @@ fuzz_target!(|input: &[u8]| {
         u16::from(*status) * 4
     };
     match vendor % 6 {
-        0 => textin::hostile::look(status, body),
-        1 => mindshow::hostile::look(status, body),
-        2 => ppj::hostile::look(status, false, body),
-        3 => ppj::hostile::look(status, true, body),
-        other => tencent_ess::hostile::look(status, other == 4, body),
+        0 => textin::fuzz_oracle::look(status, body),
+        1 => mindshow::fuzz_oracle::look(status, body),
+        2 => ppj::fuzz_oracle::look(status, false, body),
+        3 => ppj::fuzz_oracle::look(status, true, body),
+        other => tencent_ess::fuzz_oracle::look(status, other == 4, body),
     }
 });

@@ -32,13 +32,13 @@ fuzz_target!(|input: Input<'_>| {
             bytes
         }
     };
-    ppj::hostile::bundle(&bytes).unwrap();
+    ppj::fuzz_oracle::bundle(&bytes).unwrap();
     let on_disk = |bytes: &[u8]| {
         let mut file = tempfile::tempfile()?;
         file.write_all(bytes)?;
         file.rewind().map(|()| file)
     };
-    mindshow::hostile::finished(&bytes, on_disk).unwrap();
+    mindshow::fuzz_oracle::finished(&bytes, on_disk).unwrap();
 });
 
 const PIECES: [&str; 12] = [

@@ -1,7 +1,7 @@
 //! Callbacks: forged ones are refused, right ones are opened, and no refusal repeats a key.
 #![no_main]
 
-use jobs_core::testing::said_by;
+use jobs_core::testing::debug_and_display;
 use jobs_core::{Error, JobId, Secret};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -32,7 +32,7 @@ fuzz_target!(|input: Input<'_>| {
 
 /// The one without a signature names a job and nothing else.
 fn webhook(body: &[u8]) {
-    match textin::nudge(body) {
+    match textin::parse(body) {
         Ok(job) => {
             let plain: Result<Value, _> = serde_json::from_slice(body);
             if let Ok(plain) = plain {
@@ -44,49 +44,52 @@ fn webhook(body: &[u8]) {
 }
 
 fn query(input: &Input<'_>) {
-    let key = ppj::CallbackKey::new(Secret::new(TOKEN).unwrap()).with_older_rule();
+    let key = ppj::WebhookKey::new(Secret::new(TOKEN).unwrap()).with_older_rule();
     for callback in [
-        ppj::Callback::get(input.target),
-        ppj::Callback::post(input.target, input.body),
+        ppj::WebhookRequest::get(input.target),
+        ppj::WebhookRequest::post(input.target, input.body),
     ] {
-        match callback.notice() {
-            Ok(ppj::Notice::Verify { nonce }) => {
-                let answer = callback.notice().unwrap().answer();
+        match callback.parse() {
+            Ok(ppj::WebhookEvent::Verification { nonce }) => {
+                let answer = callback.parse().unwrap().answer();
                 let answer: Value = serde_json::from_str(&answer).unwrap();
                 assert_eq!(answer["nonce"].as_str(), Some(&*nonce));
             }
-            Ok(ppj::Notice::Nudge(job)) => assert!(JobId::new(job.as_str()).is_ok()),
+            Ok(ppj::WebhookEvent::JobChanged(job)) => assert!(JobId::new(job.as_str()).is_ok()),
             Ok(other) => panic!("{other:?}"),
             Err(error) => refused(&error),
         }
         // Nobody but the vendor can sign.
         let signed = callback.with_signature(input.timestamp, input.signature);
-        if let Ok(notice) = signed.verified(&key) {
-            assert!(matches!(notice, ppj::Notice::Verify { .. }), "{notice:?}");
+        if let Ok(notice) = signed.parse_verified(&key) {
+            assert!(
+                matches!(notice, ppj::WebhookEvent::Verification { .. }),
+                "{notice:?}"
+            );
         }
     }
 }
 
 fn signed(input: &Input<'_>) {
-    let plain = tencent_ess::Callback::new();
-    if let Err(error) = plain.open(input.body, Some(input.signature)) {
+    let plain = tencent_ess::WebhookKey::new();
+    if let Err(error) = plain.parse(input.body, Some(input.signature)) {
         refused(&error);
     }
     let keyed = plain.clone().with_key(Secret::new(KEY).unwrap()).unwrap();
     let body = serde_json::json!({ "encrypt": input.encrypted }).to_string();
     for body in [input.body, body.as_bytes()] {
-        if let Err(error) = keyed.open(body, None) {
+        if let Err(error) = keyed.parse(body, None) {
             refused(&error);
         }
         let guarded = keyed.clone().with_token(Secret::new(TOKEN).unwrap());
-        refused(&guarded.open(body, Some(input.signature)).unwrap_err());
-        refused(&guarded.open(body, None).unwrap_err());
+        refused(&guarded.parse(body, Some(input.signature)).unwrap_err());
+        refused(&guarded.parse(body, None).unwrap_err());
     }
 }
 
 fn encrypted(input: &Input<'_>) {
     let (token, aes_key) = (Secret::new(TOKEN).unwrap(), Secret::new(AES_KEY).unwrap());
-    let bare = cloud::CallbackKey::new(token, &aes_key)
+    let bare = cloud::WebhookKey::new(token, &aes_key)
         .unwrap()
         .with_framing(Framing::Bare)
         .with_receiver("corp");
@@ -98,9 +101,9 @@ fn encrypted(input: &Input<'_>) {
         encrypted,
         ..
     } = *input;
-    let forged = cloud::Callback::new(signature, timestamp, nonce, encrypted);
+    let forged = cloud::WebhookRequest::new(signature, timestamp, nonce, encrypted);
     refused(&framed.open(&forged).unwrap_err());
-    if let Err(error) = cloud::Callback::from_body(signature, timestamp, nonce, input.body) {
+    if let Err(error) = cloud::WebhookRequest::from_body(signature, timestamp, nonce, input.body) {
         refused(&error);
     }
     // Behind a signature that is right whatever it covers, the decryption is reached.
@@ -108,7 +111,7 @@ fn encrypted(input: &Input<'_>) {
         bare.with_signature(|_| "x".into()),
         framed.with_signature(|_| "x".into()),
     );
-    let callback = cloud::Callback::new("x", timestamp, nonce, encrypted);
+    let callback = cloud::WebhookRequest::new("x", timestamp, nonce, encrypted);
     for key in [bare, framed] {
         match key.open(&callback) {
             Ok(text) => assert!(text.len() <= encrypted.len()),
@@ -120,14 +123,14 @@ fn encrypted(input: &Input<'_>) {
 /// What was decrypted is from the vendor, and may still be anything.
 fn read(text: &[u8]) {
     let text = String::from_utf8_lossy(text);
-    match cloud::Notice::read(&text) {
+    match cloud::WebhookNotice::read(&text) {
         Ok(notice) => assert!(notice.req_id.is_none_or(|id| !id.is_empty())),
         Err(error) => refused(&error),
     }
 }
 
 fn refused(error: &Error) {
-    let said = said_by(error);
+    let said = debug_and_display(error);
     for secret in [KEY, AES_KEY, TOKEN] {
         assert!(!said.contains(secret), "{said}");
     }

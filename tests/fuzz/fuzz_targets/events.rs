@@ -7,5 +7,5 @@ fuzz_target!(|input: &[u8]| {
     let [cut, step, stream @ ..] = input else {
         return;
     };
-    mindshow::hostile::events(stream, usize::from(*cut), usize::from(*step));
+    mindshow::fuzz_oracle::events(stream, usize::from(*cut), usize::from(*step));
 });

@@ -3,8 +3,8 @@
 
 use std::cell::RefCell;
 
-use jobs_core::disk::Target;
-use jobs_core::http::{Fetch, Origin, Transport, TransportBuilder};
+use jobs_core::disk::OutputPath;
+use jobs_core::http::{Download, HttpClient, HttpClientBuilder, Origin};
 use jobs_core::testing::ManualClock;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -50,7 +50,7 @@ const DOCUMENTS: [&str; 2] = [
 
 struct World {
     runtime: Runtime,
-    transport: Transport,
+    client: HttpClient,
     clock: ManualClock,
     listener: TcpListener,
     folder: tempfile::TempDir,
@@ -69,14 +69,14 @@ impl World {
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let clock = ManualClock::new();
         let guard = runtime.enter();
-        let transport = TransportBuilder::new("v", Origin::parse(&origin).unwrap())
+        let client = HttpClientBuilder::new("v", Origin::parse(&origin).unwrap())
             .with_clock(clock.shared())
             .build()
             .unwrap();
         drop(guard);
         Self {
             runtime,
-            transport,
+            client,
             clock,
             listener,
             folder: tempfile::tempdir().unwrap(),
@@ -94,11 +94,11 @@ fuzz_target!(|replies: Vec<Reply<'_>>| {
 
 async fn play(world: &World, replies: &[Reply<'_>]) {
     let path = world.folder.path().join("result");
-    let target = Target::new(&path).unwrap();
-    let url = format!("{}/x", world.transport.origin());
+    let target = OutputPath::new(&path).unwrap();
+    let url = format!("{}/x", world.client.origin());
     let fetched = world
         .clock
-        .run(world.transport.fetch(Fetch::new("fetch", &url), &target));
+        .run(world.client.download(Download::new("fetch", &url), &target));
     let serving = serve(&world.listener, replies);
     tokio::pin!(fetched, serving);
     let outcome = loop {

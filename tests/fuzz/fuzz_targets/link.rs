@@ -16,7 +16,9 @@ fuzz_target!(|input: &[u8]| {
     };
     let link = String::from_utf8_lossy(link);
     match BASES.get(usize::from(*base % 8)) {
-        Some(base) => jobs_core::hostile::link(base, &link),
-        None => jobs_core::hostile::link(&link, "https://files.example.com/x?sig=0123456789abcdef"),
+        Some(base) => jobs_core::fuzz_oracle::link(base, &link),
+        None => {
+            jobs_core::fuzz_oracle::link(&link, "https://files.example.com/x?sig=0123456789abcdef")
+        }
     }
 });

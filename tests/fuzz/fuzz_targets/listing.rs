@@ -13,8 +13,8 @@ fuzz_target!(|input: &[u8]| {
         u16::from(*status) * 4
     };
     match vendor % 3 {
-        0 => mindshow::hostile::listing(status, body),
-        1 => ppj::hostile::listing(status, body),
-        _ => printer_jobs::cloud::hostile::listing(status, body),
+        0 => mindshow::fuzz_oracle::listing(status, body),
+        1 => ppj::fuzz_oracle::listing(status, body),
+        _ => printer_jobs::cloud::fuzz_oracle::listing(status, body),
     }
 });

@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| textin::hostile::result(bytes));
+fuzz_target!(|bytes: &[u8]| textin::fuzz_oracle::result(bytes));
