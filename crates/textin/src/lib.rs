@@ -9,6 +9,7 @@ mod envelope;
 pub mod fuzz_oracle;
 mod generated;
 mod job;
+mod page_count;
 mod request;
 mod result;
 mod scan;
@@ -29,6 +30,7 @@ pub mod types {
 
 pub use self::client::{Client, ClientBuilder};
 pub use self::job::{Parse, Ready};
+pub use self::page_count::count_pages;
 pub use self::request::{PageRange, ParseRequest};
 pub use self::result::{Parsed, ResultSummary};
 pub use self::webhook::parse;
