@@ -16,10 +16,12 @@ use crate::carry::Carrier;
 use crate::clean::count;
 use crate::ends;
 use crate::exit::{Exit, Stop};
+use crate::job_table;
 use crate::line::Line;
 use crate::place::{self, Place, print_json, print_line};
 use crate::steps::settle_arrived;
 use crate::textin::ParseLine;
+use crate::timeline;
 use crate::{mindshow, ppj, printer, tencent, textin};
 
 /// `docjobs jobs`
@@ -43,7 +45,13 @@ pub(crate) async fn jobs(app: &App, args: JobsArgs) -> Result<(), Stop> {
     while left > 0 {
         filter.limit = left.min(PAGE);
         let page = ledger.list(&filter).await?;
-        for job in page.jobs.iter().take(left) {
+        let jobs = page.jobs.get(..left).unwrap_or(&page.jobs);
+        if is_glanced_at {
+            for line in job_table::lines(jobs, filter.after.is_none(), ledger.clock().wall()) {
+                print_line(&line)?;
+            }
+        }
+        for job in jobs.iter().filter(|_| !is_glanced_at) {
             if app.report.is_json() {
                 print_json(&as_json(job)?)?;
             } else {
@@ -99,20 +107,8 @@ pub(crate) async fn show(app: &App, id: &str) -> Result<(), Stop> {
         return print_json(&object);
     }
     print_line(&as_row(&job))?;
-    for event in events {
-        let at: chrono::DateTime<chrono::Utc> = event.at.into();
-        let detail = [
-            event.text,
-            event.request_id.map(|id| format!("(request {id})")),
-            event.credits.map(|credits| format!("({credits} credits)")),
-        ];
-        let detail: Vec<String> = detail.into_iter().flatten().collect();
-        let at = at.format("%Y-%m-%d %H:%M:%S%.3f");
-        print_line(&format!("  {at}  {:<14} {}", event.kind, detail.join(" ")))?;
-        // What was not understood is all that a person has to go by.
-        if let Some(body) = event.data.error.and_then(|error| error.body) {
-            print_line(&format!("{:28}the answer was: {body}", ""))?;
-        }
+    for line in timeline::lines(&events, job.polls) {
+        print_line(&line)?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod examples;
 mod exit;
 mod flow;
 mod input;
+mod job_table;
 mod jobs;
 mod json_text;
 mod learn;
@@ -29,6 +30,7 @@ mod sim;
 mod steps;
 mod tencent;
 mod textin;
+mod timeline;
 mod work;
 
 use std::process::ExitCode;
