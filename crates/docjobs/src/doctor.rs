@@ -105,7 +105,7 @@ async fn check_ledger(app: &App) -> Checkup {
         Err(stop) => return Checkup::Bad(stop),
     };
     // To write without changing anything is what tells whether a job could be written down.
-    if let Err(error) = ledger.ack(&[]).await {
+    if let Err(error) = ledger.check_writable().await {
         return Checkup::Bad(Stop::ledger(&error));
     }
     let check = match ledger.check().await {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jobs_core::{Delivery, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
-/// The typed part of an [`JobEvent`](crate::JobEvent): whatever a later step decides by. Its text is for people alone.
+/// The typed part of an [`Event`](crate::Event): whatever a later step decides by. Its text is for people alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
@@ -203,7 +203,7 @@ const BODY: usize = 2048;
 impl From<&Error> for ErrorRecord {
     fn from(error: &Error) -> Self {
         Self {
-            kind: format!("{:?}", error.kind()).to_lowercase(),
+            kind: word_of(error.kind()),
             operation: error.operation().to_owned(),
             sent: match error.delivery() {
                 Delivery::NotSent => "no",
@@ -222,25 +222,44 @@ impl From<&Error> for ErrorRecord {
 impl ErrorRecord {
     /// The kind, if it is one that this version knows.
     pub fn error_kind(&self) -> Option<ErrorKind> {
-        use ErrorKind as K;
-        const KINDS: [ErrorKind; 13] = [
-            K::InvalidInput,
-            K::Unauthenticated,
-            K::QuotaExceeded,
-            K::RateLimited,
-            K::NotFound,
-            K::Refused,
-            K::OperationRetired,
-            K::Unavailable,
-            K::Unreachable,
-            K::Timeout,
-            K::UnexpectedResponse,
-            K::TooLarge,
-            K::LocalIo,
-        ];
-        let is_it = |kind: &ErrorKind| format!("{kind:?}").to_lowercase() == self.kind;
-        KINDS.into_iter().find(is_it)
+        KINDS.into_iter().find(|kind| word_of(*kind) == self.kind)
     }
+
+    /// Whether the word is that of a kind.
+    pub(crate) fn is_kind(word: &str) -> bool {
+        KINDS.into_iter().any(|kind| word_of(kind) == word)
+    }
+}
+
+const KINDS: [ErrorKind; 13] = {
+    use ErrorKind as K;
+    [
+        K::InvalidInput,
+        K::Unauthenticated,
+        K::QuotaExceeded,
+        K::RateLimited,
+        K::NotFound,
+        K::Refused,
+        K::OperationRetired,
+        K::Unavailable,
+        K::Unreachable,
+        K::Timeout,
+        K::UnexpectedResponse,
+        K::TooLarge,
+        K::LocalIo,
+    ]
+};
+
+/// The name of the kind in small letters with underscores.
+fn word_of(kind: ErrorKind) -> String {
+    let mut word = String::new();
+    for letter in format!("{kind:?}").chars() {
+        if letter.is_uppercase() && !word.is_empty() {
+            word.push('_');
+        }
+        word.extend(letter.to_lowercase());
+    }
+    word
 }
 
 /// Neither store takes more than it should, and PostgreSQL takes no NUL.

@@ -10,7 +10,6 @@ use super::tree::{File, Tree};
 
 /// Circles that are still there, by their first file. Each is to be opened; none may be added.
 const KNOWN: &[&str] = &[
-    "crates/jobs-ledger/src/ledger/batch.rs",
     "crates/mindshow/src/client.rs",
     "crates/ppj/src/client.rs",
     "crates/tencent-ess/src/client.rs",

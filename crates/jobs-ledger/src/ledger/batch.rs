@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use serde::Serialize;
 use serde_json::Value;
 
+use super::history::{events, lines, pairs};
 use super::poll::{PollRecord, record_poll};
 use super::row::{AfterWrite, Writer};
 use super::submit::exit;
+use super::totals::day_of;
 use super::{Due, Ledger};
 use crate::claim::{Claim, ClaimKey, at};
 use crate::error::{LedgerError, LedgerErrorKind};
@@ -234,37 +235,6 @@ fn split(
     Ok((written, lost.into_iter().map(ClaimKey::job).collect()))
 }
 
-fn pairs(claims: &[ClaimKey]) -> String {
-    let pairs = claims.iter().map(|key| (key.job.to_string(), key.fence));
-    lines(pairs)
-}
-
-/// A batch as one JSON text: an array of arrays.
-fn lines(rows: impl Iterator<Item = impl Serialize>) -> String {
-    // Numbers and texts can always be written.
-    serde_json::to_string(&rows.collect::<Vec<_>>()).unwrap_or_default()
-}
-
-/// Adds the same word to the histories of many jobs.
-pub(super) async fn events(
-    tx: &mut Tx,
-    by: &Writer,
-    claims: &[ClaimKey],
-    what: &'static str,
-) -> Result<(), LedgerError> {
-    const SQL: Sql = Sql::each(
-        "INSERT INTO event (job, at, fence, worker, what, acked) \
-         SELECT s.value ->> 0, $2, s.value ->> 1, $3, $4, 0 FROM jsonb_each($1) s",
-        "INSERT INTO event (job, at, fence, worker, what, acked) \
-         SELECT s ->> 0, $2, (s ->> 1)::bigint, $3, $4, 0 FROM json_array_elements($1::json) s",
-    );
-    if claims.is_empty() {
-        return Ok(());
-    }
-    let args = args![pairs(claims), by.now, by.owner.worker(), what];
-    tx.run(SQL, args).await.map(drop)
-}
-
 type Looks = Vec<(ClaimKey, Box<str>, Option<i64>)>;
 
 /// Plain looks in one statement (two for SQLite, which writes to one table at a time).
@@ -297,8 +267,8 @@ async fn look_in_sqlite(
     looks: Looks,
     ends: bool,
 ) -> Result<Option<Vec<Row>>, LedgerError> {
-    const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, acked) \
-        SELECT w.id, $2, w.fence, $3, 'polled', s.value ->> 3, 0 \
+    const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text) \
+        SELECT w.id, $2, w.fence, $3, 'polled', s.value ->> 3 \
         FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
         WHERE w.fence = s.value ->> 1 AND w.stage = $4 AND w.word IS NOT s.value ->> 3";
     macro_rules! look {
@@ -358,8 +328,8 @@ async fn look_in_postgres(
                 "WHERE w.fence = s.fence AND w.stage = $7",
                 $if,
                 " ORDER BY w.id FOR UPDATE OF w), ",
-                "told AS (INSERT INTO event (job, at, fence, worker, what, text, acked) ",
-                "SELECT id, $5, fence, $6, 'polled', word, 0 FROM locked WHERE before IS DISTINCT FROM word) ",
+                "told AS (INSERT INTO event (job, at, fence, worker, what, text) ",
+                "SELECT id, $5, fence, $6, 'polled', word FROM locked WHERE before IS DISTINCT FROM word) ",
                 "UPDATE wake SET ",
                 $then,
                 ", looks = looks + 1, last_look = $5, word = locked.word, updated_at = $5 ",
@@ -462,8 +432,9 @@ async fn finish(
         let job = key.job.to_string();
         (job, key.fence, result, text, request_id, credits, data)
     }));
+    let has_credits = jobs.iter().any(|(.., note)| note.credits.is_some());
     let rows = if tx.is_sqlite() {
-        finish_in_sqlite(tx, by, batch).await?
+        finish_in_sqlite(tx, by, batch, has_credits).await?
     } else {
         finish_in_postgres(tx, by, batch).await?
     };
@@ -477,13 +448,25 @@ async fn finish_in_sqlite(
     tx: &mut Tx,
     by: &Writer,
     batch: String,
+    has_credits: bool,
 ) -> Result<Vec<Row>, LedgerError> {
-    const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, data, acked) \
-        SELECT w.id, $2, w.fence, $3, $4, s.value ->> 3, s.value ->> 4, s.value ->> 5, s.value ->> 6, 0 \
+    const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, data) \
+        SELECT w.id, $2, w.fence, $3, $4, s.value ->> 3, s.value ->> 4, s.value ->> 5, s.value ->> 6 \
         FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
         WHERE w.fence = s.value ->> 1 AND w.stage = 'accepted'";
+    // As for one job in the totals.
+    const MONEY: &str = "INSERT INTO money_total (vendor, account, day, charged, reserved, spared, jobs) \
+        SELECT j.vendor, j.account, coalesce(j.charge_day, $2), sum(s.value ->> 5), \
+        -sum(min(coalesce(j.reserved, 0), s.value ->> 5)), 0, sum(j.credits IS NULL) \
+        FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 JOIN job j ON j.id = w.id \
+        WHERE w.fence = s.value ->> 1 AND w.stage = 'accepted' AND s.value ->> 5 IS NOT NULL GROUP BY 1, 2, 3 \
+        ON CONFLICT (vendor, account, day) DO UPDATE SET charged = charged + excluded.charged, \
+        reserved = reserved + excluded.reserved, jobs = jobs + excluded.jobs";
     const JOBS: &str = "UPDATE job SET result = s.value ->> 2, credits = CASE WHEN s.value ->> 5 IS NULL \
-        THEN credits ELSE coalesce(credits, 0) + (s.value ->> 5) END \
+        THEN credits ELSE coalesce(credits, 0) + (s.value ->> 5) END, \
+        reserved = CASE WHEN s.value ->> 5 IS NULL THEN reserved WHEN reserved < (s.value ->> 5) THEN 0 \
+        ELSE reserved - (s.value ->> 5) END, \
+        charge_day = CASE WHEN s.value ->> 5 IS NULL THEN charge_day ELSE coalesce(charge_day, $2) END \
         FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
         WHERE job.id = w.id AND w.fence = s.value ->> 1 AND w.stage = 'accepted'";
     const WAKE: &str = "UPDATE wake SET stage = 'available', due = $2, owner = NULL, nudge = 0, looks = looks + 1, \
@@ -496,7 +479,11 @@ async fn finish_in_sqlite(
         event_kind::AVAILABLE
     ];
     tx.run(EVENTS, args).await?;
-    tx.run(JOBS, args![batch.clone()]).await?;
+    let money = args![batch.clone(), day_of(by.now)];
+    if has_credits {
+        tx.run(MONEY, money.clone()).await?;
+    }
+    tx.run(JOBS, money).await?;
     tx.rows(WAKE, args![batch, by.now]).await
 }
 
@@ -509,13 +496,27 @@ async fn finish_in_postgres(
         e ->> 3 AS text, e ->> 4 AS request_id, (e ->> 5)::bigint AS credits, e ->> 6 AS data FROM json_array_elements($1::json) e), \
         locked AS (SELECT s.* FROM wake w JOIN s ON s.id = w.id \
                    WHERE w.fence = s.fence AND w.stage = 'accepted' ORDER BY w.id FOR UPDATE OF w), \
-        told AS (INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, data, acked) \
-                 SELECT id, $2, fence, $3, $4, text, request_id, credits, data, 0 FROM locked), \
+        told AS (INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, data) \
+                 SELECT id, $2, fence, $3, $4, text, request_id, credits, data FROM locked), \
+        money AS (INSERT INTO money_delta (vendor, account, day, charged, reserved, spared, jobs) \
+                  SELECT j.vendor, j.account, coalesce(j.charge_day, $5), l.credits, \
+                  -least(coalesce(j.reserved, 0), l.credits), 0, CASE WHEN j.credits IS NULL THEN 1 ELSE 0 END \
+                  FROM locked l JOIN job j ON j.id = l.id WHERE l.credits IS NOT NULL), \
         kept AS (UPDATE job SET result = locked.result, credits = CASE WHEN locked.credits IS NULL \
-                 THEN job.credits ELSE coalesce(job.credits, 0) + locked.credits END \
+                 THEN job.credits ELSE coalesce(job.credits, 0) + locked.credits END, \
+                 reserved = CASE WHEN locked.credits IS NULL THEN job.reserved \
+                 WHEN job.reserved < locked.credits THEN 0 ELSE job.reserved - locked.credits END, \
+                 charge_day = CASE WHEN locked.credits IS NULL THEN job.charge_day \
+                 ELSE coalesce(job.charge_day, $5) END \
                  FROM locked WHERE job.id = locked.id) \
         UPDATE wake SET stage = 'available', due = $2, owner = NULL, nudge = 0, looks = looks + 1, \
         last_look = $2, updated_at = $2 FROM locked WHERE wake.id = locked.id RETURNING wake.id";
-    let args = args![batch, by.now, by.owner.worker(), event_kind::AVAILABLE];
+    let args = args![
+        batch,
+        by.now,
+        by.owner.worker(),
+        event_kind::AVAILABLE,
+        day_of(by.now)
+    ];
     tx.rows(SQL, args).await
 }

@@ -7,7 +7,7 @@ use jobs_core::Account;
 use jobs_core::clock::Moment;
 
 use super::row::{self, AfterWrite, Writer, job_line};
-use super::{Ledger, batch};
+use super::{Ledger, history};
 use crate::claim::{Abandonable, AtStage, Claim, ClaimKey, ClaimOutcome, Claimed};
 use crate::error::LedgerError;
 use crate::event::{Note, event_kind};
@@ -74,6 +74,9 @@ impl Ledger {
         let accounts: Vec<String> = accounts.iter().map(Account::to_string).collect();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let (began, searches) = (self.clock.now(), self.is_time_to_search());
+        if searches && let Err(problem) = self.fold_totals().await {
+            tracing::debug!(%problem, "totals are summed up later");
+        }
         let taken = self
             .write(Flush::Later, move |tx| {
                 Box::pin(async move {
@@ -139,7 +142,7 @@ impl Ledger {
                 let due = due.at(by.now);
                 if due.is_none() {
                     let note = Note::none();
-                    row::event(tx, &by, key.job, Some(key.fence), event_kind::PARKED, &note)
+                    history::event(tx, &by, key.job, Some(key.fence), event_kind::PARKED, &note)
                         .await?;
                 }
                 row::put(tx, &by, key, held.stage, AfterWrite::End(due), &held).await
@@ -168,7 +171,7 @@ impl Ledger {
 macro_rules! take {
     ($which:literal) => {
         concat!(
-            "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, nudge = 0, parked = NULL, last_look = CASE ",
+            "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, nudge = 0, parked = NULL, blocked_until = NULL, last_look = CASE ",
             "WHEN owner IS NOT NULL AND stage IN ('accepted', 'available', 'downloading') AND coalesce(last_look, 0) < $4 ",
             "THEN $4 ELSE last_look END ",
             $which
@@ -230,7 +233,7 @@ async fn take_one(tx: &mut Tx, by: &Writer, id: LedgerId) -> Result<ClaimOutcome
     .await?;
     if job.claimed && job.stage != Stage::Submitting {
         let note = Note::none();
-        row::event(
+        history::event(
             tx,
             by,
             id,
@@ -313,7 +316,7 @@ async fn take_due(
             fence: *fence,
         })
         .collect();
-    batch::events(tx, by, &rescued, event_kind::TAKEN_OVER).await?;
+    history::events(tx, by, &rescued, event_kind::TAKEN_OVER).await?;
     let mut taken = Vec::with_capacity(picked.len());
     for (job, fence) in picked {
         let job = after_taking(tx, by, job, fence).await?;
@@ -346,7 +349,7 @@ async fn after_taking(
     .await?;
     let note = Note::new("the process that was sending it stopped; it may have been charged");
     row::error(tx, job.id, &note).await?;
-    row::event(tx, by, job.id, Some(fence), event_kind::IN_DOUBT, &note).await?;
+    history::event(tx, by, job.id, Some(fence), event_kind::IN_DOUBT, &note).await?;
     job.error = note.text.map(Into::into);
     job.updated_at = from_micros(by.now);
     Ok(job)

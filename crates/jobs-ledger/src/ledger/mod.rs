@@ -2,13 +2,18 @@
 
 mod batch;
 mod claim_jobs;
+mod filter;
+mod history;
+mod list;
 mod poll;
 mod rate;
 mod read;
 mod record;
 mod row;
 mod shared_rate;
+mod stream;
 mod submit;
+mod totals;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -19,14 +24,17 @@ use jobs_core::clock::Moment;
 
 pub use self::batch::{ClaimUpdate, ClaimUpdateSummary};
 pub use self::claim_jobs::Due;
+pub use self::filter::{JobFilter, JobPage};
 pub use self::poll::PollRecord;
-pub use self::read::{JobFilter, JobPage, LedgerCheck};
+pub use self::read::LedgerCheck;
 pub use self::shared_rate::{Acquired, RateSlot, WebhookReceipt};
+pub use self::stream::{EventCursor, InvalidEventCursor, StreamedEvent};
+pub use self::totals::{DayMoney, MoneyInDoubt, StageCount};
 use crate::config::LedgerConfig;
 use crate::error::LedgerError;
 use crate::job_record::{from_micros, micros};
 use crate::process_liveness::Owner;
-use crate::store::{self, Flush, Store, Tx, Work, WorkFuture};
+use crate::store::{self, Committed, Flush, Store, Tx, Work, WorkFuture};
 
 /// The durable record of every intent, submit and look.
 ///
@@ -116,6 +124,10 @@ impl Ledger {
     /// What will go wrong one day with this ledger where it is, in words; empty where all is well.
     pub fn warnings(&self) -> &[String] {
         self.store.warnings()
+    }
+
+    fn committed(&self) -> Committed<'_> {
+        Committed(self.store.as_ref())
     }
 
     fn now(&self) -> i64 {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::Ledger;
 use super::row::{self, AfterWrite, Step, Writer};
-use super::submit::path;
+use super::submit::{end_reservation, path};
+use super::{Ledger, history};
 use crate::claim::{AtVendor, Claim, ClaimKey, WithResult, at};
 use crate::error::LedgerError;
 use crate::event::{Note, event_kind, one_line};
@@ -126,7 +126,7 @@ impl Ledger {
             Box::pin(async move {
                 row::apply_transition(tx, &by, key, Transition::Download, AfterWrite::Keep).await?;
                 let note = Note::none();
-                row::event(
+                history::event(
                     tx,
                     &by,
                     key.job,
@@ -180,13 +180,14 @@ impl Ledger {
         let sha256 = sha256.map(|sum| sum.to_vec());
         self.write(Flush::Now, move |tx| {
             Box::pin(async move {
-                if row::apply_transition(tx, &by, key, Transition::Complete, AfterWrite::End(None)).await? == Step::Repeated {
+                let Step::Made(from) =
+                    row::apply_transition(tx, &by, key, Transition::Complete, AfterWrite::End(None)).await?
+                else {
                     return Ok(());
-                }
+                };
                 tx.run(
                     "UPDATE job SET output = coalesce($2, output), sha256 = $3, result = NULL, error = NULL, \
-                     error_data = NULL \
-                     WHERE id = $1",
+                     error_data = NULL, error_kind = NULL WHERE id = $1",
                     args![key.job.to_string(), path.as_deref(), sha256],
                 )
                 .await?;
@@ -194,7 +195,8 @@ impl Ledger {
                 note.data.path = path.as_deref().map(Into::into);
                 note.data.sha256 = digest;
                 note.text = note.text.or(path.map(Into::into));
-                row::event(tx, &by, key.job, Some(key.fence), event_kind::COMPLETED, &note).await
+                history::event(tx, &by, key.job, Some(key.fence), event_kind::COMPLETED, &note).await?;
+                end_reservation(tx, key.job, from, Transition::Complete).await
             })
         })
         .await
@@ -271,7 +273,7 @@ impl Ledger {
                         args![job.to_string(), output],
                     )
                     .await?;
-                    row::event(
+                    history::event(
                         tx,
                         &by,
                         job,
@@ -321,7 +323,7 @@ pub(super) async fn record_poll(
         text: Some(text),
         ..look.note.clone()
     };
-    row::event(tx, by, key.job, Some(key.fence), event_kind::POLLED, &note).await
+    history::event(tx, by, key.job, Some(key.fence), event_kind::POLLED, &note).await
 }
 
 async fn record_available(
@@ -346,7 +348,7 @@ async fn record_available(
         args![key.job.to_string(), by.now],
     )
     .await?;
-    row::event(
+    history::event(
         tx,
         by,
         key.job,

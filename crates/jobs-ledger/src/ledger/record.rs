@@ -4,9 +4,9 @@ use std::path::Path;
 
 use jobs_core::{Account, Error};
 
-use super::Ledger;
 use super::row::{self, AfterWrite, LockedJob};
 use super::submit::path;
+use super::{Ledger, history};
 use crate::claim::{AtStage, AtVendor, Claim, ClaimKey};
 use crate::error::LedgerError;
 use crate::event::{Note, event_kind};
@@ -57,7 +57,7 @@ impl Ledger {
     }
 
     /// Counts a result that arrived whole and did not pass our checks, with the place where its bytes are kept, if they
-    /// are. Gives all of them; whether to fetch again says [`Job::allows_fetch`](crate::JobRecord::allows_fetch), or
+    /// are. Gives all of them; whether to fetch again says [`Job::allows_fetch`](crate::Job::allows_fetch), or
     /// [`allows_fetch`](Self::allows_fetch) for what is given here.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Ledger {
                 let mut note = note;
                 note.data.sha256 = Some(sha256);
                 note.data.path = kept.map(Into::into);
-                row::event(
+                history::event(
                     tx,
                     &by,
                     key.job,
@@ -152,7 +152,7 @@ impl Ledger {
                     return Ok(());
                 }
                 row::error(tx, key.job, &note).await?;
-                row::event(tx, &by, key.job, Some(key.fence), event_kind::NOT_UNDERSTOOD, &note).await
+                history::event(tx, &by, key.job, Some(key.fence), event_kind::NOT_UNDERSTOOD, &note).await
             })
         })
         .await
@@ -186,7 +186,7 @@ impl Ledger {
                 row::error(tx, key.job, &note).await?;
                 let mut note = note;
                 note.data.parked = Some(reason);
-                row::event(tx, &by, key.job, Some(key.fence), event_kind::PARKED, &note).await
+                history::event(tx, &by, key.job, Some(key.fence), event_kind::PARKED, &note).await
             })
         })
         .await
@@ -204,10 +204,10 @@ impl Ledger {
     ) -> Result<u64, LedgerError> {
         // A job in doubt is settled by a person, whatever it was parked for.
         const EVENTS: Sql = Sql::each(
-            "INSERT INTO event (job, at, fence, worker, what, acked) SELECT id, $3, NULL, $4, $5, 0 FROM wake \
+            "INSERT INTO event (job, at, fence, worker, what) SELECT id, $3, NULL, $4, $5 FROM wake \
              WHERE account IN (SELECT value FROM json_each($1)) AND parked IN (SELECT value FROM json_each($2)) \
              AND stage <> 'in_doubt'",
-            "INSERT INTO event (job, at, fence, worker, what, acked) SELECT id, $3, NULL, $4, $5, 0 FROM wake \
+            "INSERT INTO event (job, at, fence, worker, what) SELECT id, $3, NULL, $4, $5 FROM wake \
              WHERE account = ANY ($1) AND parked = ANY ($2) AND stage <> 'in_doubt' ORDER BY id FOR UPDATE",
         );
         const UNPARK: Sql = Sql::each(
@@ -248,7 +248,7 @@ impl Ledger {
             Box::pin(async move {
                 own(tx, key).await?;
                 tx.run(sql, args).await?;
-                row::event(tx, &by, key.job, Some(key.fence), what, &note).await
+                history::event(tx, &by, key.job, Some(key.fence), what, &note).await
             })
         })
         .await

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::totals;
 use crate::claim::{Claim, ClaimKey, Claimed};
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::event::Note;
@@ -262,8 +263,8 @@ pub(super) enum AfterWrite {
 /// How a move went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// It was made now.
-    Made,
+    /// It was made now, from this stage.
+    Made(Stage),
     /// It had been made by the same claim before: the answer was lost, and there is nothing to write.
     Repeated,
 }
@@ -286,7 +287,7 @@ pub(super) async fn apply_transition(
         Err(illegal) => return Err(LedgerError::illegal_transition(key.job, illegal)),
     };
     put(tx, by, key, to, then, &held).await?;
-    Ok(Step::Made)
+    Ok(Step::Made(held.stage))
 }
 
 /// Where a move leads, if it is not one that may be made again and again.
@@ -331,8 +332,8 @@ pub(super) async fn put(
         .then_some(ParkReason::Unspecified.as_str());
     let changed = tx
         .run(
-            "UPDATE wake SET stage = $3, due = $4, owner = $5, nudge = $6, updated_at = $7, parked = $8 \
-             WHERE id = $1 AND fence = $2",
+            "UPDATE wake SET stage = $3, due = $4, owner = $5, nudge = $6, updated_at = $7, parked = $8, settled_at = $9, \
+             blocked_until = NULL WHERE id = $1 AND fence = $2",
             args![
                 key.job.to_string(),
                 key.fence,
@@ -341,12 +342,21 @@ pub(super) async fn put(
                 owner,
                 nudge,
                 by.now,
-                parked
+                parked,
+                to.is_settled().then_some(by.now)
             ],
         )
         .await?;
     if changed == 0 {
         return Err(LedgerError::claim_lost(key.job));
+    }
+    if to != held.stage {
+        if to.is_settled() {
+            totals::count_stage(tx, key.job, to, 1).await?;
+        }
+        if held.stage.is_settled() {
+            totals::count_stage(tx, key.job, held.stage, -1).await?;
+        }
     }
     if to.is_settled() && to != Stage::Completed {
         tx.run(
@@ -392,51 +402,18 @@ async fn free_input(tx: &mut Tx, id: LedgerId, to: Stage) -> Result<(), LedgerEr
     Ok(())
 }
 
-/// Adds to the history, and what it cost to the job.
-pub(super) async fn event(
-    tx: &mut Tx,
-    by: &Writer,
-    id: LedgerId,
-    fence: Option<i64>,
-    what: &'static str,
-    note: &Note,
-) -> Result<(), LedgerError> {
-    tx.run(
-        "INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, data, acked) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0)",
-        args![
-            id.to_string(),
-            by.now,
-            fence,
-            by.owner.worker(),
-            what,
-            note.text.as_deref(),
-            note.request_id.as_deref(),
-            note.credits,
-            note.data.to_text()
-        ],
-    )
-    .await?;
-    if let Some(credits) = note.credits {
-        tx.run(
-            "UPDATE job SET credits = coalesce(credits, 0) + $2 WHERE id = $1",
-            args![id.to_string(), credits],
-        )
-        .await?;
-    }
-    Ok(())
-}
-
 /// Keeps the reason of a side exit where the list of jobs shows it; nothing when there is none.
 pub(super) async fn error(tx: &mut Tx, id: LedgerId, note: &Note) -> Result<(), LedgerError> {
     tx.run(
         // What is said in words and not in types is no longer what the types say.
         "UPDATE job SET error = coalesce($2, error), \
-         error_data = CASE WHEN $2 IS NULL THEN coalesce($3, error_data) ELSE $3 END WHERE id = $1",
+         error_data = CASE WHEN $2 IS NULL THEN coalesce($3, error_data) ELSE $3 END, \
+         error_kind = CASE WHEN $2 IS NULL THEN coalesce($4, error_kind) ELSE $4 END WHERE id = $1",
         args![
             id.to_string(),
             note.text.as_deref(),
-            note.data.error.as_ref().map(record::to_text)
+            note.data.error.as_ref().map(record::to_text),
+            note.data.error.as_ref().map(|error| error.kind.as_str())
         ],
     )
     .await

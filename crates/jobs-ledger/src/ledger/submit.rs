@@ -9,7 +9,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::row::{self, AfterWrite, LockedJob, Step, Writer, select_jobs};
-use super::{Due, Ledger};
+use super::totals::{self, Reservation};
+use super::{Due, Ledger, history};
 use crate::claim::{Abandonable, AtStage, Claim, ClaimKey, Rejectable, at};
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::event::{Note, event_kind, one_line};
@@ -50,12 +51,15 @@ impl Ledger {
                         } else {
                             event_kind::INTENDED
                         };
-                        row::event(tx, &by, id, Some(1), what, &Note::none()).await?;
+                        history::event(tx, &by, id, Some(1), what, &Note::none()).await?;
                         let job = row::read(tx, id).await?;
                         let claim = Claim::new(id, 1, from_micros(by.lease_end));
                         Ok(IntendOutcome::New(claim, job))
                     }
-                    Inserted::Known(job) => Ok(IntendOutcome::Attached(*job)),
+                    Inserted::Known(job) => {
+                        totals::spare(tx, &[job.id.to_string()], by.now).await?;
+                        Ok(IntendOutcome::Attached(*job))
+                    }
                 }
             })
         })
@@ -94,7 +98,7 @@ impl Ledger {
                 }
                 match new.insert(tx, &by).await? {
                     Inserted::New(id) => {
-                        row::event(tx, &by, id, None, event_kind::IMPORTED, &Note::none()).await?;
+                        history::event(tx, &by, id, None, event_kind::IMPORTED, &Note::none()).await?;
                         tx.notify_on_commit();
                         row::read(tx, id).await
                     }
@@ -131,7 +135,7 @@ impl Ledger {
                 let attempt = row.map(|row| row.int(0)).transpose()?.unwrap_or_default();
                 let mut note = Note::new(format!("attempt {attempt}"));
                 note.data.attempt = Some(attempt);
-                row::event(tx, &by, key.job, Some(key.fence), event_kind::SUBMITTING, &note).await
+                history::event(tx, &by, key.job, Some(key.fence), event_kind::SUBMITTING, &note).await
             })
         })
         .await?;
@@ -263,7 +267,7 @@ impl Ledger {
                     ..note.clone()
                 }
                 .with_remote_id(&remote_id);
-                row::event(
+                history::event(
                     tx,
                     &by,
                     key.job,
@@ -310,7 +314,7 @@ impl Ledger {
                 if row::lock(tx, key.job).await?.fence != key.fence {
                     return Err(LedgerError::claim_lost(key.job));
                 }
-                row::event(tx, &by, key.job, Some(key.fence), event_kind::NOTED, &note).await
+                history::event(tx, &by, key.job, Some(key.fence), event_kind::NOTED, &note).await
             })
         })
         .await
@@ -351,11 +355,27 @@ pub(super) async fn exit(
     what: &'static str,
     note: &Note,
 ) -> Result<(), LedgerError> {
-    if row::apply_transition(tx, by, key, step, then).await? == Step::Repeated {
+    let Step::Made(from) = row::apply_transition(tx, by, key, step, then).await? else {
         return Ok(());
-    }
+    };
     row::error(tx, key.job, note).await?;
-    row::event(tx, by, key.job, Some(key.fence), what, note).await
+    history::event(tx, by, key.job, Some(key.fence), what, note).await?;
+    end_reservation(tx, key.job, from, step).await
+}
+
+/// After what the move told of the charge.
+pub(super) async fn end_reservation(
+    tx: &mut Tx,
+    id: LedgerId,
+    from: Stage,
+    step: Transition,
+) -> Result<(), LedgerError> {
+    let to =
+        transition(from, step).map_err(|illegal| LedgerError::illegal_transition(id, illegal))?;
+    match Reservation::after(from, to) {
+        Some(how) => totals::close_reservation(tx, id, how).await.map(drop),
+        None => Ok(()),
+    }
 }
 
 /// Writes the vendor's id down; the fence of the claim that goes on, or none if it only went into the history.
@@ -381,7 +401,7 @@ async fn accept(
             ..note
         }
         .with_remote_id(&remote_id);
-        row::event(
+        history::event(
             tx,
             by,
             key.job,
@@ -409,7 +429,7 @@ async fn accept(
     }
     .with_remote_id(&remote_id);
     if transition(held.stage, Transition::Accept) != Ok(Stage::Accepted) {
-        row::event(
+        history::event(
             tx,
             by,
             key.job,
@@ -430,7 +450,7 @@ async fn accept(
     let key = ClaimKey { fence, ..key };
     row::put(tx, by, key, Stage::Accepted, AfterWrite::Keep, &held).await?;
     keep_id(tx, by, key.job, &remote_id, accepted_at).await?;
-    row::event(
+    history::event(
         tx,
         by,
         key.job,
@@ -500,7 +520,7 @@ async fn keep_id(
 ) -> Result<(), LedgerError> {
     tx.run(
         "UPDATE job SET remote_id = $2, accepted_at = $3, error = NULL, error_data = NULL, \
-         request_private = NULL WHERE id = $1",
+         error_kind = NULL, request_private = NULL WHERE id = $1",
         args![id.to_string(), remote_id, accepted_at],
     )
     .await?;
@@ -655,15 +675,25 @@ impl NewJob {
             _ => (by.now, None),
         };
         tx.run(
-            "INSERT INTO wake (id, account, stage, due, fence, owner, nudge, looks, updated_at) \
-             VALUES ($1, $2, $3, $4, 1, $5, 0, 0, $6)",
+            "INSERT INTO wake (id, account, kind, created_at, stage, due, fence, owner, nudge, looks, updated_at) \
+             VALUES ($1, $2, $3, $7, $4, $5, 1, $6, 0, 0, $7)",
             args![
                 id.to_string(),
                 self.account.as_str(),
+                self.kind.as_str(),
                 self.stage.as_str(),
                 due,
                 owner,
                 by.now
+            ],
+        )
+        .await?;
+        tx.run(
+            "INSERT INTO job_class (vendor, kind, account) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            args![
+                self.vendor.as_str(),
+                self.kind.as_str(),
+                self.account.as_str()
             ],
         )
         .await?;

@@ -60,6 +60,31 @@ pub(crate) trait Store: Debug + Send + Sync {
     async fn close(&self);
 }
 
+/// Where rows are read: inside a transaction, or as they are committed.
+pub(crate) trait Source: Send {
+    /// The rows of a statement that changes nothing.
+    fn rows(
+        &mut self,
+        sql: Sql,
+        args: Vec<Value>,
+    ) -> impl Future<Output = Result<Vec<Row>, LedgerError>> + Send;
+}
+
+/// Rows as they are committed.
+pub(crate) struct Committed<'s>(pub(crate) &'s dyn Store);
+
+impl Source for Committed<'_> {
+    async fn rows(&mut self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>, LedgerError> {
+        self.0.read(sql, args).await
+    }
+}
+
+impl Source for Tx {
+    async fn rows(&mut self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>, LedgerError> {
+        Self::rows(self, sql, args).await
+    }
+}
+
 /// Opens the store that the URL names.
 pub(crate) async fn open(
     url: &str,

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use jobs_core::{Account, Clock, JobId, RateLimit, Ticket};
 use jobs_ledger::{
-    Acquired, Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, IntendOutcome, Intent, JobEvent,
-    JobFilter, JobRecord, Ledger, LedgerErrorKind, Note, PollRecord, RateSlot, Stage,
-    WebhookReceipt, at, event_kind,
+    Acquired, Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, EventCursor, IntendOutcome, Intent,
+    JobEvent, JobFilter, JobRecord, Ledger, LedgerErrorKind, Note, PollRecord, RateSlot, Stage,
+    StreamedEvent, WebhookReceipt, at, event_kind,
 };
 use serde_json::{Value, json};
 
@@ -83,7 +83,7 @@ conformance! {
     a_lapsed_link_leads_back_to_looking
     lists_come_in_pages_and_by_filter
     a_job_is_found_by_either_id
-    the_outbox_gives_until_acknowledged
+    the_history_of_all_jobs_is_read_behind_a_cursor
     old_settled_jobs_are_forgotten_and_no_others
     values_are_kept_for_each_account
     a_ticket_from_elsewhere_is_taken_in_once
@@ -502,7 +502,7 @@ async fn a_stale_claim_writes_nothing(world: &World) {
     rescued.sort_by_key(|claimed| claimed.job().content);
     let stages: Vec<Stage> = rescued.iter().map(|claimed| claimed.job().stage).collect();
     let before = other.list(&JobFilter::all()).await.unwrap();
-    let history = other.outbox(1000).await.unwrap();
+    let history = other.events_after(EventCursor::START, 1000).await.unwrap();
 
     let result = Value::Null;
     let mut lost = Vec::new();
@@ -599,7 +599,10 @@ async fn a_stale_claim_writes_nothing(world: &World) {
         ]
     );
     assert_eq!(other.list(&JobFilter::all()).await.unwrap(), before);
-    assert_eq!(other.outbox(1000).await.unwrap(), history);
+    assert_eq!(
+        other.events_after(EventCursor::START, 1000).await.unwrap(),
+        history
+    );
 }
 
 async fn a_claim_holds_as_long_as_its_lease_and_no_longer(world: &World) {
@@ -1716,25 +1719,39 @@ async fn a_job_is_found_by_either_id(world: &World) {
     );
 }
 
-async fn the_outbox_gives_until_acknowledged(world: &World) {
+async fn the_history_of_all_jobs_is_read_behind_a_cursor(world: &World) {
     let (writer, reader) = (world.open().await, world.open().await);
-    held(&writer, 1).await.key();
-    let first = reader.outbox(2).await.unwrap();
+    let kinds = |events: &[StreamedEvent]| -> Vec<String> {
+        events.iter().map(|it| it.event.kind.clone()).collect()
+    };
+    let claim = held(&writer, 1).await;
+    let first = reader.events_after(EventCursor::START, 2).await.unwrap();
     assert_eq!(
-        first.iter().map(|e| e.kind.as_str()).collect::<Vec<_>>(),
+        kinds(&first),
         [event_kind::INTENDED, event_kind::SUBMITTING]
     );
-    assert_eq!(reader.outbox(2).await.unwrap(), first);
-    reader.ack(&[first[1].seq]).await.unwrap();
-    let rest = reader.outbox(10).await.unwrap();
-    assert_eq!(
-        rest.iter().map(|e| e.kind.as_str()).collect::<Vec<_>>(),
-        [event_kind::INTENDED, event_kind::ACCEPTED]
-    );
-    let seqs: Vec<i64> = rest.iter().map(|event| event.seq).collect();
-    reader.ack(&seqs).await.unwrap();
-    assert!(reader.outbox(10).await.unwrap().is_empty());
-    assert_eq!(writer.events(first[0].job).await.unwrap().len(), 3);
+    assert_eq!(first[0].stage, Some(Stage::Accepted));
+    assert_eq!(first[0].vendor.as_deref(), Some("textin"));
+    // Nothing is used up by reading, and a cursor survives as text.
+    let cursor: EventCursor = first[1].cursor.to_string().parse().unwrap();
+    for _ in 0..2 {
+        let rest = reader.events_after(cursor, 10).await.unwrap();
+        assert_eq!(kinds(&rest), [event_kind::ACCEPTED]);
+        assert_eq!(
+            reader.events_after(rest[0].cursor, 10).await.unwrap(),
+            Vec::new()
+        );
+    }
+    let end = reader.event_cursor().await.unwrap();
+    assert_eq!(reader.events_after(end, 10).await.unwrap(), Vec::new());
+    writer
+        .record_failed(&claim, Note::new("bad pdf"))
+        .await
+        .unwrap();
+    let next = reader.events_after(end, 10).await.unwrap();
+    assert_eq!(kinds(&next), [event_kind::FAILED]);
+    assert_eq!(next[0].event.job, claim.job());
+    assert_eq!(writer.events(claim.job()).await.unwrap().len(), 4);
 }
 
 async fn old_settled_jobs_are_forgotten_and_no_others(world: &World) {
@@ -2022,7 +2039,7 @@ async fn the_check_counts(world: &World) {
     held(&ledger, 1).await.key();
     done(&ledger, 2).await;
     let check = ledger.check().await.unwrap();
-    assert_eq!((check.jobs, check.unfinished, check.unread), (2, 1, 8));
+    assert_eq!((check.jobs, check.unfinished), (2, 1));
     let name = if world.is_sqlite() {
         "sqlite"
     } else {

@@ -12,7 +12,7 @@ use jobs_ledger::{
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use crate::world::{self, World};
+use crate::world::World;
 
 async fn raw(world: &World) -> SqliteConnection {
     SqliteConnectOptions::new()
@@ -96,18 +96,20 @@ async fn a_file_of_another_program_is_left_alone() {
 #[tokio::test]
 async fn an_older_layout_is_brought_up_to_date_with_its_jobs() {
     let world = World::sqlite();
-    let ledger = world.open().await;
-    let IntendOutcome::New(_, job) = ledger.intend(intent()).await.unwrap() else {
-        panic!("it is the first");
-    };
-    ledger.close().await;
     let mut conn = raw(&world).await;
-    run(&mut conn, world::BACK_TO_1).await;
+    run(
+        &mut conn,
+        include_str!("../fixtures/ledger-2f5c79d.sqlite.sql"),
+    )
+    .await;
+    // What layout 2 added.
+    run(&mut conn, "ALTER TABLE job DROP COLUMN format").await;
     run(&mut conn, "PRAGMA user_version = 1").await;
     conn.close().await.unwrap();
     let ledger = world.open().await;
-    let known = ledger.get(job.id).await.unwrap().unwrap();
-    assert_eq!((known.input, known.format), (job.input, None));
+    let jobs = ledger.list(&JobFilter::all()).await.unwrap().jobs;
+    assert_eq!(jobs.len(), 20);
+    assert!(jobs.iter().all(|job| job.format.is_none()));
     let wanted = intent().again().with_format("json");
     let IntendOutcome::New(_, job) = ledger.intend(wanted).await.unwrap() else {
         panic!("it is bought again");
@@ -140,10 +142,15 @@ async fn damage_is_named() {
     let ledger = world.open().await;
     let _ = ledger.intend(intent()).await.unwrap();
     ledger.close().await;
+    let mut conn = raw(&world).await;
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE rootpage > 1";
+    let pages: Vec<i64> = sqlx::query_scalar(sql).fetch_all(&mut conn).await.unwrap();
+    conn.close().await.unwrap();
     let mut bytes = fs::read(world.file()).unwrap();
-    // Past the header and the list of tables, so that it opens.
-    for byte in bytes.iter_mut().skip(4096) {
-        *byte = 0xa5;
+    // Of every table, but not the list of them, so that it opens.
+    for page in pages {
+        let from = usize::try_from(page - 1).unwrap() * 4096;
+        bytes[from..from + 4096].fill(0xa5);
     }
     fs::write(world.file(), bytes).unwrap();
     let ledger = world.open().await;

@@ -13,13 +13,6 @@ use tempfile::TempDir;
 /// Names the server to test against, such as `postgres://postgres@127.0.0.1:5432/test`.
 pub(crate) const SERVER: &str = "DOCJOBS_TEST_POSTGRES";
 
-/// From the newest layout back to the first, whose tables every step has to bring up to date.
-pub(crate) const BACK_TO_1: &str = "DROP INDEX wake_parked; DROP INDEX job_superseded; ALTER TABLE wake DROP COLUMN parked; ALTER TABLE event DROP COLUMN data; \
-    ALTER TABLE job DROP COLUMN request; ALTER TABLE job DROP COLUMN request_private; \
-    ALTER TABLE job DROP COLUMN verified; ALTER TABLE job DROP COLUMN outcome; \
-    ALTER TABLE job DROP COLUMN unverified; ALTER TABLE job DROP COLUMN error_data; \
-    ALTER TABLE job DROP COLUMN format";
-
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) clock: ManualClock,

@@ -72,3 +72,154 @@ UPDATE event SET what = CASE what
     END
 WHERE what IN ('sending', 'held', 'unknown', 'ready', 'fetching', 'done', 'intended again', 'taken in',
     'answered late', 'refused', 'not sent', 'looked', 'lapsed', 'rescued', 'not understood');
+
+-- What a list of jobs is filtered and counted by, in the narrow row: cost grows with what is asked for, not with the past.
+ALTER TABLE wake ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+ALTER TABLE wake ADD COLUMN created_at BIGINT NOT NULL DEFAULT 0;
+-- When it was settled; null again once it is pruned.
+ALTER TABLE wake ADD COLUMN settled_at BIGINT;
+-- Set while an intended job does not fit into its vendor's budget: when the budget begins anew, or the end of time.
+ALTER TABLE wake ADD COLUMN blocked_until BIGINT;
+UPDATE wake SET kind = j.kind, created_at = j.created_at,
+    settled_at = CASE WHEN wake.stage IN ('completed', 'rejected', 'failed', 'gone', 'abandoned') THEN wake.updated_at END
+FROM job j WHERE j.id = wake.id;
+CREATE INDEX wake_list ON wake (account, kind, stage, created_at, id);
+CREATE INDEX wake_settled ON wake (settled_at) WHERE settled_at IS NOT NULL;
+CREATE INDEX wake_blocked ON wake (account, created_at) WHERE blocked_until IS NOT NULL;
+
+-- The kind of the error, as in error_data.
+ALTER TABLE job ADD COLUMN error_kind TEXT;
+-- How many polls that cost money the job allows.
+ALTER TABLE job ADD COLUMN max_calls BIGINT;
+-- What the budget keeps free for it, until the charge is known or there is none; and the day to which both count.
+ALTER TABLE job ADD COLUMN reserved BIGINT;
+ALTER TABLE job ADD COLUMN charge_day BIGINT;
+UPDATE job SET error_kind = error_data::json ->> 'kind' WHERE error_data IS NOT NULL;
+CREATE INDEX job_error ON job (created_at, id) WHERE error IS NOT NULL;
+CREATE INDEX job_error_kind ON job (error_kind, created_at, id) WHERE error_kind IS NOT NULL;
+CREATE INDEX job_input ON job (left(input, 200) COLLATE "C", created_at, id);
+CREATE INDEX job_output ON job (right(output, 200)) WHERE output IS NOT NULL;
+
+-- Every vendor, kind and account that has jobs.
+CREATE TABLE job_class (
+    vendor TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    account TEXT NOT NULL,
+    PRIMARY KEY (vendor, kind, account)
+);
+INSERT INTO job_class SELECT DISTINCT vendor, kind, account FROM job;
+
+-- How many settled jobs there are in each stage.
+CREATE TABLE stage_total (
+    vendor TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    account TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    jobs BIGINT NOT NULL,
+    PRIMARY KEY (vendor, kind, account, stage)
+);
+INSERT INTO stage_total SELECT j.vendor, j.kind, j.account, w.stage, count(*) FROM wake w JOIN job j ON j.id = w.id
+WHERE w.settled_at IS NOT NULL GROUP BY 1, 2, 3, 4;
+
+-- Money by the day in Shanghai, counted in days since 1970: charged, kept free for jobs under way, spared by attaching;
+-- and how many jobs were charged.
+CREATE TABLE money_total (
+    vendor TEXT NOT NULL,
+    account TEXT NOT NULL,
+    day BIGINT NOT NULL,
+    charged BIGINT NOT NULL,
+    reserved BIGINT NOT NULL,
+    spared BIGINT NOT NULL,
+    jobs BIGINT NOT NULL,
+    PRIMARY KEY (vendor, account, day)
+);
+UPDATE job SET charge_day = (coalesce(sent_at, accepted_at, created_at) + 28800000000) / 86400000000
+WHERE credits IS NOT NULL;
+INSERT INTO money_total SELECT vendor, account, charge_day, sum(credits), 0, 0, count(*) FROM job
+WHERE credits IS NOT NULL GROUP BY 1, 2, 3;
+
+-- What may be spent at a vendor.
+CREATE TABLE budget (
+    vendor TEXT NOT NULL PRIMARY KEY,
+    units BIGINT NOT NULL,
+    per TEXT NOT NULL,
+    strict BIGINT NOT NULL
+);
+
+-- Inputs by what tells without reading them that they are the same.
+CREATE TABLE input_seen (
+    path TEXT NOT NULL PRIMARY KEY,
+    size BIGINT NOT NULL,
+    mtime BIGINT NOT NULL,
+    inode BIGINT NOT NULL,
+    digest BYTEA NOT NULL,
+    at BIGINT NOT NULL
+);
+
+-- What was bought anew on request: the same request attaches to the job that it made.
+CREATE TABLE purchase (
+    request BYTEA NOT NULL PRIMARY KEY,
+    job TEXT NOT NULL
+);
+CREATE INDEX purchase_job ON purchase (job);
+
+-- Calls of the vendors. Each only brings a poll forward.
+CREATE TABLE webhook (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at BIGINT NOT NULL,
+    vendor TEXT NOT NULL,
+    remote_id TEXT,
+    job TEXT,
+    verdict TEXT NOT NULL,
+    body TEXT NOT NULL,
+    digest BYTEA NOT NULL
+);
+CREATE INDEX webhook_same ON webhook (vendor, remote_id, digest);
+CREATE INDEX webhook_job ON webhook (job, seq) WHERE job IS NOT NULL;
+CREATE INDEX webhook_verdict ON webhook (verdict, seq);
+CREATE INDEX webhook_vendor ON webhook (vendor, seq);
+CREATE TABLE webhook_count (
+    day BIGINT NOT NULL,
+    vendor TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    calls BIGINT NOT NULL,
+    PRIMARY KEY (day, vendor, verdict)
+);
+
+-- Processes that work on jobs, as they report themselves.
+CREATE TABLE worker (
+    id TEXT NOT NULL PRIMARY KEY,
+    last_seen BIGINT NOT NULL,
+    jobs BIGINT NOT NULL
+);
+
+-- Accounts that are the same as another one: a key was exchanged.
+CREATE TABLE account_alias (
+    account TEXT NOT NULL PRIMARY KEY,
+    joined TEXT NOT NULL
+);
+
+-- The history is read behind a cursor by any number of readers; nobody acknowledges.
+DROP INDEX event_outbox;
+ALTER TABLE event DROP COLUMN acked;
+-- Transactions commit in another order than they number rows: a reader goes by transaction, below the oldest running one.
+ALTER TABLE event ADD COLUMN tx BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE event ALTER COLUMN tx SET DEFAULT txid_current();
+CREATE INDEX event_tx ON event (tx, seq);
+-- Changes of the totals that wait to be summed up, so that two who change the same total do not wait for each other.
+CREATE TABLE stage_delta (
+    vendor TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    account TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    jobs BIGINT NOT NULL
+);
+CREATE TABLE money_delta (
+    vendor TEXT NOT NULL,
+    account TEXT NOT NULL,
+    day BIGINT NOT NULL,
+    charged BIGINT NOT NULL,
+    reserved BIGINT NOT NULL,
+    spared BIGINT NOT NULL,
+    jobs BIGINT NOT NULL
+);
