@@ -103,7 +103,7 @@ impl Recorder for RecordedMetrics {
 }
 
 #[tokio::test]
-async fn looks_waits_and_ends_are_counted() {
+async fn polls_waits_and_ends_are_counted() {
     let board = RecordedMetrics::default();
     let _guard = set_default_local_recorder(&board);
     let options = TextInOptions {
@@ -139,31 +139,39 @@ async fn looks_waits_and_ends_are_counted() {
     }
     assert_eq!(outputs, 2);
 
-    let looks = board
-        .of("docjobs_looks_total vendor=textin kind=parse")
+    let polls = board
+        .of("docjobs_polls_total vendor=textin kind=parse")
         .len();
     let asked = sim.requests();
     let asked = asked.iter().filter(|request| request.method == "GET");
-    assert_eq!(looks, asked.count());
+    assert_eq!(polls, asked.count());
     assert_eq!(
-        board.of("docjobs_look_jobs vendor=textin kind=parse"),
-        vec![1.0; looks]
+        board.of("docjobs_poll_jobs vendor=textin kind=parse"),
+        vec![1.0; polls]
     );
-    let took = board.of("docjobs_look_seconds vendor=textin outcome=answered");
-    assert_eq!(took.len(), looks);
-    let late = board.of("docjobs_look_lateness_seconds vendor=textin kind=parse");
-    assert_eq!(late.len(), looks);
+    let took = board.of("docjobs_poll_seconds vendor=textin outcome=answered");
+    assert_eq!(took.len(), polls);
+    let late = board.of("docjobs_poll_lateness_seconds vendor=textin kind=parse");
+    assert_eq!(late.len(), polls);
     let ended = |result| {
         let name = format!("docjobs_ends_total vendor=textin kind=parse result={result}");
         board.of(&name).len()
     };
     assert_eq!((ended("output"), ended("none")), (2, 1));
-    let window = board.of("docjobs_look_window vendor=textin");
+    let window = board.of("docjobs_poll_limit vendor=textin");
     assert!(window.iter().all(|window| *window >= 1.0), "{window:?}");
     assert_eq!(
         board.of("docjobs_breaker_open vendor=textin"),
-        vec![0.0; looks]
+        vec![0.0; polls]
     );
-    assert_eq!(board.of("docjobs_quota_wait_seconds use=submit").len(), 3);
-    assert_eq!(board.of("docjobs_quota_wait_seconds use=look").len(), looks);
+    assert_eq!(
+        board
+            .of("docjobs_rate_limit_wait_seconds class=submit")
+            .len(),
+        3
+    );
+    assert_eq!(
+        board.of("docjobs_rate_limit_wait_seconds class=poll").len(),
+        polls
+    );
 }

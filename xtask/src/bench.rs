@@ -5,8 +5,8 @@ mod fleet;
 mod http;
 mod ledger;
 mod limits;
-mod pacing;
 mod rounds;
+mod schedules;
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::metadata;
 
-pub(crate) const NAMES: &str = "http | ledger | limits | memory | pacing | scheduler | year";
+pub(crate) const NAMES: &str = "http | ledger | limits | memory | schedules | scheduler | year";
 
 /// Runs one bench: a table on stdout, figures and a plot under `target/bench`.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
@@ -27,7 +27,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
         ["ledger"] => ledger::run(root),
         ["limits"] => limits::run(root),
         ["memory"] => fleet::memory(root),
-        ["pacing"] => pacing::run(root),
+        ["schedules"] => schedules::run(root),
         ["scheduler"] => fleet::scheduler(root),
         ["year"] => fleet::year(root),
         _ => bail!("say `cargo xtask bench {NAMES}`"),

@@ -1,6 +1,6 @@
 //! Measures the fleet on a clock moved by hand; `cargo xtask bench` runs it and puts others beside it.
 //!
-//! `bench_fleet scheduler JOBS BATCH`, `looks JOBS BATCH`, `memory JOBS` or `year JOBS BATCH`; prints one JSON object.
+//! `bench_fleet scheduler JOBS BATCH`, `polls JOBS BATCH`, `memory JOBS` or `year JOBS BATCH`; prints one JSON object.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ struct Instant {
     clock: Arc<dyn Clock>,
     account: Account,
     policy: KindPolicy,
-    looks: AtomicU64,
+    polls: AtomicU64,
     requests: AtomicU64,
 }
 
@@ -39,18 +39,18 @@ impl fmt::Debug for Instant {
 impl Instant {
     fn new(clock: Arc<dyn Clock>, batch: usize) -> Self {
         let source = "made up";
-        let mut facts = KindPolicy::new(
+        let mut policy = KindPolicy::new(
             Sourced::inferred(Duration::from_secs(2), source),
             Sourced::inferred(Duration::ZERO, source),
             Sourced::inferred(PollSchedule::every(PAUSE), source),
             &[],
         );
-        facts.max_batch.set(batch.try_into().unwrap());
+        policy.max_batch.set(batch.try_into().unwrap());
         Self {
             clock,
             account: Account::of("instant", "anybody"),
-            policy: facts,
-            looks: AtomicU64::new(0),
+            policy,
+            polls: AtomicU64::new(0),
             requests: AtomicU64::new(0),
         }
     }
@@ -93,17 +93,17 @@ impl JobKind for Instant {
     async fn poll(&self, ids: &[JobId]) -> PollResults<()> {
         let now = self.clock.now();
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.looks.fetch_add(ids.len() as u64, Ordering::Relaxed);
-        let mut looks = PollResults::of("instant", ids);
+        self.polls.fetch_add(ids.len() as u64, Ordering::Relaxed);
+        let mut polls = PollResults::of("instant", ids);
         for (place, id) in ids.iter().enumerate() {
             let status = if done(id) <= now {
                 Status::Succeeded(())
             } else {
                 Status::Running
             };
-            looks.set(place, Ok(Snapshot::new(status, "running")));
+            polls.set(place, Ok(Snapshot::new(status, "running")));
         }
-        looks
+        polls
     }
 }
 
@@ -132,7 +132,7 @@ async fn take_all(ends: &mut FleetEvents<()>, jobs: usize) -> usize {
     done
 }
 
-/// `jobs` jobs of ten looks each, begun evenly over one pause.
+/// `jobs` jobs of ten polls each, begun evenly over one pause.
 async fn scheduler(jobs: usize, batch: usize) -> String {
     let real = SystemClock::new();
     let clock = ManualClock::new();
@@ -156,16 +156,16 @@ async fn scheduler(jobs: usize, batch: usize) -> String {
     let done = clock.run(begin).await;
     let spent = cpu(&real) - before;
     assert_eq!(done, jobs);
-    let looks = kind.looks.load(Ordering::Relaxed);
+    let polls = kind.polls.load(Ordering::Relaxed);
     let requests = kind.requests.load(Ordering::Relaxed);
     format!(
-        "{{\"nanos_per_look\": {:.1}, \"looks\": {looks}, \"requests\": {requests}}}",
-        spent as f64 / looks as f64
+        "{{\"nanos_per_poll\": {:.1}, \"polls\": {polls}, \"requests\": {requests}}}",
+        spent as f64 / polls as f64
     )
 }
 
-/// The same looks without anybody who plans them: what of a look is the kind's own work.
-async fn looks(jobs: usize, batch: usize) -> String {
+/// The same polls without anybody who plans them: what of a poll is the kind's own work.
+async fn polls(jobs: usize, batch: usize) -> String {
     let real = SystemClock::new();
     let clock = ManualClock::new();
     let kind = Instant::new(clock.shared(), batch);
@@ -176,10 +176,10 @@ async fn looks(jobs: usize, batch: usize) -> String {
             assert_eq!(kind.poll(batch).await.into_vec().len(), batch.len());
         }
     }
-    let looks = kind.looks.load(Ordering::Relaxed);
+    let polls = kind.polls.load(Ordering::Relaxed);
     format!(
-        "{{\"nanos_per_look\": {:.1}, \"looks\": {looks}, \"requests\": {}}}",
-        (cpu(&real) - before) as f64 / looks as f64,
+        "{{\"nanos_per_poll\": {:.1}, \"polls\": {polls}, \"requests\": {}}}",
+        (cpu(&real) - before) as f64 / polls as f64,
         kind.requests.load(Ordering::Relaxed)
     )
 }
@@ -204,18 +204,18 @@ async fn memory(jobs: usize) -> String {
     };
     clock.run(begin).await;
     let watched = resident() - before;
-    // Everybody has been looked at, so that the state is that of a busy fleet.
+    // Everybody has been polled, so that the state is that of a busy fleet.
     clock
         .run(clock.sleep_until(Moment::after_start(PAUSE * 3)))
         .await;
-    let looked = resident() - before;
+    let polled = resident() - before;
     let each = |bytes: u64| bytes as f64 / jobs as f64;
     format!(
-        "{{\"bytes_watched\": {:.1}, \"bytes_looked\": {:.1}, \"bytes_counted\": {:.1}, \"looks\": {}}}",
+        "{{\"bytes_watched\": {:.1}, \"bytes_polled\": {:.1}, \"bytes_counted\": {:.1}, \"polls\": {}}}",
         each(watched),
-        each(looked),
+        each(polled),
         each(fleet.bytes() as u64),
-        kind.looks.load(Ordering::Relaxed)
+        kind.polls.load(Ordering::Relaxed)
     )
 }
 
@@ -255,8 +255,8 @@ async fn year(jobs: usize, batch: usize) -> String {
     let took = (cpu(&real) - before) as f64 / 1e9;
     assert_eq!(done, jobs);
     format!(
-        "{{\"seconds\": {took:.2}, \"looks\": {}, \"requests\": {}, \"virtual_days\": {:.1}}}",
-        kind.looks.load(Ordering::Relaxed),
+        "{{\"seconds\": {took:.2}, \"polls\": {}, \"requests\": {}, \"virtual_days\": {:.1}}}",
+        kind.polls.load(Ordering::Relaxed),
         kind.requests.load(Ordering::Relaxed),
         clock.now().since_start().as_secs_f64() / 86_400.0
     )
@@ -273,10 +273,10 @@ fn main() {
         .unwrap();
     let line = match arguments.first().map(String::as_str) {
         Some("scheduler") => runtime.block_on(scheduler(number(1, 100_000), number(2, 1))),
-        Some("looks") => runtime.block_on(looks(number(1, 100_000), number(2, 1))),
+        Some("polls") => runtime.block_on(polls(number(1, 100_000), number(2, 1))),
         Some("memory") => runtime.block_on(memory(number(1, 1_000_000))),
         Some("year") => runtime.block_on(year(number(1, 1_000_000), number(2, 1))),
-        _ => "usage: bench_fleet scheduler JOBS BATCH | looks JOBS BATCH | memory JOBS | year JOBS BATCH".to_owned(),
+        _ => "usage: bench_fleet scheduler JOBS BATCH | polls JOBS BATCH | memory JOBS | year JOBS BATCH".to_owned(),
     };
     println!("{line}");
 }

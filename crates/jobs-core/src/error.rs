@@ -303,7 +303,7 @@ impl Error {
     ///
     /// Usually a network fault, an overloaded vendor or a gateway's error page. Repeat it with growing pauses; the
     /// waiting code does so by itself. Says nothing about calls that cost money: those go by
-    /// [`verdict::non_idempotent`](crate::verdict::non_idempotent).
+    /// [`decide::non_idempotent`](crate::retry::decide::non_idempotent).
     pub fn is_transient(&self) -> bool {
         use ErrorKind::{RateLimited, Timeout, Unavailable, UnexpectedResponse, Unreachable};
         self.0.is_passing
@@ -329,7 +329,7 @@ impl fmt::Display for Error {
             write!(f, ": {message}")?;
         }
         let mut open = " (";
-        let facts = [
+        let policy = [
             ("code", inner.code.clone()),
             (
                 "http status",
@@ -337,7 +337,7 @@ impl fmt::Display for Error {
             ),
             ("request id", inner.request_id.clone()),
         ];
-        for (name, value) in facts {
+        for (name, value) in policy {
             if let Some(value) = value {
                 write!(f, "{open}{name} {value}")?;
                 open = ", ";
@@ -386,12 +386,12 @@ impl fmt::Display for ErrorKind {
             Self::NotFound => "not found",
             Self::Refused => "refused",
             Self::OperationRetired => "operation retired",
-            Self::Unavailable => "vendor in trouble",
+            Self::Unavailable => "service unavailable",
             Self::Unreachable => "not reachable",
             Self::Timeout => "no answer in time",
             Self::UnexpectedResponse => "answer not understood",
             Self::TooLarge => "answer too large",
-            Self::LocalIo => "local trouble",
+            Self::LocalIo => "local I/O error",
         })
     }
 }
@@ -468,7 +468,7 @@ mod tests {
             );
         assert_eq!(
             error.to_string(),
-            "acme submit at api.acme.example:443: vendor in trouble (http status 403); \
+            "acme submit at api.acme.example:443: service unavailable (http status 403); \
              the answer begins \"p{} blocked by policy 4711\""
         );
     }

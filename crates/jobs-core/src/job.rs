@@ -21,7 +21,7 @@ use crate::wait_error::{WaitError, WaitErrorKind};
 /// One job of a kind.
 ///
 /// Only a handle: dropping it, or any future it made, neither stops nor loses the job at the vendor. Clones share
-/// the memory of the last look, so that no two waits together look faster than the vendor allows.
+/// the memory of the last poll, so that no two waits together poll faster than the vendor allows.
 pub struct Job<K: JobKind + ?Sized> {
     kind: Arc<K>,
     id: JobId,
@@ -97,7 +97,7 @@ impl<K: JobKind + ?Sized> Job<K> {
         })
     }
 
-    /// The same job, last looked at then by another process: the floor counts from there.
+    /// The same job, last polled then by another process: the minimum interval counts from there.
     #[must_use]
     pub fn last_polled_at(self, at: SystemTime) -> Self {
         let age = self
@@ -121,7 +121,7 @@ impl<K: JobKind + ?Sized> Job<K> {
         &self.id
     }
 
-    /// The kind, which knows how to look and what a success gives.
+    /// The kind, which knows how to poll and what a success gives.
     pub fn kind(&self) -> &Arc<K> {
         &self.kind
     }
@@ -148,8 +148,8 @@ impl<K: JobKind + ?Sized> Job<K> {
     ///
     /// # Errors
     /// [`WaitError`], which says why and holds the ticket to go on with.
-    pub async fn wait(&self, patience: impl Into<WaitOptions>) -> Result<K::Output, WaitError> {
-        let mut updates = self.updates(patience);
+    pub async fn wait(&self, options: impl Into<WaitOptions>) -> Result<K::Output, WaitError> {
+        let mut updates = self.updates(options);
         loop {
             match updates.next().await {
                 Some(Update::Completed(output)) => return Ok(output),
@@ -161,16 +161,16 @@ impl<K: JobKind + ?Sized> Job<K> {
         }
     }
 
-    /// Every look of a wait, as it comes.
-    pub fn updates(&self, patience: impl Into<WaitOptions>) -> Updates<K> {
-        let (past, _) = self.history();
+    /// Every poll of a wait, as it comes.
+    pub fn updates(&self, options: impl Into<WaitOptions>) -> Updates<K> {
+        let (history, _) = self.history();
         let mut hasher = DefaultHasher::new();
         self.id.hash(&mut hasher);
         let poller = Poller::new(
             self.kind.policy(),
-            patience.into(),
+            options.into(),
             self.kind.clock().now(),
-            past,
+            history,
             hasher.finish(),
         );
         Updates {
@@ -184,15 +184,15 @@ impl<K: JobKind + ?Sized> Job<K> {
 
     /// What is known of the job besides its id, and when the vendor accepted it.
     pub(crate) fn history(&self) -> (History, SystemTime) {
-        let last_look = *self
+        let last_poll = *self
             .last_poll
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let past = History {
+        let history = History {
             accepted: self.accepted_at,
-            last_poll: last_look,
+            last_poll: last_poll,
         };
-        (past, self.accepted)
+        (history, self.accepted)
     }
 
     fn record_poll(&self, at: Moment) {
@@ -233,7 +233,7 @@ impl<K: JobKind + ?Sized> fmt::Debug for Job<K> {
 pub enum Update<O> {
     /// The job is not done yet.
     Progress(Snapshot<O>),
-    /// A look failed; the wait goes on.
+    /// A poll failed; the wait goes on.
     PollFailed(Error),
     /// The output. The last update.
     Completed(O),
@@ -241,7 +241,7 @@ pub enum Update<O> {
     Ended(WaitError),
 }
 
-/// A wait in progress, look by look.
+/// A wait in progress, poll by poll.
 #[derive(Debug)]
 pub struct Updates<K: JobKind + ?Sized> {
     job: Job<K>,
@@ -252,15 +252,15 @@ pub struct Updates<K: JobKind + ?Sized> {
 }
 
 impl<K: JobKind + ?Sized> Updates<K> {
-    /// Sleeps until the next look is due, looks, and reports at once. `None` after the last update.
+    /// Sleeps until the next poll is due, polls, and reports at once. `None` after the last update.
     ///
-    /// May be dropped at any await and called again: no look is lost, and none comes too early.
+    /// May be dropped at any await and called again: no poll is lost, and none comes too early.
     pub async fn next(&mut self) -> Option<Update<K::Output>> {
         if self.ended {
             return None;
         }
         let clock = Arc::clone(self.job.kind.clock());
-        let turn = match self.poller.due() {
+        let outcome = match self.poller.due() {
             Due::Poll(at) => {
                 clock.sleep_until(at).await;
                 self.poll(&*clock).await
@@ -270,7 +270,7 @@ impl<K: JobKind + ?Sized> Updates<K> {
                 PollOutcome::Ended(WaitErrorKind::DeadlineExceeded)
             }
         };
-        Some(match turn {
+        Some(match outcome {
             PollOutcome::Progress(snapshot) => {
                 self.last = Some(without_output(&snapshot));
                 self.last_error = None;
@@ -310,7 +310,7 @@ impl<K: JobKind + ?Sized> Updates<K> {
         let begun = clock.now();
         let limit = self.poller.start_poll(begun);
         self.job.record_poll(begun);
-        let looks = bounded(
+        let polls = bounded(
             clock,
             limit,
             self.job.kind.poll(std::slice::from_ref(&self.job.id)),
@@ -318,19 +318,19 @@ impl<K: JobKind + ?Sized> Updates<K> {
         .await;
         let now = clock.now();
         let vendor = self.job.kind.vendor();
-        let turn = match looks {
+        let outcome = match polls {
             None => self.poller.on_timeout(now, vendor),
-            Some(looks) => {
+            Some(polls) => {
                 self.job.record_poll(now);
-                let look: PollResult<K::Output> = looks.into_vec().pop().unwrap_or_else(|| {
-                    Err(Error::new(ErrorKind::UnexpectedResponse, vendor, "look")
+                let poll: PollResult<K::Output> = polls.into_vec().pop().unwrap_or_else(|| {
+                    Err(Error::new(ErrorKind::UnexpectedResponse, vendor, "poll")
                         .with_message("no answer for the job"))
                 });
-                self.poller.on_response(now, look)
+                self.poller.on_response(now, poll)
             }
         };
-        tracing::trace!(job = %self.job.id, vendor, due = ?self.poller.due(), "looked");
-        turn
+        tracing::trace!(job = %self.job.id, vendor, due = ?self.poller.due(), "polled");
+        outcome
     }
 
     fn wait_error(&mut self, cause: WaitErrorKind) -> WaitError {

@@ -13,7 +13,7 @@ use crate::status::Snapshot;
 
 /// One kind of job at one vendor.
 ///
-/// Object-safe and batch first: a look is always at several jobs, and each gets an answer of its own.
+/// Object-safe and batch first: a poll is always of several jobs, and each gets an answer of its own.
 #[async_trait]
 pub trait JobKind: Debug + Send + Sync {
     /// What a finished job gives. Small: a link or an id, never a document.
@@ -34,14 +34,14 @@ pub trait JobKind: Debug + Send + Sync {
     /// The clock by which its jobs are waited for.
     fn clock(&self) -> &Arc<dyn Clock>;
 
-    /// Looks once at each of `ids`, at most [`KindPolicy::max_batch`] of them, in as few requests as the vendor allows.
+    /// Polls once at each of `ids`, at most [`KindPolicy::max_batch`] of them, in as few requests as the vendor allows.
     ///
     /// Does not repeat anything by itself and may be dropped at any await. Start from [`PollResults::of`], which holds a
     /// failed look for every id: one that the vendor did not mention then stays just that, never a result.
     async fn poll(&self, ids: &[JobId]) -> PollResults<Self::Output>;
 }
 
-/// The outcome of one look at one job.
+/// The outcome of one poll of one job.
 pub type PollResult<O> = Result<Snapshot<O>, Error>;
 
 /// One outcome for each id that was asked for, in that order.
@@ -55,7 +55,7 @@ pub struct PollResults<O> {
 }
 
 impl<O> PollResults<O> {
-    /// No answer yet for any of `ids`: each is a failed look until [`set`](Self::set).
+    /// No answer yet for any of `ids`: each is a failed poll until [`set`](Self::set).
     pub fn of(vendor: &'static str, ids: &[JobId]) -> Self {
         let length = ids.iter().map(|id| id.as_str().len() + 1).sum();
         let mut texts = String::with_capacity(length);
@@ -80,9 +80,9 @@ impl<O> PollResults<O> {
     }
 
     /// Puts the answer for the id at `place`; ignored when there is no such place.
-    pub fn set(&mut self, place: usize, look: PollResult<O>) {
+    pub fn set(&mut self, place: usize, poll: PollResult<O>) {
         if let Some(slot) = self.results.get_mut(place) {
-            *slot = Some(look);
+            *slot = Some(poll);
         }
     }
 
@@ -90,7 +90,7 @@ impl<O> PollResults<O> {
     pub fn into_vec(self) -> Vec<PollResult<O>> {
         let mut ids = self.ids.split(' ');
         let unmentioned = |id: Option<&str>| {
-            let error = Error::new(ErrorKind::UnexpectedResponse, self.vendor, "look")
+            let error = Error::new(ErrorKind::UnexpectedResponse, self.vendor, "poll")
                 .with_delivery(Delivery::Answered)
                 .with_message("the answer does not mention the job");
             match id.map(JobId::new) {
@@ -113,15 +113,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_answer_does_not_mention_is_a_failed_look_that_names_its_job() {
+    fn what_the_answer_does_not_mention_is_a_failed_poll_that_names_its_job() {
         let ids = ["a", "b", "c"].map(|id| JobId::new(id).unwrap());
-        let mut looks = PollResults::<()>::of("v", &ids);
-        looks.set(1, Ok(Snapshot::new(crate::Status::Running, "busy")));
-        looks.set(3, Ok(Snapshot::new(crate::Status::Running, "nobody's")));
-        let jobs: Vec<_> = looks
+        let mut polls = PollResults::<()>::of("v", &ids);
+        polls.set(1, Ok(Snapshot::new(crate::Status::Running, "busy")));
+        polls.set(3, Ok(Snapshot::new(crate::Status::Running, "nobody's")));
+        let jobs: Vec<_> = polls
             .into_vec()
             .into_iter()
-            .map(|look| look.err().and_then(|error| error.job().cloned()))
+            .map(|poll| poll.err().and_then(|error| error.job().cloned()))
             .collect();
         let [a, _, c] = ids;
         assert_eq!(jobs, [Some(a), None, Some(c)]);

@@ -66,17 +66,17 @@ impl<T> Sourced<T> {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct KindPolicy {
-    /// The shortest time between two looks at one job.
+    /// The shortest time between two polls of one job.
     pub min_interval: Sourced<Duration>,
-    /// The longest time between two looks; a vendor's longer hint is cut to it.
+    /// The longest time between two polls; a vendor's longer hint is cut to it.
     pub max_interval: Sourced<Duration>,
-    /// The time from acceptance to the first look.
+    /// The time from acceptance to the first poll.
     pub initial_delay: Sourced<Duration>,
-    /// When to look in between.
+    /// When to poll in between.
     pub schedule: Sourced<PollSchedule>,
-    /// How long one look may take.
+    /// How long one poll may take.
     pub poll_timeout: Sourced<Duration>,
-    /// How many ids fit one look.
+    /// How many ids fit one poll.
     pub max_batch: Sourced<NonZeroUsize>,
     /// What each operation costs and whether repeating it is harmless.
     pub calls: &'static [Call],
@@ -87,22 +87,22 @@ pub struct KindPolicy {
 }
 
 impl KindPolicy {
-    /// Facts of a kind whose jobs take a minute or so: first look after `first_look`, then every `pause`, one id
-    /// a look, at most a minute apart and half a minute each. Refine with the public fields.
+    /// Facts of a kind whose jobs take a minute or so: first look after `first_poll`, then every `pause`, one id
+    /// a poll, at most a minute apart and half a minute each. Refine with the public fields.
     pub fn new(
-        floor: Sourced<Duration>,
-        first_look: Sourced<Duration>,
-        pacing: Sourced<PollSchedule>,
+        min_interval: Sourced<Duration>,
+        initial_delay: Sourced<Duration>,
+        schedule: Sourced<PollSchedule>,
         calls: &'static [Call],
     ) -> Self {
         Self {
-            min_interval: floor,
+            min_interval: min_interval,
             max_interval: Sourced::inferred(
                 Duration::from_secs(60),
                 "a minute late is little beside a job's minutes",
             ),
-            initial_delay: first_look,
-            schedule: pacing,
+            initial_delay: initial_delay,
+            schedule: schedule,
             poll_timeout: Sourced::inferred(Duration::from_secs(30), "a status answer is small"),
             max_batch: Sourced::inferred(
                 NonZeroUsize::MIN,
@@ -117,15 +117,15 @@ impl KindPolicy {
     /// Paces by how long earlier jobs took from now on, and until enough is known as before; `durations` are what was
     /// learnt before. The handle tells what to keep.
     pub fn poll_adaptively(&mut self, durations: Durations) -> AdaptiveSchedule {
-        let learned = AdaptiveSchedule::new(self.schedule.value.clone())
+        let adaptive = AdaptiveSchedule::new(self.schedule.value.clone())
             .with_bounds(
                 self.initial_delay.value,
                 self.min_interval.value,
                 self.max_interval.value,
             )
             .with_durations(durations);
-        self.schedule.set(PollSchedule::Adaptive(learned.clone()));
-        learned
+        self.schedule.set(PollSchedule::Adaptive(adaptive.clone()));
+        adaptive
     }
 }
 
@@ -175,26 +175,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_learns_begins_with_the_vendors_steps_and_keeps_the_floor() {
+    fn what_learns_begins_with_the_vendors_steps_and_keeps_the_min_interval() {
         let seconds = Duration::from_secs;
-        let mut facts = KindPolicy::new(
+        let mut policy = KindPolicy::new(
             Sourced::documented(seconds(10), "test"),
             Sourced::documented(seconds(3), "test"),
             Sourced::documented(PollSchedule::every(seconds(12)), "test"),
             &[],
         );
-        let learned = facts.poll_adaptively(Durations::new());
-        let pause = |facts: &KindPolicy| facts.schedule.value.next_delay(1, seconds(3));
-        assert_eq!(pause(&facts), seconds(12));
-        assert_eq!(facts.schedule.provenance, Provenance::Caller);
+        let adaptive = policy.poll_adaptively(Durations::new());
+        let pause = |policy: &KindPolicy| policy.schedule.value.next_delay(1, seconds(3));
+        assert_eq!(pause(&policy), seconds(12));
+        assert_eq!(policy.schedule.provenance, Provenance::Caller);
         for _ in 0..50 {
-            facts
+            policy
                 .clone()
                 .schedule
                 .value
                 .record_completion(seconds(4), seconds(5));
         }
-        assert_eq!(learned.durations().samples(), 50);
-        assert_eq!(pause(&facts), seconds(10));
+        assert_eq!(adaptive.durations().samples(), 50);
+        assert_eq!(pause(&policy), seconds(10));
     }
 }

@@ -27,7 +27,6 @@ mod submission;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod ticket;
-pub mod verdict;
 mod wait_error;
 
 pub use async_trait::async_trait;

@@ -1,4 +1,4 @@
-//! Decides when to look at one job and when to stop; pure, time is an argument.
+//! Decides when to poll one job and when to stop; pure, time is an argument.
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::wait_error::WaitErrorKind;
 /// How long a wait may last and what it puts up with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WaitOptions {
-    /// The wait ends after this time, with a last look exactly then.
+    /// The wait ends after this time, with a last poll exactly then.
     pub deadline: Duration,
-    /// It ends earlier when no look succeeded for this long.
+    /// It ends earlier when no poll succeeded for this long.
     pub max_unreachable: Duration,
     /// It ends earlier when the vendor kept using a word that we do not know for this long.
     pub max_unknown_status: Duration,
 }
 
 impl WaitOptions {
-    /// Until `deadline`, a quarter of an hour without a good look, and an hour with an unknown word.
+    /// Until `deadline`, a quarter of an hour without a good poll, and an hour with an unknown word.
     pub const fn new(deadline: Duration) -> Self {
         Self {
             deadline,
@@ -57,10 +57,10 @@ pub(crate) struct WaitState {
     polls: u32,
     /// By how many milliseconds what is due may be brought forward.
     slack: u32,
-    /// From the first look that saw an unknown word to the last good one, in milliseconds; [`STATUS_KNOWN`] when the last
+    /// From the first poll that saw an unknown word to the last good one, in milliseconds; [`STATUS_KNOWN`] when the last
     /// one saw a known word.
     unknown_for: u32,
-    /// The last good look, else the begin of the wait.
+    /// The last good poll, else the begin of the wait.
     last_good: Tick,
     /// The acceptance, else the begin of the wait.
     accepted_or_started: Tick,
@@ -68,11 +68,11 @@ pub(crate) struct WaitState {
     flags: u8,
 }
 
-/// How long the look at the deadline may take: the wait is to end there.
+/// How long the poll at the deadline may take: the wait is to end there.
 const LAST_LOOK: Duration = Duration::from_secs(3);
 
 const STATUS_KNOWN: u32 = u32::MAX;
-/// What is due is the end of the wait, not a look.
+/// What is due is the end of the wait, not a poll.
 const NO_POLL_LEFT: u8 = 1;
 /// The moment of acceptance is known.
 const ACCEPTED: u8 = 2;
@@ -98,18 +98,18 @@ impl Tick {
 /// What comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
-    /// A look.
+    /// A poll.
     Poll(Moment),
-    /// The end of the wait without another look, because the floor or a hint leaves no room for one.
+    /// The end of the wait without another poll, because the minimum interval or a hint leaves no room for one.
     Deadline(Moment),
 }
 
-/// What a look meant for the wait.
+/// What a poll meant for the wait.
 #[derive(Debug)]
 pub(crate) enum PollOutcome<O> {
     /// Not final: hand it out, then go on.
     Progress(Snapshot<O>),
-    /// The look failed; go on.
+    /// The poll failed; go on.
     PollFailed(Error),
     /// Done.
     Output(O),
@@ -126,8 +126,13 @@ pub(crate) struct History {
 
 impl WaitState {
     /// A wait that begins now and ends at `deadline`.
-    pub(crate) fn new(rules: &WaitParams, deadline: Moment, now: Moment, past: History) -> Self {
-        let floor = rules.policy.min_interval.value;
+    pub(crate) fn new(
+        params: &WaitParams,
+        deadline: Moment,
+        now: Moment,
+        history: History,
+    ) -> Self {
+        let floor = params.policy.min_interval.value;
         let mut state = Self {
             deadline,
             due: now,
@@ -135,15 +140,19 @@ impl WaitState {
             slack: 0,
             unknown_for: STATUS_KNOWN,
             last_good: Tick::of(now),
-            accepted_or_started: Tick::of(past.accepted.unwrap_or(now)),
+            accepted_or_started: Tick::of(history.accepted.unwrap_or(now)),
             failures: 0,
-            flags: if past.accepted.is_some() { ACCEPTED } else { 0 },
+            flags: if history.accepted.is_some() {
+                ACCEPTED
+            } else {
+                0
+            },
         };
-        let allowed = past.last_poll.map_or(now, |at| now.max(at + floor));
-        let first = past
+        let allowed = history.last_poll.map_or(now, |at| now.max(at + floor));
+        let first = history
             .accepted
-            .map_or(now, |at| at + rules.policy.initial_delay.value);
-        state.schedule(rules, allowed, first);
+            .map_or(now, |at| at + params.policy.initial_delay.value);
+        state.schedule(params, allowed, first);
         state
     }
 
@@ -186,17 +195,17 @@ impl WaitState {
         self.deadline
     }
 
-    /// The first moment at which the floor and the vendor's hints allow a look.
+    /// The first moment at which the minimum interval and the vendor's hints allow a poll.
     pub(crate) fn earliest(&self) -> Moment {
         self.due.less_millis(self.slack)
     }
 
-    /// The end of the tolerance for failed looks.
-    pub(crate) fn unreachable_at(&self, rules: &WaitParams) -> Moment {
-        self.last_good.moment() + rules.options.max_unreachable
+    /// The end of the tolerance for failed polls.
+    pub(crate) fn unreachable_at(&self, params: &WaitParams) -> Moment {
+        self.last_good.moment() + params.options.max_unreachable
     }
 
-    /// The last good look, else the begin of the wait.
+    /// The last good poll, else the begin of the wait.
     pub(crate) fn last_good(&self) -> Moment {
         self.last_good.moment()
     }
@@ -216,28 +225,28 @@ impl WaitState {
         (self.flags & ACCEPTED != 0).then(|| (after, self.age(now)))
     }
 
-    /// Whether a look at `now` would be allowed and so little too early that it may go along with another's.
+    /// Whether a poll at `now` would be allowed and so little too early that it may go along with another's.
     ///
-    /// A quarter of the pause; never the owed look at the deadline, which would be owed still.
-    pub(crate) fn may_coalesce(&self, rules: &WaitParams, now: Moment) -> bool {
-        let pause = Duration::from_millis(u64::from(self.slack)) + rules.policy.min_interval.value;
+    /// A quarter of the pause; never the owed poll at the deadline, which would be owed still.
+    pub(crate) fn may_coalesce(&self, params: &WaitParams, now: Moment) -> bool {
+        let pause = Duration::from_millis(u64::from(self.slack)) + params.policy.min_interval.value;
         self.due < self.deadline && self.earliest() <= now && now + pause / 4 >= self.due
     }
 
-    /// Somebody says that the job may be done: brings the next look forward to what the floor allows.
-    pub(crate) fn poll_soon(&mut self, rules: &WaitParams, now: Moment) {
+    /// Somebody says that the job may be done: brings the next poll forward to what the minimum interval allows.
+    pub(crate) fn poll_soon(&mut self, params: &WaitParams, now: Moment) {
         if self.flags & NO_POLL_LEFT == 0 {
             let earliest = self.earliest().max(now);
-            self.schedule(rules, earliest, earliest);
+            self.schedule(params, earliest, earliest);
         }
     }
 
-    /// A look begins at `now`. It has until the returned moment: its own time-out, or the deadline at which the last
-    /// look is owed, and that one a moment. Should it be dropped in between, the wait can go on and the floor still holds.
-    pub(crate) fn start_poll(&mut self, rules: &WaitParams, now: Moment) -> Moment {
-        let next = after(rules, now, Duration::ZERO);
-        self.schedule(rules, next, next);
-        let limit = now + rules.policy.poll_timeout.value;
+    /// A poll begins at `now`. It has until the returned moment: its own time-out, or the deadline at which the last
+    /// poll is owed, and that one a moment. Should it be dropped in between, the wait can go on and the minimum interval still holds.
+    pub(crate) fn start_poll(&mut self, params: &WaitParams, now: Moment) -> Moment {
+        let next = after(params, now, Duration::ZERO);
+        self.schedule(params, next, next);
+        let limit = now + params.policy.poll_timeout.value;
         if now < self.deadline {
             limit.min(self.deadline)
         } else {
@@ -245,50 +254,50 @@ impl WaitState {
         }
     }
 
-    /// The look that began at `began` ended at `now` with an answer. `seed` spreads the pauses.
+    /// The poll that began at `began` ended at `now` with an answer. `seed` spreads the pauses.
     pub(crate) fn on_response<O>(
         &mut self,
-        rules: &WaitParams,
+        params: &WaitParams,
         began: Moment,
         now: Moment,
-        look: PollResult<O>,
+        poll: PollResult<O>,
         seed: u64,
     ) -> PollOutcome<O> {
-        let turn = match look {
-            Ok(snapshot) => self.on_snapshot(rules, now, snapshot, seed),
-            Err(error) => self.on_error(rules, now, now, error, seed),
+        let outcome = match poll {
+            Ok(snapshot) => self.on_snapshot(params, now, snapshot, seed),
+            Err(error) => self.on_error(params, now, now, error, seed),
         };
-        self.or_deadline(began, turn)
+        self.or_deadline(began, outcome)
     }
 
-    /// The look that began at `began` was cut at `now`.
+    /// The poll that began at `began` was cut at `now`.
     pub(crate) fn on_timeout<O>(
         &mut self,
-        rules: &WaitParams,
+        params: &WaitParams,
         began: Moment,
         now: Moment,
         vendor: &'static str,
         seed: u64,
     ) -> PollOutcome<O> {
         let error =
-            Error::new(ErrorKind::Timeout, vendor, "look").with_delivery(Delivery::MaybeSent);
-        // The vendor counted this look when it began, so the floor runs from there.
-        let turn = self.on_error(rules, now, began, error, seed);
-        self.or_deadline(began, turn)
+            Error::new(ErrorKind::Timeout, vendor, "poll").with_delivery(Delivery::MaybeSent);
+        // The vendor counted this poll when it began, so the minimum interval runs from there.
+        let outcome = self.on_error(params, now, began, error, seed);
+        self.or_deadline(began, outcome)
     }
 
-    fn or_deadline<O>(&self, began: Moment, turn: PollOutcome<O>) -> PollOutcome<O> {
-        match turn {
+    fn or_deadline<O>(&self, began: Moment, outcome: PollOutcome<O>) -> PollOutcome<O> {
+        match outcome {
             PollOutcome::Progress(_) | PollOutcome::PollFailed(_) if began >= self.deadline => {
                 PollOutcome::Ended(WaitErrorKind::DeadlineExceeded)
             }
-            turn => turn,
+            outcome => outcome,
         }
     }
 
     fn on_snapshot<O>(
         &mut self,
-        rules: &WaitParams,
+        params: &WaitParams,
         now: Moment,
         snapshot: Snapshot<O>,
         seed: u64,
@@ -313,31 +322,31 @@ impl WaitState {
                 so_far => so_far.saturating_add(more).min(STATUS_KNOWN - 1),
             };
             if Duration::from_millis(u64::from(self.unknown_for))
-                >= rules.options.max_unknown_status
+                >= params.options.max_unknown_status
             {
                 return PollOutcome::Ended(WaitErrorKind::UnknownStatus(snapshot.vendor_status));
             }
         }
-        let earliest = after(rules, now, snapshot.retry_after.unwrap_or_default());
+        let earliest = after(params, now, snapshot.retry_after.unwrap_or_default());
         let wanted = match snapshot.retry_after {
             Some(_) => earliest,
             None => {
-                let pause = rules
+                let pause = params
                     .policy
                     .schedule
                     .value
                     .next_delay(self.polls, self.age(now));
-                let pause = pause.saturating_add(self.jitter(rules, pause, seed));
-                after(rules, now, pause)
+                let pause = pause.saturating_add(self.jitter(params, pause, seed));
+                after(params, now, pause)
             }
         };
-        self.schedule(rules, earliest, wanted);
+        self.schedule(params, earliest, wanted);
         PollOutcome::Progress(snapshot)
     }
 
     fn on_error<O>(
         &mut self,
-        rules: &WaitParams,
+        params: &WaitParams,
         now: Moment,
         counted: Moment,
         error: Error,
@@ -346,24 +355,24 @@ impl WaitState {
         if !error.is_transient() {
             return PollOutcome::Ended(WaitErrorKind::PollRejected(error));
         }
-        if now >= self.unreachable_at(rules) {
+        if now >= self.unreachable_at(params) {
             return PollOutcome::Ended(WaitErrorKind::Unreachable(error));
         }
         let pause =
             Duration::from_secs(1 << self.failures.min(6)).mul_f64(1.0 + self.random(seed) / 4.0);
         self.failures = self.failures.saturating_add(1);
-        let earliest = after(rules, counted, error.retry_after().unwrap_or_default());
-        self.schedule(rules, earliest, after(rules, now, pause));
+        let earliest = after(params, counted, error.retry_after().unwrap_or_default());
+        self.schedule(params, earliest, after(params, now, pause));
         PollOutcome::PollFailed(error)
     }
 
     /// By how much a pause grows by chance: whole milliseconds, so that jobs still come due together now and then.
-    fn jitter(&self, rules: &WaitParams, pause: Duration, seed: u64) -> Duration {
-        if rules.jitter <= 0.0 {
+    fn jitter(&self, params: &WaitParams, pause: Duration, seed: u64) -> Duration {
+        if params.jitter <= 0.0 {
             return Duration::ZERO;
         }
-        let pause = pause.min(rules.policy.max_interval.value).as_secs_f64();
-        let drift = pause * 1000.0 * rules.jitter * self.random(seed);
+        let pause = pause.min(params.policy.max_interval.value).as_secs_f64();
+        let drift = pause * 1000.0 * params.jitter * self.random(seed);
         #[allow(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -372,39 +381,39 @@ impl WaitState {
         Duration::from_millis(drift as u64)
     }
 
-    /// A number from 0 to 1 that is the same for the same seed and the same number of looks.
+    /// A number from 0 to 1 that is the same for the same seed and the same number of polls.
     fn random(&self, seed: u64) -> f64 {
-        let turn = u64::from(self.polls) << 8 | u64::from(self.failures);
-        fastrand::Rng::with_seed(seed ^ turn.wrapping_mul(0x9E37_79B9_7F4A_7C15)).f64()
+        let outcome = u64::from(self.polls) << 8 | u64::from(self.failures);
+        fastrand::Rng::with_seed(seed ^ outcome.wrapping_mul(0x9E37_79B9_7F4A_7C15)).f64()
     }
 
-    /// Plans the next look at `wanted`, but not before `earliest`.
+    /// Plans the next poll at `wanted`, but not before `earliest`.
     ///
-    /// The look at the deadline is owed, so an earlier one that would leave it no room gives way to it.
-    fn schedule(&mut self, rules: &WaitParams, earliest: Moment, wanted: Moment) {
+    /// The poll at the deadline is owed, so an earlier one that would leave it no room gives way to it.
+    fn schedule(&mut self, params: &WaitParams, earliest: Moment, wanted: Moment) {
         let at = earliest.max(wanted);
         self.flags &= !NO_POLL_LEFT;
         self.due = if earliest > self.deadline {
             self.flags |= NO_POLL_LEFT;
             self.deadline
-        } else if at + rules.policy.min_interval.value > self.deadline {
+        } else if at + params.policy.min_interval.value > self.deadline {
             self.deadline
         } else {
             at
         };
-        // Rounded down, so that what is brought forward still keeps the floor.
+        // Rounded down, so that what is brought forward still keeps the minimum interval.
         let slack = self.due.nanos().saturating_sub(earliest.nanos());
         self.slack = u32::try_from(Moment::after_nanos(slack).millis()).unwrap_or(u32::MAX);
     }
 }
 
-/// The moment `pause` after `from`, not below the floor and not above the cap.
-fn after(rules: &WaitParams, from: Moment, pause: Duration) -> Moment {
-    let floor = rules.policy.min_interval.value;
-    from + pause.clamp(floor, rules.policy.max_interval.value.max(floor))
+/// The moment `pause` after `from`, within the minimum and the maximum interval.
+fn after(params: &WaitParams, from: Moment, pause: Duration) -> Moment {
+    let floor = params.policy.min_interval.value;
+    from + pause.clamp(floor, params.policy.max_interval.value.max(floor))
 }
 
-/// The wait for one job: its rules, its state and the look in flight.
+/// The wait for one job: its rules, its state and the poll in flight.
 #[derive(Debug)]
 pub(crate) struct Poller {
     params: WaitParams,
@@ -414,22 +423,22 @@ pub(crate) struct Poller {
 }
 
 impl Poller {
-    /// A wait that begins now. `seed` spreads the pauses after failed looks.
+    /// A wait that begins now. `seed` spreads the pauses after failed polls.
     pub(crate) fn new(
-        facts: &KindPolicy,
-        patience: WaitOptions,
+        policy: &KindPolicy,
+        options: WaitOptions,
         now: Moment,
-        past: History,
+        history: History,
         seed: u64,
     ) -> Self {
-        let rules = WaitParams {
-            policy: facts.clone(),
-            options: patience,
+        let params = WaitParams {
+            policy: policy.clone(),
+            options: options,
             jitter: 0.0,
         };
         Self {
-            state: WaitState::new(&rules, now + patience.deadline, now, past),
-            params: rules,
+            state: WaitState::new(&params, now + options.deadline, now, history),
+            params: params,
             began: now,
             seed,
         }
@@ -445,13 +454,13 @@ impl Poller {
         self.state.start_poll(&self.params, now)
     }
 
-    /// The look ended at `now` with an answer. A success teaches the pacing how long such jobs take.
-    pub(crate) fn on_response<O>(&mut self, now: Moment, look: PollResult<O>) -> PollOutcome<O> {
-        let turn = self
+    /// The poll ended at `now` with an answer. A success teaches the poll schedule how long such jobs take.
+    pub(crate) fn on_response<O>(&mut self, now: Moment, poll: PollResult<O>) -> PollOutcome<O> {
+        let outcome = self
             .state
-            .on_response(&self.params, self.began, now, look, self.seed);
+            .on_response(&self.params, self.began, now, poll, self.seed);
         if let (PollOutcome::Output(_), Some((after, until))) =
-            (&turn, self.state.finished_between(now))
+            (&outcome, self.state.finished_between(now))
         {
             self.params
                 .policy
@@ -459,10 +468,10 @@ impl Poller {
                 .value
                 .record_completion(after, until);
         }
-        turn
+        outcome
     }
 
-    /// The look was cut at `now`, the moment that [`start_poll`](Self::start_poll) returned.
+    /// The poll was cut at `now`, the moment that [`start_poll`](Self::start_poll) returned.
     pub(crate) fn on_timeout<O>(&mut self, now: Moment, vendor: &'static str) -> PollOutcome<O> {
         self.state
             .on_timeout(&self.params, self.began, now, vendor, self.seed)
@@ -477,59 +486,59 @@ mod tests {
     use crate::kind_policy::Sourced;
     use crate::poll_schedule::PollSchedule;
 
-    const FLOOR: Duration = Duration::from_secs(2);
+    const MIN_INTERVAL: Duration = Duration::from_secs(2);
 
     fn at(millis: u64) -> Moment {
         Moment::after_start(Duration::from_millis(millis))
     }
 
-    fn poller(deadline_secs: u64, past: History) -> Poller {
-        let pacing = PollSchedule::every(Duration::from_secs(5));
-        let mut facts = KindPolicy::new(
-            Sourced::documented(FLOOR, "test"),
+    fn poller(deadline_secs: u64, history: History) -> Poller {
+        let schedule = PollSchedule::every(Duration::from_secs(5));
+        let mut policy = KindPolicy::new(
+            Sourced::documented(MIN_INTERVAL, "test"),
             Sourced::documented(Duration::from_secs(3), "test"),
-            Sourced::documented(pacing, "test"),
+            Sourced::documented(schedule, "test"),
             &[],
         );
-        facts.max_interval.set(Duration::from_secs(30));
-        let patience = WaitOptions {
+        policy.max_interval.set(Duration::from_secs(30));
+        let options = WaitOptions {
             deadline: Duration::from_secs(deadline_secs),
             max_unreachable: Duration::from_secs(60),
             max_unknown_status: Duration::from_secs(20),
         };
-        Poller::new(&facts, patience, at(0), past, 1)
+        Poller::new(&policy, options, at(0), history, 1)
     }
 
     fn running() -> PollResult<()> {
         Ok(Snapshot::new(Status::Running, "busy"))
     }
 
-    fn trouble() -> Error {
-        Error::new(ErrorKind::Unavailable, "v", "look")
+    fn unavailable() -> Error {
+        Error::new(ErrorKind::Unavailable, "v", "poll")
     }
 
     /// Rules with next to no floor, under which pauses are seen as they are.
-    fn bare(spread: f64) -> WaitParams {
-        let mut facts = KindPolicy::new(
+    fn bare(jitter: f64) -> WaitParams {
+        let mut policy = KindPolicy::new(
             Sourced::documented(Duration::from_millis(1), "test"),
             Sourced::documented(Duration::ZERO, "test"),
             Sourced::documented(PollSchedule::every(Duration::from_secs(5)), "test"),
             &[],
         );
-        facts.max_interval.set(Duration::from_secs(100));
+        policy.max_interval.set(Duration::from_secs(100));
         WaitParams {
-            policy: facts,
+            policy,
             options: WaitOptions::new(Duration::ZERO),
-            jitter: spread,
+            jitter: jitter,
         }
     }
 
-    fn state(rules: &WaitParams) -> WaitState {
-        WaitState::new(rules, at(100_000_000), at(0), History::default())
+    fn state(params: &WaitParams) -> WaitState {
+        WaitState::new(params, at(100_000_000), at(0), History::default())
     }
 
-    /// The moments of all looks of a wait in which every look takes no time and answers as told.
-    fn looks(
+    /// The moments of all polls of a wait in which every poll takes no time and answers as told.
+    fn polls(
         mut poller: Poller,
         mut answer: impl FnMut(usize) -> PollResult<()>,
     ) -> (Vec<u64>, Option<WaitErrorKind>) {
@@ -551,40 +560,40 @@ mod tests {
     }
 
     #[test]
-    fn looks_begin_after_acceptance_and_end_exactly_at_the_deadline() {
-        let past = History {
+    fn polls_begin_after_acceptance_and_end_exactly_at_the_deadline() {
+        let history = History {
             accepted: Some(at(0)),
             last_poll: None,
         };
-        let (moments, cause) = looks(poller(20, past), |_| running());
+        let (moments, cause) = polls(poller(20, history), |_| running());
         assert_eq!(moments, [3000, 8000, 13_000, 18_000, 20_000]);
         assert!(matches!(cause, Some(WaitErrorKind::DeadlineExceeded)));
     }
 
     #[test]
-    fn a_look_that_would_crowd_the_last_one_gives_way() {
-        let (moments, _) = looks(poller(16, History::default()), |_| running());
+    fn a_poll_that_would_crowd_the_last_one_gives_way() {
+        let (moments, _) = polls(poller(16, History::default()), |_| running());
         assert_eq!(moments, [0, 5000, 10_000, 16_000]);
     }
 
     #[test]
-    fn the_floor_holds_across_waits() {
-        let past = History {
+    fn the_min_interval_holds_across_waits() {
+        let history = History {
             accepted: None,
             last_poll: Some(at(0)),
         };
-        assert_eq!(poller(60, past).due(), Due::Poll(at(2000)));
+        assert_eq!(poller(60, history).due(), Due::Poll(at(2000)));
     }
 
     #[test]
-    fn a_hint_wins_between_floor_and_cap() {
+    fn a_hint_wins_between_min_interval_and_cap() {
         for (hint, next) in [(1u64, 2000), (10, 10_000), (36_000, 30_000)] {
             let mut poller = poller(600, History::default());
             poller.start_poll(at(0));
-            let look = Ok(Snapshot::<()>::new(Status::Running, "busy")
+            let poll = Ok(Snapshot::<()>::new(Status::Running, "busy")
                 .with_retry_after(Some(Duration::from_secs(hint))));
             assert!(matches!(
-                poller.on_response(at(0), look),
+                poller.on_response(at(0), poll),
                 PollOutcome::Progress(_)
             ));
             assert_eq!(poller.due(), Due::Poll(at(next)), "hint of {hint} s");
@@ -592,19 +601,19 @@ mod tests {
     }
 
     #[test]
-    fn no_look_is_squeezed_in_before_a_hint_that_ends_after_the_deadline() {
+    fn no_poll_is_squeezed_in_before_a_hint_that_ends_after_the_deadline() {
         let hinted = || {
             Ok(Snapshot::new(Status::Running, "busy")
                 .with_retry_after(Some(Duration::from_secs(25))))
         };
-        let (moments, cause) = looks(poller(20, History::default()), |_| hinted());
+        let (moments, cause) = polls(poller(20, History::default()), |_| hinted());
         assert_eq!(moments, [0]);
         assert!(matches!(cause, Some(WaitErrorKind::DeadlineExceeded)));
     }
 
     #[test]
-    fn failed_looks_are_endured_until_blind() {
-        let (moments, cause) = looks(poller(3600, History::default()), |_| Err(trouble()));
+    fn failed_polls_are_endured_until_unreachable() {
+        let (moments, cause) = polls(poller(3600, History::default()), |_| Err(unavailable()));
         assert!(
             matches!(cause, Some(WaitErrorKind::Unreachable(_))),
             "{cause:?}"
@@ -615,7 +624,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_blind_after_a_quarter_of_an_hour_and_at_a_loss_after_an_hour() {
+    fn a_wait_is_unreachable_after_a_quarter_of_an_hour_and_at_a_loss_after_an_hour() {
         let deadline = Duration::from_secs(5);
         let expected = WaitOptions {
             deadline,
@@ -627,15 +636,15 @@ mod tests {
 
     #[test]
     fn the_pause_after_a_failure_doubles_up_to_a_minute_and_grows_by_chance_up_to_a_quarter() {
-        let rules = bare(0.0);
+        let params = bare(0.0);
         let mut by_failures = vec![Vec::new(); 9];
         for seed in 0..100 {
-            let mut state = state(&rules);
+            let mut state = state(&params);
             for (failures, pauses) in by_failures.iter_mut().enumerate() {
                 // As long as it is not blind.
                 state.last_good = Tick::of(state.at());
                 let now = state.at();
-                state.on_error::<()>(&rules, now, now, trouble(), seed);
+                state.on_error::<()>(&params, now, now, unavailable(), seed);
                 let least = f64::from(1 << failures.min(6));
                 pauses.push(state.at().since(now).as_secs_f64() / least);
             }
@@ -652,12 +661,12 @@ mod tests {
     }
 
     #[test]
-    fn chance_differs_from_look_to_look_and_from_job_to_job() {
+    fn chance_differs_from_poll_to_poll_and_from_job_to_job() {
         let mut state = state(&bare(0.0));
         let mut seen = HashSet::new();
-        for (looks, failures) in (0..20).flat_map(|looks| (0..20).map(move |fails| (looks, fails)))
+        for (polls, failures) in (0..20).flat_map(|polls| (0..20).map(move |fails| (polls, fails)))
         {
-            (state.polls, state.failures) = (looks, failures);
+            (state.polls, state.failures) = (polls, failures);
             seen.insert(state.random(7).to_bits());
         }
         assert_eq!(seen.len(), 400);
@@ -668,10 +677,10 @@ mod tests {
     #[test]
     fn pauses_drift_apart_by_as_much_as_the_rules_say() {
         let five = Duration::from_secs(5);
-        let drifts = |spread, pause| -> Vec<u128> {
-            let rules = bare(spread);
-            let state = state(&rules);
-            let drift = |seed| state.jitter(&rules, pause, seed);
+        let drifts = |jitter, pause| -> Vec<u128> {
+            let params = bare(jitter);
+            let state = state(&params);
+            let drift = |seed| state.jitter(&params, pause, seed);
             (0..200).map(|seed| drift(seed).as_millis()).collect()
         };
         let tenth = drifts(0.1, five);
@@ -685,30 +694,30 @@ mod tests {
     }
 
     #[test]
-    fn a_good_look_resets_the_tolerance() {
+    fn a_good_poll_resets_the_tolerance() {
         let answer = |n: usize| {
             if n.is_multiple_of(4) {
                 running()
             } else {
-                Err(trouble())
+                Err(unavailable())
             }
         };
-        let (moments, cause) = looks(poller(1000, History::default()), answer);
+        let (moments, cause) = polls(poller(1000, History::default()), answer);
         assert_eq!(*moments.last().unwrap(), 1_000_000);
         assert!(matches!(cause, Some(WaitErrorKind::DeadlineExceeded)));
     }
 
     #[test]
     fn a_permanent_error_ends_at_once() {
-        let denied = || Err(Error::new(ErrorKind::Unauthenticated, "v", "look"));
-        let (moments, cause) = looks(poller(1000, History::default()), |_| denied());
+        let denied = || Err(Error::new(ErrorKind::Unauthenticated, "v", "poll"));
+        let (moments, cause) = polls(poller(1000, History::default()), |_| denied());
         assert_eq!(moments, [0]);
         assert!(matches!(cause, Some(WaitErrorKind::PollRejected(_))));
     }
 
     #[test]
     fn an_unknown_word_runs_on_and_is_named_in_the_end() {
-        let (moments, cause) = looks(poller(1000, History::default()), |_| {
+        let (moments, cause) = polls(poller(1000, History::default()), |_| {
             Ok(Snapshot::unknown("dithering"))
         });
         assert_eq!(moments, [0, 5000, 10_000, 15_000, 20_000]);
@@ -721,13 +730,13 @@ mod tests {
     }
 
     #[test]
-    fn a_nudge_brings_the_look_forward_to_the_floor_and_never_before_a_hint() {
+    fn a_poll_soon_brings_the_poll_forward_to_the_min_interval_and_never_before_a_hint() {
         for (hint, next) in [(None, 2000), (Some(4), 4000)] {
             let mut poller = poller(600, History::default());
             poller.start_poll(at(0));
-            let look = Ok(Snapshot::<()>::new(Status::Running, "busy")
+            let poll = Ok(Snapshot::<()>::new(Status::Running, "busy")
                 .with_retry_after(hint.map(Duration::from_secs)));
-            poller.on_response(at(0), look);
+            poller.on_response(at(0), poll);
             poller.state.poll_soon(&poller.params, at(500));
             assert_eq!(poller.due(), Due::Poll(at(next)), "hint of {hint:?} s");
         }
@@ -751,12 +760,12 @@ mod tests {
     }
 
     #[test]
-    fn a_success_lies_between_the_last_unfinished_look_and_the_one_that_saw_it() {
-        let past = History {
+    fn a_success_lies_between_the_last_unfinished_poll_and_the_one_that_saw_it() {
+        let history = History {
             accepted: Some(at(0)),
             last_poll: None,
         };
-        let mut poller = poller(60, past);
+        let mut poller = poller(60, history);
         let seconds =
             |pair: Option<(Duration, Duration)>| pair.map(|(a, b)| (a.as_secs(), b.as_secs()));
         assert_eq!(
@@ -774,7 +783,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_hangs_over_the_deadline_is_cut_and_the_last_one_made() {
+    fn a_poll_that_hangs_over_the_deadline_is_cut_and_the_last_one_made() {
         let mut poller = poller(20, History::default());
         assert_eq!(poller.start_poll(at(10_000)), at(20_000));
         assert!(matches!(

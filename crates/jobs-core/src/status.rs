@@ -1,4 +1,4 @@
-//! What one look at a job saw.
+//! What one poll of a job saw.
 
 use std::time::Duration;
 
@@ -118,7 +118,7 @@ impl<O> Snapshot<O> {
         self
     }
 
-    /// Adds the vendor's hint when to look again.
+    /// Adds the vendor's hint when to poll again.
     #[must_use]
     pub fn with_retry_after(mut self, hint: Option<Duration>) -> Self {
         self.retry_after = hint;

@@ -31,11 +31,11 @@ pub enum WaitErrorKind {
     Gone,
     /// The deadline passed. Wait again with the ticket.
     DeadlineExceeded,
-    /// No look succeeded for too long; this is the last error. Wait again when the vendor is reachable.
+    /// No poll succeeded for too long; this is the last error. Wait again when the vendor is reachable.
     Unreachable(Error),
     /// The vendor kept using this word, which we do not know. Wait again, or ask the vendor what it means.
     UnknownStatus(Box<str>),
-    /// A look was refused for good, for example for its credentials. Wait again once that is mended.
+    /// A poll was refused for good, for example for its credentials. Wait again once that is mended.
     PollRejected(Error),
 }
 
@@ -64,12 +64,12 @@ impl WaitError {
         &self.0.ticket
     }
 
-    /// The last good look, where there was one.
+    /// The last good poll, where there was one.
     pub fn last_snapshot(&self) -> Option<&Snapshot<()>> {
         self.0.last.as_ref()
     }
 
-    /// The error of the last failed look since the last good one.
+    /// The error of the last failed poll since the last good one.
     pub fn last_error(&self) -> Option<&Error> {
         self.0.last_error.as_ref()
     }
@@ -98,11 +98,11 @@ impl fmt::Display for WaitError {
             WaitErrorKind::Expired => return f.write_str("done, but its result is no longer kept"),
             WaitErrorKind::Gone => return f.write_str("no longer known to the vendor"),
             WaitErrorKind::DeadlineExceeded => f.write_str("not done by the deadline")?,
-            WaitErrorKind::Unreachable(_) => f.write_str("could not be looked at for too long")?,
+            WaitErrorKind::Unreachable(_) => f.write_str("could not be polled at for too long")?,
             WaitErrorKind::UnknownStatus(word) => {
                 write!(f, "stays in a state that we do not know, {word:?}")?;
             }
-            WaitErrorKind::PollRejected(_) => f.write_str("could not be looked at")?,
+            WaitErrorKind::PollRejected(_) => f.write_str("could not be polled at")?,
         }
         if let (WaitErrorKind::DeadlineExceeded, Some(last)) = (self.kind(), self.last_snapshot()) {
             write!(f, " (last seen {:?}", last.vendor_status)?;

@@ -10,11 +10,10 @@ use std::time::{Duration, SystemTime};
 use jobs_core::http::{
     Body, Document, HttpClient, HttpClientBuilder, LenientJson, Origin, Request, Response,
 };
-use jobs_core::retry;
+use jobs_core::retry::{self, decide};
 use jobs_core::{
     Account, Clock, Delivery, Env, Error, ErrorKind, Job, JobId, KindPolicy, PollResult, RateLimit,
     RateLimiter, Refusal, ResumeError, Secret, SharedRate, Submission, SystemClock, Ticket,
-    verdict,
 };
 
 use crate::action::{Action, Family};
@@ -646,7 +645,7 @@ impl Payload<'_> {
 /// Where the vendor may have stored the files it is repeated once, since the first ids expire unused.
 fn pause_before_upload(error: &Error, repeats: u32) -> Option<Duration> {
     let before_work = error.delivery() == Delivery::NotSent || error.refusal() != Refusal::Final;
-    verdict::idempotent(error, repeats).filter(|_| before_work || repeats == 0)
+    decide::idempotent(error, repeats).filter(|_| before_work || repeats == 0)
 }
 
 impl Language {

@@ -1,4 +1,4 @@
-//! The fleet: processor time for each look, bytes for each job, a year of jobs.
+//! The fleet: processor time for each poll, bytes for each job, a year of jobs.
 
 use std::path::Path;
 
@@ -13,8 +13,8 @@ const JOBS: &str = "100000";
 
 #[derive(Debug, Deserialize)]
 struct Round {
-    nanos_per_look: f64,
-    looks: u64,
+    nanos_per_poll: f64,
+    polls: u64,
     requests: u64,
 }
 
@@ -22,19 +22,19 @@ struct Round {
 #[derive(Debug, Serialize)]
 struct Contestant {
     name: &'static str,
-    nanos_per_look: Vec<f64>,
+    nanos_per_poll: Vec<f64>,
     median: f64,
-    looks: u64,
+    polls: u64,
     requests: u64,
 }
 
-/// A hundred thousand jobs of ten looks each in virtual time.
+/// A hundred thousand jobs of ten polls each in virtual time.
 pub(super) fn scheduler(root: &Path) -> Result<()> {
     let ours = Program::ours(root, "jobs-core", "bench_fleet", Some("testing"))?;
     let peers = Program::peers(root)?;
     let ways: [(&'static str, &Program, &[&str]); 6] = [
-        ("fleet, one id a look", &ours, &["scheduler", JOBS, "1"]),
-        ("fleet, 100 ids a look", &ours, &["scheduler", JOBS, "100"]),
+        ("fleet, one id a poll", &ours, &["scheduler", JOBS, "1"]),
+        ("fleet, 100 ids a poll", &ours, &["scheduler", JOBS, "100"]),
         ("a task with a sleep for each job", &peers, &["plain", JOBS]),
         (
             "google-cloud-lro, a poller for each",
@@ -51,19 +51,19 @@ pub(super) fn scheduler(root: &Path) -> Result<()> {
             if figures.len() == at {
                 figures.push(Contestant {
                     name,
-                    nanos_per_look: Vec::new(),
+                    nanos_per_poll: Vec::new(),
                     median: 0.0,
-                    looks: round.looks,
+                    polls: round.polls,
                     requests: round.requests,
                 });
             }
             if let Some(figure) = figures.get_mut(at) {
-                figure.nanos_per_look.push(round.nanos_per_look);
+                figure.nanos_per_poll.push(round.nanos_per_poll);
             }
         }
     }
     for figure in &mut figures {
-        figure.median = median(figure.nanos_per_look.clone());
+        figure.median = median(figure.nanos_per_poll.clone());
     }
     let plain = figures.get(2).map_or(f64::NAN, |figure| figure.median);
     println!(
@@ -75,20 +75,20 @@ pub(super) fn scheduler(root: &Path) -> Result<()> {
         .map(|figure| {
             vec![
                 figure.name.to_owned(),
-                figure.looks.to_string(),
+                figure.polls.to_string(),
                 figure.requests.to_string(),
                 format!("{:.0} ns", figure.median),
                 format!("{:.2}", figure.median / plain),
             ]
         })
         .collect();
-    let head = ["way to wait", "looks", "requests", "for each look", "ratio"];
+    let head = ["way to wait", "polls", "requests", "for each poll", "ratio"];
     println!("{}", super::table(&head, &rows));
     for figure in figures.iter().take(2) {
         let told = |goal: &str| format!("{}: {goal}", figure.name);
         println!(
             "{}",
-            super::verdict(&told("at most 0.3 µs a look"), figure.median, 300.0)
+            super::verdict(&told("at most 0.3 µs a poll"), figure.median, 300.0)
         );
         println!(
             "{}",
@@ -102,7 +102,7 @@ pub(super) fn scheduler(root: &Path) -> Result<()> {
         name: format!("{JOBS} jobs"),
         bars: bars.collect(),
     };
-    let plot = chart::bars("Processor time for each look", "ns", &[group]);
+    let plot = chart::bars("Processor time for each poll", "ns", &[group]);
     super::keep(root, "scheduler", &figures, &plot)
 }
 
@@ -110,9 +110,9 @@ pub(super) fn scheduler(root: &Path) -> Result<()> {
 #[derive(Debug, Serialize, Deserialize)]
 struct Memory {
     bytes_watched: f64,
-    bytes_looked: f64,
+    bytes_polled: f64,
     bytes_counted: f64,
-    looks: u64,
+    polls: u64,
 }
 
 pub(super) fn memory(root: &Path) -> Result<()> {
@@ -121,7 +121,7 @@ pub(super) fn memory(root: &Path) -> Result<()> {
     println!("{}; 1000000 jobs with ids of 36 bytes\n", machine());
     let rows = [
         ("growth of the process, all watched", figure.bytes_watched),
-        ("growth of the process, all looked at", figure.bytes_looked),
+        ("growth of the process, all polled", figure.bytes_polled),
         ("the fleet's own count", figure.bytes_counted),
     ];
     let cells: Vec<Vec<String>> = rows
@@ -134,7 +134,7 @@ pub(super) fn memory(root: &Path) -> Result<()> {
     );
     println!(
         "{}",
-        super::verdict("at most 128 bytes", figure.bytes_looked, 128.0)
+        super::verdict("at most 128 bytes", figure.bytes_polled, 128.0)
     );
     let group = Group {
         name: "1000000 jobs".to_owned(),
@@ -148,7 +148,7 @@ pub(super) fn memory(root: &Path) -> Result<()> {
 #[derive(Debug, Serialize, Deserialize)]
 struct Year {
     seconds: f64,
-    looks: u64,
+    polls: u64,
     requests: u64,
     virtual_days: f64,
 }
@@ -163,7 +163,7 @@ pub(super) fn year(root: &Path) -> Result<()> {
     for batch in ["1", "50"] {
         figures.push(ours.run(&["year", "1000000", batch])?);
     }
-    let names = ["one id a look", "50 ids a look"];
+    let names = ["one id a poll", "50 ids a poll"];
     let rows: Vec<Vec<String>> = names
         .iter()
         .zip(&figures)
@@ -171,13 +171,13 @@ pub(super) fn year(root: &Path) -> Result<()> {
             vec![
                 (*name).to_owned(),
                 format!("{:.1}", year.virtual_days),
-                year.looks.to_string(),
+                year.polls.to_string(),
                 year.requests.to_string(),
                 format!("{:.1} s", year.seconds),
             ]
         })
         .collect();
-    let head = ["kind", "days", "looks", "requests", "took"];
+    let head = ["kind", "days", "polls", "requests", "took"];
     println!("{}", super::table(&head, &rows));
     for (name, year) in names.iter().zip(&figures) {
         let goal = format!("{name}: at most 30 s");

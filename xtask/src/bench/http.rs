@@ -11,12 +11,12 @@ use super::rounds::{Program, machine, median};
 const ROUNDS: &str = "15";
 const LOOKS: &str = "10000";
 
-/// One way to look, over all rounds.
+/// One way to poll, over all rounds.
 #[derive(Debug, Serialize, Deserialize)]
 struct Figures {
     rates: Vec<f64>,
     nanos: Vec<f64>,
-    looks: u64,
+    polls: u64,
     requests: u64,
 }
 
@@ -35,7 +35,7 @@ impl Figures {
     }
 }
 
-/// Single looks and looks at a hundred, each in turn with the bare loop.
+/// Single polls and polls of a hundred, each in turn with the bare loop.
 pub(super) fn run(root: &Path) -> Result<()> {
     let program = Program::ours(root, "jobs-core", "bench_http", Some("http,testing"))?;
     let all: All = program.run(&[ROUNDS, LOOKS])?;
@@ -45,20 +45,20 @@ pub(super) fn run(root: &Path) -> Result<()> {
     );
     let ways = [
         ("bare reqwest loop", &all.bare),
-        ("fleet, one id a look", &all.single),
-        ("fleet, 100 ids a look", &all.batched),
+        ("fleet, one id a poll", &all.single),
+        ("fleet, 100 ids a poll", &all.batched),
     ];
     let rows = ways.map(|(name, figures)| {
         vec![
             name.to_owned(),
-            format!("{:.1}", figures.looks as f64 / figures.requests as f64),
+            format!("{:.1}", figures.polls as f64 / figures.requests as f64),
             format!("{:.0}", median(figures.rates.clone())),
             format!("{:.1} µs", median(figures.nanos.clone()) / 1000.0),
             format!("{:.2}", figures.beside(&all.bare)),
         ]
     });
     let head = [
-        "way to look",
+        "way to poll",
         "ids a request",
         "ids a second",
         "processor time",
@@ -67,12 +67,12 @@ pub(super) fn run(root: &Path) -> Result<()> {
     println!("{}", super::table(&head, &rows));
     for (goal, ratio, least) in [
         (
-            "one id a look: at least 0.9 of the bare loop",
+            "one id a poll: at least 0.9 of the bare loop",
             all.single.beside(&all.bare),
             0.9,
         ),
         (
-            "100 ids a look: at least 25 times the bare loop",
+            "100 ids a poll: at least 25 times the bare loop",
             all.batched.beside(&all.bare),
             25.0,
         ),
@@ -84,6 +84,6 @@ pub(super) fn run(root: &Path) -> Result<()> {
         name: "on loopback".to_owned(),
         bars: bars.into(),
     };
-    let plot = chart::bars("Jobs looked at in a second", "ids", &[group]);
+    let plot = chart::bars("Jobs polled in a second", "ids", &[group]);
     super::keep(root, "http", &all, &plot)
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 const VENDOR: &str = "loopback";
 
-/// Looks at one job a request, or at many.
+/// Polls one job a request, or many.
 pub(crate) struct Loopback {
     transport: HttpClient,
     account: Account,
@@ -31,23 +31,23 @@ impl Loopback {
     pub(crate) fn new(address: SocketAddr, batch: usize) -> Self {
         let pause = Duration::from_millis(1);
         let source = "made up: always due again";
-        let mut facts = KindPolicy::new(
+        let mut policy = KindPolicy::new(
             Sourced::inferred(pause, source),
             Sourced::inferred(Duration::ZERO, source),
             Sourced::inferred(PollSchedule::every(pause), source),
             &[],
         );
-        facts.max_batch.set(batch.try_into().unwrap());
+        policy.max_batch.set(batch.try_into().unwrap());
         let origin = Origin::parse(&format!("http://{address}")).unwrap();
         Self {
             transport: HttpClientBuilder::new(VENDOR, origin).build().unwrap(),
             account: Account::of(VENDOR, "anybody"),
-            policy: facts,
+            policy,
         }
     }
 
     async fn one(&self, id: &JobId) -> PollResult<()> {
-        let request = Request::get("look", &["jobs", id.as_str()]).for_job(id);
+        let request = Request::get("poll", &["jobs", id.as_str()]).for_job(id);
         let answer = self.transport.send(request).await?;
         let job: Job = decoded(&answer)?;
         Ok(answer.redact_snapshot(snapshot(&job)))
@@ -61,17 +61,17 @@ impl Loopback {
             content_type: "application/json",
             bytes: serde_json::to_vec(&wanted).unwrap().into(),
         };
-        let request = Request::post("look", &["jobs"]).with_body(body);
+        let request = Request::post("poll", &["jobs"]).with_body(body);
         let answer = self.transport.send(request).await?;
         let list: List<'_> = decoded(&answer)?;
-        let mut looks = PollResults::of(VENDOR, ids);
+        let mut polls = PollResults::of(VENDOR, ids);
         // The vendor answers in the order of asking.
         for (place, (id, job)) in ids.iter().zip(&list.jobs).enumerate() {
             if id.as_str() == job.id {
-                looks.set(place, Ok(answer.redact_snapshot(snapshot(job))));
+                polls.set(place, Ok(answer.redact_snapshot(snapshot(job))));
             }
         }
-        Ok(looks)
+        Ok(polls)
     }
 }
 
@@ -134,12 +134,12 @@ impl JobKind for Loopback {
 
     async fn poll(&self, ids: &[JobId]) -> PollResults<()> {
         if let [id] = ids {
-            let mut looks = PollResults::of(VENDOR, ids);
-            looks.set(0, self.one(id).await);
-            return looks;
+            let mut polls = PollResults::of(VENDOR, ids);
+            polls.set(0, self.one(id).await);
+            return polls;
         }
         match self.many(ids).await {
-            Ok(looks) => looks,
+            Ok(polls) => polls,
             Err(error) => PollResults::failed(ids, &error),
         }
     }

@@ -1,6 +1,6 @@
 //! Measures the fleet over HTTP on loopback beside a bare loop; `cargo xtask bench http` runs it.
 //!
-//! `bench_http ROUNDS LOOKS`: as many rounds of a bare loop, of the fleet with one id a look and of the fleet with 100;
+//! `bench_http ROUNDS POLLS`: as many rounds of a bare loop, of the fleet with one id a poll and of the fleet with 100;
 //! prints one JSON object.
 #![allow(
     clippy::print_stdout,
@@ -27,14 +27,14 @@ use vendor::Vendor;
 const AT_ONCE: u32 = 16;
 const BATCH: usize = 100;
 
-/// One way to look, over all rounds.
+/// One way to poll, over all rounds.
 #[derive(Default, Serialize)]
 struct Figures {
-    /// Jobs looked at in a second.
+    /// Jobs polled in a second.
     rates: Vec<f64>,
     /// The processor time of the looking thread for each, in nanoseconds.
     nanos: Vec<f64>,
-    looks: u64,
+    polls: u64,
     requests: u64,
 }
 
@@ -90,25 +90,25 @@ fn cpu() -> f64 {
 async fn measured(
     clock: &SystemClock,
     vendor: &Vendor,
-    looks: u64,
+    polls: u64,
     figures: &mut Figures,
     work: impl Future<Output = ()>,
 ) {
-    vendor.asked.begin(looks);
+    vendor.asked.begin(polls);
     let (before, begun) = (cpu(), clock.now());
     work.await;
     let (spent, took) = (cpu() - before, clock.now().since(begun));
-    let looks = vendor.asked.looks.load(Ordering::Relaxed);
-    figures.rates.push(looks as f64 / took.as_secs_f64());
-    figures.nanos.push(spent / looks as f64);
-    figures.looks += looks;
+    let polls = vendor.asked.polls.load(Ordering::Relaxed);
+    figures.rates.push(polls as f64 / took.as_secs_f64());
+    figures.nanos.push(spent / polls as f64);
+    figures.polls += polls;
     figures.requests += vendor.asked.requests.load(Ordering::Relaxed);
 }
 
 fn main() {
     let mut words = std::env::args().skip(1);
     let mut number = |usual: u64| words.next().map_or(usual, |text| text.parse().unwrap());
-    let (rounds, looks) = (number(15), number(10_000));
+    let (rounds, polls) = (number(15), number(10_000));
     let vendor = Vendor::start().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -124,7 +124,7 @@ fn main() {
             measured(
                 &clock,
                 &vendor,
-                looks,
+                polls,
                 &mut all.bare,
                 bare(&client, &vendor),
             )
@@ -133,16 +133,16 @@ fn main() {
             measured(
                 &clock,
                 &vendor,
-                looks,
+                polls,
                 &mut all.single,
                 fleet(&single, jobs),
             )
             .await;
-            let (looks, jobs) = (looks * 20, AT_ONCE as usize * 4 * BATCH);
+            let (polls, jobs) = (polls * 20, AT_ONCE as usize * 4 * BATCH);
             measured(
                 &clock,
                 &vendor,
-                looks,
+                polls,
                 &mut all.batched,
                 fleet(&batched, jobs),
             )

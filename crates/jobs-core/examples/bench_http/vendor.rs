@@ -1,4 +1,4 @@
-//! A vendor on a thread of its own that answers looks as cheaply as it can, on connections that it keeps.
+//! A vendor on a thread of its own that answers polls as cheaply as it can, on connections that it keeps.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,21 +21,21 @@ pub(crate) struct Vendor {
 pub(crate) struct Asked {
     pub(crate) connections: AtomicU64,
     pub(crate) requests: AtomicU64,
-    pub(crate) looks: AtomicU64,
-    /// After so many looks every job is done.
+    pub(crate) polls: AtomicU64,
+    /// After so many polls every job is done.
     enough: AtomicU64,
 }
 
 impl Asked {
-    /// Jobs run until they have been looked at so many times together.
-    pub(crate) fn begin(&self, looks: u64) {
+    /// Jobs run until they have been polled so many times together.
+    pub(crate) fn begin(&self, polls: u64) {
         self.requests.store(0, Ordering::Relaxed);
-        self.looks.store(0, Ordering::Relaxed);
-        self.enough.store(looks, Ordering::Relaxed);
+        self.polls.store(0, Ordering::Relaxed);
+        self.enough.store(polls, Ordering::Relaxed);
     }
 
     fn state(&self) -> &'static str {
-        let before = self.looks.fetch_add(1, Ordering::Relaxed);
+        let before = self.polls.fetch_add(1, Ordering::Relaxed);
         if before < self.enough.load(Ordering::Relaxed) {
             "running"
         } else {

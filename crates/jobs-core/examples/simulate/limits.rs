@@ -11,7 +11,7 @@ use jobs_core::{Clock as _, Moment, RateLimit, RateLimiter, RequestClass};
 /// The way to the vendor and back.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scene {
-    /// Requests that all wait from the beginning: a tenth submits, a tenth fetches, the others looks.
+    /// Requests that all wait from the beginning: a tenth submits, a tenth fetches, the others polls.
     pub(crate) requests: usize,
     /// So many in a second.
     pub(crate) limit: u32,
@@ -43,27 +43,27 @@ pub(crate) async fn play(scene: Scene) -> Result<Seen, jobs_core::Error> {
         limit: NonZeroU32::new(scene.limit).unwrap_or(NonZeroU32::MIN),
         per: SECOND,
     };
-    let quota = RateLimiter::new(clock.shared(), &[window]);
+    let limiter = RateLimiter::new(clock.shared(), &[window]);
     let mut random = fastrand::Rng::with_seed(scene.seed);
     let mut requests: FuturesUnordered<_> = (0..scene.requests)
         .map(|_| {
-            let draws_as = match random.u32(0..10) {
+            let class = match random.u32(0..10) {
                 0 => RequestClass::Submit,
                 1 => RequestClass::Download,
                 _ => RequestClass::Poll,
             };
             let back = scene.round_trip.mul_f64(random.f64());
             let there = back.mul_f64(random.f64());
-            let (quota, clock) = (quota.clone(), clock.clone());
+            let (limiter, clock) = (limiter.clone(), clock.clone());
             async move {
-                let permit = quota.acquire(draws_as).await?;
+                let permit = limiter.acquire(class).await?;
                 let asked = clock.now();
                 clock.sleep_until(asked + there).await;
                 let counted = clock.now();
                 clock.sleep_until(asked + back).await;
                 permit.accepted();
                 drop(permit);
-                Ok::<_, jobs_core::Error>((draws_as, counted))
+                Ok::<_, jobs_core::Error>((class, counted))
             }
         })
         .collect();

@@ -1,15 +1,15 @@
-//! Simulations of pacing and of limits in virtual time: one JSON object a line, for `cargo xtask bench`.
+//! Simulations of poll schedules and rate limits in virtual time: one JSON object a line, for `cargo xtask bench`.
 //!
-//! `simulate pacing|limits [SEED]`; the seed is one unless given.
+//! `simulate schedules|limits [SEED]`; the seed is one unless given.
 
 #![allow(clippy::print_stdout, reason = "what an example says is its output")]
 
 mod limits;
-mod pacing;
+mod schedules;
 
 use std::time::Duration;
 
-use pacing::{Mix, Policy};
+use schedules::{Mix, Policy};
 
 /// Enough that another seed changes no figure by more than some hundredths of it.
 const JOBS: usize = 10_000;
@@ -18,14 +18,14 @@ const JOBS: usize = 10_000;
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let seed = std::env::args().nth(2).map_or(Ok(1), |seed| seed.parse())?;
     match std::env::args().nth(1).as_deref() {
-        Some("pacing") => pacing_lines(seed),
+        Some("schedules") => schedule_lines(seed),
         Some("limits") => limit_lines(seed).await?,
-        _ => return Err("say pacing or limits".into()),
+        _ => return Err("usage: simulate schedules|limits [SEED]".into()),
     }
     Ok(())
 }
 
-fn pacing_lines(seed: u64) {
+fn schedule_lines(seed: u64) {
     for has_shift in [false, true] {
         for mix in Mix::ALL {
             let durations = mix.durations(JOBS, has_shift, seed);
@@ -35,12 +35,12 @@ fn pacing_lines(seed: u64) {
                 Policy::fixed("fixed 5 s", 5),
                 Policy::fixed("fixed 30 s", 30),
             ] {
-                let outcome = pacing::play(&policy, &durations);
+                let outcome = schedules::play(&policy, &durations);
                 println!(
-                    r#"{{"mix":"{}","shift":{has_shift},"policy":"{}","jobs":{JOBS},"looks":{:.3},"mean":{:.3},"p95":{:.3}}}"#,
+                    r#"{{"mix":"{}","shift":{has_shift},"policy":"{}","jobs":{JOBS},"polls":{:.3},"mean":{:.3},"p95":{:.3}}}"#,
                     mix.name(),
                     policy.name,
-                    outcome.looks,
+                    outcome.polls,
                     outcome.mean,
                     outcome.p95
                 );

@@ -324,7 +324,7 @@ mod nameless {
     }
 
     /// Whether files without a name can be made here and be linked. The one that is tried is made so that it never can be
-    /// (`O_EXCL`): the kernel says so only after it has looked at everything else that could be in the way.
+    /// (`O_EXCL`): the kernel says so only after it has checked everything else that could be in the way.
     pub(super) fn rehearse(folder: &Path) -> io::Result<bool> {
         let Some(file) = open(folder, OFlags::EXCL) else {
             return Ok(false);

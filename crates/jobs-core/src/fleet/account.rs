@@ -1,4 +1,4 @@
-//! One account: its jobs, its gate, and the one task that looks at them.
+//! One account: its jobs, its gate, and the one task that polls them.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -28,7 +28,7 @@ use crate::wait_error::{WaitError, WaitErrorKind};
 const TIMERS_PER_TICK: usize = 4096;
 /// Goes after which the task lets others run although it has more to do.
 const TICKS_BEFORE_YIELD: u32 = 32;
-/// By how much of itself the pause of a job that is looked at alone may grow by chance.
+/// By how much of itself the pause of a job that is polled alone may grow by chance.
 const JITTER: f64 = 0.1;
 
 /// One account of one vendor.
@@ -40,14 +40,14 @@ pub(super) struct AccountTask<O> {
     scheduler: Mutex<Scheduler<O>>,
 }
 
-/// Looks that begin, by serial.
+/// Polls that begin, by serial.
 type StartedPolls<O> = Vec<(u32, PollFuture<BatchResult<O>>)>;
-/// A look that ended.
+/// A poll that ended.
 type FinishedPoll<O> = (u32, Result<BatchResult<O>, Panicked>);
 
 /// What the task does next.
 enum NextStep<O> {
-    /// These looks begin. Then it sleeps, unless there is more to do at once.
+    /// These polls begin. Then it sleeps, unless there is more to do at once.
     Continue {
         start: StartedPolls<O>,
         wake: Option<Moment>,
@@ -60,17 +60,17 @@ enum NextStep<O> {
 impl<O: Send + 'static> AccountTask<O> {
     pub(super) fn new(
         clock: Arc<dyn Clock>,
-        backlog: Arc<EventQueue<O>>,
-        settings: FleetConfig,
+        events: Arc<EventQueue<O>>,
+        config: FleetConfig,
     ) -> Self {
         Self {
             clock,
-            events: backlog,
-            config: settings,
+            events: events,
+            config: config,
             waker: Arc::default(),
             scheduler: Mutex::new(Scheduler::new(ConcurrencyLimit::new(
-                settings.max_in_flight,
-                settings.seed,
+                config.max_in_flight,
+                config.seed,
             ))),
         }
     }
@@ -78,17 +78,17 @@ impl<O: Send + 'static> AccountTask<O> {
     /// A new lane; its number.
     pub(super) fn add_kind(
         &self,
-        looker: Arc<dyn DynPoll<O>>,
-        names: KindKey,
-        facts: KindPolicy,
+        poller: Arc<dyn DynPoll<O>>,
+        key: KindKey,
+        policy: KindPolicy,
     ) -> u16 {
         // Beyond so many, no lane has this number: it takes no job.
         self.plan()
-            .add_kind(looker, names, facts)
+            .add_kind(poller, key, policy)
             .unwrap_or(u16::MAX)
     }
 
-    /// Reports looks of `lane` from now on.
+    /// Reports polls of `lane` from now on.
     pub(super) fn with_poll_events(&self, lane: u16) {
         if let Some(queues) = self.plan().kinds.get_mut(usize::from(lane)) {
             queues.with_poll_events = true;
@@ -100,8 +100,8 @@ impl<O: Send + 'static> AccountTask<O> {
         self: &Arc<Self>,
         lane: u16,
         id: &JobId,
-        (mut past, accepted): (History, SystemTime),
-        patience: WaitOptions,
+        (mut history, accepted): (History, SystemTime),
+        options: WaitOptions,
     ) -> Result<(), WatchError> {
         let runtime = Handle::try_current().map_err(|_| WatchError::NoRuntime)?;
         let now = self.clock.now();
@@ -110,44 +110,44 @@ impl<O: Send + 'static> AccountTask<O> {
         let Some(queues) = plan.kinds.get(usize::from(lane)) else {
             return Err(WatchError::AtCapacity);
         };
-        let (names, facts) = (queues.key, &queues.policy);
-        let resting = match plan.table.find(names.kind, id.as_str()) {
+        let (key, policy) = (queues.key, &queues.policy);
+        let resting = match plan.table.find(key.kind, id.as_str()) {
             Some(slot) => match plan.table.entry(slot) {
                 Some(entry) if entry.phase == Phase::Cooldown => Some((slot, entry.state.at())),
                 _ => return Err(WatchError::AlreadyWatched),
             },
             None => None,
         };
-        let rules = || WaitParams {
-            policy: facts.clone(),
+        let params = || WaitParams {
+            policy: policy.clone(),
             options: WaitOptions {
                 deadline: Duration::ZERO,
-                ..patience
+                ..options
             },
-            jitter: if facts.max_batch.value.get() == 1 {
+            jitter: if policy.max_batch.value.get() == 1 {
                 JITTER
             } else {
                 0.0
             },
         };
-        let tolerance = (patience.max_unreachable, patience.max_unknown_status);
-        let terms = plan
+        let tolerance = (options.max_unreachable, options.max_unknown_status);
+        let params = plan
             .table
-            .terms(lane, names, rules, tolerance)
+            .params(lane, key, params, tolerance)
             .ok_or(WatchError::AtCapacity)?;
         self.events.admit()?;
         if let Some((slot, until)) = resting {
-            let floor = facts.min_interval.value;
+            let floor = policy.min_interval.value;
             let last = Moment::after_start(until.since_start().saturating_sub(floor));
-            past.last_poll = past.last_poll.max(Some(last));
+            history.last_poll = history.last_poll.max(Some(last));
             plan.wheel.remove(&mut plan.table, slot);
             plan.table.free(slot);
         }
         let state = plan
             .table
-            .wait_params(terms)
-            .map(|rules| WaitState::new(rules, now + patience.deadline, now, past));
-        let Some(slot) = state.and_then(|state| plan.table.add(id, terms, accepted, state)) else {
+            .wait_params(params)
+            .map(|params| WaitState::new(params, now + options.deadline, now, history));
+        let Some(slot) = state.and_then(|state| plan.table.add(id, params, accepted, state)) else {
             self.events.dismiss(1);
             return Err(WatchError::AtCapacity);
         };
@@ -162,7 +162,7 @@ impl<O: Send + 'static> AccountTask<O> {
         Ok(())
     }
 
-    /// Looks at a job of `kind`, or of any kind, as soon as the floor allows. Whether there is such a job.
+    /// Polls a job of `kind`, or of any kind, as soon as the minimum interval allows. Whether there is such a job.
     pub(super) fn poll_soon(&self, kind: Option<&str>, id: &JobId) -> bool {
         let mut plan = self.plan();
         let plan = &mut *plan;
@@ -182,13 +182,13 @@ impl<O: Send + 'static> AccountTask<O> {
             match stage {
                 Phase::Waiting => {
                     plan.wheel.remove(&mut plan.table, slot);
-                    if let Some((entry, rules)) = plan.table.entry_and_wait_params(slot) {
-                        entry.state.poll_soon(rules, self.clock.now());
+                    if let Some((entry, params)) = plan.table.entry_and_wait_params(slot) {
+                        entry.state.poll_soon(params, self.clock.now());
                     }
                     plan.wheel.insert(&mut plan.table, slot);
                     self.wake_if_earlier(plan, slot);
                 }
-                // The look in flight may have been answered before whatever the nudge is about.
+                // The poll in flight may have been answered before whatever the poll_soon is about.
                 Phase::Polling => {
                     if let Some(entry) = plan.table.entry_mut(slot) {
                         entry.request_poll_soon();
@@ -208,15 +208,15 @@ impl<O: Send + 'static> AccountTask<O> {
         let Some(slot) = plan.table.find(kind, id.as_str()) else {
             return false;
         };
-        let Some((entry, rules)) = plan.table.entry_and_wait_params(slot) else {
+        let Some((entry, params)) = plan.table.entry_and_wait_params(slot) else {
             return false;
         };
-        let floor = rules.policy.min_interval.value;
+        let floor = params.policy.min_interval.value;
         let until = match (entry.phase, entry.state.due()) {
             (Phase::Cooldown | Phase::Free, _) => return false,
             (Phase::Waiting, Due::Poll(_)) => entry.state.earliest(),
             (Phase::Ready, _) => now,
-            // A look in flight counts from now at the latest; after a long hint nobody knows any more.
+            // A poll in flight counts from now at the latest; after a long hint nobody knows any more.
             (Phase::Polling | Phase::Waiting, _) => now + floor,
         };
         plan.wheel.remove(&mut plan.table, slot);
@@ -228,9 +228,9 @@ impl<O: Send + 'static> AccountTask<O> {
 
     /// Gives up all jobs; the book of them.
     pub(super) fn shutdown(&self) -> JobTable {
-        let book = self.plan().shutdown();
+        let table = self.plan().shutdown();
         Arc::clone(&self.waker).wake();
-        book
+        table
     }
 
     /// The bytes that the waiting jobs take.
@@ -247,11 +247,11 @@ impl<O: Send + 'static> AccountTask<O> {
     }
 
     /// What to do at this moment.
-    fn tick(&self, bell: &Waker) -> NextStep<O> {
+    fn tick(&self, waker: &Waker) -> NextStep<O> {
         let now = self.clock.now();
         let mut plan = self.plan();
         let plan = &mut *plan;
-        let room = self.events.room(bell);
+        let room = self.events.room(waker);
         if plan.is_shut_down
             || room == EventCapacity::ShutDown
             || (plan.table.len() == 0 && plan.in_flight.is_empty())
@@ -299,7 +299,7 @@ impl<O: Send + 'static> AccountTask<O> {
     /// The moment of `slot` has come; it is in no list.
     fn on_timer(&self, plan: &mut Scheduler<O>, slot: u32, now: Moment) {
         let open = plan.limit.is_breaker_open();
-        let Some((entry, rules)) = plan.table.entry_and_wait_params(slot) else {
+        let Some((entry, params)) = plan.table.entry_and_wait_params(slot) else {
             return;
         };
         match entry.phase {
@@ -311,38 +311,40 @@ impl<O: Send + 'static> AccountTask<O> {
             },
             Phase::Ready => {
                 let deadline = entry.state.deadline();
-                if open && now >= entry.state.unreachable_at(rules) {
+                if open && now >= entry.state.unreachable_at(params) {
                     let cause = plan
                         .last_outage
                         .clone()
                         .map_or(WaitErrorKind::DeadlineExceeded, WaitErrorKind::Unreachable);
                     self.finish(plan, slot, now, Err(cause));
                 } else if now >= deadline
-                    && (open || now >= deadline + rules.policy.poll_timeout.value)
+                    && (open || now >= deadline + params.policy.poll_timeout.value)
                 {
                     self.finish(plan, slot, now, Err(WaitErrorKind::DeadlineExceeded));
                 }
             }
             Phase::Polling => {
-                // Its deadline came before the answer: the last look is owed now, and the late answer is dropped.
+                // Its deadline came before the answer: the last poll is owed now, and the late answer is dropped.
                 let seed = self.config.seed ^ JobTable::seed(slot);
                 let serial = entry.since;
-                let Some(aloft) = plan.in_flight.iter().find(|aloft| aloft.serial == serial) else {
+                let Some(poll) = plan.in_flight.iter().find(|poll| poll.serial == serial) else {
                     return;
                 };
-                let Some(queues) = plan.kinds.get(usize::from(aloft.kind)) else {
+                let Some(queues) = plan.kinds.get(usize::from(poll.kind)) else {
                     return;
                 };
-                let (vendor, began) = (queues.key.vendor, aloft.began);
-                let turn = entry.state.on_timeout::<O>(rules, began, now, vendor, seed);
-                self.apply_outcome(plan, slot, now, turn);
+                let (vendor, began) = (queues.key.vendor, poll.began);
+                let outcome = entry
+                    .state
+                    .on_timeout::<O>(params, began, now, vendor, seed);
+                self.apply_outcome(plan, slot, now, outcome);
             }
             Phase::Cooldown => plan.table.free(slot),
             Phase::Free => {}
         }
     }
 
-    /// Begins as many looks as the gate lets through; and when it opens, if that is what others wait for.
+    /// Begins as many polls as the gate lets through; and when it opens, if that is what others wait for.
     fn start_polls(
         &self,
         plan: &mut Scheduler<O>,
@@ -371,99 +373,99 @@ impl<O: Send + 'static> AccountTask<O> {
         }
     }
 
-    /// Looks have ended.
-    fn on_polls_finished(&self, landed: &mut Vec<FinishedPoll<O>>) {
+    /// Polls have ended.
+    fn on_polls_finished(&self, finished: &mut Vec<FinishedPoll<O>>) {
         let now = self.clock.now();
         let mut plan = self.plan();
         let plan = &mut *plan;
-        for (serial, result) in landed.drain(..) {
-            let Some(at) = plan
-                .in_flight
-                .iter()
-                .position(|aloft| aloft.serial == serial)
-            else {
+        for (serial, result) in finished.drain(..) {
+            let Some(at) = plan.in_flight.iter().position(|poll| poll.serial == serial) else {
                 continue;
             };
-            let aloft = plan.in_flight.swap_remove(at);
-            let Some(queues) = plan.kinds.get(usize::from(aloft.kind)) else {
+            let poll = plan.in_flight.swap_remove(at);
+            let Some(queues) = plan.kinds.get(usize::from(poll.kind)) else {
                 continue;
             };
-            let (names, timeout) = (queues.key, queues.policy.poll_timeout.value);
-            let took = now.since(aloft.began);
-            let outcome = poll::feedback_of(&result, took, timeout);
+            let (key, timeout) = (queues.key, queues.policy.poll_timeout.value);
+            let took = now.since(poll.began);
+            let feedback = poll::feedback_of(&result, took, timeout);
             plan.limit
-                .poll_finished(aloft.began, now, aloft.probe, outcome);
-            metrics::poll_finished(names.vendor, poll::feedback_name(outcome), took);
-            metrics::concurrency(
-                names.vendor,
-                plan.limit.limit(),
-                plan.limit.is_breaker_open(),
-            );
+                .poll_finished(poll.began, now, poll.probe, feedback);
+            metrics::poll_finished(key.vendor, poll::feedback_name(feedback), took);
+            metrics::concurrency(key.vendor, plan.limit.limit(), plan.limit.is_breaker_open());
             let panicked = result.is_err();
-            let (ids, looks) = result.map_or((Vec::new(), Some(Vec::new())), |answers| {
+            let (ids, results) = result.map_or((Vec::new(), Some(Vec::new())), |answers| {
                 (answers.ids, answers.results)
             });
-            let cut = looks.is_none();
-            let mut looks = looks.unwrap_or_default().into_iter();
-            let mut slots = aloft.slots;
+            let cut = results.is_none();
+            let mut results = results.unwrap_or_default().into_iter();
+            let mut slots = poll.slots;
             for slot in slots.drain(..) {
-                let look = looks.next();
+                let result = results.next();
                 let in_it = |entry: &&Entry| entry.phase == Phase::Polling && entry.since == serial;
                 if plan.table.entry(slot).filter(in_it).is_none() {
                     // Forgotten or cut in the meantime: the answer is nobody's.
                     continue;
                 }
-                let look = look.unwrap_or_else(|| {
+                let result = result.unwrap_or_else(|| {
                     let message = if panicked {
-                        "the look panicked"
+                        "the poll panicked"
                     } else {
                         "no answer for the job"
                     };
                     Err(
-                        Error::new(ErrorKind::UnexpectedResponse, names.vendor, "look")
+                        Error::new(ErrorKind::UnexpectedResponse, key.vendor, "poll")
                             .with_job(plan.table.id(slot))
                             .with_delivery(Delivery::MaybeSent)
                             .with_message(message),
                     )
                 });
                 plan.wheel.remove(&mut plan.table, slot);
-                let Some((entry, rules)) = plan.table.entry_and_wait_params(slot) else {
+                let Some((entry, params)) = plan.table.entry_and_wait_params(slot) else {
                     continue;
                 };
                 let seed = self.config.seed ^ JobTable::seed(slot);
-                let turn = if cut {
+                let outcome = if cut {
                     entry
                         .state
-                        .on_timeout(rules, aloft.began, now, names.vendor, seed)
+                        .on_timeout(params, poll.began, now, key.vendor, seed)
                 } else {
-                    entry.state.on_response(rules, aloft.began, now, look, seed)
+                    entry
+                        .state
+                        .on_response(params, poll.began, now, result, seed)
                 };
-                if outcome == PollFeedback::Failed
-                    && let PollOutcome::PollFailed(error) = &turn
+                if feedback == PollFeedback::Failed
+                    && let PollOutcome::PollFailed(error) = &outcome
                 {
                     plan.last_outage = Some(error.clone());
                 }
-                self.apply_outcome(plan, slot, now, turn);
+                self.apply_outcome(plan, slot, now, outcome);
             }
             plan.spare_buffers.push((slots, ids));
         }
     }
 
-    /// Acts on what a look meant for the wait of a job that is in no list.
-    fn apply_outcome(&self, plan: &mut Scheduler<O>, slot: u32, now: Moment, turn: PollOutcome<O>) {
+    /// Acts on what a poll meant for the wait of a job that is in no list.
+    fn apply_outcome(
+        &self,
+        plan: &mut Scheduler<O>,
+        slot: u32,
+        now: Moment,
+        outcome: PollOutcome<O>,
+    ) {
         let lane = plan
             .table
             .params_of(slot)
-            .and_then(|terms| plan.kinds.get(usize::from(terms.kind)));
+            .and_then(|params| plan.kinds.get(usize::from(params.kind)));
         let Some(queues) = lane else { return };
-        let (names, with_looks) = (queues.key, queues.with_poll_events);
-        match turn {
+        let (key, with_polls) = (queues.key, queues.with_poll_events);
+        match outcome {
             PollOutcome::Progress(snapshot) => {
                 plan.table.record_snapshot(slot, &snapshot);
-                if with_looks && let (Some(snapshot), _) = plan.table.last_observation(slot) {
+                if with_polls && let (Some(snapshot), _) = plan.table.last_observation(slot) {
                     self.events.try_push(FleetEvent::Progress {
-                        vendor: names.vendor,
-                        kind: names.kind,
+                        vendor: key.vendor,
+                        kind: key.kind,
                         id: plan.table.id(slot),
                         snapshot,
                     });
@@ -471,10 +473,10 @@ impl<O: Send + 'static> AccountTask<O> {
                 plan.mark_waiting(slot, now);
             }
             PollOutcome::PollFailed(error) => {
-                if with_looks {
+                if with_polls {
                     self.events.try_push(FleetEvent::PollFailed {
-                        vendor: names.vendor,
-                        kind: names.kind,
+                        vendor: key.vendor,
+                        kind: key.kind,
                         id: plan.table.id(slot),
                         error: error.clone(),
                     });
@@ -483,10 +485,10 @@ impl<O: Send + 'static> AccountTask<O> {
                 plan.mark_waiting(slot, now);
             }
             PollOutcome::Output(output) => {
-                if let Some((entry, rules)) = plan.table.entry_and_wait_params(slot)
+                if let Some((entry, params)) = plan.table.entry_and_wait_params(slot)
                     && let Some((after, until)) = entry.state.finished_between(now)
                 {
-                    rules.policy.schedule.value.record_completion(after, until);
+                    params.policy.schedule.value.record_completion(after, until);
                 }
                 self.finish(plan, slot, now, Ok(output));
             }
@@ -502,20 +504,20 @@ impl<O: Send + 'static> AccountTask<O> {
         now: Moment,
         result: Result<O, WaitErrorKind>,
     ) {
-        let Some(terms) = plan.table.params_of(slot) else {
+        let Some(params) = plan.table.params_of(slot) else {
             return;
         };
-        let (names, floor) = (terms.key, terms.wait.policy.min_interval.value);
+        let (key, floor) = (params.key, params.wait.policy.min_interval.value);
         let id = plan.table.id(slot);
         tracing::debug!(
             operation = "wait",
-            vendor = names.vendor,
-            kind = names.kind,
+            vendor = key.vendor,
+            kind = key.kind,
             job = %id,
             output = result.is_ok(),
             "ended"
         );
-        metrics::wait_ended(names.vendor, names.kind, result.is_ok());
+        metrics::wait_ended(key.vendor, key.kind, result.is_ok());
         let result = match result {
             Ok(output) => Ok(output),
             Err(cause) => {
@@ -526,12 +528,12 @@ impl<O: Send + 'static> AccountTask<O> {
                 Err(WaitError::new(cause, ticket, seen, error))
             }
         };
-        // Somebody may watch it again at once, whatever its end was, and the floor holds for them too.
+        // Somebody may watch it again at once, whatever its end was, and the minimum interval holds for them too.
         plan.start_cooldown(slot, now, now + floor);
         self.events.push_end(FleetEvent::Ended {
-            vendor: names.vendor,
-            kind: names.kind,
-            account: names.account,
+            vendor: key.vendor,
+            kind: key.kind,
+            account: key.account,
             id,
             result,
         });
@@ -575,26 +577,26 @@ impl<O: Send + 'static> Drop for RunningGuard<O> {
 }
 
 /// The one task of an account: it ends when there is no job left and is started again by the next one.
-async fn run<O: Send + 'static>(desk: Arc<AccountTask<O>>) {
+async fn run<O: Send + 'static>(account: Arc<AccountTask<O>>) {
     let mut running = RunningGuard {
-        account: Arc::clone(&desk),
+        account: Arc::clone(&account),
         is_idle: false,
     };
-    let bell = Waker::from(Arc::clone(&desk.waker));
-    let mut flights: InFlight<BatchResult<O>> = InFlight::default();
+    let waker = Waker::from(Arc::clone(&account.waker));
+    let mut in_flight: InFlight<BatchResult<O>> = InFlight::default();
     let mut serials = [0; in_flight::MAX_IN_FLIGHT as usize];
     let mut sleep: Option<(Moment, Sleep)> = None;
-    let (mut ended, mut landed) = (Vec::new(), Vec::new());
-    let mut goes = 0;
+    let (mut ended, mut finished) = (Vec::new(), Vec::new());
+    let mut ticks = 0;
     loop {
-        let (wake, more) = match desk.tick(&bell) {
+        let (wake, more) = match account.tick(&waker) {
             NextStep::Continue {
                 start: begin,
                 wake,
                 more,
             } => {
-                for (serial, flight) in begin {
-                    let place = flights.push(flight).and_then(|at| serials.get_mut(at));
+                for (serial, future) in begin {
+                    let place = in_flight.push(future).and_then(|at| serials.get_mut(at));
                     // The gate lets no more through than there are places.
                     if let Some(place) = place {
                         *place = serial;
@@ -610,16 +612,16 @@ async fn run<O: Send + 'static>(desk: Arc<AccountTask<O>>) {
         match (wake, &sleep) {
             // A sleep that ends too early is cheaper than another one: the task finds nothing due and sleeps on.
             (Some(at), Some((planned, _))) if at >= *planned => {}
-            (Some(at), _) => sleep = Some((at, desk.clock.sleep_until(at))),
+            (Some(at), _) => sleep = Some((at, account.clock.sleep_until(at))),
             (None, _) => sleep = None,
         }
-        goes += 1;
-        let mut must_yield = goes >= TICKS_BEFORE_YIELD;
+        ticks += 1;
+        let mut must_yield = ticks >= TICKS_BEFORE_YIELD;
         poll_fn(|cx| {
-            desk.waker.answer(cx.waker());
-            flights.poll(cx, &mut ended);
+            account.waker.answer(cx.waker());
+            in_flight.poll(cx, &mut ended);
             if std::mem::take(&mut must_yield) {
-                goes = 0;
+                ticks = 0;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -630,20 +632,20 @@ async fn run<O: Send + 'static>(desk: Arc<AccountTask<O>>) {
             if slept {
                 sleep = None;
             }
-            if slept || more || !ended.is_empty() || desk.waker.take_notified() {
+            if slept || more || !ended.is_empty() || account.waker.take_notified() {
                 return Poll::Ready(());
             }
-            goes = 0;
+            ticks = 0;
             Poll::Pending
         })
         .await;
-        landed.extend(
+        finished.extend(
             ended
                 .drain(..)
                 .map(|(place, result)| (serials.get(place).copied().unwrap_or_default(), result)),
         );
-        if !landed.is_empty() {
-            desk.on_polls_finished(&mut landed);
+        if !finished.is_empty() {
+            account.on_polls_finished(&mut finished);
         }
     }
 }

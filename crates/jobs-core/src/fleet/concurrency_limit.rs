@@ -1,13 +1,13 @@
-//! How many looks of an account may be in flight: a window that follows the answers, and a breaker for outages.
+//! How many polls of an account may be in flight: a window that follows the answers, and a breaker for outages.
 
 use std::time::Duration;
 
 use crate::clock::Moment;
 
-/// Decides whether one more look may begin. Pure: time is an argument.
+/// Decides whether one more poll may begin. Pure: time is an argument.
 #[derive(Debug)]
 pub(super) struct ConcurrencyLimit {
-    /// At most this many looks, in quarters: an answer opens it by one look at first and by less later.
+    /// At most this many polls, in quarters: an answer opens it by one poll at first and by less later.
     quarters: u32,
     /// Beyond this the window grows by a quarter of a look for each answer, not by a whole one.
     slow_start_threshold: u32,
@@ -28,11 +28,11 @@ enum Breaker {
     Closed,
     /// The vendor is taken to be away; the pause after which it is tried again, and when that is.
     Open { pause: Duration, until: Moment },
-    /// One look finds out.
+    /// One poll finds out.
     Probing { pause: Duration },
 }
 
-/// Whether a look may begin.
+/// Whether a poll may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Admission {
     /// Yes.
@@ -41,36 +41,36 @@ pub(super) enum Admission {
     Probe,
     /// Not before this moment.
     NotBefore(Moment),
-    /// Not before a look in flight has ended.
+    /// Not before a poll in flight has ended.
     AtLimit,
 }
 
-/// What a look meant for the account.
+/// What a poll meant for the account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PollFeedback {
     /// The vendor answered, whatever it said of the jobs.
     Answered,
-    /// The vendor answered, but so late that more looks at once are no use: they only wait for each other.
+    /// The vendor answered, but so late that more polls at once are no use: they only wait for each other.
     Slow,
     /// Too many requests; the vendor's word on when to come back.
     RateLimited(Option<Duration>),
-    /// No answer, or one from a vendor in trouble.
+    /// No answer, or one that says the service is unavailable.
     Failed,
 }
 
-/// Looks that must fail one after another for the breaker to open.
+/// Polls that must fail one after another for the breaker to open.
 const FAILURES_TO_TRIP: u32 = 5;
 const FIRST_PROBE_DELAY: Duration = Duration::from_secs(1);
 const MAX_PROBE_DELAY: Duration = Duration::from_secs(60);
 /// A vendor that says "come back in ten hours" is asked again after this time.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// The window is counted in quarters of a look.
+/// The window is counted in quarters of a poll.
 const ONE_POLL: u32 = 4;
 /// The window before any answer.
 const INITIAL_LIMIT: u32 = 4 * ONE_POLL;
 
 impl ConcurrencyLimit {
-    /// A gate that opens up to `widest` looks.
+    /// A gate that opens up to `widest` polls.
     pub(super) fn new(widest: u32, seed: u64) -> Self {
         let widest = widest.max(1) * ONE_POLL;
         Self {
@@ -86,7 +86,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Whether a look may begin at `now`.
+    /// Whether a poll may begin at `now`.
     pub(super) fn admit(&self, now: Moment) -> Admission {
         match self.breaker {
             Breaker::Open { until, .. } if now < until => Admission::NotBefore(until),
@@ -98,7 +98,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// A look began.
+    /// A poll began.
     pub(super) fn poll_started(&mut self) {
         self.in_flight += 1;
         if let Breaker::Open { pause, .. } = self.breaker {
@@ -106,7 +106,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// A look that began at `began` ended at `now`; `probe` says that it was let through to find out.
+    /// A poll that began at `began` ended at `now`; `probe` says that it was let through to find out.
     pub(super) fn poll_finished(
         &mut self,
         began: Moment,
@@ -127,7 +127,7 @@ impl ConcurrencyLimit {
                 self.quarters = ONE_POLL;
                 self.failures = 0;
             }
-            // Looks from before the breaker opened say nothing new.
+            // Polls from before the breaker opened say nothing new.
             (Breaker::Open { .. } | Breaker::Probing { .. }, _) => return,
             (Breaker::Closed, _) => {}
         }
@@ -174,12 +174,12 @@ impl ConcurrencyLimit {
         self.breaker != Breaker::Closed
     }
 
-    /// How many looks may be in flight.
+    /// How many polls may be in flight.
     pub(super) fn limit(&self) -> u32 {
         self.quarters / ONE_POLL
     }
 
-    /// All looks in flight were dropped, as when the runtime went away.
+    /// All polls in flight were dropped, as when the runtime went away.
     pub(super) fn polls_dropped(&mut self, now: Moment) {
         self.in_flight = 0;
         if let Breaker::Probing { pause } = self.breaker {
@@ -201,42 +201,42 @@ mod tests {
         Moment::after_start(Duration::from_secs(seconds))
     }
 
-    fn gate() -> ConcurrencyLimit {
+    fn limit() -> ConcurrencyLimit {
         ConcurrencyLimit::new(16, 7)
     }
 
     /// Begins what the gate lets through at `now`; how many that is.
-    fn fill(gate: &mut ConcurrencyLimit, now: Moment) -> u32 {
+    fn fill(limit: &mut ConcurrencyLimit, now: Moment) -> u32 {
         let mut begun = 0;
-        while gate.admit(now) == Admission::Admitted {
-            gate.poll_started();
+        while limit.admit(now) == Admission::Admitted {
+            limit.poll_started();
             begun += 1;
         }
         begun
     }
 
     fn all(
-        gate: &mut ConcurrencyLimit,
-        looks: u32,
+        limit: &mut ConcurrencyLimit,
+        polls: u32,
         began: Moment,
         now: Moment,
         outcome: PollFeedback,
     ) {
-        for _ in 0..looks {
-            gate.poll_finished(began, now, false, outcome);
+        for _ in 0..polls {
+            limit.poll_finished(began, now, false, outcome);
         }
     }
 
     #[test]
     fn answers_open_the_window_up_to_its_limit() {
-        let mut gate = gate();
+        let mut limit = limit();
         let mut windows = Vec::new();
         for round in 0..4 {
-            let looks = fill(&mut gate, at(round));
-            windows.push(looks);
+            let polls = fill(&mut limit, at(round));
+            windows.push(polls);
             all(
-                &mut gate,
-                looks,
+                &mut limit,
+                polls,
                 at(round),
                 at(round),
                 PollFeedback::Answered,
@@ -246,90 +246,90 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_halves_once_for_all_looks_in_flight_and_its_hint_is_kept_up_to_a_cap() {
+    fn a_refusal_halves_once_for_all_polls_in_flight_and_its_hint_is_kept_up_to_a_cap() {
         for (hint, opens) in [(None, 1), (Some(9), 10), (Some(36_000), 61)] {
-            let mut gate = gate();
-            let looks = fill(&mut gate, at(0));
-            all(&mut gate, looks, at(0), at(0), PollFeedback::Answered);
-            let looks = fill(&mut gate, at(0));
-            assert_eq!(looks, 8);
+            let mut limit = limit();
+            let polls = fill(&mut limit, at(0));
+            all(&mut limit, polls, at(0), at(0), PollFeedback::Answered);
+            let polls = fill(&mut limit, at(0));
+            assert_eq!(polls, 8);
             let hint = hint.map(Duration::from_secs);
             all(
-                &mut gate,
-                looks,
+                &mut limit,
+                polls,
                 at(0),
                 at(1),
                 PollFeedback::RateLimited(hint),
             );
-            assert_eq!(gate.limit(), 4, "hint of {hint:?}");
-            let before = gate.admit(Moment::after_start(
+            assert_eq!(limit.limit(), 4, "hint of {hint:?}");
+            let before = limit.admit(Moment::after_start(
                 Duration::from_secs(opens) - Duration::from_millis(1),
             ));
             assert_eq!(before, Admission::NotBefore(at(opens)), "hint of {hint:?}");
-            assert_eq!(gate.admit(at(opens)), Admission::Admitted);
+            assert_eq!(limit.admit(at(opens)), Admission::Admitted);
         }
     }
 
     #[test]
     fn after_a_refusal_the_window_grows_slowly() {
-        let mut gate = gate();
-        let looks = fill(&mut gate, at(0));
-        all(&mut gate, looks, at(0), at(0), PollFeedback::Answered);
-        gate.poll_started();
-        gate.poll_finished(at(0), at(1), false, PollFeedback::RateLimited(None));
+        let mut limit = limit();
+        let polls = fill(&mut limit, at(0));
+        all(&mut limit, polls, at(0), at(0), PollFeedback::Answered);
+        limit.poll_started();
+        limit.poll_finished(at(0), at(1), false, PollFeedback::RateLimited(None));
         let mut windows = Vec::new();
         for _ in 0..3 {
-            let looks = fill(&mut gate, at(2));
-            windows.push(looks);
-            all(&mut gate, looks, at(2), at(2), PollFeedback::Answered);
+            let polls = fill(&mut limit, at(2));
+            windows.push(polls);
+            all(&mut limit, polls, at(2), at(2), PollFeedback::Answered);
         }
         assert_eq!(windows, [4, 5, 6]);
     }
 
     #[test]
     fn slow_answers_narrow_the_window_and_quick_ones_open_it_again() {
-        let mut gate = gate();
+        let mut limit = limit();
         for _ in 0..100 {
-            gate.poll_started();
-            gate.poll_finished(at(0), at(0), false, PollFeedback::Answered);
+            limit.poll_started();
+            limit.poll_finished(at(0), at(0), false, PollFeedback::Answered);
         }
-        assert_eq!(gate.limit(), 16);
+        assert_eq!(limit.limit(), 16);
         for _ in 0..100 {
-            gate.poll_started();
-            gate.poll_finished(at(0), at(9), false, PollFeedback::Slow);
+            limit.poll_started();
+            limit.poll_finished(at(0), at(9), false, PollFeedback::Slow);
         }
-        assert_eq!(gate.limit(), 4);
+        assert_eq!(limit.limit(), 4);
         for _ in 0..100 {
-            gate.poll_started();
-            gate.poll_finished(at(9), at(9), false, PollFeedback::Answered);
+            limit.poll_started();
+            limit.poll_finished(at(9), at(9), false, PollFeedback::Answered);
         }
-        assert_eq!(gate.limit(), 16);
+        assert_eq!(limit.limit(), 16);
     }
 
     #[test]
-    fn an_outage_is_probed_by_one_look_after_growing_pauses() {
-        let mut gate = gate();
+    fn an_outage_is_probed_by_one_poll_after_growing_pauses() {
+        let mut limit = limit();
         for _ in 0..FAILURES_TO_TRIP - 1 {
-            gate.poll_started();
-            gate.poll_finished(at(0), at(0), false, PollFeedback::Failed);
-            assert_eq!(gate.admit(at(0)), Admission::Admitted);
+            limit.poll_started();
+            limit.poll_finished(at(0), at(0), false, PollFeedback::Failed);
+            assert_eq!(limit.admit(at(0)), Admission::Admitted);
         }
-        gate.poll_started();
-        gate.poll_finished(at(0), at(0), false, PollFeedback::Failed);
+        limit.poll_started();
+        limit.poll_finished(at(0), at(0), false, PollFeedback::Failed);
         let (mut now, mut pauses) = (at(0), Vec::new());
         for _ in 0..9 {
-            let Admission::NotBefore(until) = gate.admit(now) else {
-                panic!("{:?}", gate.admit(now));
+            let Admission::NotBefore(until) = limit.admit(now) else {
+                panic!("{:?}", limit.admit(now));
             };
             pauses.push(until.since(now).as_secs_f64());
             now = until;
-            assert_eq!(gate.admit(now), Admission::Probe);
-            gate.poll_started();
+            assert_eq!(limit.admit(now), Admission::Probe);
+            limit.poll_started();
             assert_eq!(
-                gate.admit(now + Duration::from_secs(3600)),
+                limit.admit(now + Duration::from_secs(3600)),
                 Admission::AtLimit
             );
-            gate.poll_finished(now, now, true, PollFeedback::Failed);
+            limit.poll_finished(now, now, true, PollFeedback::Failed);
         }
         for (pause, doubled) in pauses.iter().zip([1, 2, 4, 8, 16, 32, 60, 60, 60]) {
             let doubled = f64::from(doubled);
@@ -338,25 +338,25 @@ mod tests {
     }
 
     #[test]
-    fn after_an_outage_the_looks_come_back_one_by_one() {
-        let mut gate = gate();
-        let looks = fill(&mut gate, at(0));
-        all(&mut gate, looks, at(0), at(0), PollFeedback::Answered);
-        let looks = fill(&mut gate, at(1));
-        all(&mut gate, looks, at(1), at(1), PollFeedback::Failed);
-        assert!(gate.is_breaker_open());
-        assert_eq!(gate.admit(at(5)), Admission::Probe);
-        gate.poll_started();
+    fn after_an_outage_the_polls_come_back_one_by_one() {
+        let mut limit = limit();
+        let polls = fill(&mut limit, at(0));
+        all(&mut limit, polls, at(0), at(0), PollFeedback::Answered);
+        let polls = fill(&mut limit, at(1));
+        all(&mut limit, polls, at(1), at(1), PollFeedback::Failed);
+        assert!(limit.is_breaker_open());
+        assert_eq!(limit.admit(at(5)), Admission::Probe);
+        limit.poll_started();
         // A straggler from before says nothing, neither way.
-        gate.poll_finished(at(1), at(5), false, PollFeedback::Answered);
-        assert!(gate.is_breaker_open());
-        gate.poll_finished(at(5), at(6), true, PollFeedback::Answered);
-        assert!(!gate.is_breaker_open());
+        limit.poll_finished(at(1), at(5), false, PollFeedback::Answered);
+        assert!(limit.is_breaker_open());
+        limit.poll_finished(at(5), at(6), true, PollFeedback::Answered);
+        assert!(!limit.is_breaker_open());
         let windows: Vec<u32> = (0..3)
             .map(|_| {
-                let looks = fill(&mut gate, at(6));
-                all(&mut gate, looks, at(6), at(6), PollFeedback::Answered);
-                looks
+                let polls = fill(&mut limit, at(6));
+                all(&mut limit, polls, at(6), at(6), PollFeedback::Answered);
+                polls
             })
             .collect();
         assert_eq!(windows, [2, 4, 5]);
@@ -364,29 +364,29 @@ mod tests {
 
     #[test]
     fn a_vendor_that_refuses_by_rate_is_not_away() {
-        let mut gate = gate();
+        let mut limit = limit();
         for second in 0..20 {
-            gate.poll_started();
-            gate.poll_finished(
+            limit.poll_started();
+            limit.poll_finished(
                 at(second),
                 at(second),
                 false,
                 PollFeedback::RateLimited(None),
             );
         }
-        assert!(!gate.is_breaker_open());
-        assert_eq!(gate.limit(), 1);
+        assert!(!limit.is_breaker_open());
+        assert_eq!(limit.limit(), 1);
     }
 
     #[test]
     fn a_probe_that_was_dropped_is_made_again() {
-        let mut gate = gate();
+        let mut limit = limit();
         for _ in 0..FAILURES_TO_TRIP {
-            gate.poll_started();
-            gate.poll_finished(at(0), at(0), false, PollFeedback::Failed);
+            limit.poll_started();
+            limit.poll_finished(at(0), at(0), false, PollFeedback::Failed);
         }
-        gate.poll_started();
-        gate.polls_dropped(at(3));
-        assert_eq!(gate.admit(at(3)), Admission::Probe);
+        limit.poll_started();
+        limit.polls_dropped(at(3));
+        assert_eq!(limit.admit(at(3)), Admission::Probe);
     }
 }

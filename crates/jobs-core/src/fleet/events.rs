@@ -31,7 +31,7 @@ pub enum FleetEvent<O> {
         /// The output, or why there is none and what to go on with.
         result: Result<O, WaitError>,
     },
-    /// A look saw the job unfinished. Only of lanes that [asked](crate::FleetHandle::with_poll_events).
+    /// A poll saw the job unfinished. Only of lanes that [asked](crate::FleetHandle::with_poll_events).
     Progress {
         /// The vendor.
         vendor: &'static str,
@@ -39,10 +39,10 @@ pub enum FleetEvent<O> {
         kind: &'static str,
         /// The vendor's id.
         id: JobId,
-        /// What the look saw.
+        /// What the poll saw.
         snapshot: Snapshot<()>,
     },
-    /// A look failed; the wait goes on. Only of lanes that [asked](crate::FleetHandle::with_poll_events).
+    /// A poll failed; the wait goes on. Only of lanes that [asked](crate::FleetHandle::with_poll_events).
     PollFailed {
         /// The vendor.
         vendor: &'static str,
@@ -76,7 +76,7 @@ pub enum WatchError {
     NoRuntime,
 }
 
-/// Whether new looks may begin.
+/// Whether new polls may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EventCapacity {
     /// Yes.
@@ -123,73 +123,73 @@ impl<O> EventQueue<O> {
 
     /// One job more.
     pub(super) fn admit(&self) -> Result<(), WatchError> {
-        let mut mail = self.lock();
-        if mail.is_shut_down {
+        let mut state = self.lock();
+        if state.is_shut_down {
             return Err(WatchError::ShutDown);
         }
-        if mail.jobs >= self.capacity {
+        if state.jobs >= self.capacity {
             return Err(WatchError::AtCapacity);
         }
-        mail.jobs += 1;
+        state.jobs += 1;
         Ok(())
     }
 
     /// These jobs are no longer waited for, and nothing is to be said of them.
     pub(super) fn dismiss(&self, jobs: usize) {
-        let mut mail = self.lock();
-        mail.jobs -= jobs.min(mail.jobs);
-        mail.wake_consumer();
+        let mut state = self.lock();
+        state.jobs -= jobs.min(state.jobs);
+        state.wake_consumer();
     }
 
     /// The wait for one job is over. There is always room for that.
-    pub(super) fn push_end(&self, news: FleetEvent<O>) {
-        let mut mail = self.lock();
-        mail.jobs = mail.jobs.saturating_sub(1);
-        mail.events.push_back(news);
-        mail.wake_consumer();
+    pub(super) fn push_end(&self, event: FleetEvent<O>) {
+        let mut state = self.lock();
+        state.jobs = state.jobs.saturating_sub(1);
+        state.events.push_back(event);
+        state.wake_consumer();
     }
 
     /// Something that may be left out when the consumer lags.
-    pub(super) fn try_push(&self, news: FleetEvent<O>) {
-        let mut mail = self.lock();
-        if mail.events.len() < self.event_buffer {
-            mail.events.push_back(news);
-            mail.wake_consumer();
+    pub(super) fn try_push(&self, event: FleetEvent<O>) {
+        let mut state = self.lock();
+        if state.events.len() < self.event_buffer {
+            state.events.push_back(event);
+            state.wake_consumer();
         }
     }
 
-    /// Whether new looks may begin. If there is no room, `waker` is woken when the consumer has made some.
+    /// Whether new polls may begin. If there is no room, `waker` is woken when the consumer has made some.
     pub(super) fn room(&self, waker: &Waker) -> EventCapacity {
-        let mut mail = self.lock();
-        if mail.is_shut_down {
+        let mut state = self.lock();
+        if state.is_shut_down {
             return EventCapacity::ShutDown;
         }
-        if mail.events.len() < self.event_buffer {
+        if state.events.len() < self.event_buffer {
             return EventCapacity::Available;
         }
-        if !mail
+        if !state
             .stalled_accounts
             .iter()
             .any(|stalled| stalled.will_wake(waker))
         {
-            mail.stalled_accounts.push(waker.clone());
+            state.stalled_accounts.push(waker.clone());
         }
         EventCapacity::Full
     }
 
     /// Nobody can add jobs any more.
     pub(super) fn close(&self) {
-        let mut mail = self.lock();
-        mail.is_open = false;
-        mail.wake_consumer();
+        let mut state = self.lock();
+        state.is_open = false;
+        state.wake_consumer();
     }
 
     /// No job is taken any more.
     pub(super) fn shutdown(&self) {
-        let mut mail = self.lock();
-        mail.is_shut_down = true;
-        mail.stalled_accounts.drain(..).for_each(Waker::wake);
-        mail.wake_consumer();
+        let mut state = self.lock();
+        state.is_shut_down = true;
+        state.stalled_accounts.drain(..).for_each(Waker::wake);
+        state.wake_consumer();
     }
 
     pub(super) fn jobs(&self) -> usize {
@@ -197,20 +197,20 @@ impl<O> EventQueue<O> {
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<FleetEvent<O>>> {
-        let mut mail = self.lock();
-        let news = mail.events.pop_front();
-        if mail.events.len() <= self.event_buffer / 2 {
-            mail.stalled_accounts.drain(..).for_each(Waker::wake);
+        let mut state = self.lock();
+        let event = state.events.pop_front();
+        if state.events.len() <= self.event_buffer / 2 {
+            state.stalled_accounts.drain(..).for_each(Waker::wake);
         }
-        if let Some(news) = news {
-            return Poll::Ready(Some(news));
+        if let Some(event) = event {
+            return Poll::Ready(Some(event));
         }
-        if mail.jobs == 0 && (mail.is_shut_down || !mail.is_open) {
+        if state.jobs == 0 && (state.is_shut_down || !state.is_open) {
             return Poll::Ready(None);
         }
-        match &mail.consumer {
+        match &state.consumer {
             Some(waker) if waker.will_wake(cx.waker()) => {}
-            _ => mail.consumer = Some(cx.waker().clone()),
+            _ => state.consumer = Some(cx.waker().clone()),
         }
         Poll::Pending
     }
@@ -230,11 +230,11 @@ impl<O> QueueState<O> {
 
 impl<O> fmt::Debug for EventQueue<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mail = self.lock();
+        let state = self.lock();
         f.debug_struct("Backlog")
-            .field("jobs", &mail.jobs)
-            .field("undelivered", &mail.events.len())
-            .field("stopped", &mail.is_shut_down)
+            .field("jobs", &state.jobs)
+            .field("undelivered", &state.events.len())
+            .field("stopped", &state.is_shut_down)
             .finish()
     }
 }

@@ -1,4 +1,4 @@
-//! The looks in flight of one account, polled by its one task.
+//! The polls in flight of one account, polled by its one task.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +9,7 @@ use std::task::{Context, Wake, Waker};
 
 use atomic_waker::AtomicWaker;
 
-/// How many looks one account may have in flight: a bit for each.
+/// How many polls one account may have in flight: a bit for each.
 pub(super) const MAX_IN_FLIGHT: u32 = u64::BITS;
 
 /// Something in flight.
@@ -68,7 +68,7 @@ impl<T> fmt::Debug for InFlight<T> {
 impl<T> InFlight<T> {
     /// Takes a future, which is first polled by the next [`poll`](Self::poll). Its place, until it has landed; `None`,
     /// and it is dropped, when [`MAX_IN_FLIGHT`] are in flight.
-    pub(super) fn push(&mut self, flight: PollFuture<T>) -> Option<usize> {
+    pub(super) fn push(&mut self, future: PollFuture<T>) -> Option<usize> {
         let place = self.occupied.trailing_ones() as usize;
         let bit = 1u64.checked_shl(self.occupied.trailing_ones())?;
         if place == self.slots.len() {
@@ -77,7 +77,7 @@ impl<T> InFlight<T> {
             self.slots.push((None, waker));
         }
         let (held, _) = self.slots.get_mut(place)?;
-        *held = Some(flight);
+        *held = Some(future);
         self.occupied |= bit;
         self.woken.slots.fetch_or(bit, Ordering::AcqRel);
         Some(place)
@@ -87,7 +87,7 @@ impl<T> InFlight<T> {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        landed: &mut Vec<(usize, Result<T, Panicked>)>,
+        finished: &mut Vec<(usize, Result<T, Panicked>)>,
     ) {
         self.woken.task.register(cx.waker());
         let mut woken = self.woken.slots.swap(0, Ordering::AcqRel);
@@ -97,9 +97,9 @@ impl<T> InFlight<T> {
             let Some((held, waker)) = self.slots.get_mut(place) else {
                 continue;
             };
-            let Some(flight) = held else { continue };
+            let Some(future) = held else { continue };
             let mut cx = Context::from_waker(waker);
-            let polled = catch_unwind(AssertUnwindSafe(|| flight.as_mut().poll(&mut cx)));
+            let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
             let outcome = match polled {
                 Ok(std::task::Poll::Pending) => continue,
                 Ok(std::task::Poll::Ready(value)) => Ok(value),
@@ -107,7 +107,7 @@ impl<T> InFlight<T> {
             };
             *held = None;
             self.occupied &= !(1 << place);
-            landed.push((place, outcome));
+            finished.push((place, outcome));
         }
     }
 }
@@ -119,36 +119,36 @@ mod tests {
 
     use super::*;
 
-    fn land(flights: &mut InFlight<u32>) -> Vec<(usize, Result<u32, Panicked>)> {
-        let mut landed = Vec::new();
-        flights.poll(&mut Context::from_waker(Waker::noop()), &mut landed);
-        landed
+    fn land(in_flight: &mut InFlight<u32>) -> Vec<(usize, Result<u32, Panicked>)> {
+        let mut finished = Vec::new();
+        in_flight.poll(&mut Context::from_waker(Waker::noop()), &mut finished);
+        finished
     }
 
     #[test]
     fn only_the_woken_are_polled_and_a_panic_is_that_of_one() {
-        let mut flights = InFlight::default();
+        let mut in_flight = InFlight::default();
         let (sender, receiver) = tokio::sync::oneshot::channel::<u32>();
-        flights.push(Box::pin(async { receiver.await.unwrap() }));
-        flights.push(Box::pin(async { panic!("a stranger's") }));
+        in_flight.push(Box::pin(async { receiver.await.unwrap() }));
+        in_flight.push(Box::pin(async { panic!("a stranger's") }));
         let mut polled = 0;
-        flights.push(Box::pin(poll_fn(move |_| {
+        in_flight.push(Box::pin(poll_fn(move |_| {
             polled += 1;
             assert_eq!(polled, 1, "polled without being woken");
             Poll::<u32>::Pending
         })));
-        assert_eq!(land(&mut flights), [(1, Err(Panicked))]);
-        assert_eq!(land(&mut flights), []);
+        assert_eq!(land(&mut in_flight), [(1, Err(Panicked))]);
+        assert_eq!(land(&mut in_flight), []);
         sender.send(7).unwrap();
-        assert_eq!(land(&mut flights), [(0, Ok(7))]);
+        assert_eq!(land(&mut in_flight), [(0, Ok(7))]);
     }
 
     #[test]
     fn there_is_room_for_as_many_as_there_are_bits() {
-        let mut flights = InFlight::<u32>::default();
+        let mut in_flight = InFlight::<u32>::default();
         for place in 0..MAX_IN_FLIGHT as usize {
-            assert_eq!(flights.push(Box::pin(pending())), Some(place));
+            assert_eq!(in_flight.push(Box::pin(pending())), Some(place));
         }
-        assert_eq!(flights.push(Box::pin(pending())), None);
+        assert_eq!(in_flight.push(Box::pin(pending())), None);
     }
 }

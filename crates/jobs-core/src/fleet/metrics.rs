@@ -2,33 +2,33 @@
 
 use std::time::Duration;
 
-/// A look began.
+/// A poll began.
 #[inline]
 pub(super) fn poll_started(vendor: &'static str, kind: &'static str, jobs: usize) {
     #[cfg(feature = "metrics")]
     {
-        metrics::counter!("docjobs_looks_total", "vendor" => vendor, "kind" => kind).increment(1);
+        metrics::counter!("docjobs_polls_total", "vendor" => vendor, "kind" => kind).increment(1);
         #[allow(clippy::cast_precision_loss, reason = "a batch is small")]
-        metrics::histogram!("docjobs_look_jobs", "vendor" => vendor, "kind" => kind)
+        metrics::histogram!("docjobs_poll_jobs", "vendor" => vendor, "kind" => kind)
             .record(jobs as f64);
     }
     let _ = (vendor, kind, jobs);
 }
 
-/// A look ended, after this time.
+/// A poll ended, after this time.
 #[inline]
 pub(super) fn poll_finished(vendor: &'static str, outcome: &'static str, took: Duration) {
     #[cfg(feature = "metrics")]
-    metrics::histogram!("docjobs_look_seconds", "vendor" => vendor, "outcome" => outcome)
+    metrics::histogram!("docjobs_poll_seconds", "vendor" => vendor, "outcome" => outcome)
         .record(took.as_secs_f64());
     let _ = (vendor, outcome, took);
 }
 
-/// A job was looked at so much later than it was due.
+/// A job was polled so much later than it was due.
 #[inline]
 pub(super) fn poll_lateness(vendor: &'static str, kind: &'static str, by: Duration) {
     #[cfg(feature = "metrics")]
-    metrics::histogram!("docjobs_look_lateness_seconds", "vendor" => vendor, "kind" => kind)
+    metrics::histogram!("docjobs_poll_lateness_seconds", "vendor" => vendor, "kind" => kind)
         .record(by.as_secs_f64());
     let _ = (vendor, kind, by);
 }
@@ -45,12 +45,12 @@ pub(super) fn wait_ended(vendor: &'static str, kind: &'static str, with_output: 
     let _ = (vendor, kind, with_output);
 }
 
-/// What an account's gate lets through: how many looks at once, and whether the breaker is open.
+/// What an account's gate lets through: how many polls at once, and whether the breaker is open.
 #[inline]
 pub(super) fn concurrency(vendor: &'static str, window: u32, open: bool) {
     #[cfg(feature = "metrics")]
     {
-        metrics::gauge!("docjobs_look_window", "vendor" => vendor).set(f64::from(window));
+        metrics::gauge!("docjobs_poll_limit", "vendor" => vendor).set(f64::from(window));
         metrics::gauge!("docjobs_breaker_open", "vendor" => vendor).set(if open {
             1.0
         } else {

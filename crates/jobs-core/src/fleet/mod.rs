@@ -1,4 +1,4 @@
-//! Any number of jobs at once: one task for each account, compact entries, batched looks.
+//! Any number of jobs at once: one task for each account, compact entries, batched polls.
 
 mod account;
 mod concurrency_limit;
@@ -37,10 +37,10 @@ use crate::ticket::Ticket;
 pub struct FleetConfig {
     /// How many jobs may be watched at once; a million takes about 120 MB. A million unless set.
     pub capacity: usize,
-    /// With so many news not yet taken, no further look begins. Looks in flight still end, so that it is exceeded by
+    /// With so many news not yet taken, no further poll begins. Polls in flight still end, so that it is exceeded by
     /// them at most. 1024 unless set.
     pub event_buffer: usize,
-    /// How many looks of one account may be in flight, each at one batch; at most 64. 32 unless set.
+    /// How many polls of one account may be in flight, each at one batch; at most 64. 32 unless set.
     pub max_in_flight: u32,
     /// Where chance begins: the same seed spreads pauses in the same way.
     pub seed: u64,
@@ -67,15 +67,15 @@ impl FleetConfig {
 
     /// Sets how many news may wait for the consumer.
     #[must_use]
-    pub fn with_event_buffer(mut self, news: usize) -> Self {
-        self.event_buffer = news;
+    pub fn with_event_buffer(mut self, event: usize) -> Self {
+        self.event_buffer = event;
         self
     }
 
-    /// Sets how many looks of one account may be in flight, 1 to 64.
+    /// Sets how many polls of one account may be in flight, 1 to 64.
     #[must_use]
-    pub fn with_max_in_flight(mut self, looks: u32) -> Self {
-        self.max_in_flight = looks.clamp(1, in_flight::MAX_IN_FLIGHT);
+    pub fn with_max_in_flight(mut self, polls: u32) -> Self {
+        self.max_in_flight = polls.clamp(1, in_flight::MAX_IN_FLIGHT);
         self
     }
 
@@ -89,13 +89,13 @@ impl FleetConfig {
 
 /// Waits for any number of jobs of any kinds, with one task for each account and none for a job.
 ///
-/// Each job is waited for by the same rules as [`Job::wait`], looked at together with others where its kind takes
+/// Each job is waited for by the same rules as [`Job::wait`], polled together with others where its kind takes
 /// several ids at once, and ends once, in [`FleetEvents`]. `O` is what all kinds' outputs are turned into by their
 /// [`FleetHandle`]s. Clones are the same fleet.
 ///
-/// An account's looks in flight are bounded by a window that grows with its answers, is halved when the vendor says
-/// "too many", and closes in an outage until a single look has found the vendor back. A kind's `observe` that panics is
-/// a failed look of the jobs it was asked for, and of no other.
+/// An account's polls in flight are bounded by a window that grows with its answers, is halved when the vendor says
+/// "too many", and closes in an outage until a single poll has found the vendor back. A kind's `observe` that panics is
+/// a failed poll of the jobs it was asked for, and of no other.
 pub struct Fleet<O> {
     shared: Arc<Shared<O>>,
 }
@@ -134,15 +134,15 @@ impl<O> fmt::Debug for Fleet<O> {
 
 impl<O: Send + 'static> Fleet<O> {
     /// A fleet without jobs, and where their ends come out.
-    pub fn new(settings: FleetConfig) -> (Self, FleetEvents<O>) {
-        let settings = settings.with_max_in_flight(settings.max_in_flight);
-        let backlog = Arc::new(EventQueue::new(settings.event_buffer, settings.capacity));
+    pub fn new(config: FleetConfig) -> (Self, FleetEvents<O>) {
+        let config = config.with_max_in_flight(config.max_in_flight);
+        let events = Arc::new(EventQueue::new(config.event_buffer, config.capacity));
         let ends = FleetEvents {
-            events: Arc::clone(&backlog),
+            events: Arc::clone(&events),
         };
         let shared = Shared {
-            config: settings,
-            events: backlog,
+            config: config,
+            events: events,
             accounts: Mutex::default(),
         };
         let fleet = Self {
@@ -160,19 +160,19 @@ impl<O: Send + 'static> Fleet<O> {
         kind: Arc<K>,
         wrap: impl Fn(K::Output) -> O + Send + Sync + 'static,
     ) -> FleetHandle<K> {
-        let names = KindKey {
+        let key = KindKey {
             vendor: kind.vendor(),
             kind: kind.name(),
             account: kind.account(),
         };
-        let desk = {
-            let mut desks = self
+        let account = {
+            let mut accounts = self
                 .shared
                 .accounts
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            let desk = desks
-                .entry((names.vendor, names.account))
+            let account = accounts
+                .entry((key.vendor, key.account))
                 .or_insert_with(|| {
                     Arc::new(AccountTask::new(
                         Arc::clone(kind.clock()),
@@ -180,44 +180,44 @@ impl<O: Send + 'static> Fleet<O> {
                         self.shared.config,
                     ))
                 });
-            Arc::clone(desk)
+            Arc::clone(account)
         };
-        let facts = kind.policy().clone();
-        let number = desk.add_kind(Arc::new(ErasedKind { kind, wrap }), names, facts);
+        let policy = kind.policy().clone();
+        let number = account.add_kind(Arc::new(ErasedKind { kind, wrap }), key, policy);
         FleetHandle {
             account: Arc::new(AccountHandle {
-                account: desk,
+                account: account,
                 _shared: Arc::clone(&self.shared),
             }),
-            key: names,
+            key: key,
             kind_number: number,
             kind: PhantomData,
         }
     }
 
-    /// Looks at a job of `vendor` as soon as the floor and the vendor's hints allow; for a webhook, which is not
+    /// Polls a job of `vendor` as soon as the minimum interval and the vendor's hints allow; for a webhook, which is not
     /// believed. Whether it is watched.
     pub fn poll_soon(&self, vendor: &str, id: &JobId) -> bool {
         let mut known = false;
-        for desk in self.accounts(|name| name == vendor) {
-            known |= desk.poll_soon(None, id);
+        for account in self.accounts(|name| name == vendor) {
+            known |= account.poll_soon(None, id);
         }
         known
     }
 
-    /// Begins no more looks, drops those in flight, and hands back the tickets of all jobs that have not ended. Ends
+    /// Begins no more polls, drops those in flight, and hands back the tickets of all jobs that have not ended. Ends
     /// that were not taken yet can still be taken.
     pub fn shutdown(&self) -> Unfinished {
         self.shared.events.shutdown();
-        let books: Vec<JobTable> = self
+        let tables: Vec<JobTable> = self
             .accounts(|_| true)
             .iter()
-            .map(|desk| desk.shutdown())
+            .map(|account| account.shutdown())
             .collect();
-        let jobs = books.iter().map(JobTable::watched_count).sum();
+        let jobs = tables.iter().map(JobTable::watched_count).sum();
         self.shared.events.dismiss(jobs);
         Unfinished {
-            tables: books,
+            tables: tables,
             slot: 0,
         }
     }
@@ -236,20 +236,20 @@ impl<O: Send + 'static> Fleet<O> {
     pub fn bytes(&self) -> usize {
         self.accounts(|_| true)
             .iter()
-            .map(|desk| desk.bytes())
+            .map(|account| account.bytes())
             .sum()
     }
 
     fn accounts(&self, of: impl Fn(&str) -> bool) -> Vec<Arc<AccountTask<O>>> {
-        let desks = self
+        let accounts = self
             .shared
             .accounts
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        desks
+        accounts
             .iter()
             .filter(|((vendor, _), _)| of(vendor))
-            .map(|(_, desk)| Arc::clone(desk))
+            .map(|(_, account)| Arc::clone(account))
             .collect()
     }
 }
@@ -282,7 +282,7 @@ impl<K: ?Sized> fmt::Debug for FleetHandle<K> {
 }
 
 impl<K: JobKind + ?Sized> FleetHandle<K> {
-    /// Also reports looks that found a job unfinished or failed, of this lane and its clones. They are left out while
+    /// Also reports polls that found a job unfinished or failed, of this lane and its clones. They are left out while
     /// the consumer lags; ends never are.
     #[must_use]
     pub fn with_poll_events(self) -> Self {
@@ -292,26 +292,26 @@ impl<K: JobKind + ?Sized> FleetHandle<K> {
 
     /// Waits for `job`; its end comes out of [`FleetEvents`]. Sends nothing by itself.
     ///
-    /// The floor counts from the last look that the job's handle knows of, and from the fleet's own. It is not to be
+    /// The floor counts from the last poll that the job's handle knows of, and from the fleet's own. It is not to be
     /// waited for elsewhere at the same time.
     ///
     /// # Errors
     /// [`WatchError`]: it is watched already, the fleet is full or stopped, or the job is not of this lane's kind.
-    pub fn watch(&self, job: &Job<K>, patience: impl Into<WaitOptions>) -> Result<(), WatchError> {
+    pub fn watch(&self, job: &Job<K>, options: impl Into<WaitOptions>) -> Result<(), WatchError> {
         let kind = job.kind();
-        let names = KindKey {
+        let key = KindKey {
             vendor: kind.vendor(),
             kind: kind.name(),
             account: kind.account(),
         };
-        if names != self.key {
+        if key != self.key {
             return Err(WatchError::KindMismatch);
         }
         self.account
-            .watch(self.kind_number, job.id(), job.history(), patience.into())
+            .watch(self.kind_number, job.id(), job.history(), options.into())
     }
 
-    /// Looks at a job as soon as the floor and the vendor's hints allow; for a webhook, which is not believed. Whether
+    /// Polls a job as soon as the minimum interval and the vendor's hints allow; for a webhook, which is not believed. Whether
     /// it is watched.
     pub fn poll_soon(&self, id: &JobId) -> bool {
         self.account.poll_soon(self.key.kind, id)
@@ -330,8 +330,8 @@ trait DynAccount: Send + Sync {
         &self,
         lane: u16,
         id: &JobId,
-        past: (History, SystemTime),
-        patience: WaitOptions,
+        history: (History, SystemTime),
+        options: WaitOptions,
     ) -> Result<(), WatchError>;
     fn poll_soon(&self, kind: &str, id: &JobId) -> bool;
     fn unwatch(&self, kind: &str, id: &JobId) -> bool;
@@ -352,10 +352,10 @@ impl<O: Send + 'static> DynAccount for AccountHandle<O> {
         &self,
         lane: u16,
         id: &JobId,
-        past: (History, SystemTime),
-        patience: WaitOptions,
+        history: (History, SystemTime),
+        options: WaitOptions,
     ) -> Result<(), WatchError> {
-        self.account.watch(lane, id, past, patience)
+        self.account.watch(lane, id, history, options)
     }
 
     fn poll_soon(&self, kind: &str, id: &JobId) -> bool {
@@ -379,16 +379,16 @@ impl Iterator for Unfinished {
 
     fn next(&mut self) -> Option<Ticket> {
         loop {
-            let book = self.tables.last()?;
-            if self.slot >= book.slots() {
+            let table = self.tables.last()?;
+            if self.slot >= table.slots() {
                 self.tables.pop();
                 self.slot = 0;
                 continue;
             }
             let slot = self.slot;
             self.slot += 1;
-            if book.is_watched(slot) {
-                return book.ticket(slot);
+            if table.is_watched(slot) {
+                return table.ticket(slot);
             }
         }
     }

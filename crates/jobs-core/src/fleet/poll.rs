@@ -1,4 +1,4 @@
-//! One look of a kind whose type is erased, and what it means for its account.
+//! One poll of a kind whose type is erased, and what it means for its account.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::fleet::in_flight::{Panicked, PollFuture};
 use crate::id::JobId;
 use crate::kind::{JobKind, PollResult};
 
-/// An answer that takes more than this part of its time-out says that looks wait for each other.
+/// An answer that takes more than this part of its time-out says that polls wait for each other.
 const SLOW: u32 = 8;
 
-/// What looks at one kind of job: the kind, its output type erased.
+/// What polls one kind of job: the kind, its output type erased.
 pub(super) trait DynPoll<O>: Send + Sync {
-    /// Looks once at each of `ids` until `limit`.
+    /// Polls once at each of `ids` until `limit`.
     fn poll(self: Arc<Self>, ids: Vec<JobId>, limit: Moment) -> PollFuture<BatchResult<O>>;
 }
 
@@ -35,50 +35,50 @@ where
 {
     fn poll(self: Arc<Self>, ids: Vec<JobId>, limit: Moment) -> PollFuture<BatchResult<O>> {
         let span = tracing::debug_span!(
-            "look",
-            operation = "look",
+            "poll",
+            operation = "poll",
             vendor = self.kind.vendor(),
             kind = self.kind.name(),
             jobs = ids.len(),
             job = ids.first().map_or("", JobId::as_str),
         );
-        let look = async move {
-            let looks = bounded(&**self.kind.clock(), limit, self.kind.poll(&ids)).await;
-            let wrap = |look: PollResult<K::Output>| look.map(|snapshot| snapshot.map(&self.wrap));
-            let looks = looks.map(|looks| looks.into_vec().into_iter().map(wrap).collect());
+        let poll = async move {
+            let polls = bounded(&**self.kind.clock(), limit, self.kind.poll(&ids)).await;
+            let wrap = |poll: PollResult<K::Output>| poll.map(|snapshot| snapshot.map(&self.wrap));
+            let polls = polls.map(|polls| polls.into_vec().into_iter().map(wrap).collect());
             BatchResult {
                 ids,
-                results: looks,
+                results: polls,
             }
         };
         if span.is_disabled() {
-            Box::pin(look)
+            Box::pin(poll)
         } else {
-            Box::pin(look.instrument(span))
+            Box::pin(poll.instrument(span))
         }
     }
 }
 
-/// What came of one look.
+/// What came of one poll.
 pub(super) struct BatchResult<O> {
-    /// Those that were looked at; kept for the room that they have.
+    /// Those that were polled; kept for the room that they have.
     pub(super) ids: Vec<JobId>,
     /// `None` when it was cut.
     pub(super) results: Option<Vec<PollResult<O>>>,
 }
 
-/// What a look meant for the account.
+/// What a poll meant for the account.
 pub(super) fn feedback_of<O>(
     result: &Result<BatchResult<O>, Panicked>,
     took: Duration,
     timeout: Duration,
 ) -> PollFeedback {
-    let looks = match result.as_ref().map(|answers| &answers.results) {
-        Ok(Some(looks)) => looks,
+    let polls = match result.as_ref().map(|answers| &answers.results) {
+        Ok(Some(polls)) => polls,
         Ok(None) => return PollFeedback::Failed,
         Err(Panicked) => return PollFeedback::Slow,
     };
-    let errors = || looks.iter().filter_map(|look| look.as_ref().err());
+    let errors = || polls.iter().filter_map(|poll| poll.as_ref().err());
     let refused = errors().filter(|error| error.kind() == ErrorKind::RateLimited);
     if let Some(wait) = refused.map(Error::retry_after).max() {
         return PollFeedback::RateLimited(wait);
@@ -89,7 +89,7 @@ pub(super) fn feedback_of<O>(
             ErrorKind::Unreachable | ErrorKind::Unavailable | ErrorKind::Timeout
         )
     };
-    if !looks.is_empty() && errors().filter(|error| away(error)).count() == looks.len() {
+    if !polls.is_empty() && errors().filter(|error| away(error)).count() == polls.len() {
         PollFeedback::Failed
     } else if took > timeout / SLOW {
         PollFeedback::Slow

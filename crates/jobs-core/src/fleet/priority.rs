@@ -1,14 +1,14 @@
-//! Who is looked at first when not everybody can be.
+//! Who is polled first when not everybody can be.
 
 use std::time::Duration;
 
 /// How likely a job is to finish in a second, where its kind has not learned that.
 const UNKNOWN: f64 = 1.0 / 60.0;
-/// What is learned counts within these bounds, so that a job that hardly ever finishes is looked at all the same.
+/// What is learned counts within these bounds, so that a job that hardly ever finishes is polled all the same.
 const LEAST: f64 = UNKNOWN / 16.0;
 const MOST: f64 = UNKNOWN * 16.0;
 
-/// What a look is expected to bring: how likely the job has finished since it was last seen.
+/// What a poll is expected to bring: how likely the job has finished since it was last seen.
 pub(super) fn gain(hazard: Option<f64>, unseen: Duration) -> f64 {
     let hazard = hazard.unwrap_or(UNKNOWN);
     let hazard = if hazard.is_nan() { UNKNOWN } else { hazard };

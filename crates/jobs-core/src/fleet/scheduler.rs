@@ -1,4 +1,4 @@
-//! Who of an account waits, who is due, and who goes along on which look.
+//! Who of an account waits, who is due, and who goes along on which poll.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use crate::fleet::{metrics, priority};
 use crate::id::JobId;
 use crate::kind_policy::KindPolicy;
 
-/// Who waits for what at one account, and which looks are under way.
+/// Who waits for what at one account, and which polls are under way.
 pub(super) struct Scheduler<O> {
     pub(super) table: JobTable,
     pub(super) wheel: TimerWheel,
     pub(super) limit: ConcurrencyLimit,
     pub(super) kinds: Vec<KindQueue<O>>,
     pub(super) in_flight: Vec<InFlightPoll>,
-    /// Lists of looks that have ended, for those that begin.
+    /// Lists of polls that have ended, for those that begin.
     pub(super) spare_buffers: Vec<(Vec<u32>, Vec<JobId>)>,
     pub(super) serial: u32,
-    /// The last error of an account that cannot be looked at.
+    /// The last error of an account that cannot be polled.
     pub(super) last_outage: Option<Error>,
     /// When the task wakes by itself, so that nobody wakes it for something later.
     pub(super) wakes_at: Option<Moment>,
@@ -44,7 +44,7 @@ pub(super) struct KindQueue<O> {
     pub(super) filled: u32,
 }
 
-/// A look in flight.
+/// A poll in flight.
 pub(super) struct InFlightPoll {
     pub(super) serial: u32,
     pub(super) began: Moment,
@@ -54,11 +54,11 @@ pub(super) struct InFlightPoll {
 }
 
 impl<O> Scheduler<O> {
-    pub(super) fn new(gate: ConcurrencyLimit) -> Self {
+    pub(super) fn new(limit: ConcurrencyLimit) -> Self {
         Self {
             table: JobTable::default(),
             wheel: TimerWheel::default(),
-            limit: gate,
+            limit: limit,
             kinds: Vec::new(),
             in_flight: Vec::new(),
             spare_buffers: Vec::new(),
@@ -73,16 +73,16 @@ impl<O> Scheduler<O> {
     /// A new lane; its number, if there is one left.
     pub(super) fn add_kind(
         &mut self,
-        looker: Arc<dyn DynPoll<O>>,
-        names: KindKey,
-        facts: KindPolicy,
+        poller: Arc<dyn DynPoll<O>>,
+        key: KindKey,
+        policy: KindPolicy,
     ) -> Option<u16> {
         let number = u16::try_from(self.kinds.len()).ok();
         let number = number.filter(|number| *number < u16::MAX)?;
         self.kinds.push(KindQueue {
-            poller: looker,
-            key: names,
-            policy: facts,
+            poller: poller,
+            key: key,
+            policy: policy,
             with_poll_events: false,
             ready: std::array::from_fn(|_| VecDeque::new()),
             filled: 0,
@@ -103,14 +103,14 @@ impl<O> Scheduler<O> {
 
     /// A job is due: it waits for its turn, and is in no list of the wheel yet.
     pub(super) fn mark_ready(&mut self, slot: u32, now: Moment) {
-        let Some((entry, rules)) = self.table.entry_and_wait_params(slot) else {
+        let Some((entry, params)) = self.table.entry_and_wait_params(slot) else {
             return;
         };
         entry.phase = Phase::Ready;
         entry.since = millis(entry.state.at());
         let age = entry.state.age(now);
-        let class = priority::class(rules.policy.schedule.value.hazard(age), age);
-        let lane = self.table.params_of(slot).map(|terms| terms.kind);
+        let class = priority::class(params.policy.schedule.value.hazard(age), age);
+        let lane = self.table.params_of(slot).map(|params| params.kind);
         if let Some(queues) = lane.and_then(|lane| self.kinds.get_mut(usize::from(lane)))
             && let Some(queue) = queues.ready.get_mut(class)
         {
@@ -121,17 +121,17 @@ impl<O> Scheduler<O> {
 
     /// A job that is still waiting for its turn ends some time even so.
     pub(super) fn arm_deadline(&mut self, slot: u32, now: Moment) {
-        let Some((entry, rules)) = self.table.entry_and_wait_params(slot) else {
+        let Some((entry, params)) = self.table.entry_and_wait_params(slot) else {
             return;
         };
         let state = &mut entry.state;
         if entry.phase != Phase::Ready {
             return;
         }
-        let (deadline, blind) = (state.deadline(), state.unreachable_at(rules));
+        let (deadline, blind) = (state.deadline(), state.unreachable_at(params));
         state.park(if now >= deadline {
-            // As late as a last look that began at the deadline would have ended.
-            deadline + rules.policy.poll_timeout.value
+            // As late as a last poll that began at the deadline would have ended.
+            deadline + params.policy.poll_timeout.value
         } else if now < blind {
             deadline.min(blind)
         } else {
@@ -144,16 +144,16 @@ impl<O> Scheduler<O> {
 
     /// A job waits for the moment that its state says.
     pub(super) fn mark_waiting(&mut self, slot: u32, now: Moment) {
-        if let Some((entry, rules)) = self.table.entry_and_wait_params(slot) {
+        if let Some((entry, params)) = self.table.entry_and_wait_params(slot) {
             entry.phase = Phase::Waiting;
             if entry.take_poll_soon() {
-                entry.state.poll_soon(rules, now);
+                entry.state.poll_soon(params, now);
             }
             self.wheel.insert(&mut self.table, slot);
         }
     }
 
-    /// Nobody waits for a job any more; until the floor has passed, its slot remembers that it was looked at.
+    /// Nobody waits for a job any more; until the minimum interval has passed, its slot remembers that it was polled.
     pub(super) fn start_cooldown(&mut self, slot: u32, now: Moment, until: Moment) {
         if until <= now {
             self.table.free(slot);
@@ -195,8 +195,8 @@ impl<O> Scheduler<O> {
             };
             while let Some(slot) = queue.front().copied() {
                 let found = self.table.entry_and_params(slot);
-                let mine = |(entry, terms): &(&Entry, &WatchParams)| {
-                    entry.phase == Phase::Ready && usize::from(terms.kind) == lane
+                let mine = |(entry, params): &(&Entry, &WatchParams)| {
+                    entry.phase == Phase::Ready && usize::from(params.kind) == lane
                 };
                 let Some((entry, _)) = found.filter(mine) else {
                     queue.pop_front();
@@ -222,7 +222,7 @@ impl<O> Scheduler<O> {
         best
     }
 
-    /// Puts those of `lane` that promise most on one look, and whoever may ride along.
+    /// Puts those of `lane` that promise most on one poll, and whoever may ride along.
     pub(super) fn assemble_batch(
         &mut self,
         lane: usize,
@@ -230,13 +230,13 @@ impl<O> Scheduler<O> {
         now: Moment,
     ) -> Option<(u32, Vec<JobId>, Moment)> {
         let (room, timeout) = {
-            let facts = &self.kinds.get(lane)?.policy;
+            let policy = &self.kinds.get(lane)?.policy;
             let batch = if probe {
                 1
             } else {
-                facts.max_batch.value.get()
+                policy.max_batch.value.get()
             };
-            (batch, facts.poll_timeout.value)
+            (batch, policy.poll_timeout.value)
         };
         self.serial = self.serial.wrapping_add(1);
         let serial = self.serial;
@@ -270,17 +270,17 @@ impl<O> Scheduler<O> {
         Some((serial, ids, now + timeout))
     }
 
-    /// At most `seats` jobs of `lane` that are due so soon that a look of their own would be a waste.
+    /// At most `seats` jobs of `lane` that are due so soon that a poll of their own would be a waste.
     fn coalesce(&self, lane: usize, seats: usize, now: Moment) -> Vec<u32> {
         let mut riders = Vec::new();
         // A bound on the search, so that a lane of few among many costs little.
         let mut tries = 4 * seats + 16;
         self.wheel.visit(|slot| {
             tries -= 1;
-            if let Some((entry, terms)) = self.table.entry_and_params(slot)
+            if let Some((entry, params)) = self.table.entry_and_params(slot)
                 && entry.phase == Phase::Waiting
-                && usize::from(terms.kind) == lane
-                && entry.state.may_coalesce(&terms.wait, now)
+                && usize::from(params.kind) == lane
+                && entry.state.may_coalesce(&params.wait, now)
             {
                 riders.push(slot);
             }
@@ -289,35 +289,35 @@ impl<O> Scheduler<O> {
         riders
     }
 
-    /// A look at a job begins.
+    /// A poll of a job begins.
     fn mark_polling(&mut self, slot: u32, serial: u32, now: Moment) {
         self.wheel.remove(&mut self.table, slot);
-        let Some(names) = self.table.params_of(slot).map(|terms| terms.key) else {
+        let Some(key) = self.table.params_of(slot).map(|params| params.key) else {
             return;
         };
-        let Some((entry, rules)) = self.table.entry_and_wait_params(slot) else {
+        let Some((entry, params)) = self.table.entry_and_wait_params(slot) else {
             return;
         };
         if entry.phase == Phase::Ready {
             let by = u64::from(millis(now).wrapping_sub(entry.since));
-            metrics::poll_lateness(names.vendor, names.kind, Duration::from_millis(by));
+            metrics::poll_lateness(key.vendor, key.kind, Duration::from_millis(by));
         }
         entry.phase = Phase::Polling;
         entry.since = serial;
-        let limit = entry.state.start_poll(rules, now);
+        let limit = entry.state.start_poll(params, now);
         if limit == entry.state.deadline() && now < limit {
-            // The look may outlast the deadline, at which one more is owed.
+            // The poll may outlast the deadline, at which one more is owed.
             entry.state.park(limit);
             self.wheel.insert(&mut self.table, slot);
         }
     }
 
-    /// The looks in flight were dropped: their jobs wait again.
+    /// The polls in flight were dropped: their jobs wait again.
     pub(super) fn requeue_in_flight(&mut self, now: Moment) {
-        for aloft in std::mem::take(&mut self.in_flight) {
-            for slot in aloft.slots {
+        for poll in std::mem::take(&mut self.in_flight) {
+            for slot in poll.slots {
                 let flying =
-                    |entry: &&Entry| entry.phase == Phase::Polling && entry.since == aloft.serial;
+                    |entry: &&Entry| entry.phase == Phase::Polling && entry.since == poll.serial;
                 if self.table.entry(slot).filter(flying).is_some() {
                     self.wheel.remove(&mut self.table, slot);
                     self.mark_waiting(slot, now);

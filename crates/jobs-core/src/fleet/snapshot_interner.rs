@@ -30,22 +30,22 @@ impl SnapshotInterner {
     /// The number for what was seen, in place of number `before`.
     pub(super) fn replace<O>(&mut self, before: u32, seen: &Snapshot<O>) -> u32 {
         let queued = matches!(seen.status, Status::Queued);
-        if let Some(Some((outline, _))) = self.snapshots.get(before as usize)
-            && outline.queued == queued
-            && outline.is_known == seen.is_known
-            && outline.vendor_status == seen.vendor_status
-            && outline.retry_after == seen.retry_after
+        if let Some(Some((shared, _))) = self.snapshots.get(before as usize)
+            && shared.queued == queued
+            && shared.is_known == seen.is_known
+            && shared.vendor_status == seen.vendor_status
+            && shared.retry_after == seen.retry_after
         {
             return before;
         }
         self.release(before);
-        let outline = Arc::new(SharedSnapshot {
+        let shared = Arc::new(SharedSnapshot {
             queued,
             is_known: seen.is_known,
             vendor_status: seen.vendor_status.clone(),
             retry_after: seen.retry_after,
         });
-        if let Some(number) = self.numbers.get(&outline).copied()
+        if let Some(number) = self.numbers.get(&shared).copied()
             && let Some(Some((_, jobs))) = self.snapshots.get_mut(number as usize)
         {
             *jobs += 1;
@@ -56,8 +56,8 @@ impl SnapshotInterner {
             u32::try_from(self.snapshots.len() - 1).unwrap_or(NO_SNAPSHOT)
         });
         if let Some(place) = self.snapshots.get_mut(number as usize) {
-            *place = Some((Arc::clone(&outline), 1));
-            self.numbers.insert(outline, number);
+            *place = Some((Arc::clone(&shared), 1));
+            self.numbers.insert(shared, number);
         }
         number
     }
@@ -67,10 +67,10 @@ impl SnapshotInterner {
         let Some(place) = self.snapshots.get_mut(number as usize) else {
             return;
         };
-        let Some((outline, jobs)) = place else { return };
+        let Some((shared, jobs)) = place else { return };
         *jobs -= 1;
         if *jobs == 0 {
-            self.numbers.remove(outline);
+            self.numbers.remove(shared);
             *place = None;
             self.free.push(number);
         }
@@ -78,18 +78,18 @@ impl SnapshotInterner {
 
     /// What was last seen of a job.
     pub(super) fn snapshot(&self, number: u32, progress: u32) -> Option<Snapshot<()>> {
-        let (outline, _) = self.snapshots.get(number as usize)?.as_ref()?;
-        let status = if outline.queued {
+        let (shared, _) = self.snapshots.get(number as usize)?.as_ref()?;
+        let status = if shared.queued {
             Status::Queued
         } else {
             Status::Running
         };
         Some(Snapshot {
             status,
-            vendor_status: outline.vendor_status.clone(),
-            is_known: outline.is_known,
+            vendor_status: shared.vendor_status.clone(),
+            is_known: shared.is_known,
             progress: unpack(progress),
-            retry_after: outline.retry_after,
+            retry_after: shared.retry_after,
         })
     }
 }
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_was_seen_comes_back_as_it_was() {
-        let mut outlines = SnapshotInterner::default();
+        let mut interner = SnapshotInterner::default();
         for progress in [
             Progress::default(),
             Progress::percent(0),
@@ -133,32 +133,32 @@ mod tests {
             let seen = Snapshot::<()>::unknown("dithering")
                 .with_progress(progress)
                 .with_retry_after(Some(Duration::from_secs(7)));
-            let number = outlines.replace(NO_SNAPSHOT, &seen);
-            assert_eq!(outlines.snapshot(number, pack(progress)), Some(seen));
+            let number = interner.replace(NO_SNAPSHOT, &seen);
+            assert_eq!(interner.snapshot(number, pack(progress)), Some(seen));
         }
-        assert_eq!(outlines.snapshot(NO_SNAPSHOT, 0), None);
+        assert_eq!(interner.snapshot(NO_SNAPSHOT, 0), None);
     }
 
     #[test]
     fn an_outline_is_kept_once_and_only_while_some_job_has_it() {
-        let mut outlines = SnapshotInterner::default();
+        let mut interner = SnapshotInterner::default();
         let said = |word: String| Snapshot::<()>::new(Status::Running, word);
         let jobs: Vec<u32> = (0..1000)
-            .map(|_| outlines.replace(NO_SNAPSHOT, &said("busy".to_owned())))
+            .map(|_| interner.replace(NO_SNAPSHOT, &said("busy".to_owned())))
             .collect();
-        assert_eq!(outlines.snapshots.len(), 1);
+        assert_eq!(interner.snapshots.len(), 1);
         let mut last = jobs;
-        for turn in 0..50 {
+        for round in 0..50 {
             for (job, number) in last.iter_mut().enumerate() {
-                *number = outlines.replace(*number, &said(format!("{turn} {job}")));
+                *number = interner.replace(*number, &said(format!("{round} {job}")));
             }
         }
         assert!(
-            outlines.snapshots.len() <= 1001,
+            interner.snapshots.len() <= 1001,
             "{}",
-            outlines.snapshots.len()
+            interner.snapshots.len()
         );
-        last.into_iter().for_each(|number| outlines.release(number));
-        assert!(outlines.numbers.is_empty());
+        last.into_iter().for_each(|number| interner.release(number));
+        assert!(interner.numbers.is_empty());
     }
 }

@@ -39,13 +39,13 @@ pub(super) struct Entry {
 pub(super) enum Phase {
     /// For a job to take it.
     Free,
-    /// For the moment of its next look.
+    /// For the moment of its next poll.
     Waiting,
     /// For its turn.
     Ready,
-    /// For the answer of a look in flight.
+    /// For the answer of a poll in flight.
     Polling,
-    /// Nobody waits for it any more; it is kept until the floor has passed, should somebody watch it again.
+    /// Nobody waits for it any more; it is kept until the minimum interval has passed, should somebody watch it again.
     Cooldown,
 }
 
@@ -93,7 +93,7 @@ pub(super) struct JobTable {
     params: Vec<WatchParams>,
     params_index: HashMap<(u16, Duration, Duration), u16>,
     snapshots: SnapshotInterner,
-    /// The error of the last look, of jobs whose last look failed.
+    /// The error of the last poll, of jobs whose last poll failed.
     errors: HashMap<u32, Error>,
 }
 
@@ -115,30 +115,32 @@ impl Default for JobTable {
 
 impl JobTable {
     /// The number for these terms; `None` when there are too many different ones.
-    pub(super) fn terms(
+    pub(super) fn params(
         &mut self,
-        lane: u16,
-        names: KindKey,
-        rules: impl FnOnce() -> WaitParams,
-        patience: (Duration, Duration),
+        kind: u16,
+        key: KindKey,
+        params: impl FnOnce() -> WaitParams,
+        options: (Duration, Duration),
     ) -> Option<u16> {
-        let key = (lane, patience.0, patience.1);
-        if let Some(number) = self.params_index.get(&key) {
+        let index_key = (kind, options.0, options.1);
+        if let Some(number) = self.params_index.get(&index_key) {
             return Some(*number);
         }
         let number = u16::try_from(self.params.len()).ok()?;
         self.params.push(WatchParams {
-            kind: lane,
-            key: names,
-            wait: rules(),
+            kind,
+            key,
+            wait: params(),
         });
-        self.params_index.insert(key, number);
+        self.params_index.insert(index_key, number);
         Some(number)
     }
 
     /// The terms with this number.
-    pub(super) fn wait_params(&self, terms: u16) -> Option<&WaitParams> {
-        self.params.get(usize::from(terms)).map(|terms| &terms.wait)
+    pub(super) fn wait_params(&self, params: u16) -> Option<&WaitParams> {
+        self.params
+            .get(usize::from(params))
+            .map(|params| &params.wait)
     }
 
     /// The slot of a job.
@@ -148,7 +150,7 @@ impl JobTable {
             self.text(slot) == id
                 && self
                     .params_of(slot)
-                    .is_some_and(|terms| terms.key.kind == kind)
+                    .is_some_and(|params| params.key.kind == kind)
         });
         found.copied()
     }
@@ -157,7 +159,7 @@ impl JobTable {
     pub(super) fn add(
         &mut self,
         id: &JobId,
-        terms: u16,
+        params: u16,
         accepted: SystemTime,
         state: WaitState,
     ) -> Option<u32> {
@@ -180,7 +182,7 @@ impl JobTable {
             snapshot: NO_SNAPSHOT,
             progress: 0,
             since: 0,
-            params: terms,
+            params: params,
             text_at,
             text_len,
             phase: Phase::Waiting,
@@ -209,13 +211,13 @@ impl JobTable {
         let Some(entry) = self.entry_mut(slot) else {
             return;
         };
-        let (outline, length) = (entry.snapshot, usize::from(entry.text_len));
+        let (shared, length) = (entry.snapshot, usize::from(entry.text_len));
         entry.phase = Phase::Free;
         entry.position = free;
         entry.snapshot = NO_SNAPSHOT;
         self.free = slot;
         self.occupied -= 1;
-        self.snapshots.release(outline);
+        self.snapshots.release(shared);
         if let Some(chunk) = self.chunks.get_mut(slot as usize / CHUNK) {
             chunk.dead_bytes += length;
             if chunk.dead_bytes == chunk.texts.len() {
@@ -258,8 +260,8 @@ impl JobTable {
             .get_mut(at / CHUNK)?
             .entries
             .get_mut(at % CHUNK)?;
-        let terms = self.params.get(usize::from(entry.params))?;
-        Some((entry, &terms.wait))
+        let params = self.params.get(usize::from(entry.params))?;
+        Some((entry, &params.wait))
     }
 
     pub(super) fn params_of(&self, slot: u32) -> Option<&WatchParams> {
@@ -272,7 +274,7 @@ impl JobTable {
         Some((entry, self.params.get(usize::from(entry.params))?))
     }
 
-    /// Has the processor fetch the ids in `slots`, all at once. Each for itself would be waited for at each look.
+    /// Has the processor fetch the ids in `slots`, all at once. Each for itself would be waited for at each poll.
     pub(super) fn prefetch_ids(&self, slots: &[u32]) {
         let texts = slots.iter().map(|slot| self.text(*slot).len());
         std::hint::black_box(texts.sum::<usize>());
@@ -293,7 +295,7 @@ impl JobTable {
         JobId::known(self.text(slot))
     }
 
-    /// A good look, which the entry remembers.
+    /// A good poll, which the entry remembers.
     pub(super) fn record_snapshot<O>(&mut self, slot: u32, snapshot: &Snapshot<O>) {
         let at = slot as usize;
         let entry = self
@@ -309,7 +311,7 @@ impl JobTable {
         }
     }
 
-    /// A failed look, which the entry remembers.
+    /// A failed poll, which the entry remembers.
     pub(super) fn record_error(&mut self, slot: u32, error: Error) {
         if let Some(entry) = self.entry_mut(slot) {
             entry.flags |= POLL_FAILED;
@@ -327,13 +329,13 @@ impl JobTable {
 
     /// The text to go on with elsewhere.
     pub(super) fn ticket(&self, slot: u32) -> Option<Ticket> {
-        let names = self.params_of(slot)?.key;
+        let key = self.params_of(slot)?.key;
         let seconds = u64::from(self.entry(slot)?.accepted);
         let accepted = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
         Some(Ticket::always(
-            names.vendor,
-            names.kind,
-            names.account,
+            key.vendor,
+            key.kind,
+            key.account,
             accepted,
             self.id(slot),
         ))
@@ -418,7 +420,7 @@ impl JobTable {
     }
 
     fn rehash(&self, slot: u32) -> u64 {
-        let kind = self.params_of(slot).map_or("", |terms| terms.key.kind);
+        let kind = self.params_of(slot).map_or("", |params| params.key.kind);
         self.hash(kind, self.text(slot))
     }
 
@@ -454,7 +456,7 @@ impl Entry {
         self.flags |= POLL_SOON;
     }
 
-    /// Whether somebody nudged it while it was looked at; told once.
+    /// Whether somebody nudged it while it was polled; told once.
     pub(super) fn take_poll_soon(&mut self) -> bool {
         let nudged = self.flags & POLL_SOON != 0;
         self.flags &= !POLL_SOON;

@@ -94,8 +94,8 @@ impl HttpClientBuilder {
 
     /// Draws every request on this quota, unless the request names another.
     #[must_use]
-    pub fn with_rate_limiter(mut self, quota: RateLimiter) -> Self {
-        self.limiter = Some(quota);
+    pub fn with_rate_limiter(mut self, limiter: RateLimiter) -> Self {
+        self.limiter = Some(limiter);
         self
     }
 
@@ -264,9 +264,9 @@ impl HttpClient {
     ///
     /// # Errors
     /// [`ErrorKind::Unreachable`] or [`ErrorKind::LocalIo`] (nothing was sent), [`ErrorKind::Timeout`] or [`ErrorKind::Unavailable`] (it may have
-    /// been acted upon), [`ErrorKind::TooLarge`] for an answer above the cap.
+    /// been acted upon), [`ErrorKind::TooLarge`] for an answer above the limit.
     pub async fn send(&self, request: Request) -> Result<Response, Error> {
-        // A look is a future on the heap, and beyond a kilobyte such a piece costs more there than all that is done here.
+        // A poll is a future on the heap, and beyond a kilobyte such a piece costs more there than all that is done here.
         let mut incoming = Box::pin(self.stream(request)).await?;
         let body = incoming.rest().await?;
         Ok(incoming.answered(body))
@@ -274,15 +274,15 @@ impl HttpClient {
 
     /// Waits for the quota, sends `request` once, and hands the answer out as it comes.
     ///
-    /// The request's time-out covers the whole answer, and the cap all of its bytes.
+    /// The request's time-out covers the whole answer, and the limit all of its bytes.
     ///
     /// # Errors
     /// As [`send`](Self::send), up to the beginning of the answer.
     pub async fn stream(&self, request: Request) -> Result<StreamingResponse, Error> {
-        let (context, quota, draws_as, builder) = self.prepared(request)?;
-        let quota = quota.as_ref().unwrap_or(&self.inner.limiter);
+        let (context, limiter, class, builder) = self.prepared(request)?;
+        let limiter = limiter.as_ref().unwrap_or(&self.inner.limiter);
         CallMonitor::tell(Activity::WaitingForRate);
-        let permit = quota.acquire(draws_as).await;
+        let permit = limiter.acquire(class).await;
         let permit = permit.map_err(|cause| context.not_admitted(cause))?;
         let to = self.inner.origin.to_string().into();
         CallMonitor::tell(Activity::Connecting { to });
@@ -322,7 +322,7 @@ impl HttpClient {
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
-        let (client, draws_as) = if request.is_paid {
+        let (client, class) = if request.is_paid {
             (&self.inner.fresh, RequestClass::Submit)
         } else {
             (&self.inner.pooled, RequestClass::Poll)
@@ -346,7 +346,7 @@ impl HttpClient {
                 .body(streamed.into_body()),
             Body::Form(form) => builder.multipart(form.0),
         };
-        Ok((context, request.limiter, draws_as, builder))
+        Ok((context, request.limiter, class, builder))
     }
 }
 
@@ -384,8 +384,8 @@ mod tests {
     fn a_request_under_way_takes_less_than_a_kilobyte() {
         let origin = Origin::parse("http://127.0.0.1:1").unwrap();
         let transport = HttpClientBuilder::new("v", origin).build().unwrap();
-        let send = transport.send(Request::get("look", &[]));
-        let stream = transport.stream(Request::get("look", &[]));
+        let send = transport.send(Request::get("poll", &[]));
+        let stream = transport.stream(Request::get("poll", &[]));
         assert!(size_of_val(&send) < 1024, "{}", size_of_val(&send));
         assert!(size_of_val(&stream) < 1024, "{}", size_of_val(&stream));
     }

@@ -24,8 +24,8 @@ use crate::http::response::Response;
 use crate::http::result_file::{Limit, UnverifiedFile, local};
 use crate::id::JobId;
 use crate::rate_limit::{Permit, RateFeedback, RequestClass};
+use crate::retry::{self, decide};
 use crate::secret::Secret;
-use crate::{retry, verdict};
 
 /// What to fetch.
 pub struct Download<'a> {
@@ -157,7 +157,7 @@ impl HttpClient {
     /// # Errors
     /// [`ErrorKind::NotFound`] when the link is refused or expired: ask the vendor for a new one. What the storage says
     /// stands in the message. [`ErrorKind::Refused`] for a link that is not followed.
-    /// [`ErrorKind::TooLarge`] above the cap, [`ErrorKind::LocalIo`] when the disk is the trouble.
+    /// [`ErrorKind::TooLarge`] above the limit, [`ErrorKind::LocalIo`] when the disk is the trouble.
     pub async fn download(
         &self,
         fetch: Download<'_>,
@@ -188,7 +188,7 @@ impl HttpClient {
             if partial.furthest >= before.saturating_add(PROGRESS) {
                 repeats = 0;
             }
-            let Some(pause) = verdict::idempotent(&error, repeats) else {
+            let Some(pause) = decide::idempotent(&error, repeats) else {
                 return Err(error);
             };
             let at = limit.clock.now() + retry::lengthened(pause);

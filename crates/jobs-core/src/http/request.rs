@@ -99,8 +99,8 @@ impl Request {
 
     /// Draws on this quota instead of the transport's.
     #[must_use]
-    pub fn with_rate_limiter(mut self, quota: RateLimiter) -> Self {
-        self.limiter = Some(quota);
+    pub fn with_rate_limiter(mut self, limiter: RateLimiter) -> Self {
+        self.limiter = Some(limiter);
         self
     }
 

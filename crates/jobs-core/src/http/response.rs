@@ -132,7 +132,7 @@ impl Response {
         }
     }
 
-    /// A look at a job whose words, which are kept and shown, repeat no credential.
+    /// A poll of a job whose words, which are kept and shown, repeat no credential.
     pub fn redact_snapshot<O>(&self, mut snapshot: Snapshot<O>) -> Snapshot<O> {
         let clean = |text: &mut Box<str>| {
             if self.context.redactor.finds(text) {

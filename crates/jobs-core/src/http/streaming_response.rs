@@ -81,7 +81,7 @@ impl StreamingResponse {
             .with_delivery(Delivery::MaybeSent)
             .with_http_status(self.status())
             .with_message(format!("the answer is larger than {} bytes", self.cap))
-            // Of a look: the next one may be as documented.
+            // Of a poll: the next one may be as documented.
             .with_transient()
     }
 

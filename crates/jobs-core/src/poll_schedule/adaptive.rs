@@ -1,4 +1,4 @@
-//! Pacing that learns how long jobs take.
+//! A poll schedule that learns how long jobs take.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,16 +11,16 @@ use crate::poll_schedule::forecast::{CompletionForecast, duration};
 const ENOUGH: u64 = 30;
 /// The plan is made anew with so many further jobs: rarely enough to cost nothing, often enough beside the memory.
 const RENEWED_AFTER: u64 = 16;
-/// Of the looks that may be taken, so many are planned; the others are for the time in which durations change.
+/// Of the polls that may be taken, so many are planned; the others are for the time in which durations change.
 const PLANNED: f64 = 0.97;
-/// Looks are up to so much earlier or later than planned. It keeps jobs that came together apart, and looking at
+/// Polls are up to so much earlier or later than planned. It keeps jobs that came together apart, and polling
 /// different ages is how the sketch gets finer than one pause.
 const JITTER: f64 = 0.05;
 
-/// Pacing that looks when jobs of the kind tend to end. Clones are the same: one for each kind and account.
+/// A poll schedule that polls when jobs of the kind tend to end. Clones are the same: one for each kind and account.
 ///
-/// A look is due as soon as the lateness that has to be expected since the last one is worth a request. What a request
-/// is worth follows from a budget: no more looks a job than pauses that double from one second to a minute would take,
+/// A poll is due as soon as the lateness that has to be expected since the last one is worth a request. What a request
+/// is worth follows from a budget: no more polls a job than pauses that double from one second to a minute would take,
 /// or set it [by hand](Self::with_poll_cost). Until 30 jobs have ended the `fallback` paces.
 ///
 /// Everything learnt is in [`durations`](Self::durations). A program that wants to know it again after a restart keeps
@@ -99,13 +99,13 @@ impl AdaptiveSchedule {
         (state.cache, state.durations) = (plan, durations);
     }
 
-    /// Looks once the expected lateness is this much, whatever number of looks that takes.
+    /// Polls once the expected lateness is this much, whatever number of polls that takes.
     #[must_use]
     pub fn with_poll_cost(self, lateness: Duration) -> Self {
         self.set(|settings| settings.poll_cost = Some(lateness.as_secs_f64()))
     }
 
-    /// No pause is shorter than `floor` or longer than `cap`, and the first look comes at age `first`, which the budget
+    /// No pause is shorter than `floor` or longer than `cap`, and the first poll comes at age `first`, which the budget
     /// counts too.
     #[must_use]
     pub fn with_bounds(self, first: Duration, floor: Duration, cap: Duration) -> Self {
@@ -127,13 +127,13 @@ impl AdaptiveSchedule {
         self.state().durations.clone()
     }
 
-    /// The pause after look number `looks` at a job of this `age`.
-    pub fn next_delay(&self, looks: u32, age: Duration) -> Duration {
+    /// The pause after poll number `polls` of a job of this `age`.
+    pub fn next_delay(&self, polls: u32, age: Duration) -> Duration {
         let settings = &self.0.bounds;
         let mut state = self.state();
         let state = &mut *state;
         let Some(plan) = &state.cache else {
-            return self.0.fallback.next_delay(looks, age);
+            return self.0.fallback.next_delay(polls, age);
         };
         let pause = plan
             .forecast
@@ -215,9 +215,9 @@ impl Inner {
     }
 }
 
-/// The pause after that look of a pacing that doubles from two seconds, after a first look at one, to a minute.
-fn doubling(looks: u32) -> f64 {
-    f64::from(1u32 << looks.min(6)).min(60.0)
+/// The pause after that poll of a poll schedule that doubles from two seconds, after a first poll of one, to a minute.
+fn doubling(polls: u32) -> f64 {
+    f64::from(1u32 << polls.min(6)).min(60.0)
 }
 
 /// The same handle.

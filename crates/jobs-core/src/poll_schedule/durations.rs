@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::poll_schedule::forecast::CompletionForecast;
 
-/// Buckets for each doubling of the age: nine per cent apart, finer than any two looks at jobs of minutes.
+/// Buckets for each doubling of the age: nine per cent apart, finer than any two polls of jobs of minutes.
 const PER_DOUBLING: f64 = 8.0;
 /// The end of the first bucket, in seconds.
 const FIRST: f64 = 0.5;
@@ -18,14 +18,14 @@ const MEMORY: f64 = 128.0;
 /// have changed. By chance that happens to one in some ten thousand.
 const SURPRISE: f64 = 0.2;
 const SURPRISE_OVER: f64 = 16.0;
-/// Then it forgets so much faster: in the time of the change looks come when they are no use.
+/// Then it forgets so much faster: in the time of the change polls come when they are no use.
 const HASTE: f64 = 8.0;
 /// The part of a job that goes to all of the time in which it may have ended, so that a guess can be unlearnt.
 const DOUBT: f64 = 0.1;
 
 /// A sketch of how long the jobs of a kind take, in less than a kilobyte. It forgets: the last 128 jobs or so count.
 ///
-/// Nobody sees the moment at which a job is done, only that it was not yet at one look and was at the next. Such an
+/// Nobody sees the moment at which a job is done, only that it was not yet at one poll and was at the next. Such an
 /// interval is laid over the buckets as those stand already (one step of expectation maximisation for each job), so
 /// that a wide one blurs nothing that was known better.
 ///

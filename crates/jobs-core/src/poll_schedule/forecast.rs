@@ -1,4 +1,4 @@
-//! When a job is worth looking at, given how long its like take; pure. Times are seconds.
+//! When a job is worth polling, given how long its like take; pure. Times are seconds.
 
 use std::time::Duration;
 
@@ -41,9 +41,9 @@ impl CompletionForecast {
         })
     }
 
-    /// The pause after which a look at a job of this age is worth its `price`.
+    /// The pause after which a poll of a job of this age is worth its `price`.
     ///
-    /// A job that ends meanwhile is late until the look. The look is due once the lateness that has to be expected since
+    /// A job that ends meanwhile is late until the poll. The poll is due once the lateness that has to be expected since
     /// the last one, ∫(F(s)-F(age))ds / (1-F(age)), is worth a request. Where the hazard h is even that is the known
     /// √(2c/h); but that rule looks at the hazard now, and in the silence between two humps it sleeps through the
     /// beginning of the second one, while this one sees it coming. Beside the best plan that dynamic programming finds,
@@ -72,29 +72,29 @@ impl CompletionForecast {
         longest
     }
 
-    /// How many looks a job takes on average: the first at age `first`, then as `pause` says by the number of looks and
+    /// How many polls a job takes on average: the first at age `first`, then as `pause` says by the number of polls and
     /// the age.
     pub(super) fn expected_polls(&self, first: f64, mut pause: impl FnMut(u32, f64) -> f64) -> f64 {
-        // Enough to tell two ways of pacing apart, and little enough to be asked often.
+        // Enough to tell two schedules apart, and little enough to be asked often.
         const MOST: u32 = 200;
         const REST: f64 = 0.001;
-        let (mut age, mut looks) = (first, 1.0);
+        let (mut age, mut polls) = (first, 1.0);
         for number in 1..MOST {
             let unfinished = 1.0 - self.ended_by(age);
             if unfinished < REST {
                 break;
             }
-            looks += unfinished;
+            polls += unfinished;
             age += pause(number, age).max(0.001);
         }
-        looks
+        polls
     }
 
-    /// The lowest price of a look at which jobs take no more than `looks` of them on average.
+    /// The lowest price of a poll at which jobs take no more than `polls` of them on average.
     ///
     /// Where no price brings that about, as with a floor that leaves no choice, it is the lowest one with about the fewest:
     /// a higher one would only make them later.
-    pub(super) fn poll_cost_for(&self, looks: f64, first: f64, shortest: f64, longest: f64) -> f64 {
+    pub(super) fn poll_cost_for(&self, polls: f64, first: f64, shortest: f64, longest: f64) -> f64 {
         const NEARLY: f64 = 1.01;
         let taken = |price| {
             self.expected_polls(first, |_, age| {
@@ -102,10 +102,10 @@ impl CompletionForecast {
             })
         };
         let (mut low, mut high) = (0.01_f64, 60.0_f64);
-        let looks = looks.max(NEARLY * taken(high));
+        let polls = polls.max(NEARLY * taken(high));
         for _ in 0..10 {
             let price = (low * high).sqrt();
-            if taken(price) > looks {
+            if taken(price) > polls {
                 low = price;
             } else {
                 high = price;
@@ -167,26 +167,26 @@ mod tests {
     }
 
     #[test]
-    fn after_everything_known_it_looks_as_seldom_as_it_may() {
+    fn after_everything_known_it_polls_as_seldom_as_it_may() {
         let outlook = even(1.0);
         assert!((outlook.next_delay(1e6, 0.5, 60.0) - 60.0).abs() < 1e-9);
         assert!(outlook.hazard(1e6) <= 0.0);
     }
 
     #[test]
-    fn the_price_is_the_one_that_buys_so_many_looks() {
+    fn the_price_is_the_one_that_buys_so_many_polls() {
         let outlook = even(0.05);
-        for looks in [3.0, 5.0, 8.0] {
-            let price = outlook.poll_cost_for(looks, 1.0, 0.0, 60.0);
+        for polls in [3.0, 5.0, 8.0] {
+            let price = outlook.poll_cost_for(polls, 1.0, 0.0, 60.0);
             let taken = outlook.expected_polls(1.0, |_, age| outlook.next_delay(age, price, 60.0));
             assert!(
-                taken <= looks && taken > looks * 0.95,
-                "{taken} for {looks}"
+                taken <= polls && taken > polls * 0.95,
+                "{taken} for {polls}"
             );
         }
     }
     #[test]
-    fn where_the_floor_leaves_no_choice_nobody_is_made_to_wait() {
+    fn where_the_min_interval_leaves_no_choice_nobody_is_made_to_wait() {
         let outlook = CompletionForecast::new([(4.0, 0.0), (5.0, 0.99), (400.0, 0.01)]);
         let price = outlook.poll_cost_for(1.5, 3.0, 10.0, 60.0);
         assert!(outlook.next_delay(3.0, price, 60.0) <= 10.0, "{price}");

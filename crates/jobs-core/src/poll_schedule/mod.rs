@@ -1,4 +1,4 @@
-//! When to look next.
+//! When to poll next.
 
 mod adaptive;
 mod durations;
@@ -10,9 +10,9 @@ use std::time::Duration;
 pub use self::adaptive::AdaptiveSchedule;
 pub use self::durations::{Durations, InvalidDurations};
 
-/// The pause between two looks as a function of the number of looks so far and the age of the job.
+/// The pause between two polls as a function of the number of polls so far and the age of the job.
 ///
-/// What comes out is a wish: the floor and the cap of the kind's [`KindPolicy`](crate::KindPolicy) bound it.
+/// What comes out is a wish: the minimum and maximum interval of the kind's [`KindPolicy`](crate::KindPolicy) bound it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum PollSchedule {
@@ -35,10 +35,10 @@ impl PollSchedule {
         Self::Steps(Cow::Owned(vec![pause]))
     }
 
-    /// The pause after look number `looks`, counted from one, at a job of this `age`: the time since its acceptance,
+    /// The pause after poll number `polls`, counted from one, of a job of this `age`: the time since its acceptance,
     /// or since the wait began where that is not known.
-    pub fn next_delay(&self, looks: u32, age: Duration) -> Duration {
-        let step = looks.saturating_sub(1);
+    pub fn next_delay(&self, polls: u32, age: Duration) -> Duration {
+        let step = polls.saturating_sub(1);
         match self {
             Self::Steps(steps) => {
                 let step = usize::try_from(step).unwrap_or(usize::MAX);
@@ -53,7 +53,7 @@ impl PollSchedule {
                 let grown = first.as_secs_f64() * factor.powf(f64::from(step));
                 Duration::try_from_secs_f64(grown).unwrap_or(Duration::MAX)
             }
-            Self::Adaptive(learned) => learned.next_delay(looks, age),
+            Self::Adaptive(learned) => learned.next_delay(polls, age),
         }
     }
 
@@ -81,7 +81,7 @@ mod tests {
     fn the_last_step_repeats() {
         let steps = PollSchedule::Steps(Cow::Owned([2, 5, 10].map(Duration::from_secs).to_vec()));
         let pauses: Vec<_> = (0..6)
-            .map(|looks| steps.next_delay(looks, Duration::ZERO).as_secs())
+            .map(|polls| steps.next_delay(polls, Duration::ZERO).as_secs())
             .collect();
         assert_eq!(pauses, [2, 2, 5, 10, 10, 10]);
     }

@@ -28,17 +28,17 @@ impl FairLock {
     }
 
     /// Waits for the turn. A dropped call leaves nothing behind: a turn that nobody took is handed on.
-    pub(super) async fn lock(&self, draws_as: RequestClass) -> FairLockGuard {
+    pub(super) async fn lock(&self, class: RequestClass) -> FairLockGuard {
         {
             let mut state = self.state();
-            if !state.taken && state.waiting.pass(draws_as) {
+            if !state.taken && state.waiting.pass(class) {
                 state.taken = true;
                 return FairLockGuard(Some(self.clone()));
             }
         }
         loop {
             let (sender, receiver) = oneshot::channel();
-            self.state().waiting.push(draws_as, sender);
+            self.state().waiting.push(class, sender);
             self.let_in();
             // The sender leaves the order only with a turn, so this ends with the first round.
             if let Ok(turn) = receiver.await {
@@ -76,9 +76,9 @@ impl FairLock {
 
 impl Drop for FairLockGuard {
     fn drop(&mut self) {
-        if let Some(turnstile) = self.0.take() {
-            turnstile.state().taken = false;
-            turnstile.let_in();
+        if let Some(lock) = self.0.take() {
+            lock.state().taken = false;
+            lock.let_in();
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct RateLimit {
     pub per: Duration,
 }
 
-/// The rate of an account, drawn on by submit, look and fetch alike. Clones share it.
+/// The rate of an account, drawn on by submit, poll and fetch alike. Clones share it.
 ///
 /// Each window is a set of places. A request takes one place of every window and gives it back one window length
 /// after its *answer*, because the vendor may have counted it as late as that; so however slow the way is, the
@@ -80,7 +80,7 @@ impl RateLimiter {
         account: Account,
         action: &str,
     ) -> Self {
-        let share = shared::SharedLimit {
+        let shared_limit = shared::SharedLimit {
             rate,
             account,
             action: action.into(),
@@ -89,15 +89,15 @@ impl RateLimiter {
             clock,
             limits: windows,
             windows_state: rate,
-            lock: turnstile,
+            lock,
             ..
         } = &*self.0;
         Self(Arc::new(Inner {
             clock: Arc::clone(clock),
             limits: Arc::clone(windows),
             windows_state: Arc::clone(rate),
-            shared: Some(share).filter(|_| !windows.is_empty()),
-            lock: turnstile.clone(),
+            shared: Some(shared_limit).filter(|_| !windows.is_empty()),
+            lock: lock.clone(),
         }))
     }
 
@@ -107,17 +107,17 @@ impl RateLimiter {
     /// # Errors
     /// [`ErrorKind::LocalIo`](crate::ErrorKind::LocalIo) when a [`SharedRate`] cannot be asked: do not make the request. It
     /// is transient.
-    pub async fn acquire(&self, draws_as: RequestClass) -> Result<Permit, Error> {
+    pub async fn acquire(&self, class: RequestClass) -> Result<Permit, Error> {
         let Inner {
             clock,
             limits: windows,
-            shared: share,
-            lock: turnstile,
+            shared: shared_limit,
+            lock,
             ..
         } = &*self.0;
         #[cfg(feature = "metrics")]
         let began = clock.now();
-        let _turn = turnstile.lock(draws_as).await;
+        let _guard = lock.lock(class).await;
         loop {
             let now = clock.now();
             let Some(free_at) = self.rate().busy_until(now) else {
@@ -130,13 +130,13 @@ impl RateLimiter {
         }
         // Ours are only taken by whoever has the turn, so they stay free while the store is asked; taken before, they
         // would run out during a long wait there.
-        let shared = match share {
-            Some(share) => Some(share.acquire(&**clock, windows).await?),
+        let shared = match shared_limit {
+            Some(shared_limit) => Some(shared_limit.acquire(&**clock, windows).await?),
             None => None,
         };
         let asked = clock.now();
         #[cfg(feature = "metrics")]
-        metrics::histogram!("docjobs_quota_wait_seconds", "use" => draws_as.name())
+        metrics::histogram!("docjobs_rate_limit_wait_seconds", "class" => class.name())
             .record(asked.since(began).as_secs_f64());
         let taken = self.rate().take(asked);
         Ok(Permit {
@@ -236,12 +236,12 @@ mod tests {
     /// and from being counted to the answer, in milliseconds.
     async fn arrivals(windows: &[RateLimit], delays: &[(u64, u64)]) -> Vec<Moment> {
         let clock = ManualClock::new();
-        let quota = RateLimiter::new(clock.shared(), windows);
+        let limiter = RateLimiter::new(clock.shared(), windows);
         let mut seen = Vec::new();
         clock
             .run(async {
                 for (there, back) in delays {
-                    let permit = quota.acquire(RequestClass::Poll).await.unwrap();
+                    let permit = limiter.acquire(RequestClass::Poll).await.unwrap();
                     clock
                         .sleep_until(clock.now() + Duration::from_millis(*there))
                         .await;
@@ -276,35 +276,41 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_caller_gives_its_turn_to_the_next() {
         let clock = ManualClock::new();
-        let quota = RateLimiter::new(clock.shared(), &[window(1, Duration::from_secs(1))]);
-        drop(quota.acquire(RequestClass::Poll).await.unwrap());
+        let limiter = RateLimiter::new(clock.shared(), &[window(1, Duration::from_secs(1))]);
+        drop(limiter.acquire(RequestClass::Poll).await.unwrap());
         {
-            let mut waiting = Box::pin(quota.acquire(RequestClass::Poll));
+            let mut waiting = Box::pin(limiter.acquire(RequestClass::Poll));
             assert!(futures_now(&mut waiting).is_none());
         }
-        let _permit = clock.run(quota.acquire(RequestClass::Poll)).await.unwrap();
+        let _permit = clock
+            .run(limiter.acquire(RequestClass::Poll))
+            .await
+            .unwrap();
         assert_eq!(clock.now().since_start(), Duration::from_secs(1));
     }
 
     #[tokio::test]
     async fn a_long_upload_does_not_hold_its_place_for_ever() {
         let clock = ManualClock::new();
-        let quota = RateLimiter::new(clock.shared(), &[window(1, Duration::from_secs(1))]);
-        let _upload = quota.acquire(RequestClass::Poll).await.unwrap();
-        let _look = clock.run(quota.acquire(RequestClass::Poll)).await.unwrap();
+        let limiter = RateLimiter::new(clock.shared(), &[window(1, Duration::from_secs(1))]);
+        let _upload = limiter.acquire(RequestClass::Poll).await.unwrap();
+        let _poll = clock
+            .run(limiter.acquire(RequestClass::Poll))
+            .await
+            .unwrap();
         assert_eq!(clock.now().since_start(), Duration::from_secs(2));
     }
 
     #[tokio::test]
-    async fn a_submit_waits_for_two_of_a_hundred_looks() {
+    async fn a_submit_waits_for_two_of_a_hundred_polls() {
         let clock = ManualClock::new();
-        let quota = RateLimiter::new(clock.shared(), &[window(1, Duration::from_secs(1))]);
+        let limiter = RateLimiter::new(clock.shared(), &[window(1, Duration::from_secs(1))]);
         let ended = Mutex::new(Vec::new());
-        let make = async |draws_as, name: usize| {
-            drop(quota.acquire(draws_as).await.unwrap());
+        let make = async |class, name: usize| {
+            drop(limiter.acquire(class).await.unwrap());
             ended.lock().unwrap().push(name);
         };
-        let looks = futures_util::future::join_all((0..100).map(|n| make(RequestClass::Poll, n)));
+        let polls = futures_util::future::join_all((0..100).map(|n| make(RequestClass::Poll, n)));
         let submit = async {
             clock
                 .sleep_until(clock.now() + Duration::from_millis(10_500))
@@ -313,7 +319,7 @@ mod tests {
         };
         clock
             .run(tokio::task::unconstrained(async {
-                tokio::join!(looks, submit)
+                tokio::join!(polls, submit)
             }))
             .await;
         let ended = ended.into_inner().unwrap();
@@ -324,25 +330,28 @@ mod tests {
     #[tokio::test]
     async fn ten_thousand_that_gave_up_stand_in_nobodys_way() {
         let clock = ManualClock::new();
-        let quota = RateLimiter::new(clock.shared(), &[window(1, Duration::from_secs(1))]);
-        drop(quota.acquire(RequestClass::Poll).await.unwrap());
+        let limiter = RateLimiter::new(clock.shared(), &[window(1, Duration::from_secs(1))]);
+        drop(limiter.acquire(RequestClass::Poll).await.unwrap());
         let mut waiting: Vec<_> = (0..10_000)
-            .map(|_| Box::pin(quota.acquire(RequestClass::Poll)))
+            .map(|_| Box::pin(limiter.acquire(RequestClass::Poll)))
             .collect();
         for one in &mut waiting {
             assert!(futures_now(one).is_none());
         }
         drop(waiting);
-        let _permit = clock.run(quota.acquire(RequestClass::Poll)).await.unwrap();
+        let _permit = clock
+            .run(limiter.acquire(RequestClass::Poll))
+            .await
+            .unwrap();
         assert_eq!(clock.now().since_start(), Duration::from_secs(1));
     }
 
     #[tokio::test]
     async fn a_refusal_for_the_rate_slows_all_that_share_the_quota() {
         let clock = ManualClock::new();
-        let quota = RateLimiter::new(clock.shared(), &[window(1, Duration::from_secs(1))]);
-        let other = quota.clone();
-        let permit = quota.acquire(RequestClass::Poll).await.unwrap();
+        let limiter = RateLimiter::new(clock.shared(), &[window(1, Duration::from_secs(1))]);
+        let other = limiter.clone();
+        let permit = limiter.acquire(RequestClass::Poll).await.unwrap();
         permit.rate_limited(Some(Duration::from_secs(10)));
         drop(permit);
         let mut seconds = Vec::new();

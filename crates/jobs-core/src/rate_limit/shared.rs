@@ -106,11 +106,11 @@ impl Drop for SharedSlot {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        let (share, serial) = (self.limit.clone(), self.serial);
+        let (shared_limit, serial) = (self.limit.clone(), self.serial);
         runtime.spawn(async move {
-            share
+            shared_limit
                 .rate
-                .record_response(share.account, &share.action, serial)
+                .record_response(shared_limit.account, &shared_limit.action, serial)
                 .await;
         });
     }
@@ -145,17 +145,17 @@ mod tests {
     async fn two_clients_together_keep_the_window() {
         let clock = ManualClock::new();
         let places = InMemorySharedRate::new(clock.shared());
-        let quotas = [two_a_second(&clock, &places), two_a_second(&clock, &places)];
-        let make = async |quota: &RateLimiter| {
+        let limiters = [two_a_second(&clock, &places), two_a_second(&clock, &places)];
+        let make = async |limiter: &RateLimiter| {
             let mut seen = Vec::new();
             for _ in 0..20 {
-                let permit = quota.acquire(RequestClass::Poll).await.unwrap();
+                let permit = limiter.acquire(RequestClass::Poll).await.unwrap();
                 seen.push(clock.now());
                 drop(permit);
             }
             seen
         };
-        let [one, other] = &quotas;
+        let [one, other] = &limiters;
         let both = async { tokio::join!(make(one), make(other)) };
         let (mut seen, others) = clock.run(both).await;
         seen.extend(others);
@@ -175,10 +175,15 @@ mod tests {
             per: PER,
         }];
         let (one, other) = (Account::of("v", "one"), Account::of("v", "other"));
-        for (account, action) in [(one, "look"), (one, "create"), (other, "look")] {
-            let quota = RateLimiter::new(clock.shared(), &window);
-            let quota = quota.with_shared_rate(places.shared(), account, action);
-            drop(clock.run(quota.acquire(RequestClass::Poll)).await.unwrap());
+        for (account, action) in [(one, "poll"), (one, "create"), (other, "poll")] {
+            let limiter = RateLimiter::new(clock.shared(), &window);
+            let limiter = limiter.with_shared_rate(places.shared(), account, action);
+            drop(
+                clock
+                    .run(limiter.acquire(RequestClass::Poll))
+                    .await
+                    .unwrap(),
+            );
         }
         assert_eq!(clock.now(), Moment::START);
     }
@@ -239,12 +244,15 @@ mod tests {
                 per: PER,
             };
             let account = Account::of("v", "anybody");
-            let quota = RateLimiter::new(clock.shared(), &[window]).with_shared_rate(
+            let limiter = RateLimiter::new(clock.shared(), &[window]).with_shared_rate(
                 Arc::new(slow),
                 account,
                 "requests",
             );
-            let _permit = clock.run(quota.acquire(RequestClass::Poll)).await.unwrap();
+            let _permit = clock
+                .run(limiter.acquire(RequestClass::Poll))
+                .await
+                .unwrap();
             assert_eq!(places.granted().len(), granted, "{takes:?}");
         }
     }
@@ -253,10 +261,10 @@ mod tests {
     async fn without_the_store_nothing_is_sent_and_trying_again_may_help() {
         let clock = ManualClock::new();
         let places = InMemorySharedRate::new(clock.shared());
-        let quota = two_a_second(&clock, &places);
+        let limiter = two_a_second(&clock, &places);
         places.fail(true);
         let error = clock
-            .run(quota.acquire(RequestClass::Poll))
+            .run(limiter.acquire(RequestClass::Poll))
             .await
             .unwrap_err();
         assert_eq!(
@@ -267,7 +275,12 @@ mod tests {
         places.fail(false);
         // The failure took no place of ours.
         for _ in 0..2 {
-            drop(clock.run(quota.acquire(RequestClass::Poll)).await.unwrap());
+            drop(
+                clock
+                    .run(limiter.acquire(RequestClass::Poll))
+                    .await
+                    .unwrap(),
+            );
         }
         assert_eq!(clock.now(), Moment::START);
     }

@@ -42,8 +42,8 @@ struct Throttle {
 const MIN_FRACTION: f64 = 1.0 / 64.0;
 /// What each good answer adds: after one halving the full pace is back with the sixteenth.
 const STEP: f64 = 1.0 / 32.0;
-/// A longer hint is for the job that got it: its wait obeys it up to the cap of the kind. To hold up all others for as
-/// long would only make their looks time out in the queue.
+/// A longer hint is for the job that got it: its wait obeys it up to the maximum interval of the kind. To hold up all others for as
+/// long would only make their polls time out in the queue.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(20);
 
 impl SlidingWindows {

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 
 /// What a request is for. When several wait, they share the rate by it.
 ///
-/// Half of the rate is for submits, a quarter for fetches and a quarter for looks, as far as each of them has requests
-/// waiting; what one leaves goes to the others. So looks at many jobs never keep a submit waiting for more than two of
+/// Half of the rate is for submits, a quarter for fetches and a quarter for polls, as far as each of them has requests
+/// waiting; what one leaves goes to the others. So polls of many jobs never keep a submit waiting for more than two of
 /// them, and submits never keep jobs from being seen done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -14,7 +14,7 @@ pub enum RequestClass {
     Submit,
     /// Brings a result.
     Download,
-    /// Anything else: looks, lists, balances.
+    /// Anything else: polls, lists, balances.
     Poll,
 }
 
@@ -26,8 +26,8 @@ impl RequestClass {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Submit => "submit",
-            Self::Download => "fetch",
-            Self::Poll => "look",
+            Self::Download => "download",
+            Self::Poll => "poll",
         }
     }
 
@@ -43,15 +43,15 @@ impl RequestClass {
 /// Those who wait, in classes that are served by turns.
 #[derive(Debug)]
 pub(super) struct StrideQueue<T> {
-    classes: [Class<T>; 3],
+    queues: [ClassQueue<T>; 3],
     /// Where the class stood that was served last. One that had nobody waiting joins there, so that it cannot save up
     /// turns.
     reached: u64,
 }
 
 #[derive(Debug)]
-struct Class<T> {
-    draws_as: RequestClass,
+struct ClassQueue<T> {
+    class: RequestClass,
     served: u64,
     waiting: VecDeque<T>,
 }
@@ -59,8 +59,8 @@ struct Class<T> {
 impl<T> StrideQueue<T> {
     pub(super) fn new() -> Self {
         Self {
-            classes: RequestClass::ALL.map(|draws_as| Class {
-                draws_as,
+            queues: RequestClass::ALL.map(|class| ClassQueue {
+                class,
                 served: 0,
                 waiting: VecDeque::new(),
             }),
@@ -69,48 +69,48 @@ impl<T> StrideQueue<T> {
     }
 
     /// Counts one that need not wait; `false` when others do.
-    pub(super) fn pass(&mut self, draws_as: RequestClass) -> bool {
-        if self.classes.iter().any(|class| !class.waiting.is_empty()) {
+    pub(super) fn pass(&mut self, class: RequestClass) -> bool {
+        if self.queues.iter().any(|class| !class.waiting.is_empty()) {
             return false;
         }
         let reached = self.reached;
-        if let Some(class) = self.class(draws_as) {
-            let served = class.served.max(reached);
-            class.served = served + draws_as.stride();
+        if let Some(queue) = self.queue_mut(class) {
+            let served = queue.served.max(reached);
+            queue.served = served + class.stride();
             self.reached = served;
         }
         true
     }
 
-    pub(super) fn push(&mut self, draws_as: RequestClass, waiter: T) {
+    pub(super) fn push(&mut self, class: RequestClass, waiter: T) {
         let reached = self.reached;
-        if let Some(class) = self.class(draws_as) {
-            if class.waiting.is_empty() {
-                class.served = class.served.max(reached);
+        if let Some(queue) = self.queue_mut(class) {
+            if queue.waiting.is_empty() {
+                queue.served = queue.served.max(reached);
             }
-            class.waiting.push_back(waiter);
+            queue.waiting.push_back(waiter);
         }
     }
 
     /// The first of the class that has had the least, without those who left: they cost their class nothing.
     pub(super) fn pop(&mut self, is_there: impl Fn(&T) -> bool) -> Option<T> {
-        for class in &mut self.classes {
-            while class
+        for queue in &mut self.queues {
+            while queue
                 .waiting
                 .pop_front_if(|first| !is_there(first))
                 .is_some()
             {}
         }
-        let some = self.classes.iter_mut().filter(|it| !it.waiting.is_empty());
+        let some = self.queues.iter_mut().filter(|it| !it.waiting.is_empty());
         let class = some.min_by_key(|class| class.served)?;
         self.reached = class.served;
-        class.served += class.draws_as.stride();
+        class.served += class.class.stride();
         class.waiting.pop_front()
     }
 
-    fn class(&mut self, draws_as: RequestClass) -> Option<&mut Class<T>> {
-        let mut classes = self.classes.iter_mut();
-        classes.find(|class| class.draws_as == draws_as)
+    fn queue_mut(&mut self, class: RequestClass) -> Option<&mut ClassQueue<T>> {
+        let mut queues = self.queues.iter_mut();
+        queues.find(|queue| queue.class == class)
     }
 }
 
@@ -130,12 +130,12 @@ mod tests {
     fn full() -> StrideQueue<(RequestClass, usize)> {
         let mut order = StrideQueue::new();
         for n in 0..400 {
-            for draws_as in [
+            for class in [
                 RequestClass::Poll,
                 RequestClass::Download,
                 RequestClass::Submit,
             ] {
-                order.push(draws_as, (draws_as, n));
+                order.push(class, (class, n));
             }
         }
         order
@@ -144,17 +144,17 @@ mod tests {
     #[test]
     fn each_use_gets_its_share_in_the_order_of_asking() {
         let served = popped(&mut full(), 400);
-        for (draws_as, share) in [
+        for (class, shared_limit) in [
             (RequestClass::Submit, 200),
             (RequestClass::Download, 100),
             (RequestClass::Poll, 100),
         ] {
             let numbers: Vec<usize> = served
                 .iter()
-                .filter(|(of, _)| *of == draws_as)
+                .filter(|(of, _)| *of == class)
                 .map(|(_, number)| *number)
                 .collect();
-            assert_eq!(numbers, (0..share).collect::<Vec<_>>(), "{draws_as:?}");
+            assert_eq!(numbers, (0..shared_limit).collect::<Vec<_>>(), "{class:?}");
         }
     }
 
@@ -167,11 +167,11 @@ mod tests {
         for n in 0..60 {
             order.push(RequestClass::Submit, (RequestClass::Submit, n));
         }
-        let looks = popped(&mut order, 90)
+        let polls = popped(&mut order, 90)
             .iter()
             .filter(|(of, _)| *of == RequestClass::Poll)
             .count();
-        assert_eq!(looks, 30);
+        assert_eq!(polls, 30);
         assert_eq!(popped(&mut order, 90).len(), 60);
     }
 
@@ -181,12 +181,12 @@ mod tests {
         for _ in 0..3 {
             assert!(order.pass(RequestClass::Submit));
         }
-        for draws_as in [
+        for class in [
             RequestClass::Submit,
             RequestClass::Submit,
             RequestClass::Download,
         ] {
-            order.push(draws_as, (draws_as, 0));
+            order.push(class, (class, 0));
         }
         assert!(!order.pass(RequestClass::Download));
         let served = popped(&mut order, 3).into_iter().map(|(of, _)| of);
@@ -224,11 +224,11 @@ mod tests {
             order.push(RequestClass::Submit, (RequestClass::Submit, n));
         }
         let is_there =
-            |(draws_as, n): &(RequestClass, usize)| *draws_as == RequestClass::Submit || *n >= 900;
+            |(class, n): &(RequestClass, usize)| *class == RequestClass::Submit || *n >= 900;
         let served: Vec<_> = (0..30).map_while(|_| order.pop(is_there)).collect();
-        let looks = served.iter().filter(|(of, _)| *of == RequestClass::Poll);
-        let looks: Vec<usize> = looks.map(|(_, n)| *n).collect();
-        assert_eq!(looks, (900..910).collect::<Vec<_>>());
+        let polls = served.iter().filter(|(of, _)| *of == RequestClass::Poll);
+        let polls: Vec<usize> = polls.map(|(_, n)| *n).collect();
+        assert_eq!(polls, (900..910).collect::<Vec<_>>());
     }
 
     fn any_use() -> impl Strategy<Value = RequestClass> {
@@ -242,23 +242,23 @@ mod tests {
     proptest! {
         /// Whoever comes and goes meanwhile.
         #[test]
-        fn the_first_submit_waits_for_one_look_and_one_fetch_at_most(
+        fn the_first_submit_waits_for_one_poll_and_one_fetch_at_most(
             steps in proptest::collection::vec((any_use(), 0usize..3), 1..300),
         ) {
             let (mut order, mut submits) = (StrideQueue::new(), 0usize);
-            let (mut looks, mut fetches) = (0, 0);
-            for (draws_as, served) in steps {
-                order.push(draws_as, draws_as);
-                submits += usize::from(draws_as == RequestClass::Submit);
+            let (mut polls, mut fetches) = (0, 0);
+            for (class, served) in steps {
+                order.push(class, class);
+                submits += usize::from(class == RequestClass::Submit);
                 for _ in 0..served {
                     let waited = submits > 0;
                     match order.pop(|_| true) {
-                        Some(RequestClass::Submit) => (submits, looks, fetches) = (submits - 1, 0, 0),
-                        Some(RequestClass::Poll) => looks += usize::from(waited),
+                        Some(RequestClass::Submit) => (submits, polls, fetches) = (submits - 1, 0, 0),
+                        Some(RequestClass::Poll) => polls += usize::from(waited),
                         Some(RequestClass::Download) => fetches += usize::from(waited),
                         None => {}
                     }
-                    prop_assert!(looks <= 1 && fetches <= 1, "{looks} looks, {fetches} fetches");
+                    prop_assert!(polls <= 1 && fetches <= 1, "{polls} polls, {fetches} fetches");
                 }
             }
         }

@@ -42,11 +42,11 @@ pub type CheckResult = Result<(), Violation>;
 /// # Panics
 /// Names every promise that was broken.
 #[allow(clippy::panic, reason = "this is the assertion of a test")]
-pub async fn all<S: KindUnderTest>(subject: &S) {
+pub async fn all<S: KindUnderTest>(under_test: &S) {
     let mut broken = String::new();
     macro_rules! check {
         ($($name:ident),* $(,)?) => {$(
-            if let Err(violation) = $name(subject).await {
+            if let Err(violation) = $name(under_test).await {
                 broken.push_str(&format!("\n  {}: {violation}", stringify!($name)));
             }
         )*};
@@ -73,80 +73,80 @@ pub async fn all<S: KindUnderTest>(subject: &S) {
     assert!(broken.is_empty(), "promises broken:{broken}");
 }
 
-const FLOOR: Duration = Duration::from_secs(2);
-const PAUSE: Duration = Duration::from_secs(5);
-const CAP: Duration = Duration::from_secs(40);
+const MIN_INTERVAL: Duration = Duration::from_secs(2);
+const DELAY: Duration = Duration::from_secs(5);
+const MAX_INTERVAL: Duration = Duration::from_secs(40);
 const LONG: Duration = Duration::from_secs(600);
 
-fn usual(facts: &mut KindPolicy) {
-    facts.min_interval.set(FLOOR);
-    facts.initial_delay.set(Duration::ZERO);
-    facts.schedule.set(PollSchedule::every(PAUSE));
-    facts.max_interval.set(CAP);
-    facts.poll_timeout.set(Duration::from_secs(30));
+fn usual(policy: &mut KindPolicy) {
+    policy.min_interval.set(MIN_INTERVAL);
+    policy.initial_delay.set(Duration::ZERO);
+    policy.schedule.set(PollSchedule::every(DELAY));
+    policy.max_interval.set(MAX_INTERVAL);
+    policy.poll_timeout.set(Duration::from_secs(30));
 }
 
 /// A job whose vendor plays, on a clock of its own.
 struct Scene<S: KindUnderTest> {
     clock: ManualClock,
     places: InMemorySharedRate,
-    stage: TestVendor<S::Kind>,
+    vendor: TestVendor<S::Kind>,
     job: Job<S::Kind>,
 }
 
 type Output<S> = <<S as KindUnderTest>::Kind as crate::JobKind>::Output;
 
 impl<S: KindUnderTest> Scene<S> {
-    async fn new(subject: &S, beats: &[ScriptStep]) -> Option<Self> {
-        Self::tuned(subject, beats, &usual).await
+    async fn new(under_test: &S, steps: &[ScriptStep]) -> Option<Self> {
+        Self::tuned(under_test, steps, &usual).await
     }
 
     /// `None` when the vendor has no words for a beat.
     async fn tuned(
-        subject: &S,
-        beats: &[ScriptStep],
-        tune: &(dyn Fn(&mut KindPolicy) + Sync),
+        under_test: &S,
+        steps: &[ScriptStep],
+        configure: &(dyn Fn(&mut KindPolicy) + Sync),
     ) -> Option<Self> {
-        if !beats.iter().all(|beat| subject.supports(beat)) {
+        if !steps.iter().all(|step| under_test.supports(step)) {
             return None;
         }
         let clock = ManualClock::new();
         let places = InMemorySharedRate::new(clock.shared());
         let rate = places.shared();
-        let stage = subject
+        let vendor = under_test
             .set_up(
                 &clock,
                 Script {
-                    steps: beats,
-                    configure: tune,
+                    steps: steps,
+                    configure: configure,
                     shared_rate: rate,
                 },
             )
             .await;
-        let job = Job::attach(stage.kind.clone(), stage.id.clone());
+        let job = Job::attach(vendor.kind.clone(), vendor.id.clone());
         Some(Self {
             clock,
             places,
-            stage,
+            vendor,
             job,
         })
     }
 
     /// Every update of a wait, driven to its end.
-    async fn play(&self, patience: impl Into<WaitOptions>) -> Vec<Update<Output<S>>> {
-        let mut updates = self.job.updates(patience);
+    async fn script(&self, options: impl Into<WaitOptions>) -> Vec<Update<Output<S>>> {
+        let mut updates = self.job.updates(options);
         let mut seen = Vec::new();
         let all = async {
             while let Some(update) = updates.next().await {
                 seen.push(update);
             }
         };
-        drive(&self.clock, &self.stage.requests, all).await;
+        drive(&self.clock, &self.vendor.requests, all).await;
         seen
     }
 
     fn moments(&self) -> Vec<Duration> {
-        self.stage
+        self.vendor
             .requests
             .moments()
             .into_iter()
@@ -196,10 +196,10 @@ fn is_done<O>(update: Option<&Update<O>>) -> CheckResult {
     })
 }
 
-/// A look dropped in flight neither breaks the kind nor lets the next one come too early.
-pub async fn a_cancelled_poll_resumes<S: KindUnderTest>(subject: &S) -> CheckResult {
+/// A poll dropped in flight neither breaks the kind nor lets the next one come too early.
+pub async fn a_cancelled_poll_resumes<S: KindUnderTest>(under_test: &S) -> CheckResult {
     let Some(scene) = Scene::new(
-        subject,
+        under_test,
         &[
             ScriptStep::NoResponse,
             ScriptStep::Running,
@@ -212,10 +212,10 @@ pub async fn a_cancelled_poll_resumes<S: KindUnderTest>(subject: &S) -> CheckRes
     };
     {
         let mut updates = scene.job.updates(LONG);
-        let mut look = pin!(updates.next());
+        let mut poll = pin!(updates.next());
         poll_fn(|cx| {
-            let ended = look.as_mut().poll(cx).is_ready();
-            if ended || scene.stage.requests.fell_silent(cx.waker()) {
+            let ended = poll.as_mut().poll(cx).is_ready();
+            if ended || scene.vendor.requests.fell_silent(cx.waker()) {
                 Poll::Ready(())
             } else {
                 Poll::Pending
@@ -223,23 +223,23 @@ pub async fn a_cancelled_poll_resumes<S: KindUnderTest>(subject: &S) -> CheckRes
         })
         .await;
     }
-    let updates = scene.play(LONG).await;
+    let updates = scene.script(LONG).await;
     is_done(updates.last())?;
     match scene.moments()[..] {
-        [first, second, ..] if second < first + FLOOR => {
-            broken(format!("looked again after {:?}", second - first))
+        [first, second, ..] if second < first + MIN_INTERVAL => {
+            broken(format!("polled again after {:?}", second - first))
         }
         _ => Ok(()),
     }
 }
 
-/// The wait ends at its deadline, with a look exactly then.
-pub async fn the_last_poll_is_at_the_deadline<S: KindUnderTest>(subject: &S) -> CheckResult {
-    let Some(scene) = Scene::new(subject, &[ScriptStep::Running]).await else {
+/// The wait ends at its deadline, with a poll exactly then.
+pub async fn the_last_poll_is_at_the_deadline<S: KindUnderTest>(under_test: &S) -> CheckResult {
+    let Some(scene) = Scene::new(under_test, &[ScriptStep::Running]).await else {
         return Ok(());
     };
     let deadline = Duration::from_millis(23_370);
-    let updates = scene.play(deadline).await;
+    let updates = scene.script(deadline).await;
     let Some(Update::Ended(end)) = updates.last() else {
         return broken(format!("ended with {}", name(updates.last())));
     };
@@ -248,7 +248,7 @@ pub async fn the_last_poll_is_at_the_deadline<S: KindUnderTest>(subject: &S) -> 
         || format!("ended as {end}"),
     )?;
     ensure(scene.moments().last() == Some(&deadline), || {
-        format!("looked at {:?}", scene.moments())
+        format!("polled at {:?}", scene.moments())
     })?;
     ensure(scene.clock.now().since_start() == deadline, || {
         format!("ended at {:?}", scene.clock.now())
@@ -256,37 +256,39 @@ pub async fn the_last_poll_is_at_the_deadline<S: KindUnderTest>(subject: &S) -> 
 }
 
 /// Pauses are not cut to whole seconds.
-pub async fn sub_second_delays_are_exact<S: KindUnderTest>(subject: &S) -> CheckResult {
-    let tune = |facts: &mut KindPolicy| {
-        usual(facts);
-        facts.min_interval.set(Duration::from_millis(100));
-        facts
+pub async fn sub_second_delays_are_exact<S: KindUnderTest>(under_test: &S) -> CheckResult {
+    let configure = |policy: &mut KindPolicy| {
+        usual(policy);
+        policy.min_interval.set(Duration::from_millis(100));
+        policy
             .schedule
             .set(PollSchedule::every(Duration::from_millis(250)));
     };
-    let beats = [
+    let steps = [
         ScriptStep::Running,
         ScriptStep::Running,
         ScriptStep::Succeeded,
     ];
-    let Some(scene) = Scene::tuned(subject, &beats, &tune).await else {
+    let Some(scene) = Scene::tuned(under_test, &steps, &configure).await else {
         return Ok(());
     };
-    is_done(scene.play(LONG).await.last())?;
+    is_done(scene.script(LONG).await.last())?;
     let expected = [0, 250, 500].map(Duration::from_millis);
     ensure(scene.moments() == expected, || {
-        format!("looked at {:?}", scene.moments())
+        format!("polled at {:?}", scene.moments())
     })
 }
 
-/// What a look saw is reported before any sleep.
-pub async fn the_first_status_is_handed_out_at_once<S: KindUnderTest>(subject: &S) -> CheckResult {
-    let Some(scene) = Scene::new(subject, &[ScriptStep::Queued, ScriptStep::Succeeded]).await
+/// What a poll saw is reported before any sleep.
+pub async fn the_first_status_is_handed_out_at_once<S: KindUnderTest>(
+    under_test: &S,
+) -> CheckResult {
+    let Some(scene) = Scene::new(under_test, &[ScriptStep::Queued, ScriptStep::Succeeded]).await
     else {
         return Ok(());
     };
     let mut updates = scene.job.updates(LONG);
-    let first = drive(&scene.clock, &scene.stage.requests, updates.next()).await;
+    let first = drive(&scene.clock, &scene.vendor.requests, updates.next()).await;
     ensure(matches!(first, Some(Update::Progress(_))), || {
         format!("first came {}", name(first.as_ref()))
     })?;
@@ -295,40 +297,43 @@ pub async fn the_first_status_is_handed_out_at_once<S: KindUnderTest>(subject: &
 }
 
 /// Transient trouble is reported and endured.
-pub async fn a_failed_poll_is_not_a_failed_job<S: KindUnderTest>(subject: &S) -> CheckResult {
-    let beats = [
+pub async fn a_failed_poll_is_not_a_failed_job<S: KindUnderTest>(under_test: &S) -> CheckResult {
+    let steps = [
         ScriptStep::Running,
         ScriptStep::ServerError,
         ScriptStep::ServerError,
         ScriptStep::Succeeded,
     ];
-    let Some(scene) = Scene::new(subject, &beats).await else {
+    let Some(scene) = Scene::new(under_test, &steps).await else {
         return Ok(());
     };
-    let updates = scene.play(LONG).await;
+    let updates = scene.script(LONG).await;
     is_done(updates.last())?;
     let missed = updates
         .iter()
         .filter(|update| matches!(update, Update::PollFailed(_)))
         .count();
     ensure(missed == 2, || {
-        format!("{missed} failed looks were reported instead of 2")
+        format!("{missed} failed polls were reported instead of 2")
     })
 }
 
 /// Refused credentials end the wait, with the reason and the way back.
-pub async fn a_permanent_error_ends_at_once<S: KindUnderTest>(subject: &S) -> CheckResult {
-    let Some(scene) =
-        Scene::new(subject, &[ScriptStep::Running, ScriptStep::Unauthenticated]).await
+pub async fn a_permanent_error_ends_at_once<S: KindUnderTest>(under_test: &S) -> CheckResult {
+    let Some(scene) = Scene::new(
+        under_test,
+        &[ScriptStep::Running, ScriptStep::Unauthenticated],
+    )
+    .await
     else {
         return Ok(());
     };
-    let updates = scene.play(LONG).await;
+    let updates = scene.script(LONG).await;
     let Some(Update::Ended(end)) = updates.last() else {
         return broken(format!("ended with {}", name(updates.last())));
     };
-    ensure(scene.stage.requests.count() == 2, || {
-        format!("asked {} times", scene.stage.requests.count())
+    ensure(scene.vendor.requests.count() == 2, || {
+        format!("asked {} times", scene.vendor.requests.count())
     })?;
     ensure(end.ticket().id() == scene.job.id(), || {
         "the ticket is for another job".to_owned()
@@ -339,14 +344,18 @@ pub async fn a_permanent_error_ends_at_once<S: KindUnderTest>(subject: &S) -> Ch
     }
 }
 
-/// A failed job is told apart from a failed look, in the vendor's own words.
-pub async fn a_failed_job_keeps_its_reason<S: KindUnderTest>(subject: &S) -> CheckResult {
+/// A failed job is told apart from a failed poll, in the vendor's own words.
+pub async fn a_failed_job_keeps_its_reason<S: KindUnderTest>(under_test: &S) -> CheckResult {
     let reason = "page 7 is upside down";
-    let Some(scene) = Scene::new(subject, &[ScriptStep::Running, ScriptStep::Failed(reason)]).await
+    let Some(scene) = Scene::new(
+        under_test,
+        &[ScriptStep::Running, ScriptStep::Failed(reason)],
+    )
+    .await
     else {
         return Ok(());
     };
-    let updates = scene.play(LONG).await;
+    let updates = scene.script(LONG).await;
     let cause = match updates.last() {
         Some(Update::Ended(end)) => end.kind(),
         other => return broken(format!("ended with {}", name(other))),
@@ -358,24 +367,24 @@ pub async fn a_failed_job_keeps_its_reason<S: KindUnderTest>(subject: &S) -> Che
 }
 
 /// A word that nobody documents is not an end, and is kept.
-pub async fn an_unknown_status_keeps_running<S: KindUnderTest>(subject: &S) -> CheckResult {
+pub async fn an_unknown_status_keeps_running<S: KindUnderTest>(under_test: &S) -> CheckResult {
     let word = ScriptStep::Unknown("97531");
-    if let Some(scene) = Scene::new(subject, &[word.clone(), ScriptStep::Succeeded]).await {
-        let updates = scene.play(LONG).await;
+    if let Some(scene) = Scene::new(under_test, &[word.clone(), ScriptStep::Succeeded]).await {
+        let updates = scene.script(LONG).await;
         is_done(updates.last())?;
         let kept = matches!(updates.first(), Some(Update::Progress(seen)) if !seen.is_known && seen.vendor_status.contains("97531"));
         ensure(kept, || {
-            format!("the first look was reported as {}", name(updates.first()))
+            format!("the first poll was reported as {}", name(updates.first()))
         })?;
     }
-    let Some(scene) = Scene::new(subject, &[word]).await else {
+    let Some(scene) = Scene::new(under_test, &[word]).await else {
         return Ok(());
     };
-    let patience = WaitOptions {
+    let options = WaitOptions {
         max_unknown_status: Duration::from_secs(60),
         ..WaitOptions::new(LONG)
     };
-    let updates = scene.play(patience).await;
+    let updates = scene.script(options).await;
     match updates.last() {
         Some(Update::Ended(end)) if matches!(end.kind(), WaitErrorKind::UnknownStatus(word) if word.contains("97531")) => {
             Ok(())
@@ -384,23 +393,23 @@ pub async fn an_unknown_status_keeps_running<S: KindUnderTest>(subject: &S) -> C
     }
 }
 
-/// Whatever makes no sense is a failed look: no panic, no end, and above all no success.
-pub async fn malformed_responses_are_failed_polls<S: KindUnderTest>(subject: &S) -> CheckResult {
-    for odd in MalformedBody::ALL {
+/// Whatever makes no sense is a failed poll: no panic, no end, and above all no success.
+pub async fn malformed_responses_are_failed_polls<S: KindUnderTest>(under_test: &S) -> CheckResult {
+    for malformed in MalformedBody::ALL {
         let Some(scene) = Scene::new(
-            subject,
-            &[ScriptStep::Malformed(odd), ScriptStep::Succeeded],
+            under_test,
+            &[ScriptStep::Malformed(malformed), ScriptStep::Succeeded],
         )
         .await
         else {
             continue;
         };
-        let updates = caught(scene.play(LONG))
+        let updates = caught(scene.script(LONG))
             .await
-            .map_err(|()| Violation(format!("{odd:?} made it panic")))?;
+            .map_err(|()| Violation(format!("{malformed:?} made it panic")))?;
         let missed = matches!(updates.first(), Some(Update::PollFailed(_)));
         ensure(missed, || {
-            format!("{odd:?} was reported as {}", name(updates.first()))
+            format!("{malformed:?} was reported as {}", name(updates.first()))
         })?;
         is_done(updates.last())?;
     }
@@ -420,8 +429,8 @@ async fn caught<T>(work: impl Future<Output = T>) -> Result<T, ()> {
 }
 
 /// A ticket is short text that finds the job again, and nothing else.
-pub async fn a_ticket_resumes_the_wait<S: KindUnderTest>(subject: &S) -> CheckResult {
-    let Some(scene) = Scene::new(subject, &[ScriptStep::Running, ScriptStep::Succeeded]).await
+pub async fn a_ticket_resumes_the_wait<S: KindUnderTest>(under_test: &S) -> CheckResult {
+    let Some(scene) = Scene::new(under_test, &[ScriptStep::Running, ScriptStep::Succeeded]).await
     else {
         return Ok(());
     };
@@ -436,9 +445,9 @@ pub async fn a_ticket_resumes_the_wait<S: KindUnderTest>(subject: &S) -> CheckRe
     let read: Ticket = text
         .parse()
         .map_err(|problem| Violation(format!("{text} is not read back: {problem}")))?;
-    let job = Job::resume(scene.stage.kind.clone(), &read)
+    let job = Job::resume(scene.vendor.kind.clone(), &read)
         .map_err(|problem| Violation(problem.to_string()))?;
-    ensure(job.id() == &scene.stage.id, || {
+    ensure(job.id() == &scene.vendor.id, || {
         format!("it names {}", job.id())
     })?;
     let foreign = Ticket::new(
@@ -449,92 +458,98 @@ pub async fn a_ticket_resumes_the_wait<S: KindUnderTest>(subject: &S) -> CheckRe
         ticket.id().clone(),
     );
     let taken =
-        foreign.is_ok_and(|foreign| Job::resume(scene.stage.kind.clone(), &foreign).is_ok());
+        foreign.is_ok_and(|foreign| Job::resume(scene.vendor.kind.clone(), &foreign).is_ok());
     ensure(!taken, || {
         "the ticket of another vendor is taken".to_owned()
     })?;
-    ensure(scene.stage.requests.count() == 0, || {
+    ensure(scene.vendor.requests.count() == 0, || {
         "reading a ticket sent a request".to_owned()
     })?;
     let resumed = Scene::<S> { job, ..scene };
-    is_done(resumed.play(LONG).await.last())
+    is_done(resumed.script(LONG).await.last())
 }
 
-/// However impatient the pacing, two looks are never closer than the floor.
-pub async fn no_poll_is_faster_than_the_min_interval<S: KindUnderTest>(subject: &S) -> CheckResult {
-    let tune = |facts: &mut KindPolicy| {
-        usual(facts);
-        facts.schedule.set(PollSchedule::every(Duration::ZERO));
+/// However impatient the poll schedule, two polls are never closer than the minimum interval.
+pub async fn no_poll_is_faster_than_the_min_interval<S: KindUnderTest>(
+    under_test: &S,
+) -> CheckResult {
+    let configure = |policy: &mut KindPolicy| {
+        usual(policy);
+        policy.schedule.set(PollSchedule::every(Duration::ZERO));
     };
-    let beats = [
+    let steps = [
         ScriptStep::Running,
         ScriptStep::Queued,
         ScriptStep::Running,
         ScriptStep::Running,
         ScriptStep::Succeeded,
     ];
-    let Some(scene) = Scene::tuned(subject, &beats, &tune).await else {
+    let Some(scene) = Scene::tuned(under_test, &steps, &configure).await else {
         return Ok(());
     };
-    is_done(scene.play(LONG).await.last())?;
+    is_done(scene.script(LONG).await.last())?;
     let moments = scene.moments();
-    let apart = |pair: &[Duration]| matches!(pair, [first, second] if *second >= *first + FLOOR);
+    let apart =
+        |pair: &[Duration]| matches!(pair, [first, second] if *second >= *first + MIN_INTERVAL);
     ensure(moments.windows(2).all(apart), || {
-        format!("looked at {moments:?}")
+        format!("polled at {moments:?}")
     })
 }
 
 /// "Come back in 20 s" is obeyed; "come back in ten hours" is cut.
 pub async fn retry_after_is_obeyed_up_to_the_max_interval<S: KindUnderTest>(
-    subject: &S,
+    under_test: &S,
 ) -> CheckResult {
     let (modest, absurd) = (Duration::from_secs(20), Duration::from_secs(36_000));
-    let beats = [
+    let steps = [
         ScriptStep::RateLimited(modest),
         ScriptStep::RateLimited(absurd),
         ScriptStep::Succeeded,
     ];
-    let Some(scene) = Scene::new(subject, &beats).await else {
+    let Some(scene) = Scene::new(under_test, &steps).await else {
         return Ok(());
     };
-    is_done(scene.play(LONG).await.last())?;
+    is_done(scene.script(LONG).await.last())?;
     let moments = scene.moments();
     match moments[..] {
-        [first, second, third] if second >= first + modest && third <= second + CAP => Ok(()),
-        _ => broken(format!("looked at {moments:?}")),
+        [first, second, third] if second >= first + modest && third <= second + MAX_INTERVAL => {
+            Ok(())
+        }
+        _ => broken(format!("polled at {moments:?}")),
     }
 }
 
-/// A look without an answer is cut, reported and repeated.
-pub async fn a_poll_without_response_times_out<S: KindUnderTest>(subject: &S) -> CheckResult {
-    let Some(scene) = Scene::new(subject, &[ScriptStep::NoResponse, ScriptStep::Succeeded]).await
+/// A poll without an answer is cut, reported and repeated.
+pub async fn a_poll_without_response_times_out<S: KindUnderTest>(under_test: &S) -> CheckResult {
+    let Some(scene) =
+        Scene::new(under_test, &[ScriptStep::NoResponse, ScriptStep::Succeeded]).await
     else {
         return Ok(());
     };
-    let updates = scene.play(LONG).await;
+    let updates = scene.script(LONG).await;
     let missed = matches!(updates.first(), Some(Update::PollFailed(_)));
     ensure(missed, || {
         format!("the silence was reported as {}", name(updates.first()))
     })?;
     is_done(updates.last())?;
     let patient = scene
-        .stage
+        .vendor
         .kind
         .policy()
         .poll_timeout
         .value
         .min(Duration::from_secs(30))
-        + CAP;
+        + MAX_INTERVAL;
     match scene.moments()[..] {
         [first, second] if second <= first + patient => Ok(()),
-        _ => broken(format!("looked at {:?}", scene.moments())),
+        _ => broken(format!("polled at {:?}", scene.moments())),
     }
 }
 
 /// One end, reported once, and no look after it.
-pub async fn nothing_is_polled_after_the_end<S: KindUnderTest>(subject: &S) -> CheckResult {
+pub async fn nothing_is_polled_after_the_end<S: KindUnderTest>(under_test: &S) -> CheckResult {
     let Some(scene) = Scene::new(
-        subject,
+        under_test,
         &[
             ScriptStep::Running,
             ScriptStep::Running,
@@ -546,54 +561,54 @@ pub async fn nothing_is_polled_after_the_end<S: KindUnderTest>(subject: &S) -> C
     else {
         return Ok(());
     };
-    let updates = scene.play(LONG).await;
+    let updates = scene.script(LONG).await;
     let ends = updates
         .iter()
         .filter(|update| matches!(update, Update::Completed(_) | Update::Ended(_)))
         .count();
     ensure(ends == 1, || format!("{ends} ends were reported"))?;
-    ensure(scene.stage.requests.count() == 3, || {
-        format!("asked {} times", scene.stage.requests.count())
+    ensure(scene.vendor.requests.count() == 3, || {
+        format!("asked {} times", scene.vendor.requests.count())
     })
 }
 
-/// A look at several jobs answers for each of them.
-pub async fn every_id_gets_a_result<S: KindUnderTest>(subject: &S) -> CheckResult {
-    let Some(scene) = Scene::new(subject, &[ScriptStep::Running]).await else {
+/// A poll of several jobs answers for each of them.
+pub async fn every_id_gets_a_result<S: KindUnderTest>(under_test: &S) -> CheckResult {
+    let Some(scene) = Scene::new(under_test, &[ScriptStep::Running]).await else {
         return Ok(());
     };
-    let batch = scene.stage.kind.policy().max_batch.value.get().min(3);
-    let ids = vec![scene.stage.id.clone(); batch];
-    let looks = drive(
+    let batch = scene.vendor.kind.policy().max_batch.value.get().min(3);
+    let ids = vec![scene.vendor.id.clone(); batch];
+    let polls = drive(
         &scene.clock,
-        &scene.stage.requests,
-        scene.stage.kind.poll(&ids),
+        &scene.vendor.requests,
+        scene.vendor.kind.poll(&ids),
     )
     .await
     .into_vec();
-    ensure(looks.len() == batch, || {
-        format!("{} answers for {batch} ids", looks.len())
+    ensure(polls.len() == batch, || {
+        format!("{} answers for {batch} ids", polls.len())
     })
 }
 
-/// A look takes a place of the account's rate, under the name by which all processes know it; while no place can be had, nothing
+/// A poll takes a place of the account's rate, under the name by which all processes know it; while no place can be had, nothing
 /// is sent, and the error says so and names the job.
-pub async fn a_shared_rate_is_asked_first<S: KindUnderTest>(subject: &S) -> CheckResult {
-    let Some(scene) = Scene::new(subject, &[ScriptStep::Running]).await else {
+pub async fn a_shared_rate_is_asked_first<S: KindUnderTest>(under_test: &S) -> CheckResult {
+    let Some(scene) = Scene::new(under_test, &[ScriptStep::Running]).await else {
         return Ok(());
     };
-    let (kind, asked) = (&scene.stage.kind, &scene.stage.requests);
-    let ids = [scene.stage.id.clone()];
+    let (kind, asked) = (&scene.vendor.kind, &scene.vendor.requests);
+    let ids = [scene.vendor.id.clone()];
     scene.places.fail(true);
-    let look = drive(&scene.clock, asked, kind.poll(&ids)).await;
+    let poll = drive(&scene.clock, asked, kind.poll(&ids)).await;
     let is_told = |error: &Error| {
         (error.kind(), error.delivery(), error.job())
             == (ErrorKind::LocalIo, Delivery::NotSent, ids.first())
     };
-    match look.into_vec().as_slice() {
+    match poll.into_vec().as_slice() {
         [Err(error)] if is_told(error) => {}
         [Err(error)] => return broken(format!("without a place it ended with {error:?}")),
-        _ => return broken("a look without a place was answered"),
+        _ => return broken("a poll without a place was answered"),
     }
     ensure(asked.count() == 0, || "sent without a place".to_owned())?;
     scene.places.fail(false);
@@ -603,7 +618,7 @@ pub async fn a_shared_rate_is_asked_first<S: KindUnderTest>(subject: &S) -> Chec
     })?;
     let (granted, place) = (
         scene.places.granted(),
-        (kind.account(), subject.rate_action().to_owned()),
+        (kind.account(), under_test.rate_action().to_owned()),
     );
     let is_named = !granted.is_empty() && granted.iter().all(|taken| *taken == place);
     ensure(is_named, || {
@@ -612,9 +627,9 @@ pub async fn a_shared_rate_is_asked_first<S: KindUnderTest>(subject: &S) -> Chec
 }
 
 /// Neither the kind nor an error shows a credential.
-pub async fn nothing_secret_is_printed<S: KindUnderTest>(subject: &S) -> CheckResult {
+pub async fn nothing_secret_is_printed<S: KindUnderTest>(under_test: &S) -> CheckResult {
     let Some(scene) = Scene::new(
-        subject,
+        under_test,
         &[
             ScriptStep::Malformed(MalformedBody::Html),
             ScriptStep::Unauthenticated,
@@ -624,8 +639,8 @@ pub async fn nothing_secret_is_printed<S: KindUnderTest>(subject: &S) -> CheckRe
     else {
         return Ok(());
     };
-    let updates = scene.play(LONG).await;
-    let mut printed = format!("{:?} {:?}", scene.stage.kind, scene.job);
+    let updates = scene.script(LONG).await;
+    let mut printed = format!("{:?} {:?}", scene.vendor.kind, scene.job);
     for update in &updates {
         match update {
             Update::PollFailed(error) => {
@@ -635,7 +650,7 @@ pub async fn nothing_secret_is_printed<S: KindUnderTest>(subject: &S) -> CheckRe
             Update::Progress(_) | Update::Completed(_) => {}
         }
     }
-    match subject
+    match under_test
         .secrets()
         .into_iter()
         .find(|secret| printed.contains(secret.as_str()))

@@ -1,4 +1,4 @@
-//! What a vendor says, look by look, and what it was asked.
+//! What a vendor says, poll by poll, and what it was asked.
 
 use std::any::Any;
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::kind_policy::KindPolicy;
 use crate::rate_limit::SharedRate;
 use crate::testing::ManualClock;
 
-/// One answer of a vendor to one look.
+/// One answer of a vendor to one poll.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ScriptStep {
@@ -70,11 +70,11 @@ impl MalformedBody {
 
 /// What to play.
 pub struct Script<'a> {
-    /// One beat for each look; the last one goes on for ever.
+    /// One beat for each poll; the last one goes on for ever.
     pub steps: &'a [ScriptStep],
     /// Changes to the kind's facts.
     pub configure: &'a (dyn Fn(&mut KindPolicy) + Sync),
-    /// Where the places of the account's rate are kept. Each look must take one; give the kind a rate without an end.
+    /// Where the places of the account's rate are kept. Each poll must take one; give the kind a rate without an end.
     pub shared_rate: Arc<dyn SharedRate>,
 }
 
@@ -93,15 +93,15 @@ pub trait KindUnderTest: Sync {
     type Kind: JobKind + 'static;
 
     /// Sets up a vendor that plays, and a kind on `clock` that talks to it.
-    async fn set_up(&self, clock: &ManualClock, play: Script<'_>) -> TestVendor<Self::Kind>;
+    async fn set_up(&self, clock: &ManualClock, script: Script<'_>) -> TestVendor<Self::Kind>;
 
     /// Whether the vendor has a way to say this. What it cannot say is not tested.
-    fn supports(&self, beat: &ScriptStep) -> bool {
-        let _ = beat;
+    fn supports(&self, step: &ScriptStep) -> bool {
+        let _ = step;
         true
     }
 
-    /// What the vendor counts a look as, by which the places of its rate are named.
+    /// What the vendor counts a poll as, by which the places of its rate are named.
     fn rate_action(&self) -> &str {
         "requests"
     }
@@ -119,13 +119,13 @@ pub struct TestVendor<K> {
     pub kind: Arc<K>,
     /// The job.
     pub id: JobId,
-    /// The looks that reached the vendor.
+    /// The polls that reached the vendor.
     pub requests: RequestLog,
     /// Whatever must live as long as the vendor.
     pub guard: Box<dyn Any + Send + Sync>,
 }
 
-/// The looks that reached a vendor. Clones are the same record.
+/// The polls that reached a vendor. Clones are the same record.
 #[derive(Debug, Clone, Default)]
 pub struct RequestLog(Arc<Mutex<LogState>>);
 
@@ -137,34 +137,34 @@ struct LogState {
 }
 
 impl RequestLog {
-    /// The vendor calls this at each look; gives the beat to answer with.
-    pub fn record_poll(&self, now: Moment, beats: &[ScriptStep]) -> ScriptStep {
+    /// The vendor calls this at each poll; gives the beat to answer with.
+    pub fn record_poll(&self, now: Moment, steps: &[ScriptStep]) -> ScriptStep {
         let mut record = self.record();
-        let beat = beats
+        let step = steps
             .get(record.moments.len())
-            .or(beats.last())
+            .or(steps.last())
             .cloned()
             .unwrap_or(ScriptStep::Running);
         record.moments.push(now);
-        record.is_silent = beat == ScriptStep::NoResponse;
+        record.is_silent = step == ScriptStep::NoResponse;
         if let Some(waker) = record.waker.take() {
             waker.wake();
         }
-        beat
+        step
     }
 
-    /// When each look came.
+    /// When each poll came.
     pub fn moments(&self) -> Vec<Moment> {
         self.record().moments.clone()
     }
 
-    /// How many looks came.
+    /// How many polls came.
     pub fn count(&self) -> usize {
         self.record().moments.len()
     }
 
-    /// Whether the vendor was asked and will not answer, told once for each such look; if not, `waker` is woken at the
-    /// next look.
+    /// Whether the vendor was asked and will not answer, told once for each such poll; if not, `waker` is woken at the
+    /// next poll.
     pub(crate) fn fell_silent(&self, waker: &Waker) -> bool {
         let mut record = self.record();
         record.waker = Some(waker.clone());

@@ -17,7 +17,7 @@ use crate::rate_limit::{RateLimit, RateLimiter, RequestClass, SharedRate};
 use crate::status::{Failure, Snapshot, Status};
 use crate::testing::{KindUnderTest, ManualClock, RequestLog, Script, ScriptStep, TestVendor};
 
-/// A kind whose looks are answered from a script.
+/// A kind whose polls are answered from a script.
 #[derive(Debug, Clone)]
 pub struct ScriptedKind {
     clock: Arc<dyn Clock>,
@@ -28,10 +28,10 @@ pub struct ScriptedKind {
 }
 
 impl ScriptedKind {
-    /// A kind that answers look by look with `beats`, the last one for ever: floor 1 s, a look every 5 s.
-    pub fn new(clock: Arc<dyn Clock>, beats: &[ScriptStep]) -> Self {
+    /// A kind that answers poll by poll with `beats`, the last one for ever: floor 1 s, a poll every 5 s.
+    pub fn new(clock: Arc<dyn Clock>, steps: &[ScriptStep]) -> Self {
         let invented = "made up for tests";
-        let facts = KindPolicy::new(
+        let policy = KindPolicy::new(
             Sourced::inferred(Duration::from_secs(1), invented),
             Sourced::inferred(Duration::ZERO, invented),
             Sourced::inferred(PollSchedule::every(Duration::from_secs(5)), invented),
@@ -39,8 +39,8 @@ impl ScriptedKind {
         );
         Self {
             clock,
-            policy: facts,
-            steps: beats.to_vec(),
+            policy,
+            steps: steps.to_vec(),
             requests: RequestLog::default(),
             limiter: None,
         }
@@ -48,35 +48,35 @@ impl ScriptedKind {
 
     /// Changes its facts.
     #[must_use]
-    pub fn with_policy(mut self, tune: impl FnOnce(&mut KindPolicy)) -> Self {
-        tune(&mut self.policy);
+    pub fn with_policy(mut self, configure: impl FnOnce(&mut KindPolicy)) -> Self {
+        configure(&mut self.policy);
         self
     }
 
-    /// Takes a place there for each look.
+    /// Takes a place there for each poll.
     #[must_use]
     pub fn with_shared_rate(mut self, rate: Arc<dyn SharedRate>) -> Self {
         let endless = RateLimit {
             limit: NonZeroU32::MAX,
             per: Duration::from_secs(1),
         };
-        let quota = RateLimiter::new(self.clock.clone(), &[endless]);
-        self.limiter = Some(quota.with_shared_rate(rate, self.account(), "requests"));
+        let limiter = RateLimiter::new(self.clock.clone(), &[endless]);
+        self.limiter = Some(limiter.with_shared_rate(rate, self.account(), "requests"));
         self
     }
 
-    /// The looks so far.
+    /// The polls so far.
     pub fn requests(&self) -> &RequestLog {
         &self.requests
     }
 
-    /// One look, which counts.
+    /// One poll, which counts.
     pub async fn poll_once(&self) -> PollResult<&'static str> {
         let _permit = match &self.limiter {
-            Some(quota) => Some(quota.acquire(RequestClass::Poll).await?),
+            Some(limiter) => Some(limiter.acquire(RequestClass::Poll).await?),
             None => None,
         };
-        let error = |kind, sent| Err(Error::new(kind, "scripted", "look").with_delivery(sent));
+        let error = |kind, sent| Err(Error::new(kind, "scripted", "poll").with_delivery(sent));
         match self.requests.record_poll(self.clock.now(), &self.steps) {
             ScriptStep::Queued => Ok(Snapshot::new(Status::Queued, "queued")),
             ScriptStep::Running => Ok(Snapshot::new(Status::Running, "running")),
@@ -121,12 +121,12 @@ impl JobKind for ScriptedKind {
     }
 
     async fn poll(&self, ids: &[JobId]) -> PollResults<&'static str> {
-        let mut looks = PollResults::of("scripted", ids);
+        let mut polls = PollResults::of("scripted", ids);
         for (place, id) in ids.iter().enumerate() {
-            let look = self.poll_once().await;
-            looks.set(place, look.map_err(|error| error.with_job(id.clone())));
+            let poll = self.poll_once().await;
+            polls.set(place, poll.map_err(|error| error.with_job(id.clone())));
         }
-        looks
+        polls
     }
 }
 
@@ -138,10 +138,10 @@ pub struct ScriptedKindUnderTest;
 impl KindUnderTest for ScriptedKindUnderTest {
     type Kind = ScriptedKind;
 
-    async fn set_up(&self, clock: &ManualClock, play: Script<'_>) -> TestVendor<ScriptedKind> {
-        let kind = ScriptedKind::new(clock.shared(), play.steps)
-            .with_policy(play.configure)
-            .with_shared_rate(play.shared_rate);
+    async fn set_up(&self, clock: &ManualClock, script: Script<'_>) -> TestVendor<ScriptedKind> {
+        let kind = ScriptedKind::new(clock.shared(), script.steps)
+            .with_policy(script.configure)
+            .with_shared_rate(script.shared_rate);
         let asked = kind.requests().clone();
         #[allow(clippy::expect_used, reason = "the text is fixed")]
         let id = JobId::new("job-1").expect("a valid id");

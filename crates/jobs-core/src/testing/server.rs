@@ -65,29 +65,29 @@ impl ScriptedServer {
     /// Whatever keeps it from listening.
     pub async fn start(
         clock: &ManualClock,
-        beats: &[ScriptStep],
+        steps: &[ScriptStep],
         asked: &RequestLog,
         say: impl Fn(&ScriptStep) -> Reply + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let (clock, beats, asked, say) = (
+        let (clock, steps, asked, say) = (
             clock.clone(),
-            Arc::<[ScriptStep]>::from(beats),
+            Arc::<[ScriptStep]>::from(steps),
             asked.clone(),
             Arc::new(say),
         );
         let accepting = tokio::spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let (clock, beats, asked, say) =
-                    (clock.clone(), beats.clone(), asked.clone(), say.clone());
+                let (clock, steps, asked, say) =
+                    (clock.clone(), steps.clone(), asked.clone(), say.clone());
                 connections.spawn(async move {
                     // A client that hangs up early is part of the play.
                     drop(
-                        answer(stream, || match asked.record_poll(clock.now(), &beats) {
+                        answer(stream, || match asked.record_poll(clock.now(), &steps) {
                             ScriptStep::NoResponse => None,
-                            beat => Some(say(&beat)),
+                            step => Some(say(&step)),
                         })
                         .await,
                     );

@@ -79,50 +79,50 @@ impl JobKind for DefectiveKind {
     }
 
     async fn poll(&self, ids: &[JobId]) -> PollResults<&'static str> {
-        let mut look = self.look().await;
+        let mut poll = self.poll().await;
         if self.defect == Defect::LooksTwice {
-            look = self.look().await;
+            poll = self.poll().await;
         }
         if self.defect == Defect::AnswersForTooMany {
             let [id] = ids else {
                 return PollResults::of("broken", &[]);
             };
-            let mut looks = PollResults::of("broken", &[id.clone(), id.clone()]);
-            looks.set(1, look);
-            return looks;
+            let mut polls = PollResults::of("broken", &[id.clone(), id.clone()]);
+            polls.set(1, poll);
+            return polls;
         }
-        let mut looks = PollResults::of("broken", ids);
-        looks.set(0, look);
-        looks
+        let mut polls = PollResults::of("broken", ids);
+        polls.set(0, poll);
+        polls
     }
 }
 
 impl DefectiveKind {
-    async fn look(&self) -> PollResult<&'static str> {
+    async fn poll(&self) -> PollResult<&'static str> {
         let clock = Arc::clone(self.inner.clock());
         let sleep = |time| clock.sleep_until(clock.now() + time);
         if self.defect == Defect::TakesStateBeforeAwait
             && self.state.lock().unwrap().take().is_none()
         {
-            return Err(Error::invalid_input("broken", "look", "the state is gone"));
+            return Err(Error::invalid_input("broken", "poll", "the state is gone"));
         }
-        let look = self.inner.poll_once().await;
+        let poll = self.inner.poll_once().await;
         *self.state.lock().unwrap() = Some(());
-        match (self.defect, look) {
-            (Defect::SleepsAfterLooking, look) => {
+        match (self.defect, poll) {
+            (Defect::SleepsAfterLooking, poll) => {
                 sleep(Duration::from_millis(700)).await;
-                look
+                poll
             }
             (Defect::SleepsTheHintItself, Err(error)) => {
                 sleep(error.retry_after().unwrap_or_default()).await;
-                Err(Error::new(error.kind(), "broken", "look"))
+                Err(Error::new(error.kind(), "broken", "poll"))
             }
-            (Defect::DropsTheHint, Err(error)) => Err(Error::new(error.kind(), "broken", "look")),
+            (Defect::DropsTheHint, Err(error)) => Err(Error::new(error.kind(), "broken", "poll")),
             (Defect::PermanentTrouble, Err(_)) => {
-                Err(Error::new(ErrorKind::Refused, "broken", "look"))
+                Err(Error::new(ErrorKind::Refused, "broken", "poll"))
             }
             (Defect::TransientDenial, Err(_)) => {
-                Err(Error::new(ErrorKind::Unavailable, "broken", "look"))
+                Err(Error::new(ErrorKind::Unavailable, "broken", "poll"))
             }
             (
                 Defect::GenericFailure,
@@ -158,7 +158,7 @@ impl DefectiveKind {
             {
                 Ok(Snapshot::new(Status::Succeeded("nothing"), "done"))
             }
-            (_, look) => look,
+            (_, poll) => poll,
         }
     }
 }
@@ -169,27 +169,32 @@ struct DefectiveKindUnderTest(Defect);
 impl KindUnderTest for DefectiveKindUnderTest {
     type Kind = DefectiveKind;
 
-    async fn set_up(&self, clock: &ManualClock, play: Script<'_>) -> TestVendor<DefectiveKind> {
-        let mut inner = ScriptedKind::new(clock.shared(), play.steps).with_policy(play.configure);
+    async fn set_up(&self, clock: &ManualClock, script: Script<'_>) -> TestVendor<DefectiveKind> {
+        let mut inner =
+            ScriptedKind::new(clock.shared(), script.steps).with_policy(script.configure);
         if self.0 != Defect::IgnoresTheRate {
-            inner = inner.with_shared_rate(play.shared_rate);
+            inner = inner.with_shared_rate(script.shared_rate);
         }
-        let mut facts = inner.policy().clone();
+        let mut policy = inner.policy().clone();
         if self.0 == Defect::RoundsToSeconds {
-            let pause = facts.schedule.value.next_delay(1, Duration::ZERO).as_secs();
-            facts
+            let pause = policy
+                .schedule
+                .value
+                .next_delay(1, Duration::ZERO)
+                .as_secs();
+            policy
                 .schedule
                 .set(PollSchedule::every(Duration::from_secs(pause)));
         }
         if self.0 == Defect::NeverCut {
-            facts.poll_timeout.set(Duration::from_secs(36_000));
+            policy.poll_timeout.set(Duration::from_secs(36_000));
         }
         let asked: RequestLog = inner.requests().clone();
         let key = (self.0 == Defect::PrintsItsKey).then_some("k3y-in-the-clear");
         let kind = DefectiveKind {
             defect: self.0,
             inner,
-            policy: facts,
+            policy,
             state: Mutex::new(Some(())),
             key,
         };
@@ -285,8 +290,8 @@ async fn further_traps_are_caught_too() {
 #[tokio::test]
 async fn odd_answers_of_every_sort_are_played() {
     let clock = ManualClock::new();
-    for odd in MalformedBody::ALL {
-        let kind = ScriptedKind::new(clock.shared(), &[ScriptStep::Malformed(odd)]);
+    for malformed in MalformedBody::ALL {
+        let kind = ScriptedKind::new(clock.shared(), &[ScriptStep::Malformed(malformed)]);
         assert_eq!(
             kind.poll_once().await.unwrap_err().kind(),
             ErrorKind::UnexpectedResponse

@@ -219,14 +219,14 @@ async fn a_check_ends_with_the_deadline_and_with_its_caller() {
 
 #[tokio::test]
 async fn the_deadline_ends_a_server_that_dribbles_is_silent_or_asks_for_patience() {
-    for kind in ["dribbles", "silent", "patience"] {
+    for kind in ["dribbles", "silent", "options"] {
         let scene = Scene::new(move |clock, mut stream, _| async move {
             match kind {
                 "dribbles" => {
                     let head = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx";
                     drop(stream.write_all(head.as_bytes()).await);
                 }
-                "patience" => {
+                "options" => {
                     let head = "HTTP/1.1 429 No\r\nRetry-After: 99999999\r\n\
                         Content-Length: 0\r\nConnection: close\r\n\r\n";
                     drop(stream.write_all(head.as_bytes()).await);
@@ -241,7 +241,7 @@ async fn the_deadline_ends_a_server_that_dribbles_is_silent_or_asks_for_patience
         .await;
         let error = scene.fetched(after(5)).await.unwrap_err();
         let expected = match kind {
-            "patience" => ErrorKind::RateLimited,
+            "options" => ErrorKind::RateLimited,
             _ => ErrorKind::Timeout,
         };
         assert_eq!(error.kind(), expected, "{kind}: {error}");

@@ -1,4 +1,4 @@
-//! A vendor in memory with many jobs, which notes every look.
+//! A vendor in memory with many jobs, which notes every poll.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use jobs_core::{
     PollResults, PollSchedule, RateLimiter, RequestClass, Snapshot, Sourced, Status, async_trait,
 };
 
-pub(crate) const FLOOR: Duration = Duration::from_secs(2);
+pub(crate) const MIN_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) const PAUSE: Duration = Duration::from_secs(5);
 
 /// What the vendor was asked.
@@ -19,7 +19,7 @@ pub(crate) const PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct PollCounts {
     /// The size of each request, and its moment.
     pub(crate) requests: Vec<(Moment, usize)>,
-    /// The looks at each job.
+    /// The polls of each job.
     pub(crate) polls: HashMap<String, Vec<Moment>>,
     pub(crate) in_flight: usize,
     pub(crate) most_in_flight: usize,
@@ -68,17 +68,17 @@ pub(crate) fn id(number: usize) -> JobId {
 impl FakeVendor {
     pub(crate) fn new(clock: &ManualClock, batch: usize) -> Self {
         let source = "made up";
-        let mut facts = KindPolicy::new(
-            Sourced::inferred(FLOOR, source),
+        let mut policy = KindPolicy::new(
+            Sourced::inferred(MIN_INTERVAL, source),
             Sourced::inferred(Duration::ZERO, source),
             Sourced::inferred(PollSchedule::every(PAUSE), source),
             &[],
         );
-        facts.max_batch.set(batch.try_into().unwrap());
+        policy.max_batch.set(batch.try_into().unwrap());
         Self {
             clock: clock.clone(),
             shared: clock.shared(),
-            policy: facts,
+            policy,
             name: "play",
             max_batch: Duration::ZERO,
             limiter: None,
@@ -103,7 +103,7 @@ impl FakeVendor {
         self
     }
 
-    pub(crate) fn with_facts(mut self, tune: impl FnOnce(&mut KindPolicy)) -> Self {
+    pub(crate) fn with_policy(mut self, tune: impl FnOnce(&mut KindPolicy)) -> Self {
         tune(&mut self.policy);
         self
     }
@@ -137,7 +137,7 @@ impl FakeVendor {
 }
 
 pub(crate) fn server_error() -> Error {
-    Error::new(ErrorKind::Unavailable, "yard", "look")
+    Error::new(ErrorKind::Unavailable, "vendor", "poll")
 }
 
 #[async_trait]
@@ -145,7 +145,7 @@ impl JobKind for FakeVendor {
     type Output = JobId;
 
     fn vendor(&self) -> &'static str {
-        "yard"
+        "vendor"
     }
 
     fn name(&self) -> &'static str {
@@ -153,7 +153,7 @@ impl JobKind for FakeVendor {
     }
 
     fn account(&self) -> Account {
-        Account::of("yard", "anybody")
+        Account::of("vendor", "anybody")
     }
 
     fn policy(&self) -> &KindPolicy {
@@ -196,7 +196,7 @@ impl JobKind for FakeVendor {
         if let Some(error) = error {
             return PollResults::failed(ids, &error);
         }
-        let mut looks = PollResults::of("yard", ids);
+        let mut polls = PollResults::of("vendor", ids);
         for (place, id) in ids.iter().enumerate() {
             let fate = self.done.lock().unwrap().get(id.as_str()).copied();
             let status = match fate {
@@ -211,8 +211,8 @@ impl JobKind for FakeVendor {
                 Some(_) => Status::Running,
                 None => Status::Gone,
             };
-            looks.set(place, Ok(Snapshot::new(status, "word")));
+            polls.set(place, Ok(Snapshot::new(status, "word")));
         }
-        looks
+        polls
     }
 }

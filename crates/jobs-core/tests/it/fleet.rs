@@ -17,7 +17,7 @@ use jobs_core::{
     RateLimit, RateLimiter, WaitError, WaitErrorKind, WaitOptions, WatchError,
 };
 
-use crate::fake_vendor::{FLOOR, FakeVendor, PAUSE, ScriptedEnd, id, secs, server_error};
+use crate::fake_vendor::{FakeVendor, MIN_INTERVAL, PAUSE, ScriptedEnd, id, secs, server_error};
 
 const LONG: Duration = Duration::from_secs(3600);
 
@@ -48,11 +48,11 @@ async fn all(clock: &ManualClock, mut ends: FleetEvents<JobId>) -> Vec<End> {
         .await
 }
 
-/// No two looks at one job are closer than the floor.
-fn floor_is_kept(yard: &FakeVendor) {
-    for (id, looks) in &yard.asked().polls {
-        for pair in looks.windows(2) {
-            assert!(pair[1].since(pair[0]) >= FLOOR, "{id}: {looks:?}");
+/// No two polls of one job are closer than the minimum interval.
+fn min_interval_is_kept(vendor: &FakeVendor) {
+    for (id, polls) in &vendor.asked().polls {
+        for pair in polls.windows(2) {
+            assert!(pair[1].since(pair[0]) >= MIN_INTERVAL, "{id}: {polls:?}");
         }
     }
 }
@@ -68,17 +68,17 @@ async fn each_job_ends_once_as_it_would_alone() {
         ScriptedEnd::Never,
     ];
     for batch in [1, 3] {
-        let yard = Arc::new(FakeVendor::new(&clock, batch));
+        let vendor = Arc::new(FakeVendor::new(&clock, batch));
         let (fleet, ends) = fleet(FleetConfig::default());
-        let lane = fleet.handle(Arc::clone(&yard), |output| output);
+        let lane = fleet.handle(Arc::clone(&vendor), |output| output);
         let mut alone = BTreeMap::new();
         for (number, fate) in fates.into_iter().enumerate() {
-            let job = yard.job(number, fate);
+            let job = vendor.job(number, fate);
             let end = clock.run(job.wait(Duration::from_secs(60))).await;
             alone.insert(job.id().clone(), format!("{end:?}"));
         }
         for (number, fate) in fates.into_iter().enumerate() {
-            lane.watch(&yard.job(number, fate), Duration::from_secs(60))
+            lane.watch(&vendor.job(number, fate), Duration::from_secs(60))
                 .unwrap();
         }
         drop((fleet, lane));
@@ -101,7 +101,7 @@ async fn pass(clock: &ManualClock, time: Duration) {
     clock.run(clock.sleep_until(clock.now() + time)).await;
 }
 
-/// In hundredths: what is brought forward may come a millisecond after the floor.
+/// In hundredths: what is brought forward may come a millisecond after the minimum interval.
 fn seconds(moments: &[Moment]) -> Vec<f64> {
     moments
         .iter()
@@ -112,14 +112,14 @@ fn seconds(moments: &[Moment]) -> Vec<f64> {
 #[tokio::test]
 async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
     let clock = ManualClock::new();
-    let yard = Arc::new(FakeVendor::new(&clock, 50).with_facts(|facts| {
-        facts.min_interval.set(Duration::from_secs(1));
+    let vendor = Arc::new(FakeVendor::new(&clock, 50).with_policy(|policy| {
+        policy.min_interval.set(Duration::from_secs(1));
     }));
     let (fleet, ends) = fleet(FleetConfig::default().with_event_buffer(20_000));
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
     // They come one by one over the length of a pause, so that no two are due together by themselves.
     for number in 0..10_000 {
-        lane.watch(&yard.job(number, ScriptedEnd::Done(31.0)), LONG)
+        lane.watch(&vendor.job(number, ScriptedEnd::Done(31.0)), LONG)
             .unwrap();
         clock.advance(PAUSE / 10_000);
         if number % 100 == 0 {
@@ -127,15 +127,15 @@ async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
         }
     }
     pass(&clock, Duration::from_secs(1)).await;
-    let (first, looked) = (yard.requests(), yard.asked().polls.len());
-    assert_eq!(looked, 10_000);
+    let (first, polled) = (vendor.requests(), vendor.asked().polls.len());
+    assert_eq!(polled, 10_000);
     pass(&clock, PAUSE * 4).await;
     let rounds = {
-        let asked = yard.asked();
-        let looks: usize = asked.polls.values().map(Vec::len).sum();
-        looks as f64 / 10_000.0 - 1.0
+        let asked = vendor.asked();
+        let polls: usize = asked.polls.values().map(Vec::len).sum();
+        polls as f64 / 10_000.0 - 1.0
     };
-    let each = (yard.requests() - first) as f64 / 10_000.0 / rounds;
+    let each = (vendor.requests() - first) as f64 / 10_000.0 / rounds;
     assert!(
         each <= 0.025,
         "{each} requests per job in a round, of {rounds}"
@@ -144,22 +144,22 @@ async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
     assert!((3.5..=5.5).contains(&rounds), "{rounds}");
     drop((fleet, lane));
     assert_eq!(all(&clock, ends).await.len(), 10_000);
-    for (id, looks) in &yard.asked().polls {
-        for pair in looks.windows(2) {
-            assert!(pair[1].since(pair[0]) >= PAUSE * 3 / 4, "{id}: {looks:?}");
+    for (id, polls) in &vendor.asked().polls {
+        for pair in polls.windows(2) {
+            assert!(pair[1].since(pair[0]) >= PAUSE * 3 / 4, "{id}: {polls:?}");
         }
     }
 }
 
 #[tokio::test]
-async fn the_last_look_is_at_the_deadline_to_the_nanosecond() {
+async fn the_last_poll_is_at_the_deadline_to_the_nanosecond() {
     let clock = ManualClock::new();
-    let yard = Arc::new(FakeVendor::new(&clock, 10));
+    let vendor = Arc::new(FakeVendor::new(&clock, 10));
     let (fleet, ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
     let deadlines = [23_370_000_001u64, 23_370_000_002, 23_370_999_999].map(Duration::from_nanos);
     for (number, deadline) in deadlines.into_iter().enumerate() {
-        lane.watch(&yard.job(number, ScriptedEnd::Never), deadline)
+        lane.watch(&vendor.job(number, ScriptedEnd::Never), deadline)
             .unwrap();
     }
     drop((fleet, lane));
@@ -169,22 +169,22 @@ async fn the_last_look_is_at_the_deadline_to_the_nanosecond() {
         WaitErrorKind::DeadlineExceeded
     )));
     for (number, deadline) in deadlines.into_iter().enumerate() {
-        let last = *yard.asked().polls[id(number).as_str()].last().unwrap();
+        let last = *vendor.asked().polls[id(number).as_str()].last().unwrap();
         assert_eq!(last.since_start(), deadline);
     }
-    floor_is_kept(&yard);
+    min_interval_is_kept(&vendor);
 }
 
 #[tokio::test]
-async fn a_job_is_watched_once_and_only_by_its_own_lane() {
+async fn a_job_is_watched_once_and_only_by_its_own_handle() {
     let clock = ManualClock::new();
-    let yard = Arc::new(FakeVendor::new(&clock, 1));
+    let vendor = Arc::new(FakeVendor::new(&clock, 1));
     let other = Arc::new(FakeVendor::new(&clock, 1).named("other"));
     let (fleet, ends) = fleet(FleetConfig::default().with_capacity(2));
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
-    let again = fleet.handle(Arc::clone(&yard), |output| output);
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let again = fleet.handle(Arc::clone(&vendor), |output| output);
     let foreign = fleet.handle(Arc::clone(&other), |output| output);
-    let job = yard.job(1, ScriptedEnd::Done(3.0));
+    let job = vendor.job(1, ScriptedEnd::Done(3.0));
     lane.watch(&job, LONG).unwrap();
     assert_eq!(lane.watch(&job, LONG), Err(WatchError::AlreadyWatched));
     assert_eq!(again.watch(&job, LONG), Err(WatchError::AlreadyWatched));
@@ -194,7 +194,7 @@ async fn a_job_is_watched_once_and_only_by_its_own_lane() {
         .watch(&other.job(1, ScriptedEnd::Done(3.0)), LONG)
         .unwrap();
     assert_eq!(
-        lane.watch(&yard.job(2, ScriptedEnd::Never), LONG),
+        lane.watch(&vendor.job(2, ScriptedEnd::Never), LONG),
         Err(WatchError::AtCapacity)
     );
     assert_eq!(fleet.len(), 2);
@@ -203,14 +203,14 @@ async fn a_job_is_watched_once_and_only_by_its_own_lane() {
 }
 
 #[tokio::test]
-async fn the_floor_outlives_forgetting_and_ends() {
+async fn the_min_interval_outlives_forgetting_and_ends() {
     let clock = ManualClock::new();
-    let yard = Arc::new(FakeVendor::new(&clock, 1));
+    let vendor = Arc::new(FakeVendor::new(&clock, 1));
     let (fleet, mut ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
-    let job = yard.job(1, ScriptedEnd::Never);
-    // A handle of its own each time, which knows of no look.
-    let fresh = || Job::attach(Arc::clone(&yard), id(1));
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let job = vendor.job(1, ScriptedEnd::Never);
+    // A handle of its own each time, which knows of no poll.
+    let fresh = || Job::attach(Arc::clone(&vendor), id(1));
     lane.watch(&fresh(), LONG).unwrap();
     pass(&clock, Duration::from_millis(10)).await;
     assert!(lane.unwatch(job.id()));
@@ -224,81 +224,81 @@ async fn the_floor_outlives_forgetting_and_ends() {
     ));
     lane.watch(&fresh(), LONG).unwrap();
     pass(&clock, Duration::from_secs(5)).await;
-    let looks = seconds(&yard.asked().polls[job.id().as_str()]);
-    assert_eq!(looks, [0.0, 2.0, 7.0 + (looks[2] - 7.0), 10.01, 12.01]);
-    floor_is_kept(&yard);
+    let polls = seconds(&vendor.asked().polls[job.id().as_str()]);
+    assert_eq!(polls, [0.0, 2.0, 7.0 + (polls[2] - 7.0), 10.01, 12.01]);
+    min_interval_is_kept(&vendor);
 }
 
 #[tokio::test]
-async fn a_nudge_is_a_look_as_soon_as_the_floor_allows_and_is_not_believed() {
+async fn a_poll_soon_is_a_poll_as_soon_as_the_min_interval_allows_and_is_not_believed() {
     let clock = ManualClock::new();
-    let yard = Arc::new(FakeVendor::new(&clock, 1).with_facts(|facts| {
-        facts
+    let vendor = Arc::new(FakeVendor::new(&clock, 1).with_policy(|policy| {
+        policy
             .schedule
             .set(jobs_core::PollSchedule::every(Duration::from_secs(50)));
     }));
     let (fleet, mut ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
-    lane.watch(&yard.job(1, ScriptedEnd::Done(30.0)), LONG)
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    lane.watch(&vendor.job(1, ScriptedEnd::Done(30.0)), LONG)
         .unwrap();
     pass(&clock, Duration::from_secs(1)).await;
     // Forged: the job is not done. Twice is no more than once.
-    assert!(fleet.poll_soon("yard", &id(1)));
+    assert!(fleet.poll_soon("vendor", &id(1)));
     assert!(lane.poll_soon(&id(1)));
     assert!(!fleet.poll_soon("elsewhere", &id(1)));
     assert!(!lane.poll_soon(&id(2)));
     pass(&clock, Duration::from_secs(30)).await;
-    assert_eq!(seconds(&yard.asked().polls[id(1).as_str()]), [0.0, 2.0]);
+    assert_eq!(seconds(&vendor.asked().polls[id(1).as_str()]), [0.0, 2.0]);
     assert!(lane.poll_soon(&id(1)));
     let (_, end) = clock.run(ended(&mut ends)).await.unwrap();
     assert_eq!(end.unwrap(), id(1));
     assert_eq!(
-        seconds(&yard.asked().polls[id(1).as_str()]),
+        seconds(&vendor.asked().polls[id(1).as_str()]),
         [0.0, 2.0, 31.0]
     );
     assert!(!lane.poll_soon(&id(1)), "it has ended");
 }
 
 #[tokio::test]
-async fn a_nudge_during_a_look_brings_the_next_one_forward() {
+async fn a_poll_soon_during_a_poll_brings_the_next_one_forward() {
     let clock = ManualClock::new();
-    let yard = Arc::new(
+    let vendor = Arc::new(
         FakeVendor::new(&clock, 1)
             .with_max_batch(Duration::from_secs(3))
-            .with_facts(|facts| {
-                facts
+            .with_policy(|policy| {
+                policy
                     .schedule
                     .set(jobs_core::PollSchedule::every(Duration::from_secs(50)));
             }),
     );
     let (fleet, ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
-    lane.watch(&yard.job(1, ScriptedEnd::Done(1.0)), LONG)
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    lane.watch(&vendor.job(1, ScriptedEnd::Done(1.0)), LONG)
         .unwrap();
     pass(&clock, Duration::from_secs(2)).await;
     assert!(lane.poll_soon(&id(1)));
     drop((fleet, lane));
     assert_eq!(all(&clock, ends).await.len(), 1);
-    assert_eq!(seconds(&yard.asked().polls[id(1).as_str()]), [0.0, 5.0]);
+    assert_eq!(seconds(&vendor.asked().polls[id(1).as_str()]), [0.0, 5.0]);
 }
 
 #[tokio::test]
-async fn who_does_not_take_the_ends_holds_up_the_looks_and_loses_nothing() {
+async fn who_does_not_take_the_ends_holds_up_the_polls_and_loses_nothing() {
     let clock = ManualClock::new();
-    let yard = Arc::new(FakeVendor::new(&clock, 10));
+    let vendor = Arc::new(FakeVendor::new(&clock, 10));
     let (fleet, ends) = fleet(
         FleetConfig::default()
             .with_event_buffer(100)
             .with_max_in_flight(4),
     );
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
     for number in 0..1000 {
-        lane.watch(&yard.job(number, ScriptedEnd::Done(1.0)), LONG)
+        lane.watch(&vendor.job(number, ScriptedEnd::Done(1.0)), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_secs(1000)).await;
     // The first round found nothing; of the second, the backlog and what was in flight.
-    let asked: usize = yard.asked().requests.iter().map(|(_, jobs)| jobs).sum();
+    let asked: usize = vendor.asked().requests.iter().map(|(_, jobs)| jobs).sum();
     assert!((1100..=1140).contains(&asked), "{asked}");
     drop((fleet, lane));
     let mut ids: Vec<_> = all(&clock, ends)
@@ -315,51 +315,51 @@ async fn who_does_not_take_the_ends_holds_up_the_looks_and_loses_nothing() {
 #[tokio::test]
 async fn stopping_delivers_what_ended_and_hands_back_the_rest() {
     let clock = ManualClock::new();
-    let yard = Arc::new(FakeVendor::new(&clock, 5).with_max_batch(Duration::from_secs(1)));
+    let vendor = Arc::new(FakeVendor::new(&clock, 5).with_max_batch(Duration::from_secs(1)));
     let (fleet, ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
     for number in 0..20 {
         let fate = if number < 7 {
             ScriptedEnd::Done(0.0)
         } else {
             ScriptedEnd::Never
         };
-        lane.watch(&yard.job(number, fate), LONG).unwrap();
+        lane.watch(&vendor.job(number, fate), LONG).unwrap();
     }
     pass(&clock, Duration::from_millis(6500)).await;
-    assert!(yard.asked().in_flight > 0, "some looks are in flight");
+    assert!(vendor.asked().in_flight > 0, "some polls are in flight");
     let rest: Vec<_> = fleet.shutdown().collect();
     assert_eq!(rest.len(), 13);
     assert!(
         rest.iter()
-            .all(|ticket| ticket.vendor() == "yard" && ticket.kind() == "play")
+            .all(|ticket| ticket.vendor() == "vendor" && ticket.kind() == "play")
     );
     assert_eq!(
-        lane.watch(&yard.job(99, ScriptedEnd::Never), LONG),
+        lane.watch(&vendor.job(99, ScriptedEnd::Never), LONG),
         Err(WatchError::ShutDown)
     );
-    let requests = yard.requests();
+    let requests = vendor.requests();
     assert_eq!(all(&clock, ends).await.len(), 7);
     pass(&clock, LONG).await;
-    assert_eq!(yard.requests(), requests, "no look after the stop");
+    assert_eq!(vendor.requests(), requests, "no poll after the stop");
     assert_eq!(fleet.shutdown().count(), 0);
 }
 
 #[tokio::test]
-async fn a_forgotten_job_has_no_end_although_its_look_was_in_flight() {
+async fn a_forgotten_job_has_no_end_although_its_poll_was_in_flight() {
     let clock = ManualClock::new();
-    let yard = Arc::new(FakeVendor::new(&clock, 5).with_max_batch(Duration::from_secs(3)));
+    let vendor = Arc::new(FakeVendor::new(&clock, 5).with_max_batch(Duration::from_secs(3)));
     let (fleet, ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
     for number in 0..5 {
-        lane.watch(&yard.job(number, ScriptedEnd::Done(0.0)), LONG)
+        lane.watch(&vendor.job(number, ScriptedEnd::Done(0.0)), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_secs(1)).await;
     assert!(lane.unwatch(&id(3)));
-    // Watched again before that look is answered: the answer is not the new wait's, whose look comes after the floor.
+    // Watched again before that poll is answered: the answer is not the new wait's, whose poll comes after the minimum interval.
     assert!(lane.unwatch(&id(4)));
-    lane.watch(&Job::attach(Arc::clone(&yard), id(4)), LONG)
+    lane.watch(&Job::attach(Arc::clone(&vendor), id(4)), LONG)
         .unwrap();
     drop((fleet, lane));
     let ids: Vec<_> = all(&clock, ends)
@@ -369,19 +369,19 @@ async fn a_forgotten_job_has_no_end_although_its_look_was_in_flight() {
         .collect();
     assert_eq!(ids.len(), 4);
     assert!(!ids.contains(&id(3)));
-    assert_eq!(seconds(&yard.asked().polls[id(4).as_str()]), [0.0, 3.0]);
+    assert_eq!(seconds(&vendor.asked().polls[id(4).as_str()]), [0.0, 3.0]);
 }
 
 #[tokio::test]
-async fn a_panic_is_a_failed_look_of_those_it_was_asked_for() {
+async fn a_panic_is_a_failed_poll_of_those_it_was_asked_for() {
     let clock = ManualClock::new();
-    let yard = Arc::new(FakeVendor::new(&clock, 1));
+    let vendor = Arc::new(FakeVendor::new(&clock, 1));
     let (fleet, ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
-    lane.watch(&yard.job(0, ScriptedEnd::Panics), Duration::from_secs(30))
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    lane.watch(&vendor.job(0, ScriptedEnd::Panics), Duration::from_secs(30))
         .unwrap();
     for number in 1..10 {
-        lane.watch(&yard.job(number, ScriptedEnd::Done(9.0)), LONG)
+        lane.watch(&vendor.job(number, ScriptedEnd::Done(9.0)), LONG)
             .unwrap();
     }
     drop((fleet, lane));
@@ -400,27 +400,27 @@ async fn a_panic_is_a_failed_look_of_those_it_was_asked_for() {
 }
 
 #[tokio::test]
-async fn an_outage_costs_few_looks_and_no_job_and_the_return_is_paced() {
+async fn an_outage_costs_few_polls_and_no_job_and_the_return_is_paced() {
     let clock = ManualClock::new();
     let (from, to) = (secs(10.0), secs(310.0));
-    let yard = FakeVendor::new(&clock, 1)
+    let vendor = FakeVendor::new(&clock, 1)
         .with_max_batch(Duration::from_millis(100))
         .in_condition(move |now, _| (from..to).contains(&now.since_start()).then(server_error));
-    let yard = Arc::new(yard);
+    let vendor = Arc::new(vendor);
     let (fleet, ends) = fleet(
         FleetConfig::default()
             .with_max_in_flight(16)
             .with_event_buffer(5000),
     );
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
     for number in 0..200 {
-        lane.watch(&yard.job(number, ScriptedEnd::Done(400.0)), LONG)
+        lane.watch(&vendor.job(number, ScriptedEnd::Done(400.0)), LONG)
             .unwrap();
     }
     drop((fleet, lane));
     let ends = all(&clock, ends).await;
     assert_eq!(ends.iter().filter(|(_, end)| end.is_ok()).count(), 200);
-    let asked = yard.asked();
+    let asked = vendor.asked();
     let during = |span: Range<Duration>| -> Vec<Moment> {
         let in_it = |(at, _): &(Moment, usize)| span.contains(&at.since_start()).then_some(*at);
         asked.requests.iter().filter_map(in_it).collect()
@@ -443,22 +443,22 @@ async fn an_outage_costs_few_looks_and_no_job_and_the_return_is_paced() {
     );
     assert!(back.len() >= 200);
     drop(asked);
-    floor_is_kept(&yard);
+    min_interval_is_kept(&vendor);
 }
 
 #[tokio::test]
-async fn in_an_outage_without_end_every_wait_ends_blind_or_at_its_deadline() {
+async fn in_an_outage_without_end_every_wait_ends_unreachable_or_at_its_deadline() {
     let clock = ManualClock::new();
-    let yard = FakeVendor::new(&clock, 1).in_condition(|_, _| Some(server_error()));
-    let yard = Arc::new(yard);
+    let vendor = FakeVendor::new(&clock, 1).in_condition(|_, _| Some(server_error()));
+    let vendor = Arc::new(vendor);
     let (fleet, mut ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
     for number in 0..100 {
-        let patience = WaitOptions {
+        let options = WaitOptions {
             max_unreachable: Duration::from_secs(100),
             ..WaitOptions::new(Duration::from_secs(if number % 2 == 0 { 50 } else { 5000 }))
         };
-        lane.watch(&yard.job(number, ScriptedEnd::Never), patience)
+        lane.watch(&vendor.job(number, ScriptedEnd::Never), options)
             .unwrap();
     }
     drop((fleet, lane));
@@ -476,30 +476,30 @@ async fn in_an_outage_without_end_every_wait_ends_blind_or_at_its_deadline() {
             assert!((100..=130).contains(&now), "{now}");
         }
     }
-    assert!(yard.requests() < 30, "{}", yard.requests());
+    assert!(vendor.requests() < 30, "{}", vendor.requests());
 }
 
 #[tokio::test]
 async fn too_many_requests_narrow_the_window_and_the_hint_is_kept() {
     let clock = ManualClock::new();
-    let yard = FakeVendor::new(&clock, 1)
+    let vendor = FakeVendor::new(&clock, 1)
         .with_max_batch(Duration::from_millis(100))
         .in_condition(|now, _| {
             (now.since_start() < Duration::from_millis(350)).then(|| {
-                Error::new(ErrorKind::RateLimited, "yard", "look")
+                Error::new(ErrorKind::RateLimited, "vendor", "poll")
                     .with_retry_after(Some(Duration::from_secs(7)))
             })
         });
-    let yard = Arc::new(yard);
+    let vendor = Arc::new(vendor);
     let (fleet, ends) = fleet(FleetConfig::default().with_max_in_flight(16));
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
     for number in 0..50 {
-        lane.watch(&yard.job(number, ScriptedEnd::Done(0.0)), LONG)
+        lane.watch(&vendor.job(number, ScriptedEnd::Done(0.0)), LONG)
             .unwrap();
     }
     drop((fleet, lane));
     assert_eq!(all(&clock, ends).await.len(), 50);
-    let asked = yard.asked();
+    let asked = vendor.asked();
     let before: Vec<_> = asked
         .requests
         .iter()
@@ -518,30 +518,30 @@ async fn too_many_requests_narrow_the_window_and_the_hint_is_kept() {
     assert_eq!(second, 2, "half the window");
 }
 
-/// How many looks an account of 20 a second makes in each second, when those with these numbers are refused.
-async fn looks_a_second(refused: Range<usize>) -> Vec<usize> {
+/// How many polls an account of 20 a second makes in each second, when those with these numbers are refused.
+async fn polls_a_second(refused: Range<usize>) -> Vec<usize> {
     let clock = ManualClock::new();
     let window = RateLimit {
         limit: NonZeroU32::new(20).unwrap(),
         per: Duration::from_secs(1),
     };
-    let yard = FakeVendor::new(&clock, 1)
+    let vendor = FakeVendor::new(&clock, 1)
         .with_max_batch(Duration::from_millis(10))
         .with_shared_rate(RateLimiter::new(clock.shared(), &[window]))
         .in_condition(move |_, before| {
-            let error = || Error::new(ErrorKind::RateLimited, "yard", "look");
+            let error = || Error::new(ErrorKind::RateLimited, "vendor", "poll");
             refused.contains(&before).then(error)
         });
-    let yard = Arc::new(yard);
+    let vendor = Arc::new(vendor);
     let (fleet, _ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
     for number in 0..400 {
-        lane.watch(&yard.job(number, ScriptedEnd::Never), LONG)
+        lane.watch(&vendor.job(number, ScriptedEnd::Never), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_secs(40)).await;
     let mut seconds = vec![0; 41];
-    for (at, _) in &yard.asked().requests {
+    for (at, _) in &vendor.asked().requests {
         seconds[usize::try_from(at.since_start().as_secs()).unwrap()] += 1;
     }
     seconds.pop();
@@ -551,14 +551,14 @@ async fn looks_a_second(refused: Range<usize>) -> Vec<usize> {
 #[tokio::test]
 async fn the_window_and_the_quota_slow_down_once_for_a_refusal_and_recover_with_sixteen_answers() {
     let sum = |seconds: &[usize]| seconds.iter().sum::<usize>();
-    let usual = looks_a_second(0..0).await;
+    let usual = polls_a_second(0..0).await;
     assert!(
-        usual.iter().all(|looks| (18..=20).contains(looks)),
+        usual.iter().all(|polls| (18..=20).contains(polls)),
         "{usual:?}"
     );
     // One alone, and five that are under way together.
     for refused in [400..401, 400..405] {
-        let slowed = looks_a_second(refused.clone()).await;
+        let slowed = polls_a_second(refused.clone()).await;
         // Each of the sixteen gives its place back so much later as the pace is below the full one: by six places in all
         // after one halving, by more than twice as many after two.
         let lost = sum(&usual) - sum(&slowed);
@@ -571,14 +571,14 @@ async fn the_window_and_the_quota_slow_down_once_for_a_refusal_and_recover_with_
 }
 
 #[tokio::test]
-async fn a_look_that_hangs_over_a_deadline_gives_way_to_the_last_one() {
+async fn a_poll_that_hangs_over_a_deadline_gives_way_to_the_last_one() {
     let clock = ManualClock::new();
-    let yard = Arc::new(FakeVendor::new(&clock, 5).with_max_batch(Duration::from_secs(20)));
+    let vendor = Arc::new(FakeVendor::new(&clock, 5).with_max_batch(Duration::from_secs(20)));
     let (fleet, mut ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
-    lane.watch(&yard.job(1, ScriptedEnd::Never), Duration::from_secs(12))
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    lane.watch(&vendor.job(1, ScriptedEnd::Never), Duration::from_secs(12))
         .unwrap();
-    lane.watch(&yard.job(2, ScriptedEnd::Done(0.0)), LONG)
+    lane.watch(&vendor.job(2, ScriptedEnd::Done(0.0)), LONG)
         .unwrap();
     drop((fleet, lane));
     let (first, end) = clock.run(ended(&mut ends)).await.unwrap();
@@ -588,30 +588,30 @@ async fn a_look_that_hangs_over_a_deadline_gives_way_to_the_last_one() {
         end.unwrap_err().kind(),
         WaitErrorKind::DeadlineExceeded
     ));
-    assert_eq!(seconds(&yard.asked().polls[id(1).as_str()]), [0.0, 12.0]);
+    assert_eq!(seconds(&vendor.asked().polls[id(1).as_str()]), [0.0, 12.0]);
     assert_eq!(clock.now().since_start(), secs(32.0));
 }
 
 #[tokio::test]
-async fn when_not_everybody_can_be_looked_at_all_wait_about_as_long() {
+async fn when_not_everybody_can_be_polled_at_all_wait_about_as_long() {
     let clock = ManualClock::new();
-    // 400 jobs every 5 s is 80 looks a second; four at a time of 100 ms each make 40.
-    let yard = FakeVendor::new(&clock, 1).with_max_batch(Duration::from_millis(100));
-    let yard = Arc::new(yard);
+    // 400 jobs every 5 s is 80 polls a second; four at a time of 100 ms each make 40.
+    let vendor = FakeVendor::new(&clock, 1).with_max_batch(Duration::from_millis(100));
+    let vendor = Arc::new(vendor);
     let (fleet, _ends) = fleet(FleetConfig::default().with_max_in_flight(4));
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
     for number in 0..400 {
-        lane.watch(&yard.job(number, ScriptedEnd::Never), LONG)
+        lane.watch(&vendor.job(number, ScriptedEnd::Never), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_secs(100)).await;
-    let asked = yard.asked();
+    let asked = vendor.asked();
     assert_eq!(asked.most_in_flight, 4);
     let mut waits: Vec<f64> = asked
         .polls
         .values()
-        .flat_map(|looks| {
-            looks
+        .flat_map(|polls| {
+            polls
                 .windows(2)
                 .map(|pair| pair[1].since(pair[0]).as_secs_f64())
         })
@@ -630,12 +630,12 @@ async fn when_not_everybody_can_be_looked_at_all_wait_about_as_long() {
 #[tokio::test]
 async fn a_waiting_job_takes_less_than_128_bytes() {
     let clock = ManualClock::new();
-    let yard = Arc::new(FakeVendor::new(&clock, 100));
+    let vendor = Arc::new(FakeVendor::new(&clock, 100));
     let (fleet, _ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
     // Just past the point at which the table of ids has doubled, where it costs most.
     for number in 0..100_000 {
-        let job = Job::attach(Arc::clone(&yard), id(number));
+        let job = Job::attach(Arc::clone(&vendor), id(number));
         lane.watch(&job, LONG).unwrap();
     }
     let each = fleet.bytes() as f64 / 100_000.0;
@@ -647,16 +647,16 @@ async fn a_waiting_job_takes_less_than_128_bytes() {
 }
 
 #[tokio::test]
-async fn looks_are_reported_to_lanes_that_asked() {
+async fn polls_are_reported_to_handles_that_asked() {
     let clock = ManualClock::new();
-    let yard =
+    let vendor =
         FakeVendor::new(&clock, 1).in_condition(|_, before| (before == 1).then(server_error));
-    let yard = Arc::new(yard);
+    let vendor = Arc::new(vendor);
     let (fleet, mut ends) = fleet(FleetConfig::default());
     let lane = fleet
-        .handle(Arc::clone(&yard), |output| output)
+        .handle(Arc::clone(&vendor), |output| output)
         .with_poll_events();
-    lane.watch(&yard.job(1, ScriptedEnd::Done(8.0)), LONG)
+    lane.watch(&vendor.job(1, ScriptedEnd::Done(8.0)), LONG)
         .unwrap();
     drop((fleet, lane));
     let mut names = Vec::new();
@@ -672,16 +672,16 @@ async fn looks_are_reported_to_lanes_that_asked() {
             }
         })
         .await;
-    assert_eq!(names, ["word", "vendor in trouble", "word", "true"]);
+    assert_eq!(names, ["word", "service unavailable", "word", "true"]);
 }
 
 #[test]
 fn a_runtime_that_goes_away_takes_no_job_with_it() {
     let clock = ManualClock::new();
-    let yard = Arc::new(FakeVendor::new(&clock, 1).with_max_batch(Duration::from_secs(1)));
+    let vendor = Arc::new(FakeVendor::new(&clock, 1).with_max_batch(Duration::from_secs(1)));
     let (fleet, ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&yard), |output| output);
-    let job = yard.job(1, ScriptedEnd::Done(0.0));
+    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let job = vendor.job(1, ScriptedEnd::Done(0.0));
     assert_eq!(lane.watch(&job, LONG), Err(WatchError::NoRuntime));
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
@@ -692,38 +692,38 @@ fn a_runtime_that_goes_away_takes_no_job_with_it() {
         lane.watch(&job, LONG).unwrap();
         pass(&clock, Duration::from_millis(500)).await;
     });
-    // Its look was dropped in flight. The next job starts the account's task again, for both.
+    // Its poll was dropped in flight. The next job starts the account's task again, for both.
     runtime().block_on(async {
-        lane.watch(&yard.job(2, ScriptedEnd::Done(0.0)), LONG)
+        lane.watch(&vendor.job(2, ScriptedEnd::Done(0.0)), LONG)
             .unwrap();
         drop((fleet, lane));
         assert_eq!(all(&clock, ends).await.len(), 2);
     });
-    floor_is_kept(&yard);
+    min_interval_is_kept(&vendor);
 }
 
 #[tokio::test]
-async fn whatever_its_end_was_a_job_watched_again_keeps_the_floor() {
+async fn whatever_its_end_was_a_job_watched_again_keeps_the_min_interval() {
     let clock = ManualClock::new();
     for fate in [
         ScriptedEnd::Done(0.0),
         ScriptedEnd::Fails(0.0),
         ScriptedEnd::Never,
     ] {
-        let yard = Arc::new(FakeVendor::new(&clock, 1));
+        let vendor = Arc::new(FakeVendor::new(&clock, 1));
         let (fleet, mut ends) = fleet(FleetConfig::default());
-        let lane = fleet.handle(Arc::clone(&yard), |output| output);
+        let lane = fleet.handle(Arc::clone(&vendor), |output| output);
         for _ in 0..3 {
-            lane.watch(&yard.job(1, fate), secs(0.5)).unwrap();
+            lane.watch(&vendor.job(1, fate), secs(0.5)).unwrap();
             let end = clock.run(ended(&mut ends)).await;
             assert!(end.is_some());
         }
-        assert!(yard.requests() >= 1, "{fate:?}");
-        floor_is_kept(&yard);
+        assert!(vendor.requests() >= 1, "{fate:?}");
+        min_interval_is_kept(&vendor);
     }
 }
 
-/// What happens to a job besides its looks.
+/// What happens to a job besides its polls.
 #[derive(Debug, Clone)]
 enum Event {
     Watch(usize),
@@ -757,18 +757,18 @@ proptest! {
         backlog in 1usize..20,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let (waits, ends, yard) = runtime.block_on(async {
+        let (waits, ends, vendor) = runtime.block_on(async {
             let clock = ManualClock::new();
-            let yard = FakeVendor::new(&clock, batch)
+            let vendor = FakeVendor::new(&clock, batch)
                 .with_max_batch(Duration::from_millis(takes))
                 .in_condition(move |_, before| match storms.get(before) {
                     Some(0) => Some(server_error()),
-                    Some(1) => Some(Error::new(ErrorKind::RateLimited, "yard", "look")),
+                    Some(1) => Some(Error::new(ErrorKind::RateLimited, "vendor", "poll")),
                     _ => None,
                 });
-            let yard = Arc::new(yard);
+            let vendor = Arc::new(vendor);
             let (fleet, mut ends) = fleet(FleetConfig::default().with_event_buffer(backlog));
-            let lane = fleet.handle(Arc::clone(&yard), |output| output);
+            let lane = fleet.handle(Arc::clone(&vendor), |output| output);
             let (mut waits, mut seen) = (vec![0i32; 12], vec![0i32; 12]);
             let number = |id: &JobId| id.as_str().rsplit('-').next().unwrap().parse::<usize>().unwrap();
             for event in events {
@@ -779,15 +779,15 @@ proptest! {
                             1 => ScriptedEnd::Fails(11.0),
                             _ => ScriptedEnd::Done(job as f64 * 3.0),
                         };
-                        let job_of = yard.job(job, fate);
-                        let patience = Duration::from_millis(1234 * (job as u64 + 1));
-                        match lane.watch(&job_of, patience) {
+                        let job_of = vendor.job(job, fate);
+                        let options = Duration::from_millis(1234 * (job as u64 + 1));
+                        match lane.watch(&job_of, options) {
                             Ok(()) => waits[job] += 1,
                             Err(why) => assert_eq!(why, WatchError::AlreadyWatched),
                         }
                     }
                     Event::Push(job) => {
-                        fleet.poll_soon("yard", &id(job));
+                        fleet.poll_soon("vendor", &id(job));
                     }
                     Event::Forget(job) => {
                         if lane.unwatch(&id(job)) {
@@ -810,9 +810,9 @@ proptest! {
             for (id, _) in all(&clock, ends).await {
                 seen[number(&id)] += 1;
             }
-            (waits, seen, yard)
+            (waits, seen, vendor)
         });
         prop_assert_eq!(waits, ends);
-        floor_is_kept(&yard);
+        min_interval_is_kept(&vendor);
     }
 }

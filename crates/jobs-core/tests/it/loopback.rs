@@ -1,4 +1,4 @@
-//! The looks that the HTTP bench measures, thinned and counted.
+//! The polls that the HTTP bench measures, thinned and counted.
 
 #[path = "../../examples/bench_http/kind.rs"]
 mod kind;
@@ -16,10 +16,10 @@ use vendor::Vendor;
 
 const AT_ONCE: u32 = 8;
 
-/// Looks at `jobs` jobs until the vendor has counted `looks`: the connections, requests and looks that it took.
-async fn counted(batch: usize, jobs: usize, looks: u64) -> (u64, u64, u64) {
+/// Polls `jobs` jobs until the vendor has counted `polls`: the connections, requests and polls that it took.
+async fn counted(batch: usize, jobs: usize, polls: u64) -> (u64, u64, u64) {
     let vendor = Vendor::start().unwrap();
-    vendor.asked.begin(looks);
+    vendor.asked.begin(polls);
     let kind = Arc::new(Loopback::new(vendor.address, batch));
     let (fleet, mut ends) = Fleet::new(FleetConfig::default().with_max_in_flight(AT_ONCE));
     let lane = fleet.handle(Arc::clone(&kind), |()| ());
@@ -39,9 +39,9 @@ async fn counted(batch: usize, jobs: usize, looks: u64) -> (u64, u64, u64) {
     }
     assert_eq!(done, jobs);
     let asked = &vendor.asked;
-    let [connections, requests, looks] = [&asked.connections, &asked.requests, &asked.looks]
+    let [connections, requests, polls] = [&asked.connections, &asked.requests, &asked.polls]
         .map(|count| count.load(Ordering::Relaxed));
-    (connections, requests, looks)
+    (connections, requests, polls)
 }
 
 /// A connection goes back to the others a moment after its answer was read, so that now and then one more is made.
@@ -53,21 +53,21 @@ fn are_kept(connections: u64, requests: u64) {
 }
 
 #[tokio::test]
-async fn a_look_is_one_request_on_a_connection_that_is_kept() {
-    let (connections, requests, looks) = counted(1, 32, 500).await;
-    assert_eq!(requests, looks);
+async fn a_poll_is_one_request_on_a_connection_that_is_kept() {
+    let (connections, requests, polls) = counted(1, 32, 500).await;
+    assert_eq!(requests, polls);
     // Each job is seen done once, and nothing more is asked.
-    assert!((500..=500 + 32).contains(&looks), "{looks}");
+    assert!((500..=500 + 32).contains(&polls), "{polls}");
     are_kept(connections, requests);
 }
 
 #[tokio::test]
 async fn a_hundred_jobs_share_a_request() {
-    let (connections, requests, looks) = counted(100, 800, 8_000).await;
-    assert!((8_000..=8_800).contains(&looks), "{looks}");
+    let (connections, requests, polls) = counted(100, 800, 8_000).await;
+    assert!((8_000..=8_800).contains(&polls), "{polls}");
     assert!(
-        requests <= looks / 80,
-        "{requests} requests for {looks} looks"
+        requests <= polls / 80,
+        "{requests} requests for {polls} polls"
     );
     are_kept(connections, requests);
 }

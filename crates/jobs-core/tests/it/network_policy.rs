@@ -222,7 +222,7 @@ async fn a_silent_server_is_given_up_by_idle_time_and_by_the_time_of_the_attempt
         assert_eq!((asked.count() - before, files), (7, 0));
     }
     let transport = builder(&clock, &url).build().unwrap();
-    let call = Request::get("look", &[]).with_timeout(short);
+    let call = Request::get("poll", &[]).with_timeout(short);
     let error = transport.send(call).await.unwrap_err();
     assert_eq!(
         (error.kind(), error.delivery()),

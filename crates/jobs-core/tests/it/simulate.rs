@@ -1,39 +1,39 @@
-//! The goals of pacing and of limits, on the simulations that the benches print, thinned.
+//! The goals of poll schedules and rate limits, on the simulations that the benches print, thinned.
 
 #[path = "../../examples/simulate/limits.rs"]
 mod limits;
-#[path = "../../examples/simulate/pacing.rs"]
-mod pacing;
+#[path = "../../examples/simulate/schedules.rs"]
+mod schedules;
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use limits::Scene;
-use pacing::{Mix, Policy};
+use schedules::{Mix, Policy};
 
 const JOBS: usize = 3000;
 
-/// No more looks than doubling pauses, at most 40 % of their mean lateness and 25 % of their 95th percentile.
+/// No more polls than doubling pauses, at most 40 % of their mean lateness and 25 % of their 95th percentile.
 fn keeps_the_goals(mix: Mix, has_shift: bool) {
     let durations = mix.durations(JOBS, has_shift, 1);
-    let learned = pacing::play(&Policy::learned(), &durations);
-    let doubling = pacing::play(&Policy::doubling(), &durations);
+    let learned = schedules::play(&Policy::learned(), &durations);
+    let doubling = schedules::play(&Policy::doubling(), &durations);
     let told = format!("{}: {learned:?} beside {doubling:?}", mix.name());
-    assert!(learned.looks <= doubling.looks, "{told}");
+    assert!(learned.polls <= doubling.polls, "{told}");
     assert!(learned.mean <= 0.4 * doubling.mean, "{told}");
     assert!(learned.p95 <= 0.25 * doubling.p95, "{told}");
 }
 
 #[test]
-fn learned_pacing_is_prompt_for_no_more_looks_than_doubling() {
+fn learned_schedule_is_prompt_for_no_more_polls_than_doubling() {
     for mix in Mix::ALL {
         keeps_the_goals(mix, false);
     }
 }
 
 #[test]
-fn learned_pacing_follows_when_durations_double() {
+fn learned_schedule_follows_when_durations_double() {
     for mix in Mix::ALL {
         keeps_the_goals(mix, true);
     }
@@ -43,19 +43,19 @@ fn learned_pacing_follows_when_durations_double() {
 fn beside_fixed_pauses_it_is_prompter_or_asks_less() {
     for mix in Mix::ALL {
         let durations = mix.durations(JOBS, false, 1);
-        let learned = pacing::play(&Policy::learned(), &durations);
+        let learned = schedules::play(&Policy::learned(), &durations);
         for (fixed, is_often) in [
             (Policy::fixed("fixed 5 s", 5), true),
             (Policy::fixed("fixed 30 s", 30), false),
         ] {
-            let other = pacing::play(&fixed, &durations);
+            let other = schedules::play(&fixed, &durations);
             let told = format!(
                 "{}: {learned:?} beside {} {other:?}",
                 mix.name(),
                 fixed.name
             );
             if is_often {
-                assert!(learned.looks < other.looks, "{told}");
+                assert!(learned.polls < other.polls, "{told}");
             } else {
                 assert!(learned.mean < other.mean, "{told}");
             }

@@ -6,8 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jobs_core::http::{Body, HttpClient, HttpClientBuilder, Origin, Request, Response};
+use jobs_core::retry::decide;
 use jobs_core::retry::{self, NotTaken};
-use jobs_core::{Clock, Error, ErrorKind, JobId, Secret, SystemClock, verdict};
+use jobs_core::{Clock, Error, ErrorKind, JobId, Secret, SystemClock};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -549,7 +550,7 @@ fn pause(error: &Error, repeats: u32) -> Option<Duration> {
         Some(Handling::Retry { attempts }) => attempts,
         _ => u32::MAX,
     };
-    verdict::idempotent(error, repeats).filter(|_| repeats < most)
+    decide::idempotent(error, repeats).filter(|_| repeats < most)
 }
 
 fn fresh(answer: &Response, body: &Object, key: &'static str) -> Result<Fresh, Error> {

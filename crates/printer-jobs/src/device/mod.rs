@@ -13,8 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jobs_core::clock::bounded;
+use jobs_core::retry::decide;
 use jobs_core::{
-    Account, Clock, Delivery, Error, ErrorKind, JobId, KindPolicy, RateLimiter, Secret, verdict,
+    Account, Clock, Delivery, Error, ErrorKind, JobId, KindPolicy, RateLimiter, Secret,
 };
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -531,7 +532,7 @@ impl Repeats<'_> {
         let pause = if is_torn {
             Some(Duration::from_millis(500 << self.doubtful.min(6)))
         } else {
-            verdict::idempotent(&error, self.made)
+            decide::idempotent(&error, self.made)
         };
         let Some(pause) = pause.filter(|_| self.doubtful <= DOUBTFUL) else {
             return Err(error);

@@ -1,4 +1,4 @@
-//! May this request be repeated? Pure functions; [`retry`](crate::retry) acts on them.
+//! Whether a failed call may be repeated, and when. Pure; [`retry`](super) acts on it.
 
 use std::time::Duration;
 
@@ -11,51 +11,52 @@ pub enum Decision {
     RetryAfter(Duration),
     /// The vendor did not take it, and trying again is no use.
     Rejected,
-    /// It may have been taken. Never repeat it by yourself.
+    /// It may have been taken. Do not repeat it.
     OutcomeUnknown,
 }
 
-/// The verdict on a failed call that costs money, after `repeats` repetitions.
+/// What to do after a failed call that costs money and `repeats` repetitions.
 ///
 /// Repeats only what was never sent, and what the vendor refused by a code that its notes list as made before any
-/// work, as often as they allow. Whatever may have been acted upon is unknown.
+/// work, as often as they allow. The outcome of anything that the vendor may have acted upon is unknown.
 pub fn non_idempotent(error: &Error, repeats: u32) -> Decision {
-    const CONNECTS: u32 = 3;
+    const CONNECT_RETRIES: u32 = 3;
     match (error.delivery(), error.refusal()) {
         (Delivery::MaybeSent, _) => Decision::OutcomeUnknown,
-        (Delivery::NotSent, _) if error.is_transient() && repeats < CONNECTS => {
+        (Delivery::NotSent, _) if error.is_transient() && repeats < CONNECT_RETRIES => {
             Decision::RetryAfter(Duration::from_millis(500) * 2u32.pow(repeats))
         }
-        (Delivery::Answered, Refusal::BeforeWork { delay: wait, times }) if repeats < times => {
+        (Delivery::Answered, Refusal::BeforeWork { delay, times }) if repeats < times => {
             Decision::RetryAfter(
-                wait.max(error.retry_after().unwrap_or_default())
-                    .min(LONGEST_WAIT),
+                delay
+                    .max(error.retry_after().unwrap_or_default())
+                    .min(MAX_RETRY_AFTER),
             )
         }
         _ => Decision::Rejected,
     }
 }
 
-/// The pause before repeating a harmless call for the time number `repeats + 1`; `None` when that is no use.
+/// The delay before repetition number `repeats + 1` of an idempotent call; `None` when repeating is no use.
 ///
-/// Doubles from half a second to half a minute. A vendor's word on when to come back is obeyed up to a minute.
+/// Doubles from half a second to half a minute. The vendor's retry-after is obeyed up to a minute.
 pub fn idempotent(error: &Error, repeats: u32) -> Option<Duration> {
-    const REPEATS: u32 = 6;
-    let pause =
+    const RETRIES: u32 = 6;
+    let delay =
         Duration::from_millis(500 << repeats.min(6)).max(error.retry_after().unwrap_or_default());
-    (error.is_transient() && repeats < REPEATS).then_some(pause.min(LONGEST_WAIT))
+    (error.is_transient() && repeats < RETRIES).then_some(delay.min(MAX_RETRY_AFTER))
 }
 
-/// A vendor that says "come back in ten hours" is asked again after this time.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The longest retry-after that is obeyed; a vendor that says ten hours is asked again after this time.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
 
-    fn error(kind: ErrorKind, sent: Delivery) -> Error {
-        Error::new(kind, "v", "submit").with_delivery(sent)
+    fn error(kind: ErrorKind, delivery: Delivery) -> Error {
+        Error::new(kind, "v", "submit").with_delivery(delivery)
     }
 
     const BEFORE_WORK: Refusal = Refusal::BeforeWork {
@@ -70,7 +71,7 @@ mod tests {
             Unreachable,
         };
         let seconds = Duration::from_secs;
-        for (error, repeats, verdict) in [
+        for (error, repeats, expected) in [
             (
                 error(Unreachable, Delivery::NotSent),
                 0,
@@ -132,25 +133,25 @@ mod tests {
         ] {
             assert_eq!(
                 non_idempotent(&error, repeats),
-                verdict,
+                expected,
                 "{error:?} after {repeats}"
             );
         }
     }
 
     #[test]
-    fn harmless_calls_are_repeated_for_transient_trouble_only() {
-        let trouble = error(ErrorKind::Unavailable, Delivery::MaybeSent);
-        let pauses: Vec<_> = (0..).map_while(|n| idempotent(&trouble, n)).collect();
+    fn idempotent_calls_are_repeated_for_transient_errors_only() {
+        let unavailable = error(ErrorKind::Unavailable, Delivery::MaybeSent);
+        let delays: Vec<_> = (0..).map_while(|n| idempotent(&unavailable, n)).collect();
         assert_eq!(
-            pauses,
+            delays,
             [500, 1000, 2000, 4000, 8000, 16_000].map(Duration::from_millis)
         );
         assert_eq!(
             idempotent(&error(ErrorKind::Unauthenticated, Delivery::Answered), 0),
             None
         );
-        let hint = trouble.with_retry_after(Some(Duration::from_secs(36_000)));
+        let hint = unavailable.with_retry_after(Some(Duration::from_secs(36_000)));
         assert_eq!(idempotent(&hint, 0), Some(Duration::from_secs(60)));
     }
 }

@@ -1,4 +1,4 @@
-//! Looks and lateness of learned pacing beside fixed and doubling pauses.
+//! Looks and lateness of learned schedules beside fixed and doubling pauses.
 
 use std::path::Path;
 
@@ -7,14 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::chart::{self, Group};
 
-/// One way of pacing on one mix of durations.
+/// One way of schedules on one mix of durations.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Figure {
     mix: String,
     shift: bool,
     policy: String,
     jobs: u32,
-    looks: f64,
+    polls: f64,
     mean: f64,
     p95: f64,
 }
@@ -23,15 +23,15 @@ const OURS: &str = "learned";
 const BESIDE: &str = "exponential 1 to 60 s";
 
 pub(super) fn run(root: &Path) -> Result<()> {
-    let figures: Vec<Figure> = super::simulated(root, "pacing")?;
+    let figures: Vec<Figure> = super::simulated(root, "schedules")?;
     let rows: Vec<Vec<String>> = figures.iter().map(|figure| row(figure, &figures)).collect();
     let head = [
         "durations",
-        "pacing",
-        "looks a job",
+        "schedules",
+        "polls a job",
         "late, mean",
         "late, 95 %",
-        "beside exponential: looks, mean, 95 %",
+        "beside exponential: polls, mean, 95 %",
     ];
     print!("{}", super::table(&head, &rows));
     println!();
@@ -55,7 +55,7 @@ pub(super) fn run(root: &Path) -> Result<()> {
         "seconds",
         &groups,
     );
-    super::keep(root, "pacing", &figures, &plot)
+    super::keep(root, "schedules", &figures, &plot)
 }
 
 fn durations(figure: &Figure) -> String {
@@ -76,7 +76,7 @@ fn row(figure: &Figure, all: &[Figure]) -> Vec<String> {
     let ratios = beside(figure, all).map(|other| {
         let percent = |ours: f64, theirs: f64| format!("{:.0} %", 100.0 * ours / theirs);
         [
-            percent(figure.looks, other.looks),
+            percent(figure.polls, other.polls),
             percent(figure.mean, other.mean),
             percent(figure.p95, other.p95),
         ]
@@ -85,14 +85,14 @@ fn row(figure: &Figure, all: &[Figure]) -> Vec<String> {
     vec![
         durations(figure),
         figure.policy.clone(),
-        format!("{:.2}", figure.looks),
+        format!("{:.2}", figure.polls),
         format!("{:.1} s", figure.mean),
         format!("{:.1} s", figure.p95),
         ratios.unwrap_or_default(),
     ]
 }
 
-/// No more looks, at most 40 % of the mean lateness, at most 25 % of its 95th percentile.
+/// No more polls, at most 40 % of the mean lateness, at most 25 % of its 95th percentile.
 fn verdicts(figure: &Figure, all: &[Figure]) -> Vec<String> {
     let Some(other) = beside(figure, all) else {
         return vec![format!(
@@ -101,7 +101,7 @@ fn verdicts(figure: &Figure, all: &[Figure]) -> Vec<String> {
         )];
     };
     [
-        ("no more looks", figure.looks, other.looks),
+        ("no more polls", figure.polls, other.polls),
         (
             "at most 40 % of the mean lateness",
             figure.mean,
@@ -123,13 +123,13 @@ fn verdicts(figure: &Figure, all: &[Figure]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn figure(policy: &str, looks: f64, mean: f64, p95: f64) -> Figure {
+    fn figure(policy: &str, polls: f64, mean: f64, p95: f64) -> Figure {
         Figure {
             mix: "m".to_owned(),
             shift: true,
             policy: policy.to_owned(),
             jobs: 1,
-            looks,
+            polls,
             mean,
             p95,
         }
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "kept: m, doubling at half time: no more looks",
+                "kept: m, doubling at half time: no more polls",
                 "MISSED by 25.0 %: m, doubling at half time: at most 40 % of the mean lateness",
                 "kept: m, doubling at half time: at most 25 % of the 95th percentile",
             ]

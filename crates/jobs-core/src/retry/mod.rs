@@ -1,13 +1,15 @@
-//! Repeats requests as far as a [`verdict`] allows.
+//! Repeats requests as far as [`decide`] allows.
+
+pub mod decide;
 
 use std::time::Duration;
 
+use self::decide::Decision;
 use crate::call::{Activity, CallMonitor};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::verdict::{self, Decision};
 
-/// Why a call that costs money brought nothing.
+/// Why a call that costs money brought no result.
 #[derive(Debug, Clone)]
 pub enum NotTaken {
     /// The vendor did not take it; nothing was charged.
@@ -16,7 +18,7 @@ pub enum NotTaken {
     OutcomeUnknown(Error),
 }
 
-/// Makes a call that costs money, repeating it only where no work can have begun.
+/// Makes a call that costs money. Repeats it only where the vendor cannot have begun any work.
 ///
 /// # Errors
 /// [`NotTaken`], which says whether money may have been spent.
@@ -35,7 +37,7 @@ where
             Err(error) => error,
         };
         CallMonitor::paid_try_failed(&error);
-        match verdict::non_idempotent(&error, repeats) {
+        match decide::non_idempotent(&error, repeats) {
             Decision::RetryAfter(pause) => {
                 tracing::debug!(%error, ?pause, "nothing was begun, trying again");
                 let pause = lengthened(pause);
@@ -49,7 +51,7 @@ where
     }
 }
 
-/// Makes a harmless call, repeating it while the trouble is transient.
+/// Makes an idempotent call and repeats it while its error is transient.
 ///
 /// # Errors
 /// The error of the last try.
@@ -57,10 +59,10 @@ pub async fn idempotent<T, F>(clock: &dyn Clock, call: impl Fn() -> F) -> Result
 where
     F: Future<Output = Result<T, Error>>,
 {
-    with(clock, verdict::idempotent, call).await
+    with(clock, decide::idempotent, call).await
 }
 
-/// Makes a call, repeating it while `verdict` gives a pause for the error and the number of repetitions so far.
+/// Makes a call, repeating it while `decide` gives a delay for the error and the number of repetitions so far.
 ///
 /// For a call with a rule of its own, such as one that may be repeated once and leaves something behind each time.
 ///
@@ -68,7 +70,7 @@ where
 /// The error of the last try.
 pub async fn with<T, F>(
     clock: &dyn Clock,
-    verdict: impl Fn(&Error, u32) -> Option<Duration>,
+    decide: impl Fn(&Error, u32) -> Option<Duration>,
     call: impl Fn() -> F,
 ) -> Result<T, Error>
 where
@@ -80,7 +82,7 @@ where
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        let Some(pause) = verdict(&error, repeats) else {
+        let Some(pause) = decide(&error, repeats) else {
             return Err(error);
         };
         tracing::debug!(%error, ?pause, "trying again");

@@ -1,4 +1,4 @@
-//! Looks and lateness of one way of pacing over many jobs; pure, no clock at all.
+//! Polls and lateness under one poll schedule over many jobs; pure, no clock at all.
 
 use std::time::Duration;
 
@@ -59,22 +59,24 @@ fn normal(random: &mut fastrand::Rng) -> f64 {
     (-2.0 * radius.ln()).sqrt() * angle.cos()
 }
 
-/// A way of pacing and its first look.
+/// A poll schedule and its first poll.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
     pub(crate) name: &'static str,
     pub(crate) first: Duration,
-    pub(crate) pacing: PollSchedule,
+    pub(crate) schedule: PollSchedule,
 }
 
 impl Policy {
     /// What we ship: knows nothing at first and doubles until it does.
     pub(crate) fn learned() -> Self {
-        let Self { first, pacing, .. } = Self::doubling();
+        let Self {
+            first, schedule, ..
+        } = Self::doubling();
         Self {
             name: "learned",
             first,
-            pacing: PollSchedule::Adaptive(AdaptiveSchedule::new(pacing).with_seed(1)),
+            schedule: PollSchedule::Adaptive(AdaptiveSchedule::new(schedule).with_seed(1)),
         }
     }
 
@@ -83,7 +85,7 @@ impl Policy {
         Self {
             name: "exponential 1 to 60 s",
             first: Duration::from_secs(1),
-            pacing: PollSchedule::Exponential {
+            schedule: PollSchedule::Exponential {
                 first: Duration::from_secs(2),
                 factor: 2.0,
             },
@@ -95,7 +97,7 @@ impl Policy {
         Self {
             name,
             first: pause,
-            pacing: PollSchedule::every(pause),
+            schedule: PollSchedule::every(pause),
         }
     }
 }
@@ -103,9 +105,9 @@ impl Policy {
 /// What a policy cost.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Outcome {
-    /// Looks for each job.
-    pub(crate) looks: f64,
-    /// Seconds from a job's end to the look that saw it, on average.
+    /// Polls for each job.
+    pub(crate) polls: f64,
+    /// Seconds from a job's end to the poll that saw it, on average.
     pub(crate) mean: f64,
     /// The same for the job that is later than 95 of 100.
     pub(crate) p95: f64,
@@ -114,24 +116,27 @@ pub(crate) struct Outcome {
 /// Waits for the jobs one after another, with pauses from one second to a minute.
 #[allow(clippy::cast_precision_loss, reason = "far below 2^52")]
 pub(crate) fn play(policy: &Policy, durations: &[Duration]) -> Outcome {
-    const FLOOR: Duration = Duration::from_secs(1);
+    const MIN_INTERVAL: Duration = Duration::from_secs(1);
     const CAP: Duration = Duration::from_secs(60);
     let (mut all, mut late) = (0u64, Vec::with_capacity(durations.len()));
     for took in durations {
-        let (mut before, mut age, mut looks) = (Duration::ZERO, policy.first, 1);
+        let (mut before, mut age, mut polls) = (Duration::ZERO, policy.first, 1);
         while age < *took {
             before = age;
-            age += policy.pacing.next_delay(looks, age).clamp(FLOOR, CAP);
-            looks += 1;
+            age += policy
+                .schedule
+                .next_delay(polls, age)
+                .clamp(MIN_INTERVAL, CAP);
+            polls += 1;
         }
-        policy.pacing.record_completion(before, age);
-        all += u64::from(looks);
+        policy.schedule.record_completion(before, age);
+        all += u64::from(polls);
         late.push((age - *took).as_secs_f64());
     }
     late.sort_by(f64::total_cmp);
     let jobs = late.len() as f64;
     Outcome {
-        looks: all as f64 / jobs,
+        polls: all as f64 / jobs,
         mean: late.iter().sum::<f64>() / jobs,
         p95: late.get(late.len() * 95 / 100).copied().unwrap_or_default(),
     }
