@@ -27,9 +27,9 @@ pub use self::intent::{IntendOutcome, Intent};
 pub use self::job_record::JobRecord;
 pub use self::lease_heartbeat::LeaseHeartbeat;
 pub use self::ledger::{
-    Acquired, ClaimUpdate, ClaimUpdateSummary, DayMoney, Due, EventCursor, InvalidEventCursor,
-    JobFilter, JobPage, Ledger, LedgerCheck, MoneyInDoubt, PollRecord, RateSlot, StageCount,
-    StreamedEvent, WebhookReceipt,
+    Acquired, ClaimUpdate, ClaimUpdateSummary, DayMoney, Due, Enqueued, EventCursor,
+    InvalidEventCursor, JobFilter, JobPage, Ledger, LedgerCheck, MoneyInDoubt, PollRecord,
+    RateSlot, StageCount, StreamedEvent, WebhookReceipt,
 };
 pub use self::record::{ErrorRecord, EventData, JobOutcome, ParkReason, UnverifiedResult};
 pub use self::stage::Stage;

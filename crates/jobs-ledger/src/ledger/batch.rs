@@ -361,7 +361,7 @@ async fn look_in_postgres(
 }
 
 /// Ends claims without a word on their jobs. What the same claim has ended already stays as it is, and counts.
-async fn release(
+pub(super) async fn release(
     tx: &mut Tx,
     by: &Writer,
     claims: Vec<(ClaimKey, Option<i64>)>,

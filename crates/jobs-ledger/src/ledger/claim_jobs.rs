@@ -216,7 +216,11 @@ async fn expire_ended(tx: &mut Tx, by: &Writer, accounts: &[String]) -> Result<(
     Ok(())
 }
 
-async fn take_one(tx: &mut Tx, by: &Writer, id: LedgerId) -> Result<ClaimOutcome, LedgerError> {
+pub(super) async fn take_one(
+    tx: &mut Tx,
+    by: &Writer,
+    id: LedgerId,
+) -> Result<ClaimOutcome, LedgerError> {
     let held = row::lock(tx, id).await?;
     let job = row::read(tx, id).await?;
     if held.stage.is_settled() {

@@ -1,6 +1,7 @@
 //! The ledger as programs see it: opened by URL, whichever store lies beneath.
 
 mod batch;
+mod bulk;
 mod claim_jobs;
 mod filter;
 mod history;
@@ -23,6 +24,7 @@ use jobs_core::Clock;
 use jobs_core::clock::Moment;
 
 pub use self::batch::{ClaimUpdate, ClaimUpdateSummary};
+pub use self::bulk::Enqueued;
 pub use self::claim_jobs::Due;
 pub use self::filter::{JobFilter, JobPage};
 pub use self::poll::PollRecord;

@@ -31,20 +31,12 @@ impl Ledger {
     /// # Errors
     /// [`InvalidInput`](LedgerErrorKind::InvalidInput) for names or paths that cannot be kept; else the store's.
     pub async fn intend(&self, intent: Intent) -> Result<IntendOutcome, LedgerError> {
-        let new = NewJob::wanted(&intent)?;
+        let new = NewJob::intended(&intent)?;
         let again = intent.again;
         let by = self.writer();
         self.write(Flush::Now, move |tx| {
             Box::pin(async move {
-                if again {
-                    // Whoever asks without "again" from now on attaches to the newest.
-                    tx.run(
-                        "UPDATE job SET live = NULL WHERE live = $1",
-                        args![new.live.clone()],
-                    )
-                    .await?;
-                }
-                match new.insert(tx, &by).await? {
+                match new.insert_or_find(tx, &by).await? {
                     Inserted::New(id) => {
                         let what = if again {
                             event_kind::INTENDED_AGAIN
@@ -543,7 +535,7 @@ async fn keep_id(
 
 /// A row that is about to be.
 #[derive(Clone)]
-struct NewJob {
+pub(super) struct NewJob {
     vendor: String,
     kind: String,
     account: String,
@@ -556,19 +548,19 @@ struct NewJob {
     input_path: Option<String>,
     output: Option<String>,
     format: Option<String>,
-    again: bool,
+    pub(super) again: bool,
     stage: Stage,
     remote_id: Option<String>,
     accepted_at: Option<i64>,
 }
 
-enum Inserted {
+pub(super) enum Inserted {
     New(LedgerId),
     Known(Box<JobRecord>),
 }
 
 impl NewJob {
-    fn wanted(intent: &Intent) -> Result<Self, LedgerError> {
+    pub(super) fn intended(intent: &Intent) -> Result<Self, LedgerError> {
         check_names(intent)?;
         Ok(Self {
             vendor: intent.vendor.to_string(),
@@ -610,6 +602,23 @@ impl NewJob {
             remote_id: Some(ticket.id().to_string()),
             accepted_at: Some(micros(ticket.accepted())),
         })
+    }
+
+    /// Of an intent that buys again, the job that was bought before is no longer attached to: whoever asks without "again"
+    /// from now on attaches to the newest.
+    pub(super) async fn insert_or_find(
+        &self,
+        tx: &mut Tx,
+        by: &Writer,
+    ) -> Result<Inserted, LedgerError> {
+        if self.again {
+            tx.run(
+                "UPDATE job SET live = NULL WHERE live = $1",
+                args![self.live.clone()],
+            )
+            .await?;
+        }
+        self.insert(tx, by).await
     }
 
     async fn insert(&self, tx: &mut Tx, by: &Writer) -> Result<Inserted, LedgerError> {

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use jobs_core::{Account, Clock, JobId, RateLimit, Ticket};
 use jobs_ledger::{
-    Acquired, Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, EventCursor, IntendOutcome, Intent,
-    JobEvent, JobFilter, JobRecord, Ledger, LedgerErrorKind, Note, PollRecord, RateSlot, Stage,
-    StreamedEvent, WebhookReceipt, at, event_kind,
+    Acquired, Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, Enqueued, EventCursor, IntendOutcome,
+    Intent, JobEvent, JobFilter, JobRecord, Ledger, LedgerErrorKind, LedgerId, Note, PollRecord,
+    RateSlot, Stage, StreamedEvent, WebhookReceipt, at, event_kind,
 };
 use serde_json::{Value, json};
 
@@ -97,6 +97,11 @@ conformance! {
     the_check_counts
     a_worker_whose_clock_is_ahead_cannot_undo_the_answer
     a_worker_whose_clock_is_behind_writes_nothing_stale
+    many_intents_are_recorded_at_once_and_claimed_by_nobody
+    of_many_intents_all_are_recorded_or_none
+    the_same_jobs_are_found_without_a_write
+    a_place_is_given_to_unsettled_jobs_that_have_none
+    many_jobs_are_claimed_by_their_ids_at_once
 }
 
 fn account() -> Account {
@@ -155,32 +160,32 @@ async fn done(ledger: &Ledger, content: u8) -> JobRecord {
     ledger.get(claim.job()).await.unwrap().unwrap()
 }
 
-async fn taken(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Claimed {
+async fn taken(ledger: &Ledger, job: LedgerId) -> Claimed {
     match ledger.claim(job).await.unwrap() {
         ClaimOutcome::Claimed(claimed) => claimed,
         other => panic!("not claimed: {other:?}"),
     }
 }
 
-async fn taken_unknown(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Claim<at::InDoubt> {
+async fn taken_unknown(ledger: &Ledger, job: LedgerId) -> Claim<at::InDoubt> {
     match taken(ledger, job).await {
         Claimed::InDoubt(claim, _) => claim,
         other => panic!("not unknown: {other:?}"),
     }
 }
 
-async fn taken_held(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Claim<at::Accepted> {
+async fn taken_held(ledger: &Ledger, job: LedgerId) -> Claim<at::Accepted> {
     match taken(ledger, job).await {
         Claimed::Accepted(claim, _) => claim,
         other => panic!("not held: {other:?}"),
     }
 }
 
-async fn get(ledger: &Ledger, job: jobs_ledger::LedgerId) -> JobRecord {
+async fn get(ledger: &Ledger, job: LedgerId) -> JobRecord {
     ledger.get(job).await.unwrap().unwrap()
 }
 
-async fn words(ledger: &Ledger, job: jobs_ledger::LedgerId) -> Vec<String> {
+async fn words(ledger: &Ledger, job: LedgerId) -> Vec<String> {
     let events = ledger.events(job).await.unwrap();
     events.into_iter().map(|event| event.kind).collect()
 }
@@ -2089,4 +2094,133 @@ async fn a_worker_whose_clock_is_ahead_cannot_undo_the_answer(world: &World) {
         .unwrap();
     assert_eq!(get(&ledger, claim.job()).await.stage, Stage::Accepted);
     assert_eq!(get(&ledger, claim.job()).await.attempts, 1);
+}
+
+fn news(outcomes: &[Enqueued]) -> Vec<Option<LedgerId>> {
+    let new = |outcome: &Enqueued| match outcome {
+        Enqueued::New(id) => Some(*id),
+        Enqueued::Attached(_) => None,
+    };
+    outcomes.iter().map(new).collect()
+}
+
+async fn many_intents_are_recorded_at_once_and_claimed_by_nobody(world: &World) {
+    let (ours, theirs) = (world.open().await, world.open().await);
+    let (_, known) = wanted(&theirs, 2).await;
+    let outcomes = ours
+        .intend_all(vec![intent(1), intent(2), intent(3), intent(1)])
+        .await
+        .unwrap();
+    let new = news(&outcomes);
+    assert!(new[0].is_some() && new[2].is_some() && new[0] != new[2]);
+    match &outcomes[1] {
+        Enqueued::Attached(job) => assert_eq!(job.id, known.id),
+        other => panic!("{other:?}"),
+    }
+    match &outcomes[3] {
+        Enqueued::Attached(job) => assert_eq!(Some(job.id), new[0]),
+        other => panic!("{other:?}"),
+    }
+    let job = ours.get(new[0].unwrap()).await.unwrap().unwrap();
+    assert_eq!((job.stage, job.claimed), (Stage::Intended, false));
+    assert_eq!(job.output.as_deref(), Some(Path::new("/out/report.md")));
+    let events = ours.events(job.id).await.unwrap();
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(kinds, [event_kind::INTENDED]);
+    // Any worker takes them up, and each once.
+    let due = theirs.claim_due(&[account()], 10).await.unwrap();
+    assert_eq!(due.len(), 2);
+    assert!(ours.claim_due(&[account()], 10).await.unwrap().is_empty());
+    // Again is another job, to which the same input attaches from then on.
+    let again = ours.intend_all(vec![intent(1).again()]).await.unwrap();
+    let again = news(&again)[0].unwrap();
+    assert_ne!(Some(again), new[0]);
+    assert_eq!(attached(&theirs, 1).await.id, again);
+}
+
+async fn of_many_intents_all_are_recorded_or_none(world: &World) {
+    let ledger = world.open().await;
+    let bad = Intent::new("TextIn", "parse", account(), [3; 32]);
+    let refused = ledger.intend_all(vec![intent(1), bad]).await.unwrap_err();
+    assert_eq!(refused.kind(), LedgerErrorKind::InvalidInput);
+    assert!(
+        ledger
+            .list(&JobFilter::all())
+            .await
+            .unwrap()
+            .jobs
+            .is_empty()
+    );
+    assert!(ledger.intend_all(Vec::new()).await.unwrap().is_empty());
+}
+
+async fn the_same_jobs_are_found_without_a_write(world: &World) {
+    let ledger = world.open().await;
+    let (_, first) = wanted(&ledger, 1).await;
+    let finished = done(&ledger, 2).await;
+    let other = intent(1).with_options(json!({ "pages": "2" }));
+    let found = ledger
+        .find_same(&[intent(2), intent(9), intent(1), other])
+        .await
+        .unwrap();
+    let found: Vec<_> = found
+        .iter()
+        .map(|job| job.as_ref().map(|job| job.id))
+        .collect();
+    assert_eq!(found, [Some(finished.id), None, Some(first.id), None]);
+    assert!(ledger.find_same(&[]).await.unwrap().is_empty());
+}
+
+async fn a_place_is_given_to_unsettled_jobs_that_have_none(world: &World) {
+    let ledger = world.open().await;
+    let bare = Intent::new("textin", "parse", account(), [7; 32]);
+    let outcomes = ledger.intend_all(vec![bare, intent(1)]).await.unwrap();
+    let ids: Vec<LedgerId> = news(&outcomes).into_iter().flatten().collect();
+    let finished = done(&ledger, 2).await;
+    let place = |id| (id, std::path::PathBuf::from("/new/place.md"));
+    let given = ledger
+        .set_outputs(&[place(ids[0]), place(ids[1]), place(finished.id)])
+        .await
+        .unwrap();
+    assert_eq!(given, 1);
+    let output = async |id| ledger.get(id).await.unwrap().unwrap().output;
+    assert_eq!(
+        output(ids[0]).await.as_deref(),
+        Some(Path::new("/new/place.md"))
+    );
+    assert_eq!(
+        output(ids[1]).await.as_deref(),
+        Some(Path::new("/out/report.md"))
+    );
+    assert_ne!(
+        output(finished.id).await.as_deref(),
+        Some(Path::new("/new/place.md"))
+    );
+}
+
+async fn many_jobs_are_claimed_by_their_ids_at_once(world: &World) {
+    let (ours, theirs) = (world.open().await, world.open().await);
+    let outcomes = ours.intend_all(vec![intent(1), intent(3)]).await.unwrap();
+    let ids: Vec<LedgerId> = news(&outcomes).into_iter().flatten().collect();
+    let finished = done(&ours, 2).await;
+    let taken = theirs.claim_all(&[ids[1]]).await.unwrap();
+    assert!(matches!(&taken[..], [ClaimOutcome::Claimed(_)]));
+    let claimed = ours
+        .claim_all(&[ids[0], finished.id, ids[1]])
+        .await
+        .unwrap();
+    match &claimed[..] {
+        [
+            ClaimOutcome::Claimed(Claimed::Intended(claim, _)),
+            ClaimOutcome::Settled(job),
+            ClaimOutcome::Busy { job: busy, .. },
+        ] => assert_eq!(
+            (claim.job(), job.id, busy.id),
+            (ids[0], finished.id, ids[1])
+        ),
+        other => panic!("{other:?}"),
+    }
+    let unknown: LedgerId = "zzzzzzzzzz".parse().unwrap();
+    let refused = theirs.claim_all(&[unknown]).await.unwrap_err();
+    assert_eq!(refused.kind(), LedgerErrorKind::NotFound);
 }

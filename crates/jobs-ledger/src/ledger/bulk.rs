@@ -1,0 +1,153 @@
+//! Many jobs by their inputs or ids in one transaction: what a batch of thousands needs.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::row::{self, select_jobs};
+use super::submit::{Inserted, NewJob, path};
+use super::{Ledger, batch, claim_jobs, history, totals};
+use crate::claim::{ClaimKey, ClaimOutcome};
+use crate::error::LedgerError;
+use crate::event::event_kind;
+use crate::id::LedgerId;
+use crate::intent::Intent;
+use crate::job_record::JobRecord;
+use crate::store::{Flush, Sql, args};
+
+/// What became of one of many intents.
+#[derive(Debug, Clone)]
+#[must_use]
+pub enum Enqueued {
+    /// A new job, which is due at once.
+    New(LedgerId),
+    /// The same is in flight, in doubt, done, failed or gone: nothing was written.
+    Attached(Box<JobRecord>),
+}
+
+impl Ledger {
+    /// Records many intents at once, all or none, and claims none of the jobs; outcomes come in the order of the intents.
+    ///
+    /// On the disk when this returns. Of two intents for the same input the second one attaches to the first.
+    ///
+    /// # Errors
+    /// As for [`intend`](Self::intend).
+    pub async fn intend_all(&self, intents: Vec<Intent>) -> Result<Vec<Enqueued>, LedgerError> {
+        let new = intents
+            .iter()
+            .map(NewJob::intended)
+            .collect::<Result<Vec<_>, _>>()?;
+        let by = self.writer();
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                let mut outcomes = Vec::with_capacity(new.len());
+                let (mut first, mut again) = (Vec::new(), Vec::new());
+                for intent in &new {
+                    outcomes.push(match intent.insert_or_find(tx, &by).await? {
+                        Inserted::New(job) => {
+                            let key = ClaimKey { job, fence: 1 };
+                            let told = if intent.again { &mut again } else { &mut first };
+                            told.push(key);
+                            Enqueued::New(job)
+                        }
+                        Inserted::Known(job) => Enqueued::Attached(job),
+                    });
+                }
+                let attached = outcomes.iter().filter_map(|outcome| match outcome {
+                    Enqueued::Attached(job) => Some(job.id.to_string()),
+                    Enqueued::New(_) => None,
+                });
+                let attached: Vec<String> = attached.collect();
+                totals::spare(tx, &attached, by.now).await?;
+                history::events(tx, &by, &first, event_kind::INTENDED).await?;
+                history::events(tx, &by, &again, event_kind::INTENDED_AGAIN).await?;
+                let released = first.into_iter().chain(again);
+                let released = released.map(|key| (key, Some(by.now))).collect();
+                batch::release(tx, &by, released).await?;
+                Ok(outcomes)
+            })
+        })
+        .await
+    }
+
+    /// The job that each of these intents would attach to, if there is one. Writes nothing.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn find_same(
+        &self,
+        intents: &[Intent],
+    ) -> Result<Vec<Option<JobRecord>>, LedgerError> {
+        const SQL: Sql = select_jobs!(
+            "WHERE j.live IN (SELECT unhex(value) FROM json_each($1))",
+            "WHERE j.live IN (SELECT decode(x, 'hex') FROM unnest($1::text[]) x)"
+        );
+        let digests: Vec<[u8; 32]> = intents.iter().map(Intent::digest).collect();
+        let texts: Vec<String> = digests.iter().map(hex).collect();
+        let rows = self.store.read(SQL, args![texts]).await?;
+        let mut known = HashMap::with_capacity(rows.len());
+        for row in &rows {
+            let job = row::job(row)?;
+            known.insert(digest(&job), job);
+        }
+        let found = digests.iter().map(|digest| known.get(digest).cloned());
+        Ok(found.collect())
+    }
+
+    /// Gives unsettled jobs a place for their results where they have none; says how many had none.
+    ///
+    /// # Errors
+    /// [`InvalidInput`](crate::LedgerErrorKind::InvalidInput) for a path that is not Unicode; else the store's.
+    pub async fn set_outputs(&self, places: &[(LedgerId, PathBuf)]) -> Result<u64, LedgerError> {
+        const SQL: Sql = Sql::each(
+            "UPDATE job SET output = s.value ->> 1 FROM json_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
+             WHERE job.id = w.id AND job.output IS NULL \
+             AND w.stage IN ('intended', 'submitting', 'accepted', 'available', 'downloading', 'in_doubt')",
+            "UPDATE job SET output = s.value ->> 1 FROM json_array_elements($1::json) s JOIN wake w ON w.id = s.value ->> 0 \
+             WHERE job.id = w.id AND job.output IS NULL \
+             AND w.stage IN ('intended', 'submitting', 'accepted', 'available', 'downloading', 'in_doubt')",
+        );
+        let mut pairs = Vec::with_capacity(places.len());
+        for (job, place) in places {
+            pairs.push((job.to_string(), path(Some(place))?));
+        }
+        let pairs = history::lines(pairs.into_iter());
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move { tx.run(SQL, args![pairs]).await })
+        })
+        .await
+    }
+
+    /// [Claims](Self::claim) these jobs in one transaction; outcomes come in their order.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::LedgerErrorKind::NotFound) for any of them; else the store's. Then none is claimed.
+    pub async fn claim_all(&self, jobs: &[LedgerId]) -> Result<Vec<ClaimOutcome>, LedgerError> {
+        let (by, jobs) = (self.writer(), jobs.to_vec());
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move {
+                let mut outcomes = Vec::with_capacity(jobs.len());
+                for job in &jobs {
+                    outcomes.push(claim_jobs::take_one(tx, &by, *job).await?);
+                }
+                Ok(outcomes)
+            })
+        })
+        .await
+    }
+}
+
+/// That of the intent which became this job.
+fn digest(job: &JobRecord) -> [u8; 32] {
+    Intent::new(
+        job.vendor.as_str(),
+        job.kind.as_str(),
+        job.account,
+        job.content,
+    )
+    .with_options(job.options.clone())
+    .digest()
+}
+
+fn hex(digest: &[u8; 32]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
