@@ -20,7 +20,7 @@ async fn finished(simulators: &Simulators) -> Ready {
     });
     let client = crate::textin(simulators);
     let request = ParseRequest::document(Document::from_bytes("a.txt", "some text"));
-    let job = client.submit_parse(&request).await.into_result().unwrap();
+    let job = client.parse(request.clone()).submit().await.unwrap();
     job.wait(Duration::from_secs(3600)).await.unwrap()
 }
 
@@ -32,7 +32,6 @@ async fn a_result_cut_at_random_bytes_arrives_whole() {
         let ready = finished(&simulators).await;
         sim.change_options(|options| options.result_ranges = can_resume);
         let digest = sim.result_bytes(ready.job_id.as_str()).unwrap().sha256();
-        let client = crate::textin(&simulators);
         let folder = tempfile::tempdir().unwrap();
         for seed in 0..100u64 {
             // Spread over the body, its first and last bytes included.
@@ -43,7 +42,7 @@ async fn a_result_cut_at_random_bytes_arrives_whole() {
             };
             sim.set_fault("result", Fault::CutBody { at });
             let target = OutputPath::new(folder.path().join(seed.to_string())).unwrap();
-            let (saved, _) = client.download_json(&ready, &target).await.unwrap();
+            let saved = ready.save_json(target.path()).await.unwrap();
             assert_eq!(
                 (saved.len, hex(&saved.sha256.unwrap())),
                 (LEN, digest.clone()),
@@ -66,11 +65,9 @@ async fn a_result_that_never_comes_whole_leaves_nothing() {
         .set_fault_times("result", Fault::CutBody { at: LEN / 2 }, Times::Always);
     let folder = tempfile::tempdir().unwrap();
     let target = OutputPath::new(folder.path().join("out")).unwrap();
-    let error = crate::textin(&simulators)
-        .download_json(&ready, &target)
-        .await
-        .unwrap_err();
-    assert!(error.is_transient(), "{error}");
+    let error = ready.save_json(target.path()).await.unwrap_err();
+    assert!(error.error().unwrap().is_transient(), "{error}");
+    assert!(error.ticket().is_some());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 

@@ -49,8 +49,11 @@ fn textin(simulators: &Simulators) -> Client {
         Secret::new(sim.app_id()).unwrap(),
         Secret::new(sim.secret_code()).unwrap(),
     )
-    .with_server_url(sim.api_url())
-    .with_clock(Arc::new(SystemClock::with_speed(SPEED)))
+    .with_config(|config| {
+        config
+            .with_base_url(sim.api_url())
+            .with_clock(Arc::new(SystemClock::with_speed(SPEED)))
+    })
     .build()
     .unwrap()
 }

@@ -117,9 +117,9 @@ async fn polls_waits_and_ends_are_counted() {
         Secret::new(sim.app_id()).unwrap(),
         Secret::new(sim.secret_code()).unwrap(),
     )
-    .with_server_url(sim.api_url())
+    .with_config(|config| config.with_base_url(sim.api_url()))
     .with_policy(|facts| facts.initial_delay.set(Duration::ZERO))
-    .with_rate(NonZeroU32::new(1000).unwrap())
+    .with_config(|config| config.with_rate(NonZeroU32::new(1000).unwrap()))
     .build()
     .unwrap();
     let (fleet, mut ends) = Fleet::new(FleetConfig::default());
@@ -128,7 +128,7 @@ async fn polls_waits_and_ends_are_counted() {
     });
     for text in ["one", "two", "three"] {
         let request = ParseRequest::document(Document::from_bytes("a.txt", text));
-        let job = client.submit_parse(&request).await.into_result().unwrap();
+        let job = client.parse(request.clone()).submit().await.unwrap();
         let lane = fleet.handle(Arc::clone(job.kind()), |ready| ready);
         lane.watch(&job, Duration::from_secs(60)).unwrap();
     }

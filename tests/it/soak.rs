@@ -156,20 +156,24 @@ async fn textin(simulators: &Simulators, target: &OutputPath) -> Result<(), Stri
         Secret::new(sim.app_id()).map_err(said)?,
         Secret::new(sim.secret_code()).map_err(said)?,
     )
-    .with_server_url(sim.api_url())
-    .with_upload_timeout(UPLOAD)
-    .with_clock(Arc::clone(&clock) as _)
+    .with_config(|config| {
+        config
+            .with_base_url(sim.api_url())
+            .with_upload_timeout(UPLOAD)
+            .with_clock(Arc::clone(&clock) as _)
+    })
     .build()
     .map_err(said)?;
     let request = ::textin::ParseRequest::document(Document::from_bytes("a.txt", "some text"));
-    client.parse_now(&request).await.map_err(said)?;
-    let submission = client.submit_parse(&request).await;
-    let ready = waited(&submission.into_result().map_err(said)?).await?;
-    let until = clock.now() + DEADLINE;
-    let (verified, _) = client
-        .fetch_markdown(&ready, target, until)
+    client
+        .parse(request.clone())
+        .run_now()
         .await
         .map_err(said)?;
+    let submission = client.parse(request.clone()).submit().await;
+    let ready = waited(&submission.map_err(said)?).await?;
+    let until = clock.now() + DEADLINE;
+    let (verified, _) = ready.fetch_markdown(target, until).await.map_err(said)?;
     verified.save().await.map_err(said)?;
     Ok(())
 }
@@ -178,21 +182,21 @@ async fn ppj(simulators: &Simulators, target: &OutputPath) -> Result<(), String>
     let (sim, clock) = (simulators.ppj(), clock());
     let key = Secret::new(sim.access_key()).map_err(said)?;
     let client = ::ppj::Client::builder(::ppj::Credentials::AccessKey(key))
-        .with_base_url(sim.api_url())
-        .with_upload_timeout(UPLOAD)
-        .with_clock(Arc::clone(&clock) as _)
+        .with_config(|config| {
+            config
+                .with_base_url(sim.api_url())
+                .with_upload_timeout(UPLOAD)
+                .with_clock(Arc::clone(&clock) as _)
+        })
         .build()
         .map_err(said)?;
     client.list(&::ppj::JobFilter::new()).await.map_err(said)?;
     let document = Document::from_bytes("a.pptx", "PK some slides");
     let request = ::ppj::ConvertRequest::new(document).with_any_content();
-    let submission = client.submit_convert(&request).await;
-    let ready = waited(&submission.into_result().map_err(said)?).await?;
+    let submission = client.convert(request.clone()).submit().await;
+    let ready = waited(&submission.map_err(said)?).await?;
     let until = clock.now() + DEADLINE;
-    let (verified, _) = client
-        .fetch_zip(&ready, target, until)
-        .await
-        .map_err(said)?;
+    let (verified, _) = ready.fetch(target, until).await.map_err(said)?;
     verified.save().await.map_err(said)?;
     Ok(())
 }
@@ -200,8 +204,11 @@ async fn ppj(simulators: &Simulators, target: &OutputPath) -> Result<(), String>
 async fn mindshow(simulators: &Simulators, target: &OutputPath) -> Result<(), String> {
     let (sim, clock) = (simulators.mindshow(), clock());
     let client = ::mindshow::Client::builder(Secret::new(sim.api_key()).map_err(said)?)
-        .with_base_url(sim.api_url())
-        .with_clock(Arc::clone(&clock) as _)
+        .with_config(|config| {
+            config
+                .with_base_url(sim.api_url())
+                .with_clock(Arc::clone(&clock) as _)
+        })
         .build()
         .map_err(said)?;
     client
@@ -209,19 +216,16 @@ async fn mindshow(simulators: &Simulators, target: &OutputPath) -> Result<(), St
         .await
         .map_err(said)?;
     let request = MarkdownDeck::from_markdown(MARKDOWN);
-    let submission = client.submit_markdown(&request).await;
-    let job = submission.into_result().map_err(said)?;
+    let submission = client.deck(request.clone()).submit().await;
+    let job = submission.map_err(said)?;
     let ready = waited(&job).await?;
     let until = clock.now() + DEADLINE;
-    let (verified, _) = client
-        .fetch_deck(&ready, target, until)
-        .await
-        .map_err(said)?;
+    let (verified, _) = ready.fetch(target, until).await.map_err(said)?;
     // Not saved: what is dropped leaves nothing behind either.
     drop(verified);
-    let pdf = waited(&client.pdf(job.id().clone(), PdfBudget::calls(3))).await?;
+    let pdf = waited(&client.pdf_job(job.id().clone(), PdfBudget::calls(3))).await?;
     let until = clock.now() + DEADLINE;
-    let verified = client.fetch_pdf(&pdf, target, until).await.map_err(said)?;
+    let verified = pdf.fetch(target, until).await.map_err(said)?;
     verified.save().await.map_err(said)?;
     Ok(())
 }
@@ -242,8 +246,7 @@ async fn tencent(simulators: &Simulators) -> Result<(), String> {
         agent,
     )
     .with_environment(environment)
-    .with_upload_timeout(UPLOAD)
-    .with_clock(clock())
+    .with_config(|config| config.with_upload_timeout(UPLOAD).with_clock(clock()))
     .build()
     .map_err(said)?;
     let document = Document::from_bytes("a.docx", "PK a contract");
@@ -251,9 +254,14 @@ async fn tencent(simulators: &Simulators) -> Result<(), String> {
     let uploaded = client.upload_files(&upload).await.map_err(said)?;
     let id = uploaded.files.first().ok_or("no file")?.id.clone();
     let submission = client
-        .submit_uploaded(&id, ResourceType::Docx, "a.docx")
+        .convert(tencent_ess::ConvertRequest::uploaded(
+            id.clone(),
+            ResourceType::Docx,
+            "a.docx",
+        ))
+        .submit()
         .await;
-    waited(&submission.into_result().map_err(said)?).await?;
+    waited(&submission.map_err(said)?).await?;
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! Whatever goes wrong with a submit, the vendor's ledger never shows more than one charge for it.
 
-use jobs_core::Submission;
+use jobs_core::SubmitError;
 use jobs_core::http::Document;
 use serde_json::Value;
 use textin::ParseRequest;
@@ -58,9 +58,9 @@ async fn every_ambiguous_submit_is_reported_and_none_is_repeated() {
         };
         let before = posts();
         let request = ParseRequest::document(Document::from_bytes("a.txt", format!("{fault:?}")));
-        let submission = client.submit_parse(&request).await;
+        let submission = client.parse(request.clone()).submit().await;
         assert!(
-            matches!(submission, Submission::OutcomeUnknown(_)),
+            matches!(submission, Err(SubmitError::OutcomeUnknown(_))),
             "{fault:?}: {submission:?}"
         );
         jobs += usize::from(is_taken);
@@ -69,7 +69,7 @@ async fn every_ambiguous_submit_is_reported_and_none_is_repeated() {
     // An answer that breaks off behind the id has brought what was paid for.
     sim.set_fault("submit", Fault::TruncatedJson {});
     let request = ParseRequest::document(Document::from_bytes("a.txt", "cut behind the id"));
-    let Submission::Accepted(job) = client.submit_parse(&request).await else {
+    let Ok(job) = client.parse(request.clone()).submit().await else {
         panic!("the id was shown");
     };
     jobs += 1;

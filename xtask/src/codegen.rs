@@ -11,6 +11,8 @@ mod operations;
 mod reader;
 mod recursion;
 mod scalar;
+mod setters;
+mod tokens;
 
 use std::fs;
 use std::io::Write as _;
@@ -46,10 +48,7 @@ pub(crate) fn run(root: &Path, check: bool, verbose: bool) -> Result<()> {
             .to_string();
         let wanted = match text {
             None => Vec::new(),
-            Some(text) => vec![
-                ("mod.rs".to_owned(), module()),
-                ("types.rs".to_owned(), render(&text).with_context(|| name)?),
-            ],
+            Some(text) => render(&text).with_context(|| name)?.into_files(),
         };
         files.extend(compare(&krate.join("src/generated"), wanted)?);
     }
@@ -71,21 +70,54 @@ pub(crate) fn run(root: &Path, check: bool, verbose: bool) -> Result<()> {
     }
 }
 
-/// The text of `types.rs` for one document.
-pub(crate) fn render(spec: &str) -> Result<String> {
-    let node: Node = serde_json::from_str(spec).context("not a JSON document")?;
-    let items = reader::read(&Place::root(&node))?;
-    let body = emit::emit(&items)?;
-    // Reachability is decided by what the hand-written half re-exports, so the lints about it say nothing here.
-    format(&format!(
-        "//! {MARK} from `spec/openapi.json`. Do not edit: change the document or the generator.\n\
-         #![allow(dead_code, unreachable_pub)]\n\n{body}"
-    ))
+/// What one document renders to.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rendered {
+    types: String,
+    /// The setters of hand-written requests, where the document asks for any.
+    setters: Option<String>,
 }
 
-fn module() -> String {
+impl Rendered {
+    fn into_files(self) -> Vec<(String, String)> {
+        let module = module(self.setters.is_some());
+        let mut files = vec![
+            ("mod.rs".to_owned(), module),
+            ("types.rs".to_owned(), self.types),
+        ];
+        files.extend(self.setters.map(|text| ("setters.rs".to_owned(), text)));
+        files
+    }
+}
+
+/// The generated text for one document.
+pub(crate) fn render(spec: &str) -> Result<Rendered> {
+    let node: Node = serde_json::from_str(spec).context("not a JSON document")?;
+    let root = Place::root(&node);
+    let reader = reader::open(&root)?;
+    if let Some(paths) = root.get("paths") {
+        operations::check(&paths, &reader)?;
+    }
+    let items = reader.items(&root)?;
+    let body = emit::emit(&items)?;
+    let head = format!(
+        "//! {MARK} from `spec/openapi.json`. Do not edit: change the document or the generator.\n"
+    );
+    // Reachability is decided by what the hand-written half re-exports, so the lints about it say nothing here.
+    let types = format(&format!(
+        "{head}#![allow(dead_code, unreachable_pub)]\n\n{body}"
+    ))?;
+    let setters = match emit::emit_request_setters(&items)? {
+        setters if setters.is_empty() => None,
+        setters => Some(format(&format!("{head}\n{setters}"))?),
+    };
+    Ok(Rendered { types, setters })
+}
+
+fn module(has_setters: bool) -> String {
+    let setters = if has_setters { "mod setters;\n" } else { "" };
     format!(
-        "//! {MARK}: the vendor's JSON as types. Private; what is public is re-exported by name.\n\npub(crate) mod types;\n"
+        "//! {MARK}: the vendor's JSON as types. Private; what is public is re-exported by name.\n\n{setters}pub(crate) mod types;\n"
     )
 }
 

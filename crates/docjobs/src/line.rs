@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{DownloadError, Verified};
-use jobs_core::{Error, JobId, JobKind, LostSubmit, Moment, Submission};
+use jobs_core::{Error, Job, JobId, JobKind, LostSubmit, Moment, SubmitError};
 use jobs_ledger::{Claim, at};
 
 use crate::exit::Stop;
@@ -33,7 +33,7 @@ pub(crate) trait Line: Send + Sync {
         &self,
         written: &Claim<at::Submitting>,
         order: &Self::Order,
-    ) -> Submission<Self::Kind>;
+    ) -> Result<Job<Self::Kind>, SubmitError>;
 
     /// Whether the vendor can be searched for a job whose submit was lost.
     fn can_search(&self) -> bool {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::DownloadError;
-use jobs_core::{Error, Job, JobId, LostSubmit, Moment, Submission};
+use jobs_core::{Error, Job, JobId, LostSubmit, Moment, SubmitError};
 use jobs_ledger::{Claim, at};
 use mindshow::types::{GptDeck, MarkdownDeck};
 use mindshow::{Client, Deck, Pdf, PdfBudget, PdfReady, Ready, SearchCriteria};
@@ -49,9 +49,9 @@ pub(crate) async fn pdf(app: &App, args: PdfArgs) -> Result<(), Stop> {
 pub(crate) fn client(app: &App) -> Result<Client, Stop> {
     let client =
         Client::builder_from(&app.env(VENDOR)).map_err(|error| Stop::before_acceptance(&error))?;
+    let (clock, rate) = (app.clock()?, rate::shared(app)?);
     let client = client
-        .with_clock(app.clock()?)
-        .with_shared_rate(rate::shared(app)?)
+        .with_config(|config| config.with_clock(clock).with_shared_rate(rate))
         .with_policy(|facts| app.pace(VENDOR, facts))
         .build()
         .map_err(|error| Stop::before_acceptance(&error))?;
@@ -151,16 +151,17 @@ impl Line for DeckLine {
         Ok(source)
     }
 
-    async fn submit(&self, _: &Claim<at::Submitting>, source: &Source) -> Submission<Deck> {
-        match source {
-            Source::Topic(text) => self.client.submit_gpt(&GptDeck::from_topic(text)).await,
-            Source::Outline(text) => self.client.submit_gpt(&GptDeck::from_outline(text)).await,
-            Source::Markdown(text) => {
-                self.client
-                    .submit_markdown(&MarkdownDeck::from_markdown(text))
-                    .await
-            }
-        }
+    async fn submit(
+        &self,
+        _: &Claim<at::Submitting>,
+        source: &Source,
+    ) -> Result<Job<Deck>, SubmitError> {
+        let request = match source {
+            Source::Topic(text) => self.client.deck(GptDeck::from_topic(text)),
+            Source::Outline(text) => self.client.deck(GptDeck::from_outline(text)),
+            Source::Markdown(text) => self.client.deck(MarkdownDeck::from_markdown(text)),
+        };
+        request.submit().await
     }
 
     fn can_search(&self) -> bool {
@@ -180,7 +181,7 @@ impl Line for DeckLine {
         target: &OutputPath,
         deadline: Moment,
     ) -> Result<Brought, DownloadError> {
-        let (verified, _) = self.client.fetch_deck(&ready, target, deadline).await?;
+        let (verified, _) = ready.fetch(target, deadline).await?;
         Ok(Brought::File(Box::new(verified)))
     }
 
@@ -224,8 +225,12 @@ impl Line for PdfLine {
     }
 
     /// Sends nothing: the first look is the submit.
-    async fn submit(&self, _: &Claim<at::Submitting>, deck: &JobId) -> Submission<Pdf> {
-        Submission::Accepted(Job::accepted(self.kind(), deck.clone()))
+    async fn submit(
+        &self,
+        _: &Claim<at::Submitting>,
+        deck: &JobId,
+    ) -> Result<Job<Pdf>, SubmitError> {
+        Ok(Job::accepted(self.kind(), deck.clone()))
     }
 
     async fn fetch(
@@ -234,8 +239,8 @@ impl Line for PdfLine {
         target: &OutputPath,
         deadline: Moment,
     ) -> Result<Brought, DownloadError> {
-        self.client
-            .fetch_pdf(&ready, target, deadline)
+        ready
+            .fetch(target, deadline)
             .await
             .map(|verified| Brought::File(Box::new(verified)))
     }

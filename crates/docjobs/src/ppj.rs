@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{Document, DownloadError};
-use jobs_core::{Error, JobId, LostSubmit, Moment, Submission};
+use jobs_core::{Error, Job, JobId, LostSubmit, Moment, SubmitError};
 use jobs_ledger::{Claim, at};
 use ppj::{Client, Conversion, ConvertRequest, Fit, Ready};
 use serde_json::Value;
@@ -35,9 +35,9 @@ pub(crate) async fn convert(app: &App, args: ConvertArgs) -> Result<(), Stop> {
 pub(crate) fn client(app: &App) -> Result<Client, Stop> {
     let client =
         Client::builder_from(&app.env(VENDOR)).map_err(|error| Stop::before_acceptance(&error))?;
+    let (clock, rate) = (app.clock()?, rate::shared(app)?);
     let client = client
-        .with_clock(app.clock()?)
-        .with_shared_rate(rate::shared(app)?)
+        .with_config(|config| config.with_clock(clock).with_shared_rate(rate))
         .with_policy(|facts| app.pace(VENDOR, facts))
         .build()
         .map_err(|error| Stop::before_acceptance(&error))?;
@@ -87,8 +87,12 @@ impl Line for ConvertLine {
         Ok(order)
     }
 
-    async fn submit(&self, _: &Claim<at::Submitting>, order: &Order) -> Submission<Conversion> {
-        self.client.submit_convert(&order.request).await
+    async fn submit(
+        &self,
+        _: &Claim<at::Submitting>,
+        order: &Order,
+    ) -> Result<Job<Conversion>, SubmitError> {
+        self.client.convert(order.request.clone()).submit().await
     }
 
     fn can_search(&self) -> bool {
@@ -111,7 +115,7 @@ impl Line for ConvertLine {
         target: &OutputPath,
         deadline: Moment,
     ) -> Result<Brought, DownloadError> {
-        let (verified, _) = self.client.fetch_zip(&ready, target, deadline).await?;
+        let (verified, _) = ready.fetch(target, deadline).await?;
         Ok(Brought::File(Box::new(verified)))
     }
 

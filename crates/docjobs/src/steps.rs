@@ -10,7 +10,7 @@ use jobs_core::clock::bounded;
 use jobs_core::disk::advice;
 use jobs_core::http::{DownloadError, InvalidFile};
 use jobs_core::{
-    CallMonitor, Delivery, Error, ErrorKind, Job, JobId, JobKind, LostSubmit, Moment, Submission,
+    CallMonitor, Delivery, Error, ErrorKind, Job, JobId, JobKind, LostSubmit, Moment, SubmitError,
 };
 use jobs_ledger::{
     Claim, ClaimOutcome, Claimed, Ledger, LedgerError, LedgerId, Note, ParkReason, Stage,
@@ -99,16 +99,16 @@ impl<L: Line> Steps<'_, L> {
                 let address = monitor.address();
                 match ends::cut_submit(vendor, cut, sent, &activity, address.as_deref()) {
                     CutSubmit::NotSent(error) => return Ok(Submitted::NotSent(sending, error)),
-                    CutSubmit::Unknown(error) => Submission::OutcomeUnknown(LostSubmit {
+                    CutSubmit::Unknown(error) => Err(SubmitError::OutcomeUnknown(LostSubmit {
                         summary: what.into(),
                         sent_at,
                         error,
-                    }),
+                    })),
                 }
             }
         };
         match submission {
-            Submission::Accepted(job) => {
+            Ok(job) => {
                 let held = self
                     .insist(async || {
                         ledger
@@ -119,8 +119,8 @@ impl<L: Line> Steps<'_, L> {
                 let held = held.map_err(|error| unwritten(&error, &job))?;
                 Ok(Submitted::Held(held, job))
             }
-            Submission::Rejected(error) => Ok(Submitted::Refused(sending, error)),
-            Submission::OutcomeUnknown(lost) => {
+            Err(SubmitError::Rejected(error)) => Ok(Submitted::Refused(sending, error)),
+            Err(SubmitError::OutcomeUnknown(lost)) => {
                 let note = || Note::from(&lost.error);
                 let unknown = self
                     .insist(async || ledger.record_in_doubt(&sending, note()).await)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{Document, DownloadError};
-use jobs_core::{JobKind as _, Moment, Submission};
+use jobs_core::{Job, JobKind as _, Moment, SubmitError};
 use jobs_ledger::{Claim, at};
 use serde_json::Value;
 use tencent_ess::{Client, Conversion, Family, Ready};
@@ -37,9 +37,9 @@ pub(crate) async fn convert(app: &App, args: SignableArgs) -> Result<(), Stop> {
 pub(crate) fn client(app: &App) -> Result<Client, Stop> {
     let client =
         Client::builder_from(&app.env(VENDOR)).map_err(|error| Stop::before_acceptance(&error))?;
+    let (clock, rate) = (app.clock()?, rate::shared(app)?);
     let client = client
-        .with_clock(app.clock()?)
-        .with_shared_rate(rate::shared(app)?)
+        .with_config(|config| config.with_clock(clock).with_shared_rate(rate))
         .with_policy(|facts| app.pace(VENDOR, facts))
         .build()
         .map_err(|error| Stop::before_acceptance(&error))?;
@@ -87,8 +87,8 @@ impl Line for ConvertLine {
         &self,
         _: &Claim<at::Submitting>,
         document: &Document,
-    ) -> Submission<Conversion> {
-        self.client.submit_conversion(document).await
+    ) -> Result<Job<Conversion>, SubmitError> {
+        self.client.convert(document.clone()).submit().await
     }
 
     fn is_text(&self) -> bool {

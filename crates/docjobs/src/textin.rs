@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{Document, DownloadError};
-use jobs_core::{Moment, Submission};
+use jobs_core::{Job, Moment, SubmitError};
 use jobs_ledger::{Claim, at};
 use serde_json::{Value, json};
 use textin::{Client, PageRange, Parse, ParseRequest, Ready};
@@ -53,9 +53,9 @@ pub(crate) async fn parse(app: &App, args: ParseArgs) -> Result<(), Stop> {
 pub(crate) fn client(app: &App) -> Result<Client, Stop> {
     let client =
         Client::builder_from(&app.env(VENDOR)).map_err(|error| Stop::before_acceptance(&error))?;
+    let (clock, rate) = (app.clock()?, rate::shared(app)?);
     let client = client
-        .with_clock(app.clock()?)
-        .with_shared_rate(rate::shared(app)?)
+        .with_config(|config| config.with_clock(clock).with_shared_rate(rate))
         .with_policy(|facts| app.pace(VENDOR, facts))
         .build()
         .map_err(|error| Stop::before_acceptance(&error))?;
@@ -186,8 +186,12 @@ impl Line for ParseLine {
         Ok(request)
     }
 
-    async fn submit(&self, _: &Claim<at::Submitting>, request: &ParseRequest) -> Submission<Parse> {
-        self.client.submit_parse(request).await
+    async fn submit(
+        &self,
+        _: &Claim<at::Submitting>,
+        request: &ParseRequest,
+    ) -> Result<Job<Parse>, SubmitError> {
+        self.client.parse(request.clone()).submit().await
     }
 
     fn serves(&self, job: &jobs_ledger::JobRecord) -> bool {
@@ -204,10 +208,9 @@ impl Line for ParseLine {
         target: &OutputPath,
         deadline: Moment,
     ) -> Result<Brought, DownloadError> {
-        let client = &self.client;
         let (verified, _) = match self.format {
-            Format::Markdown => client.fetch_markdown(&ready, target, deadline).await?,
-            Format::Json => client.fetch_json(&ready, target, deadline).await?,
+            Format::Markdown => ready.fetch_markdown(target, deadline).await?,
+            Format::Json => ready.fetch_json(target, deadline).await?,
         };
         Ok(Brought::File(Box::new(verified)))
     }

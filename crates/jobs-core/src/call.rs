@@ -204,7 +204,7 @@ mod tests {
         let call = async {
             leaves();
             seen.lock().unwrap().push(monitor.sent());
-            let outcome = retry::non_idempotent(&clock, async || {
+            let outcome = retry::non_idempotent(&clock, "x", async || {
                 seen.lock().unwrap().push(monitor.sent());
                 leaves();
                 seen.lock().unwrap().push(monitor.sent());
@@ -232,7 +232,7 @@ mod tests {
     #[tokio::test]
     async fn a_call_that_ended_well_may_have_been_charged_until_its_outcome_is_there() {
         let (clock, monitor) = (ManualClock::new(), CallMonitor::new());
-        let call = retry::non_idempotent(&clock, async || {
+        let call = retry::non_idempotent(&clock, "x", async || {
             leaves();
             Ok(())
         });
@@ -243,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_given_up_before_it_left_never_leaves() {
         let (clock, monitor) = (ManualClock::new(), CallMonitor::new());
-        let call = retry::non_idempotent(&clock, async || {
+        let call = retry::non_idempotent(&clock, "x", async || {
             assert_eq!(monitor.give_up(), Delivery::NotSent);
             assert!(!monitor.leaves());
             Ok(monitor.sent())
@@ -254,7 +254,7 @@ mod tests {
         );
         // What is on its way goes on: the vendor has most of it.
         let monitor = CallMonitor::new();
-        let call = retry::non_idempotent(&clock, async || {
+        let call = retry::non_idempotent(&clock, "x", async || {
             assert!(monitor.leaves());
             Ok((monitor.give_up(), monitor.leaves()))
         });

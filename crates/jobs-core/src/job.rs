@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::kind::{JobKind, PollResult};
 use crate::poller::{Due, History, PollOutcome, Poller, WaitOptions};
+use crate::run_error::RunError;
 use crate::status::{Snapshot, Status};
 use crate::ticket::{InvalidTicket, Ticket};
 use crate::wait_error::{WaitError, WaitErrorKind};
@@ -141,6 +142,14 @@ impl<K: JobKind + ?Sized> Job<K> {
         )
     }
 
+    /// That the result of this job could not be had, with the ticket to have it later.
+    pub fn fetch_error(&self, error: impl Into<Error>) -> RunError {
+        RunError::Fetch {
+            error: error.into(),
+            ticket: Box::new(self.always_ticket()),
+        }
+    }
+
     /// Waits for the output, at most as long as told. A plain `Duration` is a deadline with the usual tolerance.
     ///
     /// Dropping the future loses nothing: call it again. Looking is free of charge at every vendor that is not
@@ -180,6 +189,17 @@ impl<K: JobKind + ?Sized> Job<K> {
             last_error: None,
             ended: false,
         }
+    }
+
+    fn always_ticket(&self) -> Ticket {
+        let kind = &self.kind;
+        Ticket::always(
+            kind.vendor(),
+            kind.name(),
+            kind.account(),
+            self.accepted,
+            self.id.clone(),
+        )
     }
 
     /// What is known of the job besides its id, and when the vendor accepted it.
@@ -334,14 +354,7 @@ impl<K: JobKind + ?Sized> Updates<K> {
     }
 
     fn wait_error(&mut self, cause: WaitErrorKind) -> WaitError {
-        let kind = &self.job.kind;
-        let ticket = Ticket::always(
-            kind.vendor(),
-            kind.name(),
-            kind.account(),
-            self.job.accepted,
-            self.job.id.clone(),
-        );
+        let ticket = self.job.always_ticket();
         WaitError::new(cause, ticket, self.last.take(), self.last_error.take())
     }
 }

@@ -21,9 +21,11 @@ mod poller;
 mod rate_limit;
 mod redact;
 pub mod retry;
+mod run;
+mod run_error;
 mod secret;
 mod status;
-mod submission;
+mod submit_error;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod ticket;
@@ -46,8 +48,10 @@ pub use self::poll_schedule::{AdaptiveSchedule, Durations, InvalidDurations, Pol
 pub use self::poller::WaitOptions;
 pub use self::rate_limit::{Acquired, Permit, RateLimit, RateLimiter, RequestClass, SharedRate};
 pub use self::redact::Redactor;
+pub use self::run::run;
+pub use self::run_error::RunError;
 pub use self::secret::{InvalidSecret, Secret};
 pub use self::status::{Failure, Progress, Snapshot, Status};
-pub use self::submission::{LostSubmit, Submission, SubmitError};
+pub use self::submit_error::{LostSubmit, SubmitError};
 pub use self::ticket::{InvalidTicket, Ticket};
 pub use self::wait_error::{WaitError, WaitErrorKind};

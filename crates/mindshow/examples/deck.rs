@@ -7,10 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::disk::OutputPath;
-use jobs_core::{Clock, Env, SubmitError, SystemClock};
+use jobs_core::SystemClock;
 use mindshow::types::MarkdownDeck;
-use mindshow::{Client, PdfBudget};
+use mindshow::{Client, Env, PdfBudget, SubmitError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,12 +18,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("say: deck PLAN.md DECK.pptx DECK.pdf".into());
     };
     let client = Client::builder_from(&Env::of_process("mindshow"))?
-        .with_clock(clock())
+        .with_config(|config| config.with_clock(Arc::new(SystemClock::with_speed(speed()))))
         .build()?;
-    let (deck, pdf) = (OutputPath::new(deck)?, OutputPath::new(pdf)?); // checked before money is spent
     let request = MarkdownDeck::from_markdown(std::fs::read_to_string(from)?);
 
-    let job = match client.submit_markdown(&request).await.into_result() {
+    let job = match client.deck(request).submit().await {
         Ok(job) => job,
         Err(SubmitError::Rejected(why)) => return Err(why.into()), // nothing was charged
         Err(SubmitError::OutcomeUnknown(lost)) => return Err(lost.to_string().into()), // see Client::find_lost
@@ -32,21 +30,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("ticket: {}", job.ticket()?); // with it any process can go on
 
     let ready = job.wait(Duration::from_secs(600)).await?;
-    let (saved, outline) = client.download_deck(&ready, &deck).await?;
-    println!("{} slides in {}", outline.slides, saved.path.display());
+    let saved = ready.save(deck).await?;
+    println!("{:?} in {}", ready.title, saved.path.display());
 
     // Every call for the PDF may cost 10 credits, so how many there may be is said here.
     let export = client.pdf(ready.job_id.clone(), PdfBudget::calls(12));
-    let exported = export.wait(Duration::from_secs(120)).await?;
-    let saved = client.download_pdf(&exported, &pdf).await?;
+    let saved = export
+        .run(Duration::from_secs(120))
+        .await?
+        .save(pdf)
+        .await?;
     println!("{} bytes in {}", saved.len, saved.path.display());
     Ok(())
 }
 
 /// Simulators run faster than the vendor: `docjobs sim --speed 20` prints `DOCJOBS_TIME_SCALE=20`.
-fn clock() -> Arc<dyn Clock> {
-    let scale = std::env::var("DOCJOBS_TIME_SCALE")
-        .ok()
-        .and_then(|scale| scale.parse().ok());
-    Arc::new(SystemClock::with_speed(scale.unwrap_or(1)))
+fn speed() -> u32 {
+    let scale = std::env::var("DOCJOBS_TIME_SCALE").ok();
+    scale.and_then(|scale| scale.parse().ok()).unwrap_or(1)
 }

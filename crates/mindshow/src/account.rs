@@ -16,7 +16,7 @@ impl Client {
     /// # Errors
     /// [`Unauthenticated`](jobs_core::ErrorKind::Unauthenticated) for a refused key, and network trouble.
     pub async fn account_info(&self) -> Result<AccountInfo, Error> {
-        self.read(ACCOUNT_INFO, &NoArguments::default()).await
+        self.api.read(ACCOUNT_INFO, &NoArguments::default()).await
     }
 
     /// A page of the credit log, newest first. Free and harmless to repeat.
@@ -26,13 +26,13 @@ impl Client {
     /// # Errors
     /// As [`account_info`](Self::account_info).
     pub async fn list_score_log(&self, request: &ListRequest) -> Result<Page<ScoreEntry>, Error> {
-        let listing: Listing<ScoreEntry> = self.read(SCORE_LOG, request).await?;
+        let listing: Listing<ScoreEntry> = self.api.read(SCORE_LOG, request).await?;
         Ok(listing.into())
     }
 
     /// The whole credit log, page by page.
     pub fn score_log_pages(&self, request: &ListRequest) -> Pages<ScoreEntry> {
-        self.pages(SCORE_LOG, request)
+        Pages::new(&self.api, SCORE_LOG, request)
     }
 
     /// The entries of the credit log since `since`, newest first: evidence for a call whose outcome is unknown.

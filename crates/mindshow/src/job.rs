@@ -3,32 +3,41 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::http::{LenientValue, Response};
+use jobs_core::clock::bounded;
+use jobs_core::disk::OutputPath;
+use jobs_core::http::{Download, DownloadError, LenientValue, Response, SavedFile, Verified};
 use jobs_core::{
-    Account, Call, Clock, Cost, Delivery, Error, ErrorKind, Failure, JobId, JobKind, KindPolicy,
-    PollResult, PollResults, PollSchedule, Progress, Provenance, Repeat, Snapshot, Sourced, Status,
+    Account, Call, Clock, Cost, Delivery, Error, ErrorKind, Failure, Job, JobId, JobKind,
+    KindPolicy, Moment, PollResult, PollResults, PollSchedule, Progress, Provenance, Repeat,
+    RunError, Snapshot, Sourced, Status, retry,
 };
 use serde::Deserialize as _;
+use serde_json::Value;
 
-use crate::client::Client;
+use crate::api::Api;
 use crate::code::{Codes, VENDOR};
 use crate::envelope;
 use crate::generated::types::{JobInfo, JobStatus, ListRequest, SecretText};
+use crate::operation::JOB_LIST;
+use crate::page::{Listing, Page};
+use crate::result::{self, DeckSummary};
 
 /// Generation of one deck, or of one template.
 #[derive(Debug, Clone)]
 pub struct Deck {
-    pub(crate) client: Client,
+    pub(crate) api: Api,
 }
 
 /// A finished job: where its deck lies.
 ///
-/// The link lives for a week; the client asks for a new one when it has expired.
-#[derive(Clone, PartialEq, Eq)]
+/// The link lives for a week; a new one is asked for when it has expired. Whatever is done with it is free and harmless to
+/// repeat.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Ready {
     /// The job.
@@ -41,6 +50,28 @@ pub struct Ready {
     /// [`Client::job_info`] does.
     pub preview_img_list: Vec<String>,
     ppt_url: Option<Box<str>>,
+    api: Api,
+}
+
+/// What the vendor says of a finished job.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Finished {
+    pub(crate) job_id: JobId,
+    pub(crate) title: Box<str>,
+    pub(crate) template_id: Option<Box<str>>,
+    pub(crate) preview_img_list: Vec<String>,
+    pub(crate) ppt_url: Option<Box<str>>,
+}
+
+fn ready(api: &Api, seen: Snapshot<Finished>) -> Snapshot<Ready> {
+    seen.map(|finished| Ready {
+        job_id: finished.job_id,
+        title: finished.title,
+        template_id: finished.template_id,
+        preview_img_list: finished.preview_img_list,
+        ppt_url: finished.ppt_url,
+        api: api.clone(),
+    })
 }
 
 impl Ready {
@@ -53,6 +84,87 @@ impl Ready {
     /// The signed link, which opens the deck for anybody and works only unchanged.
     pub fn ppt_url(&self) -> Option<&str> {
         self.ppt_url.as_deref()
+    }
+
+    /// Writes the deck to a file: a .pptx whose every part was checked; complete or not at all. An existing file is not
+    /// replaced.
+    ///
+    /// # Errors
+    /// [`RunError`] with the ticket: the job made no deck, its link has expired and a new one does too, the bytes are not a
+    /// whole .pptx, or the file cannot be written.
+    pub async fn save(&self, path: impl Into<PathBuf>) -> Result<SavedFile, RunError> {
+        let save = async {
+            let target = place(path)?;
+            let (verified, _) = self.fetch(&target, self.api.download_deadline()).await?;
+            verified.save().await
+        };
+        save.await.map_err(|error| {
+            let kind = Arc::new(Deck {
+                api: self.api.clone(),
+            });
+            Job::attach(kind, self.job_id.clone()).fetch_error(error)
+        })
+    }
+
+    /// Brings the deck up to the point of giving it its name, and until `deadline`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the job made no deck, or its link has expired and a new one does too,
+    /// [`ErrorKind::UnexpectedResponse`] when the bytes are not a whole .pptx, [`ErrorKind::TooLarge`], [`ErrorKind::LocalIo`]. Bytes that
+    /// arrived whole and are no deck are handed over as [`DownloadError::Invalid`].
+    pub async fn fetch(
+        &self,
+        target: &OutputPath,
+        deadline: Moment,
+    ) -> Result<(Verified, DeckSummary), DownloadError> {
+        const OPERATION: &str = "fetch_deck";
+        let gone = |message: &str| {
+            Error::new(ErrorKind::NotFound, VENDOR, OPERATION)
+                .with_delivery(Delivery::Answered)
+                .with_job(self.job_id.clone())
+                .with_message(message)
+        };
+        let link = self.ppt_url().ok_or_else(|| {
+            gone("the job succeeded without a deck")
+                .with_help("create it with create_ppt_flag set to true")
+        })?;
+        let fetch = |link| Download::new(OPERATION, link).with_deadline(deadline);
+        let fetched = match self.api.fetch(fetch(link), &self.job_id, target).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let clock = &**self.api.clock();
+                let look = retry::idempotent(clock, async || look(&self.api, &self.job_id).await);
+                let renewed = bounded(clock, deadline, look).await;
+                let no_new_one = || gone("the link has expired, and the vendor gives no new one");
+                let Status::Succeeded(renewed) = renewed.ok_or(error)??.status else {
+                    return Err(no_new_one().into());
+                };
+                let link = renewed.ppt_url().ok_or_else(no_new_one)?;
+                self.api.fetch(fetch(link), &self.job_id, target).await?
+            }
+            outcome => outcome?,
+        };
+        fetched.verify(result::inspect_pptx).await
+    }
+}
+
+/// A place for a result, checked before it is asked for.
+pub(crate) fn place(path: impl Into<PathBuf>) -> Result<OutputPath, Error> {
+    let path = path.into();
+    OutputPath::new(&path).map_err(|cause| {
+        let problem = format!("cannot write {}: {cause}", path.display());
+        Error::local_io(VENDOR, "save", problem, cause)
+    })
+}
+
+impl fmt::Debug for Finished {
+    /// Without links, which may open the deck for anybody.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finished")
+            .field("job_id", &self.job_id)
+            .field("title", &self.title)
+            .field("template_id", &self.template_id)
+            .field("has_deck", &self.ppt_url.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -91,15 +203,15 @@ impl JobKind for Deck {
     }
 
     fn account(&self) -> Account {
-        self.client.account()
+        self.api.account()
     }
 
     fn policy(&self) -> &KindPolicy {
-        self.client.facts()
+        &self.api.settings().facts
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
-        self.client.clock()
+        self.api.clock()
     }
 
     async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
@@ -114,7 +226,7 @@ impl JobKind for Deck {
             return looks;
         }
         for (place, id) in open {
-            looks.set(place, self.client.look(id).await);
+            looks.set(place, look(&self.api, id).await);
         }
         looks
     }
@@ -133,7 +245,7 @@ impl Deck {
         let mut request = ListRequest::default();
         request.limit = i64::try_from(BATCH.get()).ok();
         for _ in 0..LIST_PAGES {
-            let page = match self.client.look_at_page(&request).await {
+            let page = match look_at_page(&self.api, &request).await {
                 Ok(page) => page,
                 Err(error) if error.is_transient() => return Err(error),
                 Err(error) if error.kind() == ErrorKind::Unauthenticated => return Err(error),
@@ -150,7 +262,10 @@ impl Deck {
                 .collect();
             open.retain(|(place, id)| match jobs.get(id.as_str()) {
                 Some(job) => {
-                    looks.set(*place, snapshot(id, job.clone()));
+                    looks.set(
+                        *place,
+                        snapshot(id, job.clone()).map(|seen| ready(&self.api, seen)),
+                    );
                     false
                 }
                 None => true,
@@ -237,8 +352,22 @@ const CALLS: &[Call] = &[
     free("fetch_deck"),
 ];
 
+/// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
+pub(crate) async fn look(api: &Api, id: &JobId) -> PollResult<Ready> {
+    let answer = api.ask_for_job(id).await?;
+    Ok(ready(api, seen(id, &answer, api.codes())?))
+}
+
+/// One page of the job list, entry by entry: one that cannot be read must not spoil the others.
+async fn look_at_page(api: &Api, request: &ListRequest) -> Result<Page<Value>, Error> {
+    let body = JOB_LIST.json(request)?;
+    let answer = api.send(JOB_LIST.with_json(&body)).await?;
+    let listing: Listing<Value> = envelope::open(&answer, api.codes())?;
+    Ok(listing.into())
+}
+
 /// What the answer to a look says.
-pub(crate) fn seen(id: &JobId, answer: &Response, codes: &Codes) -> PollResult<Ready> {
+pub(crate) fn seen(id: &JobId, answer: &Response, codes: &Codes) -> PollResult<Finished> {
     let json = envelope::read(answer, codes)?;
     let (names, own_key) = envelope::JOB;
     let job = envelope::part(&json, names, own_key)
@@ -281,7 +410,7 @@ pub(crate) fn described(id: &JobId, answer: &Response, codes: &Codes) -> Result<
 /// What the vendor's description of a job means.
 ///
 /// Progress counts only while a job runs: the vendor's own sample shows a finished one with 0.
-fn snapshot(id: &JobId, job: JobInfo) -> PollResult<Ready> {
+fn snapshot(id: &JobId, job: JobInfo) -> PollResult<Finished> {
     if job.id != id.as_str() {
         return Err(Error::new(ErrorKind::UnexpectedResponse, VENDOR, "job_get")
             .with_delivery(Delivery::Answered)
@@ -293,7 +422,7 @@ fn snapshot(id: &JobId, job: JobInfo) -> PollResult<Ready> {
     let status = match job.status {
         JobStatus::Queued => Status::Queued,
         JobStatus::Running => Status::Running,
-        JobStatus::Succeeded => Status::Succeeded(Ready {
+        JobStatus::Succeeded => Status::Succeeded(Finished {
             job_id: id.clone(),
             title: job.title.unwrap_or_default().into(),
             template_id: text(job.template_id),
@@ -330,7 +459,7 @@ mod tests {
 
     use super::*;
 
-    fn seen(json: &str) -> Snapshot<Ready> {
+    fn seen(json: &str) -> Snapshot<Finished> {
         let json = LenientJson::read(json.as_bytes());
         let job = described_by(json.value()).unwrap();
         snapshot(&JobId::new("j").unwrap(), job).unwrap()
@@ -405,12 +534,16 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let bare = ready(r#"{"id":"j","status":"succeeded","ppt_url":""}"#);
-        assert!(!bare.has_deck());
-        assert!(!ready(r#"{"id":"j","status":"succeeded"}"#).has_deck());
+        assert!(!bare.ppt_url.is_some());
+        assert!(
+            !ready(r#"{"id":"j","status":"succeeded"}"#)
+                .ppt_url
+                .is_some()
+        );
         let full = ready(
             r#"{"id":"j","status":"succeeded","title":"T","ppt_url":"https://h/x?sig=s3cret"}"#,
         );
-        assert_eq!(full.ppt_url(), Some("https://h/x?sig=s3cret"));
+        assert_eq!(full.ppt_url.as_deref(), Some("https://h/x?sig=s3cret"));
         assert!(!format!("{full:?}").contains("s3cret"));
     }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod account;
+mod api;
 mod auth;
 mod client;
 mod code;
@@ -16,6 +17,7 @@ mod operation;
 mod page;
 mod pdf;
 mod request;
+mod resource;
 mod result;
 mod sse;
 mod template;
@@ -33,11 +35,19 @@ pub mod types {
     };
 }
 
-pub use self::client::{Client, ClientBuilder};
+pub use jobs_core::disk::OutputPath;
+pub use jobs_core::http::{ClientConfig, Document, SavedFile};
+pub use jobs_core::{
+    Account, Env, Error, ErrorKind, Job, JobId, JobKind, LostSubmit, ResumeError, RunError, Secret,
+    SubmitError, Ticket, WaitError, WaitOptions,
+};
+
+pub use self::client::{Client, ClientBuilder, PdfExport};
 pub use self::job::{Deck, Ready};
 pub use self::lost_submit::{Candidate, SearchCriteria};
 pub use self::model::{Content, ContentStream, FullText, Increment, Outline, OutlineStream};
 pub use self::page::{Page, Pages};
 pub use self::pdf::{Pdf, PdfBudget, PdfCharge, PdfReady, PdfSpent};
+pub use self::request::DeckRequest;
+pub use self::resource::ResourceId;
 pub use self::result::DeckSummary;
-pub use self::upload::ResourceId;

@@ -55,7 +55,7 @@ impl Client {
     /// Searches the job list for what a lost create may have made. Free and harmless to repeat.
     ///
     /// Goes back to just before the request was sent. If exactly one candidate fits, its job may be adopted:
-    /// [`deck(candidate.id)`](Self::deck). [`charges_since`](Self::charges_since) tells whether anything was charged at all.
+    /// [`job(candidate.id)`](Self::job). [`charges_since`](Self::charges_since) tells whether anything was charged at all.
     /// Wait some seconds before searching, for a create that the vendor is still busy with.
     ///
     /// # Errors

@@ -7,11 +7,11 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use jobs_core::http::{Response, StreamingResponse};
-use jobs_core::retry::{self, NotTaken};
-use jobs_core::{Delivery, Error, ErrorKind, LostSubmit, SubmitError};
+use jobs_core::{Delivery, Error, ErrorKind, LostSubmit, SubmitError, retry};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::api::Api;
 use crate::client::Client;
 use crate::code::VENDOR;
 use crate::envelope;
@@ -157,35 +157,27 @@ impl Client {
         let body = checked
             .and_then(|()| operation.json(input))
             .map_err(SubmitError::Rejected)?;
-        let sent_at = self.clock().wall();
-        let lost = |error| {
-            SubmitError::OutcomeUnknown(LostSubmit {
-                summary: input.what().into(),
-                sent_at,
-                error,
-            })
-        };
-        let begun = retry::non_idempotent(&**self.clock(), async || {
+        let sent_at = self.api.clock().wall();
+        let what = input.what();
+        let incoming = retry::non_idempotent(&**self.api.clock(), &what, async || {
             let incoming = self
+                .api
                 .stream(operation.with_json(&body).non_idempotent())
                 .await?;
             if (200..300).contains(&incoming.status()) {
                 return Ok(incoming);
             }
             let answer = incoming.into_response().await?;
-            envelope::check(&answer, self.codes())?;
+            envelope::check(&answer, self.api.codes())?;
             Err(answer.unexpected("the answer is neither a success nor a failure"))
-        });
-        let incoming = begun.await.map_err(|not_taken| match not_taken {
-            NotTaken::Rejected(error) => SubmitError::Rejected(error),
-            NotTaken::OutcomeUnknown(error) => lost(error),
-        })?;
+        })
+        .await?;
         Ok(Call {
-            client: self.clone(),
+            api: self.api.clone(),
             incoming,
             events: Events::default(),
             is_over: false,
-            what: input.what().into(),
+            what: what.into(),
             sent_at,
             failed: None,
         })
@@ -292,7 +284,7 @@ impl ContentStream {
 /// A model call that is being answered.
 #[derive(Debug)]
 struct Call {
-    client: Client,
+    api: Api,
     incoming: StreamingResponse,
     events: Events,
     is_over: bool,
@@ -335,7 +327,7 @@ impl Call {
     fn content<T: DeserializeOwned>(&self, answer: &Response) -> Result<Option<T>, Error> {
         let json = answer.json();
         if json.get("code").is_some() {
-            return envelope::open_if_any(answer, self.client.codes());
+            return envelope::open_if_any(answer, self.api.codes());
         }
         if !json.is_object() || !json.is_whole() {
             return Err(answer.foreign());

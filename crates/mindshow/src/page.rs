@@ -5,11 +5,11 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use jobs_core::{Delivery, Error, ErrorKind};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::client::Client;
+use crate::api::Api;
 use crate::code::VENDOR;
 use crate::operation::Operation;
 
@@ -48,7 +48,7 @@ impl<T> From<Listing<T>> for Page<T> {
 /// Ends at an empty page, too, and refuses a vendor that hands out the same cursor twice: it cannot go on for ever. Jobs or
 /// charges that appear meanwhile may be seen twice.
 pub struct Pages<T> {
-    client: Client,
+    api: Api,
     operation: Operation,
     request: Value,
     seen: HashSet<Box<str>>,
@@ -57,11 +57,11 @@ pub struct Pages<T> {
 }
 
 impl<T: DeserializeOwned> Pages<T> {
-    pub(crate) fn new(client: &Client, operation: Operation, request: Value) -> Self {
+    pub(crate) fn new(api: &Api, operation: Operation, request: &impl Serialize) -> Self {
         Self {
-            client: client.clone(),
+            api: api.clone(),
             operation,
-            request,
+            request: serde_json::to_value(request).unwrap_or_default(),
             seen: HashSet::new(),
             is_over: false,
             entries: PhantomData,
@@ -76,8 +76,7 @@ impl<T: DeserializeOwned> Pages<T> {
         if self.is_over {
             return None;
         }
-        let listing: Result<Listing<T>, Error> =
-            self.client.read(self.operation, &self.request).await;
+        let listing: Result<Listing<T>, Error> = self.api.read(self.operation, &self.request).await;
         let page = match listing {
             Ok(listing) => Page::from(listing),
             Err(error) => {

@@ -2,22 +2,26 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::http::{LenientValue, Response};
+use jobs_core::disk::OutputPath;
+use jobs_core::http::{Download, DownloadError, LenientValue, Response, SavedFile, Verified};
 use jobs_core::{
-    Account, Call, Clock, Cost, Delivery, Error, ErrorKind, Failure, JobId, JobKind, KindPolicy,
-    PollResult, PollResults, PollSchedule, Provenance, Repeat, Snapshot, Sourced, Status,
+    Account, Call, Clock, Cost, Delivery, Error, ErrorKind, Failure, Job, JobId, JobKind,
+    KindPolicy, Moment, PollResult, PollResults, PollSchedule, Provenance, Repeat, RunError,
+    Snapshot, Sourced, Status,
 };
 
-use crate::client::Client;
+use crate::api::Api;
 use crate::code::{Codes, VENDOR};
 use crate::envelope;
-use crate::generated::types::{JobStatus, PdfRequest};
+use crate::generated::types::{AccountInfo, JobStatus, NoArguments, PdfRequest};
 use crate::job;
-use crate::operation::GET_PDF;
+use crate::operation::{ACCOUNT_INFO, GET_PDF};
+use crate::result;
 
 /// What the vendor's page says that one call costs.
 const CREDITS: u32 = 10;
@@ -109,25 +113,75 @@ pub struct PdfSpent {
 /// Export of one deck to PDF. The job's id is that of the deck.
 #[derive(Clone)]
 pub struct Pdf {
-    client: Client,
+    api: Api,
     budget: PdfBudget,
     facts: KindPolicy,
     exports: Arc<Mutex<HashMap<JobId, Arc<Export>>>>,
 }
 
-/// A finished export: where the PDF lies. Nobody says how long, so fetch it at once.
-#[derive(Clone, PartialEq, Eq)]
+/// A finished export: where the PDF lies. Nobody says how long, so fetch it at once; that is free and harmless to repeat.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct PdfReady {
     /// The job.
     pub job_id: JobId,
     pdf_url: Box<str>,
+    api: Api,
+}
+
+/// Where a PDF lies.
+pub(crate) struct PdfLink(Box<str>);
+
+impl fmt::Debug for PdfLink {
+    /// Without the link, which opens the PDF for anybody.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PdfLink")
+    }
 }
 
 impl PdfReady {
     /// The link, which opens the PDF for anybody.
     pub fn pdf_url(&self) -> &str {
         &self.pdf_url
+    }
+
+    /// Writes the PDF to a file, complete or not at all. An existing file is not replaced.
+    ///
+    /// # Errors
+    /// [`RunError`] with the ticket: the link has expired and is not asked for again, because that may cost 10 credits, the
+    /// bytes are not a whole PDF, or the file cannot be written.
+    pub async fn save(&self, path: impl Into<PathBuf>) -> Result<SavedFile, RunError> {
+        let save = async {
+            let target = job::place(path)?;
+            let verified = self.fetch(&target, self.api.download_deadline()).await?;
+            verified.save().await
+        };
+        save.await.map_err(|error: Error| {
+            let kind = Arc::new(Pdf::new(&self.api, PdfBudget::calls(0)));
+            Job::attach(kind, self.job_id.clone()).fetch_error(error)
+        })
+    }
+
+    /// Brings the PDF up to the point of giving it its name, and until `deadline`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the link has expired; it is not asked for again, because that may cost 10 credits.
+    /// Bytes that arrived whole and are no PDF are handed over as [`DownloadError::Invalid`].
+    pub async fn fetch(
+        &self,
+        target: &OutputPath,
+        deadline: Moment,
+    ) -> Result<Verified, DownloadError> {
+        let fetch = Download::new("fetch_pdf", &self.pdf_url).with_deadline(deadline);
+        let fetched = self.api.fetch(fetch, &self.job_id, target).await;
+        let fetched = fetched.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                error.with_help("a new link needs another get_pdf, which may cost 10 credits")
+            }
+            _ => error,
+        })?;
+        let (verified, ()) = fetched.verify(result::inspect_pdf).await?;
+        Ok(verified)
     }
 }
 
@@ -143,7 +197,7 @@ impl fmt::Debug for PdfReady {
 impl fmt::Debug for Pdf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pdf")
-            .field("client", &self.client)
+            .field("api", &self.api)
             .field("budget", &self.budget)
             .finish_non_exhaustive()
     }
@@ -195,7 +249,7 @@ impl JobKind for Pdf {
     }
 
     fn account(&self) -> Account {
-        self.client.account()
+        self.api.account()
     }
 
     fn policy(&self) -> &KindPolicy {
@@ -203,7 +257,7 @@ impl JobKind for Pdf {
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
-        self.client.clock()
+        self.api.clock()
     }
 
     /// **May cost 10 credits** for each id, within the budget.
@@ -217,13 +271,13 @@ impl JobKind for Pdf {
 }
 
 impl Pdf {
-    pub(crate) fn new(client: &Client, budget: PdfBudget) -> Self {
-        let mut facts = client.pdf_facts().clone();
+    pub(crate) fn new(api: &Api, budget: PdfBudget) -> Self {
+        let mut facts = api.settings().pdf_facts.clone();
         if budget.blocking {
             facts.poll_timeout.value = facts.poll_timeout.value.max(BLOCKING_TIMEOUT + SPARE);
         }
         Self {
-            client: client.clone(),
+            api: api.clone(),
             budget,
             facts,
             exports: Arc::default(),
@@ -252,7 +306,7 @@ impl Pdf {
         }
         if !export.state().is_checked {
             // An export of an unfinished deck would be charged for nothing.
-            let deck = self.client.look(id).await?;
+            let deck = job::look(&self.api, id).await?;
             if let Some(unfinished) = unfinished(deck) {
                 return Ok(unfinished);
             }
@@ -266,7 +320,14 @@ impl Pdf {
             .begin(&self.budget)
             .map_err(|error| error.with_job(id.clone()))?;
         let answer = self.call(id).await;
-        let look = answer.and_then(|answer| seen(id, &answer, self.client.codes()));
+        let look = answer.and_then(|answer| seen(id, &answer, self.api.codes()));
+        let look = look.map(|seen| {
+            seen.map(|link| PdfReady {
+                job_id: id.clone(),
+                pdf_url: link.0,
+                api: self.api.clone(),
+            })
+        });
         export.state().end(&self.budget, look)
     }
 
@@ -279,7 +340,12 @@ impl Pdf {
         } else {
             call
         };
-        self.client.send(call).await
+        self.api.send(call).await
+    }
+
+    async fn balance(&self) -> Result<i64, Error> {
+        let account: AccountInfo = self.api.read(ACCOUNT_INFO, &NoArguments::default()).await?;
+        Ok(account.score)
     }
 
     /// Reads the balance where the guard wants to know it.
@@ -297,11 +363,11 @@ impl Pdf {
                 score,
                 calls: before,
             } if calls > before => {
-                let now = self.client.account_info().await?.score;
+                let now = self.balance().await?;
                 judge(score, now, before)
             }
             Guard::Unread | Guard::Before { .. } => Guard::Before {
-                score: self.client.account_info().await?.score,
+                score: self.balance().await?,
                 calls,
             },
         };
@@ -430,7 +496,7 @@ fn unfinished(deck: Snapshot<job::Ready>) -> Option<Snapshot<PdfReady>> {
 }
 
 /// What the answer to a call says.
-pub(crate) fn seen(id: &JobId, answer: &Response, codes: &Codes) -> PollResult<PdfReady> {
+pub(crate) fn seen(id: &JobId, answer: &Response, codes: &Codes) -> PollResult<PdfLink> {
     let json = envelope::read(answer, codes)?;
     let data = json.get("data");
     let state = data.get("status").word();
@@ -440,7 +506,7 @@ pub(crate) fn seen(id: &JobId, answer: &Response, codes: &Codes) -> PollResult<P
 }
 
 /// State and result are read first, and everything leniently: this answer may have cost 10 credits.
-fn snapshot(id: &JobId, state: JobStatus, data: LenientValue<'_>) -> PollResult<PdfReady> {
+fn snapshot(id: &JobId, state: JobStatus, data: LenientValue<'_>) -> PollResult<PdfLink> {
     let garbled = |problem: &str| {
         Error::new(ErrorKind::UnexpectedResponse, VENDOR, GET_PDF.name)
             .with_delivery(Delivery::MaybeSent)
@@ -449,10 +515,7 @@ fn snapshot(id: &JobId, state: JobStatus, data: LenientValue<'_>) -> PollResult<
     };
     let word = state.as_str().to_owned();
     let status = match (state, data.get("pdf_url").filled()) {
-        (JobStatus::Succeeded, Some(link)) => Status::Succeeded(PdfReady {
-            job_id: id.clone(),
-            pdf_url: link.into(),
-        }),
+        (JobStatus::Succeeded, Some(link)) => Status::Succeeded(PdfLink(link.into())),
         (JobStatus::Succeeded, None) => {
             return Err(garbled("the export succeeded, but the PDF has no address"));
         }
@@ -608,9 +671,7 @@ mod tests {
             seen(&id, &answer, &Codes::default())
         };
         let ready = seen(r#"{"status":"succeeded","pdf_url":"https://h/p?sig=s3cret"}"#).unwrap();
-        assert!(
-            matches!(&ready.status, Status::Succeeded(ready) if ready.pdf_url().contains("s3cret"))
-        );
+        assert!(matches!(&ready.status, Status::Succeeded(ready) if ready.0.contains("s3cret")));
         assert!(!format!("{ready:?}").contains("s3cret"));
         assert!(seen(r#"{"status":"succeeded","pdf_url":""}"#).is_err());
         assert!(!seen(r#"{"status":"pondering"}"#).unwrap().is_known);

@@ -1,12 +1,19 @@
 //! What to make, checked before anything is sent.
 
+use bytes::Bytes;
+use jobs_core::Error;
+use serde::Serialize;
 use serde_json::Value;
 
+use crate::code::VENDOR;
 use crate::generated::types::{
     ContentRequest, DeckPage, DeckSource, GptDeck, JsonDeck, MarkdownDeck, OutlineRequest,
     PageType, PptDeck, TemplateFromPpt,
 };
-use crate::upload::ResourceId;
+use crate::operation::{
+    CREATE_BY_GPT, CREATE_BY_JSON, CREATE_BY_MARKDOWN, CREATE_BY_PPT, CREATE_TEMPLATE, Operation,
+};
+use crate::resource::ResourceId;
 
 /// The input of a call that costs money.
 pub(crate) trait Input {
@@ -15,6 +22,90 @@ pub(crate) trait Input {
 
     /// What it is, in words, for whoever has to search for its outcome.
     fn what(&self) -> String;
+}
+
+/// What to make a deck or a template of.
+///
+/// Made by [`Client::deck`](crate::Client::deck) it can be submitted; made by itself it only describes.
+#[derive(Debug, Clone)]
+pub struct DeckRequest<C = ()> {
+    client: C,
+    source: Source,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Json(JsonDeck),
+    Markdown(MarkdownDeck),
+    Gpt(Box<GptDeck>),
+    Ppt(PptDeck),
+    Template(TemplateFromPpt),
+}
+
+macro_rules! sources {
+    ($($request:ty => $make:expr;)*) => {
+        $(impl From<$request> for DeckRequest {
+            fn from(request: $request) -> Self {
+                Self { client: (), source: $make(request) }
+            }
+        })*
+    };
+}
+
+sources! {
+    JsonDeck => Source::Json;
+    MarkdownDeck => Source::Markdown;
+    GptDeck => |request| Source::Gpt(Box::new(request));
+    PptDeck => Source::Ppt;
+    TemplateFromPpt => Source::Template;
+}
+
+impl DeckRequest {
+    /// The same request of a client, or of whatever else sends it.
+    pub(crate) fn on<C>(self, client: C) -> DeckRequest<C> {
+        DeckRequest {
+            client,
+            source: self.source,
+        }
+    }
+}
+
+impl<C> DeckRequest<C> {
+    pub(crate) fn client(&self) -> &C {
+        &self.client
+    }
+
+    /// What it is, in words.
+    pub(crate) fn what(&self) -> String {
+        match &self.source {
+            Source::Json(request) => request.what(),
+            Source::Markdown(request) => request.what(),
+            Source::Gpt(request) => request.what(),
+            Source::Ppt(request) => request.what(),
+            Source::Template(request) => request.what(),
+        }
+    }
+
+    /// The operation and its body, after everything was checked that can be.
+    pub(crate) fn written(&self) -> Result<(Operation, Bytes), Error> {
+        match &self.source {
+            Source::Json(request) => checked(CREATE_BY_JSON, request),
+            Source::Markdown(request) => checked(CREATE_BY_MARKDOWN, request),
+            Source::Gpt(request) => checked(CREATE_BY_GPT, &**request),
+            Source::Ppt(request) => checked(CREATE_BY_PPT, request),
+            Source::Template(request) => checked(CREATE_TEMPLATE, request),
+        }
+    }
+}
+
+fn checked<I: Input + Serialize>(
+    operation: Operation,
+    input: &I,
+) -> Result<(Operation, Bytes), Error> {
+    input
+        .check()
+        .map_err(|problem| Error::invalid_input(VENDOR, operation.name, problem))?;
+    Ok((operation, operation.json(input)?))
 }
 
 impl JsonDeck {

@@ -24,13 +24,13 @@ impl Client {
         &self,
         request: &TemplateListRequest,
     ) -> Result<Page<Template>, Error> {
-        let listing: Listing<Template> = self.read(TEMPLATE_LIST, request).await?;
+        let listing: Listing<Template> = self.api.read(TEMPLATE_LIST, request).await?;
         Ok(listing.into())
     }
 
     /// All templates that fit, page by page.
     pub fn template_pages(&self, request: &TemplateListRequest) -> Pages<Template> {
-        self.pages(TEMPLATE_LIST, request)
+        Pages::new(&self.api, TEMPLATE_LIST, request)
     }
 
     /// One template. Free and harmless to repeat.
@@ -39,10 +39,11 @@ impl Client {
     /// As [`account_info`](Self::account_info), and the vendor's refusal of an unknown id.
     pub async fn template(&self, template_id: &str) -> Result<Template, Error> {
         let request = TemplateRequest::new(template_id.to_owned());
-        self.read_part(TEMPLATE_GET, &request, |answer, json| {
-            envelope::decode_part(answer, json, &["item"], "template_id")
-        })
-        .await
+        self.api
+            .read_part(TEMPLATE_GET, &request, |answer, json| {
+                envelope::decode_part(answer, json, &["item"], "template_id")
+            })
+            .await
     }
 
     /// The colours and scenes that templates can be filtered by. Free and harmless to repeat.
@@ -50,7 +51,7 @@ impl Client {
     /// # Errors
     /// As [`account_info`](Self::account_info).
     pub async fn tag_cfg(&self) -> Result<TagConfig, Error> {
-        self.read(TAG_CFG, &NoArguments::default()).await
+        self.api.read(TAG_CFG, &NoArguments::default()).await
     }
 
     /// Registers a single page as an advanced template. Sent once: the vendor knows no way to tell a repetition.
@@ -64,8 +65,8 @@ impl Client {
         request: &AdvanceTemplateAddRequest,
     ) -> Result<Option<AdvanceTemplate>, Error> {
         let body = ADVANCE_TEMPLATE_ADD.json(request)?;
-        let answer = self.send(ADVANCE_TEMPLATE_ADD.with_json(&body)).await?;
-        let json = envelope::read(&answer, self.codes())?;
+        let answer = self.api.send(ADVANCE_TEMPLATE_ADD.with_json(&body)).await?;
+        let json = envelope::read(&answer, self.api.codes())?;
         Ok(envelope::decode_part(&answer, &json, &["item"], "id").ok())
     }
 
@@ -77,13 +78,14 @@ impl Client {
         &self,
         request: &ListRequest,
     ) -> Result<Page<AdvanceTemplate>, Error> {
-        let listing: Listing<AdvanceTemplate> = self.read(ADVANCE_TEMPLATE_LIST, request).await?;
+        let listing: Listing<AdvanceTemplate> =
+            self.api.read(ADVANCE_TEMPLATE_LIST, request).await?;
         Ok(listing.into())
     }
 
     /// All advanced templates, page by page.
     pub fn advance_template_pages(&self, request: &ListRequest) -> Pages<AdvanceTemplate> {
-        self.pages(ADVANCE_TEMPLATE_LIST, request)
+        Pages::new(&self.api, ADVANCE_TEMPLATE_LIST, request)
     }
 
     /// One advanced template. Free and harmless to repeat.
@@ -92,10 +94,11 @@ impl Client {
     /// As [`account_info`](Self::account_info), and the vendor's refusal of an unknown id.
     pub async fn advance_template(&self, id: &str) -> Result<AdvanceTemplate, Error> {
         let request = IdRequest::new(id.to_owned());
-        self.read_part(ADVANCE_TEMPLATE_GET, &request, |answer, json| {
-            envelope::decode_part(answer, json, &["item"], "id")
-        })
-        .await
+        self.api
+            .read_part(ADVANCE_TEMPLATE_GET, &request, |answer, json| {
+                envelope::decode_part(answer, json, &["item"], "id")
+            })
+            .await
     }
 
     /// Renames an advanced template. Free and harmless to repeat.
@@ -104,7 +107,7 @@ impl Client {
     /// As [`account_info`](Self::account_info), and the vendor's refusal of an unknown id.
     pub async fn rename_advance_template(&self, id: &str, title: &str) -> Result<(), Error> {
         let request = AdvanceTemplateSetRequest::new(id.to_owned(), title.to_owned());
-        self.order(ADVANCE_TEMPLATE_SET, &request).await
+        self.api.order(ADVANCE_TEMPLATE_SET, &request).await
     }
 
     /// Deletes an advanced template. Free and harmless to repeat.
@@ -112,7 +115,8 @@ impl Client {
     /// # Errors
     /// As [`account_info`](Self::account_info), and the vendor's refusal of an unknown id.
     pub async fn delete_advance_template(&self, id: &str) -> Result<(), Error> {
-        self.delete(ADVANCE_TEMPLATE_DEL, &IdRequest::new(id.to_owned()))
+        self.api
+            .delete(ADVANCE_TEMPLATE_DEL, &IdRequest::new(id.to_owned()))
             .await
     }
 }

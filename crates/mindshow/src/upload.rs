@@ -1,6 +1,5 @@
 //! Files that the service works from.
 
-use std::fmt;
 use std::io::Read as _;
 
 use jobs_core::http::{Body, Document, Form};
@@ -11,37 +10,10 @@ use crate::code::VENDOR;
 use crate::envelope;
 use crate::generated::types::UploadData;
 use crate::operation::UPLOAD;
+use crate::resource::ResourceId;
 
 /// The formats that the service takes, by extension.
 const FORMATS: [&str; 6] = ["docx", "pdf", "pptx", "ppt", "doc", "txt"];
-
-/// An uploaded file. The vendor forgets it after 24 hours.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ResourceId(Box<str>);
-
-impl ResourceId {
-    /// Takes the vendor's text as it is.
-    pub fn new(text: impl Into<Box<str>>) -> Self {
-        Self(text.into())
-    }
-
-    /// The vendor's text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ResourceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<ResourceId> for String {
-    fn from(id: ResourceId) -> Self {
-        id.0.into()
-    }
-}
 
 impl Client {
     /// Uploads a docx, pdf, pptx, ppt, doc or txt of at most 20 000 000 bytes, streamed from disk.
@@ -52,8 +24,8 @@ impl Client {
     /// [`InvalidInput`](jobs_core::ErrorKind::InvalidInput) for a file that the service does not take, before anything is sent;
     /// [`LocalIo`](jobs_core::ErrorKind::LocalIo) when it cannot be read.
     pub async fn upload(&self, document: &Document) -> Result<ResourceId, Error> {
-        check(document, self.upload_limit())?;
-        let uploaded: UploadData = retry::idempotent(&**self.clock(), async || {
+        check(document, self.api.settings().upload_limit)?;
+        let uploaded: UploadData = retry::idempotent(&**self.api.clock(), async || {
             let form = Form::new().document("file", document).map_err(|cause| {
                 let name = document.name();
                 Error::local_io(
@@ -66,8 +38,8 @@ impl Client {
             let call = UPLOAD
                 .request()
                 .with_body(Body::Form(form))
-                .with_timeout(self.upload_timeout());
-            envelope::open(&self.send(call).await?, self.codes())
+                .with_timeout(self.api.upload_timeout());
+            envelope::open(&self.api.send(call).await?, self.api.codes())
         })
         .await?;
         Ok(ResourceId::new(uploaded.resource_id))

@@ -8,10 +8,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::disk::OutputPath;
-use jobs_core::http::Document;
-use jobs_core::{Clock, Env, SubmitError, SystemClock};
-use ppj::{Client, ConvertRequest, Limits};
+use jobs_core::SystemClock;
+use ppj::{Client, Document, Env, Limits, SubmitError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,12 +18,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("say: bundle DECK.pptx RESULT.zip".into());
     };
     let client = Client::builder_from(&Env::of_process("ppj"))?
-        .with_clock(clock())
+        .with_config(|config| config.with_clock(Arc::new(SystemClock::with_speed(speed()))))
         .build()?;
-    let target = OutputPath::new(&to)?; // checked before a project is taken
-    let request = ConvertRequest::new(Document::open(from)?);
 
-    let job = match client.submit_convert(&request).await.into_result() {
+    let job = match client.convert(Document::open(from)?).submit().await {
         Ok(job) => job,
         Err(SubmitError::Rejected(why)) => return Err(why.into()), // no project was taken
         Err(SubmitError::OutcomeUnknown(lost)) => return Err(lost.to_string().into()), // see Client::find_lost
@@ -33,19 +29,20 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("ticket: {}", job.ticket()?); // with it any process can go on
 
     let ready = job.wait(Duration::from_secs(900)).await?;
-    let (saved, bundle) = client.download_zip(&ready, &target).await?;
-    println!("{} files in {}", bundle.files, saved.path.display());
+    let saved = ready.save(&to).await?;
 
     let folder = Path::new(&to).with_extension("");
-    ppj::unpack(&saved.path, &folder, &Limits::default())?;
-    println!("unpacked in {}", folder.display());
+    let bundle = ppj::unpack(&saved.path, &folder, &Limits::default())?;
+    println!(
+        "{} files in {to}, unpacked in {}",
+        bundle.files,
+        folder.display()
+    );
     Ok(())
 }
 
 /// Simulators run faster than the vendor: `docjobs sim --speed 20` prints `DOCJOBS_TIME_SCALE=20`.
-fn clock() -> Arc<dyn Clock> {
-    let scale = std::env::var("DOCJOBS_TIME_SCALE")
-        .ok()
-        .and_then(|scale| scale.parse().ok());
-    Arc::new(SystemClock::with_speed(scale.unwrap_or(1)))
+fn speed() -> u32 {
+    let scale = std::env::var("DOCJOBS_TIME_SCALE").ok();
+    scale.and_then(|scale| scale.parse().ok()).unwrap_or(1)
 }

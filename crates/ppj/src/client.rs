@@ -1,22 +1,16 @@
 //! The client: one method for each operation.
 
 use std::fmt;
-use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Duration;
 
-use jobs_core::disk::OutputPath;
-use jobs_core::http::{
-    Body, Download, DownloadError, HttpClient, HttpClientBuilder, Origin, Request, Response,
-    ResultNetworks, SavedFile, Verified, shown,
-};
+use jobs_core::http::{ClientConfig, Origin};
 use jobs_core::{
-    Account, Clock, Delivery, Env, Error, ErrorKind, Job, JobId, KindPolicy, LostSubmit, Moment,
-    PollResult, RateLimit, RateLimiter, Secret, SharedRate, Submission, SystemClock, retry,
+    Clock, Delivery, Env, Error, ErrorKind, Job, JobId, KindPolicy, LostSubmit, ResumeError,
+    RunError, Secret, SubmitError, Ticket, WaitOptions, retry,
 };
 
-use crate::auth::{Credentials, Headers};
-use crate::bundle::{self, Bundle};
+use crate::api::Api;
+use crate::auth::Credentials;
 use crate::code::VENDOR;
 use crate::envelope;
 use crate::generated::types::{self, JobList, QuotaAnswer, Quotas};
@@ -25,54 +19,34 @@ use crate::lost_submit::{self, Candidate};
 use crate::request::{ConvertRequest, JobFilter};
 use crate::route::Route;
 
-const PRODUCTION: &str = "https://ppj.io/api/";
-const SIGNED: &str = "https://api.ppj.io/";
-
 /// The address for access keys of the type "test".
 pub const SANDBOX: &str = "https://sandbox.ppj.io/api/";
 
 /// A client of one PPJ account. Clones share its connections and its rate.
+///
+/// The vendor documents no rate, so there is none unless its configuration sets one, over all operations together.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
-
-struct Inner {
-    transport: HttpClient,
-    credentials: Credentials,
-    facts: KindPolicy,
-    upload_timeout: Duration,
-    has_alias_paths: bool,
-    signed_prefix: String,
+pub struct Client {
+    api: Api,
 }
 
 /// Settings of a [`Client`].
+#[derive(Debug)]
 pub struct ClientBuilder {
     credentials: Credentials,
-    base_url: String,
-    clock: Arc<dyn Clock>,
+    config: ClientConfig,
     facts: KindPolicy,
-    rate: Option<RateLimit>,
-    shared_rate: Option<Arc<dyn SharedRate>>,
-    upload_timeout: Duration,
     has_alias_paths: bool,
     signed_prefix: Option<String>,
-    result_networks: ResultNetworks,
-    configure: Box<dyn FnOnce(HttpClientBuilder) -> HttpClientBuilder + Send>,
 }
 
 impl ClientBuilder {
-    /// Talks to another server than the vendor's production, such as [`SANDBOX`]: `https`, or `http` on this machine.
+    /// Changes what the clients of all vendors can be told: address (such as [`SANDBOX`]), clock, rate, time-outs, proxies.
     ///
-    /// It includes `/api/` for an access key, and is bare for a signed account.
+    /// The address includes `/api/` for an access key, and is bare for a signed account.
     #[must_use]
-    pub fn with_base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = url.into();
-        self
-    }
-
-    /// Uses this clock for every pause, and its time of day for signatures.
-    #[must_use]
-    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+    pub fn with_config(mut self, change: impl FnOnce(ClientConfig) -> ClientConfig) -> Self {
+        self.config = change(self.config);
         self
     }
 
@@ -80,30 +54,6 @@ impl ClientBuilder {
     #[must_use]
     pub fn with_policy(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
         change(&mut self.facts);
-        self
-    }
-
-    /// Sends at most `requests` a second over all operations. The vendor documents no rate, so there is none unless set.
-    #[must_use]
-    pub fn with_rate(mut self, requests: NonZeroU32) -> Self {
-        self.rate = Some(RateLimit {
-            limit: requests,
-            per: Duration::from_secs(1),
-        });
-        self
-    }
-
-    /// Shares the rate with every process that draws on `rate`, such as a ledger, for the same account.
-    #[must_use]
-    pub fn with_shared_rate(mut self, rate: Arc<dyn SharedRate>) -> Self {
-        self.shared_rate = Some(rate);
-        self
-    }
-
-    /// Gives up an upload after this time, its outcome unknown; a quarter of an hour unless set.
-    #[must_use]
-    pub fn with_upload_timeout(mut self, timeout: Duration) -> Self {
-        self.upload_timeout = timeout;
         self
     }
 
@@ -124,80 +74,31 @@ impl ClientBuilder {
         self
     }
 
-    /// Lets result links lead into these private networks.
-    #[must_use]
-    pub fn with_result_networks(mut self, networks: ResultNetworks) -> Self {
-        self.result_networks = networks;
-        self
-    }
-
-    /// Changes the request layer, such as a proxy or the largest answer held in memory (16 MiB).
-    #[must_use]
-    pub fn with_transport(
-        mut self,
-        change: impl FnOnce(HttpClientBuilder) -> HttpClientBuilder + Send + 'static,
-    ) -> Self {
-        self.configure = Box::new(change);
-        self
-    }
-
     /// Builds the client. Sends nothing.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for an unusable base address, [`ErrorKind::LocalIo`] for unusable TLS or proxy settings.
     pub fn build(self) -> Result<Client, Error> {
-        let origin = Origin::parse(&self.base_url).map_err(|problem| {
-            Error::invalid_input(
-                VENDOR,
-                "configure",
-                format!("the base address is unusable: {problem}"),
-            )
-            .with_help("set PPJ_BASE_URL to an https address")
-        })?;
-        let signed_prefix = self
-            .signed_prefix
-            .unwrap_or_else(|| origin.prefix().to_owned());
-        let mut quota = RateLimiter::new(Arc::clone(&self.clock), self.rate.as_slice());
-        if let Some(rate) = self.shared_rate {
-            quota = quota.with_shared_rate(rate, self.credentials.account(), "requests");
-        }
-        let transport = HttpClientBuilder::new(VENDOR, origin)
-            .with_clock(self.clock)
-            .with_rate_limiter(quota)
-            .with_secrets(self.credentials.secrets())
-            .with_account_ids(self.credentials.id())
-            .with_result_networks(self.result_networks);
-        Ok(Client(Arc::new(Inner {
-            transport: (self.configure)(transport).build()?,
-            has_alias_paths: self.has_alias_paths && self.credentials.is_signed(),
-            credentials: self.credentials,
-            facts: self.facts,
-            upload_timeout: self.upload_timeout,
-            signed_prefix,
-        })))
+        let api = Api::new(
+            self.credentials,
+            &self.config,
+            self.facts,
+            self.has_alias_paths,
+            self.signed_prefix,
+        )?;
+        Ok(Client { api })
     }
 }
 
 impl Client {
     /// Settings for the account with these credentials, which decide the API that is spoken.
     pub fn builder(credentials: Credentials) -> ClientBuilder {
-        let base_url = if credentials.is_signed() {
-            SIGNED
-        } else {
-            PRODUCTION
-        };
         ClientBuilder {
             credentials,
-            base_url: base_url.to_owned(),
-            clock: SystemClock::shared(),
+            config: ClientConfig::new(),
             facts: job::policy(),
-            rate: None,
-            shared_rate: None,
-            upload_timeout: Duration::from_secs(15 * 60),
             has_alias_paths: false,
             signed_prefix: None,
-            result_networks: ResultNetworks::default(),
-            configure: Box::new(|transport| transport),
         }
     }
 
@@ -225,60 +126,40 @@ impl Client {
         } else {
             Credentials::AccessKey(access_key(env)?)
         };
-        let builder = Self::builder(credentials).with_result_networks(env.result_networks()?);
-        Ok(match env.optional("PPJ_BASE_URL") {
-            Some(url) => builder.with_base_url(url),
-            None => builder,
-        })
+        let networks = env.result_networks()?;
+        let url = env.optional("PPJ_BASE_URL");
+        Ok(Self::builder(credentials).with_config(|config| {
+            let config = config.with_result_networks(networks);
+            match url {
+                Some(url) => config.with_base_url(url),
+                None => config,
+            }
+        }))
     }
 
-    /// Submits a document for conversion. **Takes one project of the quota**, each time, also for the same document again.
-    ///
-    /// Repeated by itself only without a connection: the vendor lists no refusal after which a repetition is safe, has no
-    /// idempotency key, and recognises no document that it has converted before. Whatever keeps the answer away makes the
-    /// outcome unknown; then [`find_lost`](Self::find_lost) can search.
-    pub async fn submit_convert(&self, request: &ConvertRequest) -> Submission<Conversion> {
-        let route = Route::Create;
-        let kind = self.kind();
-        let md5 = match request.prepare(route.operation()).await {
-            Ok(md5) => md5,
-            Err(error) => return Submission::Rejected(error),
-        };
-        let sent_at = self.clock().wall();
-        let outcome = retry::non_idempotent(&**self.clock(), async || {
-            let form = request.form(route.operation(), &md5)?;
-            let signed = [("file_md5", md5.as_str())];
-            let call = Request::post(route.operation(), &self.path(route))
-                .with_body(Body::Form(form))
-                .with_timeout(self.0.upload_timeout);
-            let headers = self.headers("POST", route, &signed);
-            let answer = self
-                .0
-                .transport
-                .send(headers.onto(call).non_idempotent())
-                .await?;
-            envelope::accepted(route.operation(), &answer)
-        });
-        Submission::new(&kind, &request.what(), sent_at, outcome.await)
+    /// A request to convert a document, or what a [`ConvertRequest`] describes. Sends nothing yet.
+    pub fn convert(&self, request: impl Into<ConvertRequest>) -> ConvertRequest<Self> {
+        request.into().on(self.clone())
     }
 
     /// The job known as `id`, its token. Sends nothing.
-    pub fn conversion(&self, id: JobId) -> Job<Conversion> {
+    pub fn job(&self, id: JobId) -> Job<Conversion> {
         Job::attach(self.kind(), id)
+    }
+
+    /// The job that a ticket names. Sends nothing.
+    ///
+    /// # Errors
+    /// [`ResumeError`] when it belongs to another vendor, API or account.
+    pub fn resume(&self, ticket: &Ticket) -> Result<Job<Conversion>, ResumeError> {
+        Job::resume(self.kind(), ticket)
     }
 
     /// The kind itself, for tickets and fleets.
     pub fn kind(&self) -> Arc<Conversion> {
         Arc::new(Conversion {
-            client: self.clone(),
+            api: self.api.clone(),
         })
-    }
-
-    /// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
-    pub(crate) async fn look(&self, id: &JobId) -> PollResult<Ready> {
-        let answer = self.get(Route::Poll(id), &[]).await?;
-        let life = self.0.facts.result_ttl.as_ref().map(|life| life.value);
-        job::seen(id, &answer, self.is_signed(), life)
     }
 
     /// Everything that the vendor says of a job; signed accounts are told its state alone. Free and harmless to repeat.
@@ -286,7 +167,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::NotFound`] for a token that the vendor does not know.
     pub async fn show(&self, id: &JobId) -> Result<types::Job, Error> {
-        self.read(Route::Poll(id), &[]).await
+        self.api.read(Route::Poll(id), &[]).await
     }
 
     /// The jobs of the account, by token, in no documented order. Free and harmless to repeat.
@@ -299,7 +180,7 @@ impl Client {
             .iter()
             .map(|(name, value)| (*name, value.as_str()))
             .collect();
-        let list: JobList = self.read(Route::List, &parameters).await?;
+        let list: JobList = self.api.read(Route::List, &parameters).await?;
         let unusable = |problem: String| {
             Error::new(ErrorKind::UnexpectedResponse, VENDOR, "list")
                 .with_delivery(Delivery::Answered)
@@ -331,7 +212,7 @@ impl Client {
             )
             .with_help("use an access key"));
         }
-        let answer: QuotaAnswer = self.read(Route::Quotas, &[]).await?;
+        let answer: QuotaAnswer = self.api.read(Route::Quotas, &[]).await?;
         Ok(answer.summary)
     }
 
@@ -378,52 +259,6 @@ impl Client {
         Ok(candidates)
     }
 
-    /// Brings the bundle to disk as the vendor serves it, byte for byte, after every entry of it was checked. Free and
-    /// harmless to repeat, until it is purged after three days.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Refused`] when the job has no bundle (any more), [`ErrorKind::NotFound`] for an unknown token,
-    /// [`ErrorKind::UnexpectedResponse`] when the bytes are not a whole bundle, [`ErrorKind::TooLarge`], [`ErrorKind::LocalIo`]. Nothing
-    /// appears at the final name then.
-    pub async fn download_zip(
-        &self,
-        ready: &Ready,
-        target: &OutputPath,
-    ) -> Result<(SavedFile, Bundle), Error> {
-        let deadline = self.0.transport.download_deadline();
-        let (verified, bundle) = self.fetch_zip(ready, target, deadline).await?;
-        Ok((verified.save().await?, bundle))
-    }
-
-    /// [`download_zip`](Self::download_zip) up to the point of giving it its name, and until `deadline`.
-    ///
-    /// # Errors
-    /// As [`download_zip`](Self::download_zip); bytes that arrived whole and are no bundle are handed over as
-    /// [`DownloadError::Invalid`].
-    pub async fn fetch_zip(
-        &self,
-        ready: &Ready,
-        target: &OutputPath,
-        deadline: Moment,
-    ) -> Result<(Verified, Bundle), DownloadError> {
-        let route = Route::Download(&ready.job_id);
-        let query = self.query(route, &[]);
-        let link = self.0.transport.link(&self.path(route), &query);
-        // Signed once for all attempts: the vendor documents no window in which a timestamp is taken.
-        let headers = self.headers("GET", route, &query);
-        let refusal = |answer: &Response| envelope::rejection(route.operation(), answer);
-        let fetch = Download::new(route.operation(), &link)
-            .for_job(&ready.job_id)
-            .with_deadline(deadline)
-            .with_error_decoder(&refusal);
-        let fetched = self
-            .0
-            .transport
-            .download(headers.onto_download(fetch), target)
-            .await?;
-        fetched.verify(bundle::verify).await
-    }
-
     /// Asks for the quotas, or a signed account for the jobs made from now on, which tells whether the credentials are
     /// accepted. Free.
     ///
@@ -439,77 +274,60 @@ impl Client {
 
     /// The API's base address.
     pub fn origin(&self) -> &Origin {
-        self.0.transport.origin()
+        self.api.origin()
     }
 
     /// The clock in use.
     pub fn clock(&self) -> &Arc<dyn Clock> {
-        self.0.transport.clock()
+        self.api.clock()
     }
 
-    /// A harmless call, repeated while the trouble is transient.
-    async fn read<T: serde::de::DeserializeOwned>(
-        &self,
-        route: Route<'_>,
-        parameters: &[(&str, &str)],
-    ) -> Result<T, Error> {
-        retry::idempotent(&**self.clock(), async || {
-            let answer = self.get(route, parameters).await?;
-            envelope::open(route.operation(), &answer)
+    fn is_signed(&self) -> bool {
+        self.api.is_signed()
+    }
+}
+
+impl ConvertRequest<Client> {
+    /// Submits the document. **Takes one project of the quota**, each time, also for the same document again.
+    ///
+    /// Repeated by itself only without a connection: the vendor lists no refusal after which a repetition is safe, has no
+    /// idempotency key, and recognises no document that it has converted before. Whatever keeps the answer away makes the
+    /// outcome unknown; then [`find_lost`](Client::find_lost) can search.
+    ///
+    /// # Errors
+    /// [`SubmitError`], which says whether a project may have been taken.
+    pub async fn submit(self) -> Result<Job<Conversion>, SubmitError> {
+        let operation = Route::Create.operation();
+        let api = &self.client().api;
+        let md5 = self.prepare(operation).await?;
+        let id = retry::non_idempotent(&**api.clock(), &self.what(), async || {
+            let form = self.form(operation, &md5)?;
+            envelope::accepted(operation, &api.create(&md5, form).await?)
         })
-        .await
+        .await?;
+        Ok(Job::accepted(self.client().kind(), id))
     }
 
-    async fn get(&self, route: Route<'_>, parameters: &[(&str, &str)]) -> Result<Response, Error> {
-        let query = self.query(route, parameters);
-        let call = Request::get(route.operation(), &self.path(route));
-        let call = match route.token() {
-            Some(id) => call.for_job(id),
-            None => call,
-        };
-        let call = query
-            .iter()
-            .fold(call, |call, (name, value)| call.with_query(name, value));
-        let headers = self.headers("GET", route, &query);
-        self.0.transport.send(headers.onto(call)).await
-    }
-
-    fn path<'a>(&self, route: Route<'a>) -> Vec<&'a str> {
-        route.path(self.0.has_alias_paths)
-    }
-
-    /// The token is a signed parameter even where it only stands in the path. Sent in the query as well, it is found by
-    /// servers that build the signed text from the query alone, as the vendor's own sample does.
-    fn query<'a>(
-        &self,
-        route: Route<'a>,
-        parameters: &[(&'a str, &'a str)],
-    ) -> Vec<(&'a str, &'a str)> {
-        let token = route.token().filter(|_| self.is_signed());
-        let token = token.map(|id| ("token", id.as_str()));
-        token
-            .into_iter()
-            .chain(parameters.iter().copied())
-            .collect()
-    }
-
-    fn headers(&self, method: &str, route: Route<'_>, parameters: &[(&str, &str)]) -> Headers {
-        let path = format!("{}/{}", self.0.signed_prefix, self.path(route).join("/"));
-        self.0
-            .credentials
-            .headers(method, &path, parameters, self.clock().wall())
-    }
-
-    pub(crate) fn is_signed(&self) -> bool {
-        self.0.credentials.is_signed()
-    }
-
-    pub(crate) fn account(&self) -> Account {
-        self.0.credentials.account()
-    }
-
-    pub(crate) fn facts(&self) -> &KindPolicy {
-        &self.0.facts
+    /// Submits the document and waits for its bundle, within one deadline. **Takes one project of the quota** like
+    /// [`submit`](Self::submit).
+    ///
+    /// ```no_run
+    /// # async fn run() -> Result<(), ppj::RunError> {
+    /// use ppj::{Client, Document};
+    ///
+    /// let quarter_of_an_hour = std::time::Duration::from_secs(900);
+    /// let ready = Client::from_env()?.convert(Document::open("deck.pptx")?).run(quarter_of_an_hour).await?;
+    /// ready.save("deck.zip").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RunError`], which says whether a project may have been taken and holds the ticket of a job that was accepted.
+    pub async fn run(self, options: impl Into<WaitOptions>) -> Result<Ready, RunError> {
+        let kind = self.client().kind();
+        let what = self.what();
+        jobs_core::run(&*kind, &what, options, self.submit()).await
     }
 }
 
@@ -525,19 +343,6 @@ fn access_key(env: &Env<'_>) -> Result<Secret, Error> {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("origin", self.0.transport.origin())
-            .field("account", &self.0.credentials.account())
-            .field("is_signed", &self.is_signed())
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for ClientBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientBuilder")
-            .field("base_url", &shown(&self.base_url))
-            .field("credentials", &self.credentials)
-            .finish_non_exhaustive()
+        f.debug_tuple("Client").field(&self.api).finish()
     }
 }

@@ -1,20 +1,24 @@
 //! The kind of job: how the vendor's states read, and what a success gives.
 
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use jobs_core::http::{LenientJson, Response};
+use jobs_core::disk::OutputPath;
+use jobs_core::http::{DownloadError, LenientJson, Response, SavedFile, Verified};
 use jobs_core::{
-    Account, Call, Clock, Cost, Failure, JobId, JobKind, KindPolicy, PollResult, PollResults,
-    PollSchedule, Provenance, Repeat, Snapshot, Sourced, Status,
+    Account, Call, Clock, Cost, Error, Failure, Job, JobId, JobKind, KindPolicy, Moment,
+    PollResult, PollResults, PollSchedule, Provenance, Repeat, RunError, Snapshot, Sourced, Status,
 };
 
-use crate::client::Client;
+use crate::api::Api;
+use crate::bundle::{self, Bundle};
 use crate::code::VENDOR;
 use crate::date;
 use crate::envelope;
-use crate::generated::types::{Job, JobState};
+use crate::generated::types::{self, JobState};
 use crate::route::Route;
 
 /// Conversion of one document into an H5 bundle.
@@ -22,11 +26,12 @@ use crate::route::Route;
 /// Signed accounts have a kind of their own, `convert-signed`, so that a ticket cannot be continued through the other API.
 #[derive(Debug, Clone)]
 pub struct Conversion {
-    pub(crate) client: Client,
+    pub(crate) api: Api,
 }
 
-/// A finished conversion: the bundle can be fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A finished conversion: the bundle can be fetched, until it is purged after three days. Whatever is done with it is free and
+/// harmless to repeat.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Ready {
     /// The job, by its token.
@@ -37,6 +42,68 @@ pub struct Ready {
     pub total_pages: Option<u64>,
     /// The bundle may be purged at this time; signed accounts are not told.
     pub fetch_before: Option<SystemTime>,
+    api: Api,
+}
+
+/// What the vendor says of a finished conversion.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Finished {
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) total_pages: Option<u64>,
+    pub(crate) fetch_before: Option<SystemTime>,
+}
+
+impl Ready {
+    /// Writes the bundle to a file as the vendor serves it, byte for byte, after every entry of it was checked; complete or
+    /// not at all. An existing file is not replaced.
+    ///
+    /// # Errors
+    /// [`RunError`] with the ticket: the job has no bundle (any more), the bytes are not a whole bundle, or the file cannot
+    /// be written.
+    pub async fn save(&self, path: impl Into<PathBuf>) -> Result<SavedFile, RunError> {
+        let path = path.into();
+        let save = async {
+            let target = OutputPath::new(&path).map_err(|cause| {
+                let problem = format!("cannot write {}: {cause}", path.display());
+                Error::local_io(VENDOR, "save", problem, cause)
+            })?;
+            let (verified, _) = self.fetch(&target, self.api.download_deadline()).await?;
+            verified.save().await
+        };
+        save.await.map_err(|error: Error| {
+            let kind = Arc::new(Conversion {
+                api: self.api.clone(),
+            });
+            Job::attach(kind, self.job_id.clone()).fetch_error(error)
+        })
+    }
+
+    /// Brings the bundle up to the point of giving it its name, and until `deadline`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`](jobs_core::ErrorKind::Refused) when the job has no bundle (any more),
+    /// [`ErrorKind::NotFound`](jobs_core::ErrorKind::NotFound) for an unknown token,
+    /// [`ErrorKind::TooLarge`](jobs_core::ErrorKind::TooLarge), [`ErrorKind::LocalIo`](jobs_core::ErrorKind::LocalIo). Bytes that
+    /// arrived whole and are no bundle are handed over as [`DownloadError::Invalid`].
+    pub async fn fetch(
+        &self,
+        target: &OutputPath,
+        deadline: Moment,
+    ) -> Result<(Verified, Bundle), DownloadError> {
+        let fetched = self.api.fetch(&self.job_id, target, deadline).await?;
+        fetched.verify(bundle::verify).await
+    }
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ready")
+            .field("job_id", &self.job_id)
+            .field("name", &self.name)
+            .field("total_pages", &self.total_pages)
+            .field("fetch_before", &self.fetch_before)
+            .finish_non_exhaustive()
+    }
 }
 
 #[async_trait]
@@ -48,7 +115,7 @@ impl JobKind for Conversion {
     }
 
     fn name(&self) -> &'static str {
-        if self.client.is_signed() {
+        if self.api.is_signed() {
             "convert-signed"
         } else {
             "convert"
@@ -56,21 +123,21 @@ impl JobKind for Conversion {
     }
 
     fn account(&self) -> Account {
-        self.client.account()
+        self.api.account()
     }
 
     fn policy(&self) -> &KindPolicy {
-        self.client.facts()
+        self.api.facts()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
-        self.client.clock()
+        self.api.clock()
     }
 
     async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
         let mut looks = PollResults::of(VENDOR, ids);
         for (place, id) in ids.iter().enumerate() {
-            looks.set(place, self.client.look(id).await);
+            looks.set(place, look(&self.api, id).await);
         }
         looks
     }
@@ -128,13 +195,27 @@ const fn free(operation: &'static str) -> Call {
     }
 }
 
+/// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
+async fn look(api: &Api, id: &JobId) -> PollResult<Ready> {
+    let answer = api.get(Route::Poll(id), &[]).await?;
+    let life = api.facts().result_ttl.as_ref().map(|life| life.value);
+    let snapshot = seen(id, &answer, api.is_signed(), life)?;
+    Ok(snapshot.map(|finished| Ready {
+        job_id: id.clone(),
+        name: finished.name,
+        total_pages: finished.total_pages,
+        fetch_before: finished.fetch_before,
+        api: api.clone(),
+    }))
+}
+
 /// What the answer to a look says.
 pub(crate) fn seen(
     id: &JobId,
     answer: &Response,
     is_signed: bool,
     result_life: Option<Duration>,
-) -> PollResult<Ready> {
+) -> PollResult<Finished> {
     let json = envelope::read(Route::Poll(id).operation(), answer)?;
     let snapshot = snapshot(id, &json, is_signed, result_life)
         .map_err(|problem| answer.unexpected(problem))?;
@@ -150,7 +231,7 @@ fn snapshot(
     job: &LenientJson,
     is_signed: bool,
     result_life: Option<Duration>,
-) -> Result<Snapshot<Ready>, &'static str> {
+) -> Result<Snapshot<Finished>, &'static str> {
     match job.get("token").text() {
         Some(token) if token.trim() != id.as_str() => {
             return Err("the answer is about another job");
@@ -167,8 +248,7 @@ fn snapshot(
     let status = match state {
         JobState::Uploading => Status::Queued,
         JobState::Converting | JobState::Rendering | JobState::Disting => Status::Running,
-        JobState::Notifying | JobState::Completed => Status::Succeeded(Ready {
-            job_id: id.clone(),
+        JobState::Notifying | JobState::Completed => Status::Succeeded(Finished {
             name: job.get("name").text().map(Into::into),
             total_pages: job
                 .get("total_pages")
@@ -188,7 +268,7 @@ fn snapshot(
 }
 
 fn created(job: &LenientJson) -> Option<SystemTime> {
-    let mut dated = Job::default();
+    let mut dated = types::Job::default();
     dated.created_at = job.get("created_at").text();
     dated.created_at_in_ts = job.get("created_at_in_ts").integer();
     date::created(&dated)
@@ -198,7 +278,7 @@ fn created(job: &LenientJson) -> Option<SystemTime> {
 mod tests {
     use super::*;
 
-    fn seen(json: &str, is_signed: bool) -> Result<Snapshot<Ready>, &'static str> {
+    fn seen(json: &str, is_signed: bool) -> Result<Snapshot<Finished>, &'static str> {
         snapshot(
             &JobId::new("8v9iSKnj").unwrap(),
             &LenientJson::read(json.as_bytes()),

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod api;
 mod auth;
 mod bundle;
 mod client;
@@ -20,6 +21,13 @@ mod webhook;
 pub mod types {
     pub use crate::generated::types::{Job, JobState, Quotas};
 }
+
+pub use jobs_core::disk::OutputPath;
+pub use jobs_core::http::{ClientConfig, Document, SavedFile};
+pub use jobs_core::{
+    Account, Env, Error, ErrorKind, Job, JobId, JobKind, LostSubmit, ResumeError, RunError, Secret,
+    SubmitError, Ticket, WaitError, WaitOptions,
+};
 
 pub use self::auth::Credentials;
 pub use self::bundle::{Bundle, Limits, unpack};

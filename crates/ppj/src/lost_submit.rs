@@ -10,7 +10,7 @@ use crate::generated::types::Job;
 /// A job that may be the lost one.
 ///
 /// If there is exactly one, and it [fits by its document](Fit::Document), adopt it with
-/// [`Client::conversion`](crate::Client::conversion). Otherwise a person decides: nothing here can tell two creates of the same
+/// [`Client::job`](crate::Client::job). Otherwise a person decides: nothing here can tell two creates of the same
 /// document apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

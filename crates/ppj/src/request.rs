@@ -1,7 +1,6 @@
 //! What to convert and what to list, checked before anything is sent.
 
 use std::io::{self, Read};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use jobs_core::Error;
@@ -13,9 +12,12 @@ use crate::date;
 use crate::generated::types::JobState;
 
 /// A document to convert.
+///
+/// Made by [`Client::convert`](crate::Client::convert) it can be submitted; made by itself it only describes.
 #[derive(Debug, Clone)]
-pub struct ConvertRequest {
-    document: Arc<Document>,
+pub struct ConvertRequest<C = ()> {
+    client: C,
+    document: Document,
     takes_any_content: bool,
 }
 
@@ -27,9 +29,25 @@ impl ConvertRequest {
     /// Converts this document. It is read twice: once for its MD5, once to send it, never whole into memory.
     pub fn new(document: Document) -> Self {
         Self {
-            document: Arc::new(document),
+            client: (),
+            document,
             takes_any_content: false,
         }
+    }
+
+    /// The same request of a client, or of whatever else sends it.
+    pub(crate) fn on<C>(self, client: C) -> ConvertRequest<C> {
+        ConvertRequest {
+            client,
+            document: self.document,
+            takes_any_content: self.takes_any_content,
+        }
+    }
+}
+
+impl<C> ConvertRequest<C> {
+    pub(crate) fn client(&self) -> &C {
+        &self.client
     }
 
     /// Sends the document even if it is named like a PowerPoint file and does not begin like one.
@@ -53,7 +71,7 @@ impl ConvertRequest {
         if self.document.size() == 0 {
             return bad(format!("{name:?} is empty"));
         }
-        let document = Arc::clone(&self.document);
+        let document = self.document.clone();
         let read = tokio::task::spawn_blocking(move || read_through(&document))
             .await
             .map_err(io::Error::other)
@@ -87,6 +105,12 @@ impl ConvertRequest {
             format!("cannot read {name:?}: {cause}"),
             cause,
         )
+    }
+}
+
+impl From<Document> for ConvertRequest {
+    fn from(document: Document) -> Self {
+        Self::new(document)
     }
 }
 

@@ -7,9 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::http::Document;
-use jobs_core::{Clock, Env, SubmitError, SystemClock};
-use tencent_ess::Client;
+use jobs_core::SystemClock;
+use tencent_ess::{Client, Document, Env, SubmitError};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -17,15 +16,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("say: signable DOCUMENT".into());
     };
     let client = Client::builder_from(&Env::of_process("tencent-ess"))?
-        .with_clock(clock())
+        .with_config(|config| config.with_clock(Arc::new(SystemClock::with_speed(speed()))))
         .build()?;
 
     // Upload, then create.
-    let job = match client
-        .submit_conversion(&Document::open(from)?)
-        .await
-        .into_result()
-    {
+    let job = match client.convert(Document::open(from)?).submit().await {
         Ok(job) => job,
         Err(SubmitError::Rejected(why)) => return Err(why.into()), // there is no task
         Err(SubmitError::OutcomeUnknown(lost)) => return Err(lost.to_string().into()), // there may be one, and none can be listed
@@ -38,9 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Simulators run faster than the vendor: `docjobs sim --speed 20` prints `DOCJOBS_TIME_SCALE=20`.
-fn clock() -> Arc<dyn Clock> {
-    let scale = std::env::var("DOCJOBS_TIME_SCALE")
-        .ok()
-        .and_then(|scale| scale.parse().ok());
-    Arc::new(SystemClock::with_speed(scale.unwrap_or(1)))
+fn speed() -> u32 {
+    let scale = std::env::var("DOCJOBS_TIME_SCALE").ok();
+    scale.and_then(|scale| scale.parse().ok()).unwrap_or(1)
 }

@@ -1,6 +1,5 @@
 //! The kind of job: how the vendor's states read, and what a success gives.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,15 +10,17 @@ use jobs_core::{
     PollSchedule, Provenance, Repeat, Snapshot, Sourced, Status,
 };
 
-use crate::action::Family;
-use crate::client::Client;
+use crate::action::{Action, Family};
+use crate::api::{self, Api, Payload};
 use crate::code::VENDOR;
 use crate::envelope;
+use crate::request;
+use crate::resource::ResourceId;
 
 /// Conversion of one uploaded file to a PDF that can be signed.
 #[derive(Debug, Clone)]
 pub struct Conversion {
-    pub(crate) client: Client,
+    pub(crate) api: Api,
     pub(crate) family: Family,
 }
 
@@ -35,45 +36,23 @@ pub struct Ready {
     pub resource_id: ResourceId,
 }
 
-/// The vendor's handle of a file: one that was uploaded, or the PDF of a conversion.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ResourceId(Box<str>);
-
-/// The text cannot be a file id.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a file id has 1 to 128 printable characters without blanks")]
-pub struct InvalidResourceId;
-
-impl ResourceId {
-    /// Takes the vendor's text as it is; those of today have 32 characters.
-    ///
-    /// # Errors
-    /// [`InvalidResourceId`] when it is empty, longer than 128 characters, or has one that is not printable ASCII.
-    pub fn new(text: impl Into<Box<str>>) -> Result<Self, InvalidResourceId> {
-        let text = text.into();
-        let printable = text.bytes().all(|b| b.is_ascii_graphic());
-        if text.is_empty() || text.len() > 128 || !printable {
-            return Err(InvalidResourceId);
-        }
-        Ok(Self(text))
-    }
-
-    /// The vendor's text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ResourceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl Conversion {
     /// The pair of operations by which its jobs are created and looked at.
     pub fn family(&self) -> Family {
         self.family
+    }
+
+    /// Looks at a job once. Free, harmless to repeat, and not before the floor: [`Job::wait`](jobs_core::Job::wait) sees to
+    /// that.
+    async fn look(&self, id: &JobId) -> PollResult<Ready> {
+        let settings = self.api.settings();
+        let payload = Payload::json(request::describe(&settings.product, id.as_str())?);
+        let call = api::Call {
+            job: Some(id),
+            ..api::Call::new(Action::Poll(self.family), &payload)
+        };
+        let (json, answer) = self.api.call(&call).await?;
+        seen(id, &json, &answer, settings.negative_runs_on)
     }
 }
 
@@ -86,25 +65,25 @@ impl JobKind for Conversion {
     }
 
     fn name(&self) -> &'static str {
-        self.family.kind_name(self.client.product())
+        self.family.kind_name(&self.api.settings().product)
     }
 
     fn account(&self) -> Account {
-        self.client.account()
+        self.api.account()
     }
 
     fn policy(&self) -> &KindPolicy {
-        self.client.facts()
+        &self.api.settings().facts
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
-        self.client.clock()
+        self.api.clock()
     }
 
     async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
         let mut looks = PollResults::of(VENDOR, ids);
         for (place, id) in ids.iter().enumerate() {
-            looks.set(place, self.client.poll(id, self.family).await);
+            looks.set(place, self.look(id).await);
         }
         looks
     }

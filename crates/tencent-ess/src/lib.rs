@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod action;
+mod api;
 mod auth;
 mod client;
 mod code;
@@ -12,7 +13,9 @@ pub mod fuzz_oracle;
 mod generated;
 mod identity;
 mod job;
+mod parcel;
 mod request;
+mod resource;
 mod tc3;
 mod upload;
 mod webhook;
@@ -22,10 +25,19 @@ pub mod types {
     pub use crate::generated::types::{BusinessType, ResourceType};
 }
 
+pub use jobs_core::http::{ClientConfig, Document};
+pub use jobs_core::{
+    Account, Env, Error, ErrorKind, Job, JobId, JobKind, LostSubmit, ResumeError, RunError, Secret,
+    SubmitError, Ticket, WaitError, WaitOptions,
+};
+
 pub use self::action::{Family, InvalidFamily};
-pub use self::client::{Client, ClientBuilder, Language};
+pub use self::api::Language;
+pub use self::client::{Client, ClientBuilder};
 pub use self::environment::Environment;
 pub use self::identity::{Agent, Operator, Product};
-pub use self::job::{Conversion, InvalidResourceId, Ready, ResourceId};
+pub use self::job::{Conversion, Ready};
+pub use self::request::ConvertRequest;
+pub use self::resource::{InvalidResourceId, ResourceId};
 pub use self::upload::{UploadRequest, Uploaded, UploadedFile};
 pub use self::webhook::{WebhookEvent, WebhookKey};

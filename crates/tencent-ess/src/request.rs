@@ -10,10 +10,127 @@ use crate::generated::types::{
     ResourceType,
 };
 use crate::identity::Product;
-use crate::job::ResourceId;
+use crate::resource::ResourceId;
 
 /// The longest `ResourceName`, in characters.
 const LONGEST_NAME: usize = 256;
+
+/// A file to convert to a PDF that can be signed: one that is sent along, or one that was uploaded.
+///
+/// Made by [`Client::convert`](crate::Client::convert) it can be submitted; made by itself it only describes.
+#[derive(Debug, Clone)]
+pub struct ConvertRequest<C = ()> {
+    client: C,
+    source: Source,
+    resource_type: Option<ResourceType>,
+    name: Option<String>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Source {
+    Document(Document),
+    Uploaded {
+        resource_id: ResourceId,
+        name: String,
+    },
+}
+
+impl ConvertRequest {
+    /// Uploads this document and converts it.
+    pub fn document(document: Document) -> Self {
+        Self::new(Source::Document(document))
+    }
+
+    /// Converts a file that was uploaded before, of this type and name.
+    pub fn uploaded(
+        resource_id: ResourceId,
+        resource_type: ResourceType,
+        name: impl Into<String>,
+    ) -> Self {
+        let name = name.into();
+        Self::new(Source::Uploaded { resource_id, name }).with_resource_type(resource_type)
+    }
+
+    fn new(source: Source) -> Self {
+        Self {
+            client: (),
+            source,
+            resource_type: None,
+            name: None,
+        }
+    }
+
+    /// The same request of a client, or of whatever else sends it.
+    pub(crate) fn on<C>(self, client: C) -> ConvertRequest<C> {
+        ConvertRequest {
+            client,
+            source: self.source,
+            resource_type: self.resource_type,
+            name: self.name,
+        }
+    }
+}
+
+impl<C> ConvertRequest<C> {
+    /// Says what the file is, whatever its name ends in.
+    #[must_use]
+    pub fn with_resource_type(mut self, resource_type: ResourceType) -> Self {
+        self.resource_type = Some(resource_type);
+        self
+    }
+
+    /// Gives the file this name at the vendor, 1 to 256 characters; its own unless set.
+    #[must_use]
+    pub fn with_resource_name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    pub(crate) fn client(&self) -> &C {
+        &self.client
+    }
+
+    pub(crate) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match (&self.name, &self.source) {
+            (Some(name), _) | (None, Source::Uploaded { name, .. }) => name,
+            (None, Source::Document(document)) => document.name(),
+        }
+    }
+
+    /// What is converted, in words.
+    pub(crate) fn what(&self) -> String {
+        match &self.source {
+            Source::Document(document) => {
+                format!("{} ({} bytes)", document.name(), document.size())
+            }
+            Source::Uploaded { resource_id, .. } => {
+                format!("{} (file id {resource_id})", self.name())
+            }
+        }
+    }
+
+    /// As it was set, or else by the document's suffix.
+    pub(crate) fn resource_type(&self) -> Result<ResourceType, Error> {
+        match (&self.resource_type, &self.source) {
+            (Some(resource_type), _) => Ok(resource_type.clone()),
+            (None, Source::Document(document)) => convertible(document)
+                .map_err(|problem| Error::invalid_input(VENDOR, "upload", problem)),
+            (None, Source::Uploaded { name, .. }) => Ok(ResourceType::from_word(
+                name.rsplit_once('.').map_or("", |(_, suffix)| suffix),
+            )),
+        }
+    }
+}
+
+impl From<Document> for ConvertRequest {
+    fn from(document: Document) -> Self {
+        Self::document(document)
+    }
+}
 
 /// The type of a document that shall be converted, by its suffix.
 pub(crate) fn convertible(document: &Document) -> Result<ResourceType, String> {

@@ -7,7 +7,7 @@ use jobs_core::{Delivery, JobId, Secret, Snapshot, Status};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::job::{self, Ready};
+use crate::job::{self, Location};
 use crate::result::{decode, walk};
 
 /// What stands for the credential; seeds and tests let the vendor echo it.
@@ -34,7 +34,7 @@ pub fn look(status: u16, body: &[u8]) {
     }
 }
 
-fn check(seen: &Snapshot<Ready>, plain: &Value, clean: impl Fn(&str) -> String) {
+fn check(seen: &Snapshot<Location>, plain: &Value, clean: impl Fn(&str) -> String) {
     let data = plain.get("data").unwrap_or(&Value::Null);
     let text = |key: &str| match data.get(key) {
         Some(Value::String(text)) => text.trim().to_owned(),

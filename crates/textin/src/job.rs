@@ -1,38 +1,228 @@
 //! The kind of job: how the vendor's states read, and what a success gives.
 
 use std::fmt;
+use std::io::Read as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::http::{LenientValue, Response};
+use jobs_core::clock::bounded;
+use jobs_core::disk::OutputPath;
+use jobs_core::http::{DownloadError, LenientValue, Response, SavedFile, UnverifiedFile, Verified};
 use jobs_core::{
-    Account, Call, Clock, Cost, Failure, JobId, JobKind, KindPolicy, PollResult, PollResults,
-    PollSchedule, Provenance, Repeat, Snapshot, Sourced, Status,
+    Account, Call, Clock, Cost, Delivery, Error, ErrorKind, Failure, Job, JobId, JobKind,
+    KindPolicy, Moment, PollResult, PollResults, PollSchedule, Provenance, Repeat, RunError,
+    Snapshot, Sourced, Status, retry,
 };
 
-use crate::client::Client;
+use crate::api::Api;
 use crate::code::VENDOR;
 use crate::envelope;
-use crate::generated::types::JobStatus;
+use crate::generated::types::{Element, JobStatus};
+use crate::result::{self, Parsed, ResultSummary};
 
 /// Asynchronous parsing of one document.
 #[derive(Debug, Clone)]
 pub struct Parse {
-    pub(crate) client: Client,
+    pub(crate) api: Api,
 }
 
 /// A finished parse: where its result lies.
 ///
-/// Nobody documents how long the link lives, so fetch at once; the client asks for a new one when it has expired.
-#[derive(Clone, PartialEq, Eq)]
+/// Nobody documents how long the link lives, so fetch at once; a new one is asked for when it has expired. Whatever is done
+/// with a result is free and harmless to repeat.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Ready {
     /// The job.
     pub job_id: JobId,
     /// The vendor's id of the document: the same bytes give the same id.
     pub file_id: Option<Box<str>>,
+    result_url: Box<str>,
+    api: Api,
+}
+
+/// Where a result lies.
+pub(crate) struct Location {
+    pub(crate) file_id: Option<Box<str>>,
     pub(crate) result_url: Box<str>,
+}
+
+impl Ready {
+    /// The Markdown text.
+    ///
+    /// # Errors
+    /// [`RunError`] with the ticket: the link has expired and a new one does too, the bytes are not a whole result, or it
+    /// holds no Markdown.
+    pub async fn markdown(&self) -> Result<String, RunError> {
+        let target = OutputPath::temporary().map_err(|cause| self.lost(unwritable(cause)))?;
+        let markdown = async {
+            let deadline = self.api.download_deadline();
+            let (verified, _) = self.fetch_markdown(&target, deadline).await?;
+            let mut text = String::new();
+            let read = verified.into_file()?.read_to_string(&mut text);
+            read.map(|_| text).map_err(unwritable)
+        };
+        markdown.await.map_err(|error| self.lost(error))
+    }
+
+    /// The elements of the document, in its order.
+    ///
+    /// # Errors
+    /// As [`parsed`](Self::parsed).
+    pub async fn elements(&self) -> Result<Vec<Element>, RunError> {
+        Ok(self.parsed().await?.result.elements)
+    }
+
+    /// The whole result in memory, up to the request layer's cap of 16 MiB.
+    ///
+    /// # Errors
+    /// [`RunError`] with the ticket, as [`markdown`](Self::markdown).
+    pub async fn parsed(&self) -> Result<Parsed, RunError> {
+        self.read().await.map_err(|error| self.lost(error))
+    }
+
+    /// Writes the Markdown text to a file, complete or not at all. An existing file is not replaced.
+    ///
+    /// # Errors
+    /// [`RunError`] with the ticket, as [`markdown`](Self::markdown), and when the file cannot be written.
+    pub async fn save_markdown(&self, path: impl Into<PathBuf>) -> Result<SavedFile, RunError> {
+        let save = async {
+            let (target, deadline) = self.place(path)?;
+            let (verified, _) = self.fetch_markdown(&target, deadline).await?;
+            verified.save().await
+        };
+        save.await.map_err(|error| self.lost(error))
+    }
+
+    /// Writes the result to a file as the vendor serves it, byte for byte, complete or not at all. An existing file is not
+    /// replaced.
+    ///
+    /// # Errors
+    /// [`RunError`] with the ticket, as [`markdown`](Self::markdown), and when the file cannot be written.
+    pub async fn save_json(&self, path: impl Into<PathBuf>) -> Result<SavedFile, RunError> {
+        let save = async {
+            let (target, deadline) = self.place(path)?;
+            let (verified, _) = self.fetch_json(&target, deadline).await?;
+            verified.save().await
+        };
+        save.await.map_err(|error| self.lost(error))
+    }
+
+    /// Brings the result, byte for byte, up to the point of giving it its name, and until `deadline`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when the link has expired and a new one does too, [`ErrorKind::UnexpectedResponse`] when the bytes are
+    /// not a whole result, [`ErrorKind::TooLarge`], [`ErrorKind::LocalIo`]. Bytes that arrived whole and are no result are
+    /// handed over as [`DownloadError::Invalid`].
+    pub async fn fetch_json(
+        &self,
+        target: &OutputPath,
+        deadline: Moment,
+    ) -> Result<(Verified, ResultSummary), DownloadError> {
+        let fetched = self.fetch(target, deadline).await?;
+        fetched.verify(result::inspect).await
+    }
+
+    /// Brings the Markdown text up to the point of giving it its name, and until `deadline`.
+    ///
+    /// # Errors
+    /// As [`fetch_json`](Self::fetch_json); also for a result without Markdown.
+    pub async fn fetch_markdown(
+        &self,
+        target: &OutputPath,
+        deadline: Moment,
+    ) -> Result<(Verified, ResultSummary), DownloadError> {
+        let fetched = self.fetch(target, deadline).await?;
+        fetched.convert(result::extract_markdown).await
+    }
+
+    async fn fetch(&self, target: &OutputPath, deadline: Moment) -> Result<UnverifiedFile, Error> {
+        let (api, id) = (&self.api, &self.job_id);
+        let fetched = api.fetch(id, &self.result_url, target, deadline).await;
+        match self.renewed(fetched, deadline).await? {
+            Followed::Through(fetched) => Ok(fetched),
+            Followed::Renewed(new) => api.fetch(id, &new.result_url, target, deadline).await,
+        }
+    }
+
+    async fn read(&self) -> Result<Parsed, Error> {
+        let (api, id) = (&self.api, &self.job_id);
+        let body = api.read(id, &self.result_url).await;
+        let body = match self.renewed(body, api.download_deadline()).await? {
+            Followed::Through(body) => body,
+            Followed::Renewed(new) => api.read(id, &new.result_url).await?,
+        };
+        let (result, raw) = result::decode(&body).map_err(|problem| {
+            Error::new(ErrorKind::UnexpectedResponse, VENDOR, "fetch")
+                .with_delivery(Delivery::Answered)
+                .with_job(id.clone())
+                .with_message(problem)
+        })?;
+        Ok(Parsed {
+            result,
+            raw,
+            partial: None,
+        })
+    }
+
+    /// What came of following the result's link, or a new link if it was refused: nobody documents how long it lives.
+    async fn renewed<T>(
+        &self,
+        outcome: Result<T, Error>,
+        deadline: Moment,
+    ) -> Result<Followed<T>, Error> {
+        let refused = match outcome {
+            Err(error) if error.kind() == ErrorKind::NotFound => error,
+            outcome => return outcome.map(Followed::Through),
+        };
+        let clock = &**self.api.clock();
+        let look = retry::idempotent(clock, async || look(&self.api, &self.job_id).await);
+        let renewed = bounded(clock, deadline, look).await;
+        match renewed.ok_or(refused)??.status {
+            Status::Succeeded(ready) => Ok(Followed::Renewed(ready)),
+            _ => Err(Error::new(ErrorKind::NotFound, VENDOR, "fetch")
+                .with_delivery(Delivery::Answered)
+                .with_job(self.job_id.clone())
+                .with_message("the result link has expired, and the vendor gives no new one")),
+        }
+    }
+
+    fn place(&self, path: impl Into<PathBuf>) -> Result<(OutputPath, Moment), Error> {
+        let path = path.into();
+        let target = OutputPath::new(&path).map_err(|cause| {
+            let problem = format!("cannot write {}: {cause}", path.display());
+            Error::local_io(VENDOR, "save", problem, cause)
+        })?;
+        Ok((target, self.api.download_deadline()))
+    }
+
+    fn lost(&self, error: Error) -> RunError {
+        let kind = Arc::new(Parse {
+            api: self.api.clone(),
+        });
+        Job::attach(kind, self.job_id.clone()).fetch_error(error)
+    }
+}
+
+enum Followed<T> {
+    Through(T),
+    Renewed(Ready),
+}
+
+fn unwritable(cause: std::io::Error) -> Error {
+    let problem = format!("cannot keep the result in a temporary file: {cause}");
+    Error::local_io(VENDOR, "fetch", problem, cause)
+}
+
+impl fmt::Debug for Location {
+    /// Without the link, which may open the document for anybody.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Location")
+            .field("file_id", &self.file_id)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Ready {
@@ -58,21 +248,21 @@ impl JobKind for Parse {
     }
 
     fn account(&self) -> Account {
-        self.client.account()
+        self.api.account()
     }
 
     fn policy(&self) -> &KindPolicy {
-        self.client.facts()
+        self.api.facts()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
-        self.client.clock()
+        self.api.clock()
     }
 
     async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
         let mut looks = PollResults::of(VENDOR, ids);
         for (place, id) in ids.iter().enumerate() {
-            looks.set(place, self.client.look(id).await);
+            looks.set(place, look(&self.api, id).await);
         }
         looks
     }
@@ -129,8 +319,19 @@ const CALLS: &[Call] = &[
     },
 ];
 
+/// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
+async fn look(api: &Api, id: &JobId) -> PollResult<Ready> {
+    let snapshot = seen(id, &api.poll_job(id).await?)?;
+    Ok(snapshot.map(|location| Ready {
+        job_id: id.clone(),
+        file_id: location.file_id,
+        result_url: location.result_url,
+        api: api.clone(),
+    }))
+}
+
 /// What the answer to a look says.
-pub(crate) fn seen(id: &JobId, answer: &Response) -> PollResult<Ready> {
+pub(crate) fn seen(id: &JobId, answer: &Response) -> PollResult<Location> {
     let json = envelope::open(answer)?;
     let snapshot = snapshot(id, json.get("data")).map_err(|problem| answer.unexpected(problem))?;
     Ok(answer.redact_snapshot(snapshot))
@@ -140,7 +341,7 @@ pub(crate) fn seen(id: &JobId, answer: &Response) -> PollResult<Ready> {
 ///
 /// The state decides, then the result; whatever is odd about the texts beside them hides neither. A failed job comes under
 /// code 200 as well: only the state tells. The last three words are known to the vendor's Python client alone.
-fn snapshot(id: &JobId, data: LenientValue<'_>) -> Result<Snapshot<Ready>, &'static str> {
+fn snapshot(id: &JobId, data: LenientValue<'_>) -> Result<Snapshot<Location>, &'static str> {
     match data.get("job_id").text() {
         Some(about) if about.trim() == id.as_str() => {}
         Some(_) => return Err("the answer is about another job"),
@@ -150,8 +351,7 @@ fn snapshot(id: &JobId, data: LenientValue<'_>) -> Result<Snapshot<Ready>, &'sta
     let state = JobStatus::from_word(&state.ok_or("the answer does not tell the job's state")?);
     let text = |keys: &[&str]| data.first(keys).text().unwrap_or_default();
     let word = state.as_str().to_owned();
-    let ready = data.get("result_url").filled().map(|url| Ready {
-        job_id: id.clone(),
+    let ready = data.get("result_url").filled().map(|url| Location {
         file_id: data.get("file_id").filled().map(Into::into),
         result_url: url.into(),
     });
@@ -179,7 +379,7 @@ mod tests {
 
     use super::*;
 
-    fn seen(json: &str) -> Result<Snapshot<Ready>, &'static str> {
+    fn seen(json: &str) -> Result<Snapshot<Location>, &'static str> {
         let json = LenientJson::read(json.as_bytes());
         snapshot(&JobId::new("j").unwrap(), json.value())
     }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod api;
 mod auth;
 mod client;
 mod code;
@@ -27,6 +28,13 @@ pub mod types {
         TableSourceRegion, TableStructure, TableView, TextSourceRange, TitleTreeNode,
     };
 }
+
+pub use jobs_core::disk::OutputPath;
+pub use jobs_core::http::{ClientConfig, Document, SavedFile};
+pub use jobs_core::{
+    Account, Env, Error, ErrorKind, Job, JobId, JobKind, LostSubmit, ResumeError, RunError, Secret,
+    SubmitError, Ticket, WaitError, WaitOptions,
+};
 
 pub use self::client::{Client, ClientBuilder};
 pub use self::job::{Parse, Ready};

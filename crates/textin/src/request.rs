@@ -7,7 +7,7 @@ use jobs_core::Error;
 use jobs_core::http::{Document, Form};
 
 use crate::code::VENDOR;
-use crate::generated::types::{DocumentConfig, Engine, ParseConfig, Scope, SecretText};
+use crate::generated::types::{Engine, ParseConfig};
 
 /// The formats that the document engine takes, by extension.
 const FORMATS: [&str; 19] = [
@@ -22,15 +22,27 @@ const LARGEST_GUI: u64 = 10 << 20;
 
 /// A document to parse, or its address, and how.
 ///
-/// Exactly one of the two: the vendor documents no meaning for both or neither.
-#[derive(Debug)]
-pub struct ParseRequest {
+/// Exactly one of the two: the vendor documents no meaning for both or neither. Made by
+/// [`Client::parse`](crate::Client::parse) it can be submitted; made by itself it only describes.
+///
+/// ```
+/// use textin::types::{ParseMode, TableView};
+/// use textin::{Document, ParseRequest};
+///
+/// let request = ParseRequest::document(Document::from_bytes("report.pdf", "%PDF-1.7"))
+///     .with_page_range("1-5")
+///     .with_parse_mode(ParseMode::Scan)
+///     .with_table_view(TableView::Markdown);
+/// ```
+#[derive(Debug, Clone)]
+pub struct ParseRequest<C = ()> {
+    client: C,
     source: Source,
     config: ParseConfig,
     webhook: Option<String>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Source {
     Document(Document),
     Url(String),
@@ -49,38 +61,53 @@ impl ParseRequest {
 
     fn new(source: Source) -> Self {
         Self {
+            client: (),
             source,
             config: ParseConfig::default(),
             webhook: None,
         }
     }
 
-    /// Sets all options.
+    /// The same request of a client, or of whatever else sends it.
+    pub(crate) fn on<C>(self, client: C) -> ParseRequest<C> {
+        ParseRequest {
+            client,
+            source: self.source,
+            config: self.config,
+            webhook: self.webhook,
+        }
+    }
+}
+
+impl<C> ParseRequest<C> {
+    pub(crate) fn client(&self) -> &C {
+        &self.client
+    }
+
+    /// Where the setters of the options put them.
+    pub(crate) fn options_mut(&mut self) -> &mut ParseConfig {
+        &mut self.config
+    }
+
+    /// Sets all options at once; those set before are gone.
     #[must_use]
     pub fn with_config(mut self, config: ParseConfig) -> Self {
         self.config = config;
         self
     }
 
+    /// All options as they are set.
+    pub fn config(&self) -> &ParseConfig {
+        &self.config
+    }
+
     /// Parses these pages only, and is billed for these only.
     #[must_use]
-    pub fn with_pages(mut self, pages: &PageRange) -> Self {
-        let mut scope = Scope::default();
-        scope.page_range = Some(pages.to_string());
-        self.config.scope = Some(scope);
-        self
+    pub fn with_pages(self, pages: &PageRange) -> Self {
+        self.with_page_range(pages.to_string())
     }
 
-    /// Opens an encrypted document with this password.
-    #[must_use]
-    pub fn with_password(mut self, password: impl Into<String>) -> Self {
-        let mut document = DocumentConfig::default();
-        document.password = Some(SecretText::new(password));
-        self.config.document = Some(document);
-        self
-    }
-
-    /// Asks the service to notify this address at the end. See [`parse`](crate::parse) for what such a notice is worth.
+    /// Asks the service to notify this address at the end. See [`webhook`](crate::webhook) for what such a notice is worth.
     #[must_use]
     pub fn with_webhook(mut self, url: impl Into<String>) -> Self {
         self.webhook = Some(url.into());
@@ -196,6 +223,12 @@ impl ParseRequest {
                 )
             }),
         }
+    }
+}
+
+impl From<Document> for ParseRequest {
+    fn from(document: Document) -> Self {
+        Self::document(document)
     }
 }
 
@@ -318,7 +351,7 @@ mod tests {
     #[test]
     fn options_are_checked_too() {
         let mut config = ParseConfig::default();
-        let mut scope = Scope::default();
+        let mut scope = crate::generated::types::Scope::default();
         scope.page_range = Some("2-1".to_owned());
         config.scope = Some(scope);
         assert!(

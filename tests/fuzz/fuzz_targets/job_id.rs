@@ -5,7 +5,7 @@ use std::cell::RefCell;
 
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{JobKind, Secret, Submission};
+use jobs_core::{Job, JobKind, Secret, SubmitError};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -110,25 +110,26 @@ impl World {
         let secret = |text: &str| Secret::new(text.to_owned()).unwrap();
         let guard = runtime.enter();
         let textin = textin::Client::builder(secret("app-000001"), secret("secret-000001"))
-            .with_server_url(&url)
-            .with_clock(clock.shared())
+            .with_config(|config| config.with_base_url(&url).with_clock(clock.shared()))
             .build()
             .unwrap();
         let ppj = ppj::Client::builder(ppj::Credentials::AccessKey(secret("access-key-1")))
-            .with_base_url(format!("{url}/api/"))
-            .with_clock(clock.shared())
+            .with_config(|config| {
+                config
+                    .with_base_url(format!("{url}/api/"))
+                    .with_clock(clock.shared())
+            })
             .build()
             .unwrap();
         let mindshow = mindshow::Client::builder(secret("api-key-000001"))
-            .with_base_url(&url)
-            .with_clock(clock.shared())
+            .with_config(|config| config.with_base_url(&url).with_clock(clock.shared()))
             .build()
             .unwrap();
         let agent = tencent_ess::Agent::new("app", "org", "operator");
         let tencent =
             tencent_ess::Client::builder(secret("AKID00000001"), secret("key-00000001"), agent)
                 .with_environment(tencent_ess::Environment::custom(&url, &url))
-                .with_clock(clock.shared())
+                .with_config(|config| config.with_clock(clock.shared()))
                 .build()
                 .unwrap();
         drop(guard);
@@ -171,29 +172,39 @@ async fn submit(world: &World, vendor: u8) -> Option<String> {
         0 => {
             let document = Document::from_bytes("a.txt", "some text");
             let request = textin::ParseRequest::document(document);
-            taken(world.textin.submit_parse(&request).await)
+            taken(world.textin.parse(request.clone()).submit().await)
         }
         1 => {
             let document = Document::from_bytes("a.pptx", "PK");
             let request = ppj::ConvertRequest::new(document).with_any_content();
-            taken(world.ppj.submit_convert(&request).await)
+            taken(world.ppj.convert(request.clone()).submit().await)
         }
         2 => {
             let request = mindshow::types::MarkdownDeck::from_markdown(
                 "# a\n\n## b\n\n### c\n\n#### d\n\ne\n",
             );
-            taken(world.mindshow.submit_markdown(&request).await)
+            taken(world.mindshow.deck(request.clone()).submit().await)
         }
         _ => {
             let id = tencent_ess::ResourceId::new("resource").unwrap();
             let kind = tencent_ess::types::ResourceType::Docx;
-            taken(world.tencent.submit_uploaded(&id, kind, "a.docx").await)
+            taken(
+                world
+                    .tencent
+                    .convert(tencent_ess::ConvertRequest::uploaded(
+                        id.clone(),
+                        kind,
+                        "a.docx",
+                    ))
+                    .submit()
+                    .await,
+            )
         }
     }
 }
 
-fn taken<K: JobKind>(submission: Submission<K>) -> Option<String> {
-    let job = submission.into_result().ok()?;
+fn taken<K: JobKind>(submission: Result<Job<K>, SubmitError>) -> Option<String> {
+    let job = submission.ok()?;
     Some(job.id().as_str().to_owned())
 }
 

@@ -687,16 +687,15 @@ async fn seen(column: &Column, neighbour: &str) -> String {
 async fn made(simulators: &Simulators) -> (String, Vec<u8>) {
     let sim = simulators.mindshow();
     let client = ::mindshow::Client::builder(jobs_core::Secret::new(sim.api_key()).unwrap())
-        .with_base_url(sim.api_url())
-        .with_clock(Arc::new(SystemClock::with_speed(SPEED)))
+        .with_config(|config| {
+            config
+                .with_base_url(sim.api_url())
+                .with_clock(Arc::new(SystemClock::with_speed(SPEED)))
+        })
         .build()
         .unwrap();
     let request = ::mindshow::types::MarkdownDeck::from_markdown(MARKDOWN);
-    let accepted = client
-        .submit_markdown(&request)
-        .await
-        .into_result()
-        .unwrap();
+    let accepted = client.deck(request.clone()).submit().await.unwrap();
     let id = accepted.id().as_str().to_owned();
     accepted
         .wait(WaitOptions::new(PATIENCE * SPEED))

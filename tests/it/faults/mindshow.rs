@@ -153,14 +153,17 @@ pub(super) const COLUMNS: &[Column] = &[
 
 fn client(sim: &MindShowHandle, case: &Case, is_try: bool) -> Client {
     Client::builder(Secret::new(sim.api_key()).unwrap())
-        .with_base_url(sim.api_url())
-        .with_clock(case.clock.shared())
+        .with_config(|config| {
+            config
+                .with_base_url(sim.api_url())
+                .with_clock(case.clock.shared())
+        })
         .with_create_timeout(std::time::Duration::from_secs(if is_try {
             10
         } else {
             120
         }))
-        .with_transport(case.transport(is_try))
+        .with_config(|config| config.with_http_client(case.transport(is_try)))
         .build()
         .unwrap()
 }
@@ -203,18 +206,19 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     let hour = std::time::Duration::from_secs(3600);
     let (mut job, mut deck, mut pdf, mut whole) = (None, None, None, Vec::new());
     if !matches!(operation, "create" | "list") {
-        let accepted = calm.submit_markdown(&request).await.into_result().unwrap();
+        let accepted = calm.deck(request.clone()).submit().await.unwrap();
         let id = accepted.id().clone();
         if operation == "deck file" {
-            deck = Some(case.tried(accepted.wait(hour)).await.unwrap());
+            let job = client.job(id.clone());
+            deck = Some(case.tried(job.wait(hour)).await.unwrap());
             whole = sim.deck(id.as_str()).unwrap().to_vec();
         }
         if operation == "pdf file" {
-            let export = calm.pdf(id.clone(), PdfBudget::calls(3));
+            let export = client.pdf_job(id.clone(), PdfBudget::calls(3));
             pdf = Some(case.tried(export.wait(hour)).await.unwrap());
             whole = sim.pdf(id.as_str()).unwrap().to_vec();
         }
-        job = Some(client.deck(accepted.id().clone()));
+        job = Some(client.job(accepted.id().clone()));
     }
     let before = counted(&sim, operation);
     let name = match operation {
@@ -231,17 +235,32 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     let (sim, _held) = begun.await;
     let export = |budget: PdfBudget| {
         let id = job.as_ref().unwrap().id().clone();
-        client.pdf(id, budget)
+        client.pdf_job(id, budget)
     };
     let three = PdfBudget::calls(3);
     let outcome = case
         .tried(async {
             match operation {
-                "create" => submitted(&client.submit_markdown(&request).await),
+                "create" => submitted(&client.deck(request.clone()).submit().await),
                 "look" => waited(&case.wait(job.as_ref().unwrap()).await),
                 "list" => plain(&client.list_jobs(&ListRequest::default()).await),
-                "deck file" => plain(&client.download_deck(&deck.unwrap(), &target).await),
-                "pdf file" => plain(&client.download_pdf(&pdf.unwrap(), &target).await),
+                "deck file" => {
+                    let until = super::an_hour_from_now(case);
+                    let fetch = async {
+                        let ready: mindshow::Ready = deck.unwrap();
+                        let (verified, _) = ready.fetch(&target, until).await?;
+                        verified.save().await
+                    };
+                    plain(&fetch.await)
+                }
+                "pdf file" => {
+                    let until = super::an_hour_from_now(case);
+                    let fetch = async {
+                        let ready: mindshow::PdfReady = pdf.unwrap();
+                        ready.fetch(&target, until).await?.save().await
+                    };
+                    plain(&fetch.await)
+                }
                 "pdf, all charged" => {
                     let budget = three.assuming(PdfCharge::EveryCall);
                     waited(&case.wait(&export(budget)).await)

@@ -31,7 +31,8 @@ use std::time::{Duration, SystemTime};
 use jobs_core::http::HttpClientBuilder;
 use jobs_core::testing::ManualClock;
 use jobs_core::{
-    Clock, Delivery, Error, ErrorKind, JobKind, Submission, WaitError, WaitErrorKind, WaitOptions,
+    Clock, Delivery, Error, ErrorKind, Job, JobKind, Moment, SubmitError, WaitError, WaitErrorKind,
+    WaitOptions,
 };
 use tokio::net::TcpSocket;
 use tokio::sync::Semaphore;
@@ -183,7 +184,7 @@ impl Case {
     }
 
     /// Waits for a job, at most a minute without a good look.
-    async fn wait<K: JobKind>(&self, job: &jobs_core::Job<K>) -> Result<K::Output, WaitError> {
+    async fn wait<K: JobKind>(&self, job: &Job<K>) -> Result<K::Output, WaitError> {
         let patience = WaitOptions {
             max_unreachable: Duration::from_secs(60),
             ..WaitOptions::new(Duration::from_secs(3600))
@@ -284,11 +285,16 @@ fn plain<T>(outcome: &Result<T, Error>) -> String {
     }
 }
 
-fn submitted<K: JobKind>(submission: &Submission<K>) -> String {
+/// As long as a download may take that nobody bounds otherwise.
+fn an_hour_from_now(case: &Case) -> Moment {
+    case.clock.now() + Duration::from_secs(3600)
+}
+
+fn submitted<K: JobKind>(submission: &Result<Job<K>, SubmitError>) -> String {
     match submission {
-        Submission::Accepted(_) => "ok".to_owned(),
-        Submission::Rejected(error) => format!("refused:{}", told(error)),
-        Submission::OutcomeUnknown(lost) => format!("unknown:{}", told(&lost.error)),
+        Ok(_) => "ok".to_owned(),
+        Err(SubmitError::Rejected(error)) => format!("refused:{}", told(error)),
+        Err(SubmitError::OutcomeUnknown(lost)) => format!("unknown:{}", told(&lost.error)),
     }
 }
 

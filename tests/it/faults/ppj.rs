@@ -107,9 +107,12 @@ fn client(sim: &PpjHandle, case: &Case, is_try: bool) -> Client {
         )
     };
     Client::builder(credentials)
-        .with_base_url(url)
-        .with_clock(case.clock.shared())
-        .with_transport(case.transport(is_try))
+        .with_config(|config| {
+            config
+                .with_base_url(url)
+                .with_clock(case.clock.shared())
+                .with_http_client(case.transport(is_try))
+        })
         .build()
         .unwrap()
 }
@@ -144,16 +147,14 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     let target = OutputPath::new(folder.path().join("a.zip")).unwrap();
     let (mut job, mut ready, mut whole) = (None, None, Vec::new());
     if matches!(operation, "look" | "download") {
-        let accepted = calm.submit_convert(&request).await.into_result().unwrap();
+        let accepted = calm.convert(request.clone()).submit().await.unwrap();
         if operation == "download" {
-            ready = Some(
-                case.tried(accepted.wait(std::time::Duration::from_secs(3600)))
-                    .await
-                    .unwrap(),
-            );
+            let job = client.job(accepted.id().clone());
+            let wait = job.wait(std::time::Duration::from_secs(3600));
+            ready = Some(case.tried(wait).await.unwrap());
             whole = sim.bundle(accepted.id().as_str()).unwrap().to_vec();
         }
-        job = Some(client.conversion(accepted.id().clone()));
+        job = Some(client.job(accepted.id().clone()));
     }
     let before = counted(&sim, operation);
     let name = match operation {
@@ -185,10 +186,18 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     let outcome = case
         .tried(async {
             match operation {
-                "create" => submitted(&client.submit_convert(&request).await),
+                "create" => submitted(&client.convert(request.clone()).submit().await),
                 "look" => waited(&case.wait(&job.unwrap()).await),
                 "list" => plain(&client.list(&JobFilter::new()).await),
-                _ => plain(&client.download_zip(&ready.unwrap(), &target).await),
+                _ => {
+                    let until = super::an_hour_from_now(case);
+                    let fetch = async {
+                        let ready: ppj::Ready = ready.unwrap();
+                        let (verified, _) = ready.fetch(&target, until).await?;
+                        verified.save().await
+                    };
+                    plain(&fetch.await)
+                }
             }
         })
         .await;

@@ -83,8 +83,11 @@ fn client(sim: &TencentHandle, case: &Case, is_try: bool) -> Client {
     );
     Client::builder(secret(options.secret_id), secret(options.secret_key), agent)
         .with_environment(Environment::custom(sim.general_url(), sim.upload_url()))
-        .with_clock(case.clock.shared())
-        .with_transport(case.transport(is_try))
+        .with_config(|config| {
+            config
+                .with_clock(case.clock.shared())
+                .with_http_client(case.transport(is_try))
+        })
         .build()
         .unwrap()
 }
@@ -122,9 +125,15 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
         let uploaded = calm.upload_files(&UploadRequest::new([&document])).await;
         let id = uploaded.unwrap().files.remove(0).id;
         if operation == "look" {
-            let submission = calm.submit_uploaded(&id, ResourceType::Docx, "a.docx");
-            let accepted = submission.await.into_result().unwrap();
-            job = Some(client.conversion(accepted.id().clone()));
+            let submission = calm
+                .convert(tencent_ess::ConvertRequest::uploaded(
+                    id.clone(),
+                    ResourceType::Docx,
+                    "a.docx",
+                ))
+                .submit();
+            let accepted = submission.await.unwrap();
+            job = Some(client.job(accepted.id().clone()));
         }
         file = Some(id);
     }
@@ -146,11 +155,13 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
             match operation {
                 "upload" => plain(&client.upload_files(&UploadRequest::new([&document])).await),
                 "create" => {
-                    let submission = client.submit_uploaded(
-                        file.as_ref().unwrap(),
-                        ResourceType::Docx,
-                        "a.docx",
-                    );
+                    let submission = client
+                        .convert(tencent_ess::ConvertRequest::uploaded(
+                            file.as_ref().unwrap().clone(),
+                            ResourceType::Docx,
+                            "a.docx",
+                        ))
+                        .submit();
                     submitted(&submission.await)
                 }
                 _ => waited(&case.wait(&job.unwrap()).await),

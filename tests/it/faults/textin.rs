@@ -101,9 +101,12 @@ fn client(sim: &TextInHandle, case: &Case, is_try: bool) -> Client {
         Secret::new(sim.app_id()).unwrap(),
         Secret::new(sim.secret_code()).unwrap(),
     )
-    .with_server_url(sim.api_url())
-    .with_clock(case.clock.shared())
-    .with_transport(case.transport(is_try))
+    .with_config(|config| {
+        config
+            .with_base_url(sim.api_url())
+            .with_clock(case.clock.shared())
+            .with_http_client(case.transport(is_try))
+    })
     .build()
     .unwrap()
 }
@@ -137,21 +140,18 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     let target = OutputPath::new(folder.path().join("a.json")).unwrap();
     let (mut job, mut ready, mut whole) = (None, None, Vec::new());
     if matches!(operation, "look" | "result") {
-        let accepted = calm.submit_parse(&request).await.into_result().unwrap();
+        let accepted = calm.parse(request.clone()).submit().await.unwrap();
         if operation == "result" {
-            ready = Some(
-                case.tried(accepted.wait(std::time::Duration::from_secs(3600)))
-                    .await
-                    .unwrap(),
-            );
-            let (ready, path) = (ready.as_ref().unwrap(), folder.path().join("first"));
-            calm.download_json(ready, &OutputPath::new(&path).unwrap())
-                .await
-                .unwrap();
+            let hour = std::time::Duration::from_secs(3600);
+            let path = folder.path().join("first");
+            let calmly = case.tried(accepted.wait(hour)).await.unwrap();
+            let job = client.job(accepted.id().clone());
+            ready = Some(case.tried(job.wait(hour)).await.unwrap());
+            calmly.save_json(&path).await.unwrap();
             whole = std::fs::read(&path).unwrap();
             std::fs::remove_file(path).unwrap();
         }
-        job = Some(client.parse(accepted.id().clone()));
+        job = Some(client.job(accepted.id().clone()));
     }
     let before = counted(&sim, operation);
     let name = match operation {
@@ -165,8 +165,8 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     let outcome = case
         .tried(async {
             match operation {
-                "submit" => submitted(&client.submit_parse(&request).await),
-                "parse now" => match client.parse_now(&request).await {
+                "submit" => submitted(&client.parse(request.clone()).submit().await),
+                "parse now" => match client.parse(request.clone()).run_now().await {
                     Ok(_) => "ok".to_owned(),
                     Err(jobs_core::SubmitError::Rejected(error)) => {
                         format!("refused:{}", super::told(&error))
@@ -176,7 +176,15 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
                     }
                 },
                 "look" => waited(&case.wait(&job.unwrap()).await),
-                _ => plain(&client.download_json(&ready.unwrap(), &target).await),
+                _ => {
+                    let until = super::an_hour_from_now(case);
+                    let fetch = async {
+                        let ready: textin::Ready = ready.unwrap();
+                        let (verified, _) = ready.fetch_json(&target, until).await?;
+                        verified.save().await
+                    };
+                    plain(&fetch.await)
+                }
             }
         })
         .await;

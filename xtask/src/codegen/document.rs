@@ -172,6 +172,14 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 }
 
+/// What a schema's `description` says.
+pub(crate) fn description(schema: &Place<'_>) -> Result<Option<String>> {
+    schema
+        .get("description")
+        .map(|place| place.text().map(|text| text.trim().to_owned()))
+        .transpose()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,18 +1,24 @@
 //! From the model to Rust text.
 
 use anyhow::{Context as _, Result};
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
-use super::model::{DefaultValue, Field, Item, OpenEnum, Struct, Type};
-use super::reader::{EXTRA, OTHER};
+use super::model::{DefaultValue, EXTRA, Field, Item, OTHER, OpenEnum, Setters, Struct, Type};
+use super::setters;
+use super::tokens::{doc, ident, plain_type};
 
 /// The items as Rust text, a blank line between any two of them.
 pub(crate) fn emit(items: &[Item]) -> Result<String> {
     let mut parts = Vec::new();
     for item in items {
         match item {
-            Item::Struct(item) => parts.extend(structure(item)),
+            Item::Struct(item) => {
+                parts.extend(structure(item));
+                if item.setters == Some(Setters::Itself) {
+                    parts.push(setters::on_itself(item, items)?);
+                }
+            }
             Item::OpenEnum(item) => parts.extend(open_enum(item)),
         }
     }
@@ -22,6 +28,19 @@ pub(crate) fn emit(items: &[Item]) -> Result<String> {
     if fields(items).any(|field| field.lenient) {
         parts.push(lenient(items));
     }
+    written(parts)
+}
+
+/// The setters of hand-written requests as Rust text; empty when no schema asks for any.
+pub(crate) fn emit_request_setters(items: &[Item]) -> Result<String> {
+    let setters = setters::on_requests(items)?;
+    if setters.is_empty() {
+        return Ok(String::new());
+    }
+    written(vec![setters])
+}
+
+fn written(parts: Vec<TokenStream>) -> Result<String> {
     let mut text = String::new();
     for part in parts {
         let file = syn::parse2(part).context("the emitter wrote something that is not Rust")?;
@@ -385,68 +404,11 @@ fn field_type(field: &Field) -> TokenStream {
     }
 }
 
-fn plain_type(ty: &Type) -> TokenStream {
-    match ty {
-        Type::Text => quote!(String),
-        Type::Secret => quote!(SecretText),
-        Type::Bool => quote!(bool),
-        Type::Int32 => quote!(i32),
-        Type::Int64 => quote!(i64),
-        Type::Number => quote!(f64),
-        Type::Any => quote!(serde_json::Value),
-        Type::AnyObject => quote!(serde_json::Map<String, serde_json::Value>),
-        Type::Dict(value) => {
-            let value = plain_type(value);
-            quote!(std::collections::BTreeMap<String, #value>)
-        }
-        Type::List(entry) => {
-            let entry = plain_type(entry);
-            quote!(Vec<#entry>)
-        }
-        Type::Nullable(inner) => {
-            let inner = plain_type(inner);
-            quote!(Option<#inner>)
-        }
-        Type::Named(name) => {
-            let name = ident(name);
-            quote!(#name)
-        }
-    }
-}
-
 fn fields(items: &[Item]) -> impl Iterator<Item = &Field> {
     items.iter().flat_map(|item| match item {
         Item::Struct(item) => item.fields.as_slice(),
         Item::OpenEnum(_) => &[],
     })
-}
-
-fn ident(name: &str) -> Ident {
-    Ident::new(name, Span::call_site())
-}
-
-/// Doc comment lines; brackets outside code are escaped because rustdoc reads them as links.
-fn doc(text: &str) -> TokenStream {
-    let lines = text.lines().map(|line| {
-        let mut escaped = String::from(" ");
-        let mut code = false;
-        for c in line.trim_end().chars() {
-            if c == '`' {
-                code = !code;
-            }
-            if !code && matches!(c, '[' | ']' | '<' | '>') {
-                escaped.push('\\');
-            }
-            escaped.push(c);
-        }
-        let line = if escaped == " " {
-            String::new()
-        } else {
-            escaped
-        };
-        quote!(#[doc = #line])
-    });
-    quote!(#(#lines)*)
 }
 
 impl Type {

@@ -42,6 +42,8 @@ mod reserved_word;
 mod rust_name;
 #[path = "../../tests/golden/secret.rs"]
 mod secret;
+#[path = "../../tests/golden/setters.rs"]
+mod setters;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -66,7 +68,7 @@ fn golden_documents_render_to_their_pairs_twice() {
         let (first, second) = (render(), render());
         assert_eq!(first, second, "{name} renders differently the second time");
         let (extension, other, text) = match first {
-            Ok(text) => ("rs", "err", text),
+            Ok(rendered) => ("rs", "err", rendered.types),
             Err(text) => ("err", "rs", text),
         };
         let path = folder().join(format!("{name}.{extension}"));
@@ -79,6 +81,33 @@ fn golden_documents_render_to_their_pairs_twice() {
         }
     }
     assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn setters_of_a_request_render_to_their_pair() {
+    let spec = fs::read_to_string(folder().join("setters.json")).unwrap();
+    let spec = spec.replace("\"x-rust-setters\": true", "\"x-rust-setters\": \"Order\"");
+    let setters = render(&spec).unwrap().setters.unwrap();
+    let path = folder().join("setters_of_a_request.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&path, &setters).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), setters);
+}
+
+#[test]
+fn a_setter_reaches_into_nested_options_and_leaves_the_others() {
+    use setters::{Colour, Options};
+    let options = Options::new("a".to_owned())
+        .with_pages("1-5")
+        .with_depth(2)
+        .with_colour(Colour::Red)
+        .with_key("hush")
+        .with_tags(["x", "y"]);
+    assert_eq!(
+        serde_json::to_value(&options).unwrap(),
+        json!({"id": "a", "pages": "1-5", "inner": {"depth": 2, "deeper": {"colour": "red"}}, "key": "hush", "tags": ["x", "y"]})
+    );
 }
 
 #[test]

@@ -1,5 +1,11 @@
 //! What the emitter writes: structs, open enums and the types of their fields.
 
+/// The variant that keeps words the document does not list.
+pub(crate) const OTHER: &str = "Other";
+
+/// The field that keeps keys the document does not list.
+pub(crate) const EXTRA: &str = "extra";
+
 /// One Rust item made from one schema.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Item {
@@ -14,6 +20,17 @@ pub(crate) struct Struct {
     pub(crate) fields: Vec<Field>,
     /// Unknown keys survive in a field `extra`.
     pub(crate) keeps_unknown: bool,
+    /// Where its optional fields get setters.
+    pub(crate) setters: Option<Setters>,
+}
+
+/// Which type has the setters of a struct.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Setters {
+    /// The struct itself.
+    Itself,
+    /// A hand-written request that holds the struct, by its name in `crate::request`.
+    Request(String),
 }
 
 #[derive(Debug, Clone, PartialEq)]

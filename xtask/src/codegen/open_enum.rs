@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 
-use super::document::Place;
-use super::model::{OpenEnum, Word};
+use super::document::{Place, description};
+use super::model::{OTHER, OpenEnum, Word};
 use super::names;
-use super::reader::{OTHER, description};
 
 pub(crate) fn read(name: &str, schema: &Place<'_>) -> Result<OpenEnum> {
     schema.only_keys(&[

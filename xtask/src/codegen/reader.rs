@@ -4,21 +4,18 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
 
-use super::document::{Node, Place};
-use super::model::{DefaultValue, Field, Item, Struct, Type};
-use super::{names, open_enum, operations, recursion, scalar};
+use super::document::{Node, Place, description};
+use super::model::{DefaultValue, EXTRA, Field, Item, Setters, Struct, Type};
+use super::{names, open_enum, recursion, scalar};
 
-/// The variant that keeps words the document does not list.
-pub(crate) const OTHER: &str = "Other";
-
-/// The field that keeps keys the document does not list.
-pub(crate) const EXTRA: &str = "extra";
+/// Asks for setters: `true` for the struct itself, or the name of the request in `crate::request` that holds it.
+const SETTERS: &str = "x-rust-setters";
 
 /// Deeper nesting than this is a reference that leads back to itself.
 const MAX_DEPTH: usize = 40;
 
-/// Reads the whole document, in its own order.
-pub(crate) fn read(root: &Place<'_>) -> Result<Vec<Item>> {
+/// Begins with a document: whether it is one, and where its schemas are.
+pub(crate) fn open<'a>(root: &Place<'a>) -> Result<Reader<'a>> {
     root.only_keys(&[
         "openapi",
         "info",
@@ -35,19 +32,9 @@ pub(crate) fn read(root: &Place<'_>) -> Result<Vec<Item>> {
     }
     let components = root.need("components")?;
     components.only_keys(&["schemas", "securitySchemes"])?;
-    let reader = Reader {
+    Ok(Reader {
         schemas: components.need("schemas")?,
-    };
-    if let Some(paths) = root.get("paths") {
-        operations::check(&paths, &reader)?;
-    }
-    let mut items = Vec::new();
-    for (name, schema) in reader.schemas.entries()? {
-        reader.component(name, &schema, &mut items)?;
-    }
-    unique_names(&items, root)?;
-    recursion::box_direct(&mut items);
-    Ok(items)
+    })
 }
 
 /// Resolves references and turns schemas into types.
@@ -71,9 +58,21 @@ struct Members<'a> {
     properties: Vec<(&'a str, Place<'a>)>,
     required: Vec<(&'a str, Place<'a>)>,
     keeps_unknown: bool,
+    setters: Option<Setters>,
 }
 
 impl<'a> Reader<'a> {
+    /// Every schema, in the document's own order.
+    pub(crate) fn items(&self, root: &Place<'a>) -> Result<Vec<Item>> {
+        let mut items = Vec::new();
+        for (name, schema) in self.schemas.entries()? {
+            self.component(name, &schema, &mut items)?;
+        }
+        unique_names(&items, root)?;
+        recursion::box_direct(&mut items);
+        Ok(items)
+    }
+
     /// The schema that a `$ref` names, and its name.
     pub(crate) fn resolve(&self, reference: &Place<'a>) -> Result<(&'a str, Place<'a>)> {
         reference.only_keys(&["$ref"]).map_err(|_| {
@@ -124,6 +123,7 @@ impl<'a> Reader<'a> {
                 .unwrap_or_else(|| format!("`{name}` in the vendor's documents.")),
             fields,
             keeps_unknown: members.keeps_unknown,
+            setters: members.setters,
         }));
         items.append(&mut inner);
         Ok(())
@@ -151,6 +151,7 @@ impl<'a> Reader<'a> {
             "required",
             "additionalProperties",
             "x-rust-name",
+            SETTERS,
         ])?;
         if schema.need("type")?.text()? != "object" {
             bail!(schema.error("only objects can be merged"));
@@ -162,6 +163,9 @@ impl<'a> Reader<'a> {
                 )));
             }
             into.properties.push((key, property));
+        }
+        if let Some(place) = schema.get(SETTERS) {
+            into.setters = Some(setters(&place)?);
         }
         if let Some(required) = schema.get("required") {
             for name in required.items()? {
@@ -446,6 +450,14 @@ fn sole_reference<'a>(schema: &Place<'a>) -> Result<Option<Place<'a>>> {
     })
 }
 
+fn setters(place: &Place<'_>) -> Result<Setters> {
+    match place.node {
+        Node::Bool(true) => Ok(Setters::Itself),
+        Node::Text(name) if names::is_type_name(name) => Ok(Setters::Request(name.clone())),
+        _ => Err(place.error("only `true` or the name of a request is supported")),
+    }
+}
+
 fn refuse_inside(place: &Place<'_>, read: &Reading<'_>, what: &str) -> Result<()> {
     if read.lenient {
         bail!(place.error(format_args!("`x-lenient` is not supported for {what}")));
@@ -477,13 +489,6 @@ fn checked_type_name(schema: &Place<'_>, name: String) -> Result<String> {
             "`{name}` cannot name a type; set `x-rust-name`"
         )))
     }
-}
-
-pub(crate) fn description(schema: &Place<'_>) -> Result<Option<String>> {
-    schema
-        .get("description")
-        .map(|place| place.text().map(|text| text.trim().to_owned()))
-        .transpose()
 }
 
 fn check_depth(schema: &Place<'_>, depth: usize) -> Result<()> {

@@ -47,6 +47,15 @@ impl OutputPath {
         Self::checked(path, true)
     }
 
+    /// A place in the system's folder for temporary files, for a result that is to be read and not kept.
+    ///
+    /// # Errors
+    /// Whatever keeps a file from being made there.
+    pub fn temporary() -> io::Result<Self> {
+        let name = format!("docjobs-{}-{:016x}", std::process::id(), fastrand::u64(..));
+        Self::new(std::env::temp_dir().join(name))
+    }
+
     fn checked(path: PathBuf, replaces: bool) -> io::Result<Self> {
         let Some(name) = path.file_name() else {
             return Err(io::Error::new(

@@ -36,15 +36,16 @@ pub struct Form(pub(crate) reqwest::multipart::Form);
 
 /// A document to be sent: a file on disk, or bytes that the caller holds anyway.
 ///
-/// A file is opened anew for each pass over it, and refused if it is not the one that was checked at first.
-#[derive(Debug)]
+/// A file is opened anew for each pass over it, and refused if it is not the one that was checked at first. Clones share
+/// what they hold.
+#[derive(Debug, Clone)]
 pub struct Document {
     name: String,
     len: u64,
     content: Content,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Content {
     File {
         path: PathBuf,

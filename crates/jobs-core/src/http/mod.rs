@@ -2,12 +2,13 @@
 //!
 //! One [`HttpClient`] for each vendor account: it knows the API's [`Origin`], holds the quota, caps what it reads, says
 //! of every failure whether the vendor may have acted, and never lets a credential reach another origin. A
-//! [`Download`] brings a result to disk in three steps that cannot be taken in another order: [`UnverifiedFile`] bytes are
+//! [`Download`] brings a result to disk in three steps that cannot be taken in another order: [`Fetched`] bytes are
 //! verified, and only [`Verified`] ones can be saved under their final name. Bytes that arrived whole and did not pass are
 //! handed over as an [`InvalidFile`], which can be kept beside the place or accepted.
 
 mod body;
 mod client;
+mod client_config;
 mod coding;
 mod context;
 mod download;
@@ -29,6 +30,7 @@ mod zip;
 
 pub use self::body::{Body, Document, Form};
 pub use self::client::{HttpClient, HttpClientBuilder};
+pub use self::client_config::ClientConfig;
 #[cfg(feature = "testing")]
 pub(crate) use self::context::Context;
 pub use self::download::Download;

@@ -8,24 +8,22 @@ use self::decide::Decision;
 use crate::call::{Activity, CallMonitor};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::submit_error::{LostSubmit, SubmitError};
 
-/// Why a call that costs money brought no result.
-#[derive(Debug, Clone)]
-pub enum NotTaken {
-    /// The vendor did not take it; nothing was charged.
-    Rejected(Error),
-    /// It may have been taken and charged.
-    OutcomeUnknown(Error),
-}
-
-/// Makes a call that costs money. Repeats it only where the vendor cannot have begun any work.
+/// Makes a call that costs money, repeating it only where no work can have begun. `summary` describes the input for whoever has
+/// to search for its outcome.
 ///
 /// # Errors
-/// [`NotTaken`], which says whether money may have been spent.
-pub async fn non_idempotent<T, F>(clock: &dyn Clock, call: impl Fn() -> F) -> Result<T, NotTaken>
+/// [`SubmitError`], which says whether money may have been spent.
+pub async fn non_idempotent<T, F>(
+    clock: &dyn Clock,
+    summary: &str,
+    call: impl Fn() -> F,
+) -> Result<T, SubmitError>
 where
     F: Future<Output = Result<T, Error>>,
 {
+    let sent_at = clock.wall();
     let mut repeats = 0;
     loop {
         CallMonitor::paid_try_begins();
@@ -45,8 +43,14 @@ where
                 clock.sleep_until(clock.now() + pause).await;
                 repeats += 1;
             }
-            Decision::Rejected => return Err(NotTaken::Rejected(error)),
-            Decision::OutcomeUnknown => return Err(NotTaken::OutcomeUnknown(error)),
+            Decision::Rejected => return Err(SubmitError::Rejected(error)),
+            Decision::OutcomeUnknown => {
+                return Err(SubmitError::OutcomeUnknown(LostSubmit {
+                    summary: summary.into(),
+                    sent_at,
+                    error,
+                }));
+            }
         }
     }
 }
@@ -106,9 +110,9 @@ mod tests {
     use crate::error::{Delivery, ErrorKind, Refusal};
     use crate::testing::ManualClock;
 
-    async fn tries_of_a_paid_call(error: Error) -> (u32, NotTaken) {
+    async fn tries_of_a_paid_call(error: Error) -> (u32, SubmitError) {
         let (clock, tries) = (ManualClock::new(), AtomicU32::new(0));
-        let call = non_idempotent(&clock, async || {
+        let call = non_idempotent(&clock, "x", async || {
             tries.fetch_add(1, Ordering::Relaxed);
             Err::<(), _>(error.clone())
         });
@@ -131,7 +135,7 @@ mod tests {
         let lost = Error::new(ErrorKind::Timeout, "v", "submit").with_delivery(Delivery::MaybeSent);
         let (tries, outcome) = tries_of_a_paid_call(lost).await;
         assert_eq!(tries, 1);
-        assert!(matches!(outcome, NotTaken::OutcomeUnknown(_)));
+        assert!(matches!(outcome, SubmitError::OutcomeUnknown(_)));
     }
 
     #[tokio::test]
@@ -145,7 +149,7 @@ mod tests {
             .with_refusal(refusal);
         let (tries, outcome) = tries_of_a_paid_call(busy).await;
         assert_eq!(tries, 3);
-        assert!(matches!(outcome, NotTaken::Rejected(_)));
+        assert!(matches!(outcome, SubmitError::Rejected(_)));
     }
 
     #[tokio::test]

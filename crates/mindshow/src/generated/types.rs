@@ -56,6 +56,22 @@ impl ListRequest {
     }
 }
 
+impl ListRequest {
+    /// The `after` of the page before; empty for the first.
+    #[must_use]
+    pub fn with_after(mut self, value: impl Into<String>) -> Self {
+        self.after = Some(value.into());
+        self
+    }
+
+    /// How many entries; the largest allowed number is not stated.
+    #[must_use]
+    pub fn with_limit(mut self, value: i64) -> Self {
+        self.limit = Some(value);
+        self
+    }
+}
+
 /// Names one thing by its id.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
@@ -468,6 +484,71 @@ impl TemplateListRequest {
     /// `preview_img_quality`, or the vendor's default when it is unset.
     pub fn preview_img_quality_or_default(&self) -> i64 {
         self.preview_img_quality.unwrap_or(0)
+    }
+}
+
+impl TemplateListRequest {
+    /// Whose.
+    #[must_use]
+    pub fn with_type(mut self, value: TemplateType) -> Self {
+        self.type_ = Some(value);
+        self
+    }
+
+    /// A colour of `tag_cfg`; 0 for any.
+    #[must_use]
+    pub fn with_color(mut self, value: i64) -> Self {
+        self.color = Some(value);
+        self
+    }
+
+    /// A scene of `tag_cfg`; 0 for any.
+    #[must_use]
+    pub fn with_scene(mut self, value: i64) -> Self {
+        self.scene = Some(value);
+        self
+    }
+
+    /// Keyword.
+    #[must_use]
+    pub fn with_query_text(mut self, value: impl Into<String>) -> Self {
+        self.query_text = Some(value.into());
+        self
+    }
+
+    /// The `after` of the page before.
+    #[must_use]
+    pub fn with_after(mut self, value: impl Into<String>) -> Self {
+        self.after = Some(value.into());
+        self
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn with_limit(mut self, value: i64) -> Self {
+        self.limit = Some(value);
+        self
+    }
+
+    /// Puts templates that fit this text first.
+    #[must_use]
+    pub fn with_recommend_content(mut self, value: impl Into<String>) -> Self {
+        self.recommend_content = Some(value.into());
+        self
+    }
+
+    /// Width of the preview pictures in pixels.
+    #[must_use]
+    pub fn with_preview_img_width(mut self, value: i64) -> Self {
+        self.preview_img_width = Some(value);
+        self
+    }
+
+    /// Quality of the preview pictures, 10 to 90.
+    #[must_use]
+    pub fn with_preview_img_quality(mut self, value: i64) -> Self {
+        self.preview_img_quality = Some(value);
+        self
     }
 }
 
@@ -1132,6 +1213,81 @@ impl OutlineRequest {
     }
 }
 
+impl OutlineRequest {
+    /// What the deck is about.
+    #[must_use]
+    pub fn with_topic(mut self, value: impl Into<String>) -> Self {
+        self.topic = Some(value.into());
+        self
+    }
+
+    /// How many pages, a suggestion; 0 leaves it to the service.
+    #[must_use]
+    pub fn with_page_count(mut self, value: i64) -> Self {
+        self.page_count = Some(value);
+        self
+    }
+
+    /// In which language.
+    #[must_use]
+    pub fn with_language(mut self, value: Language) -> Self {
+        self.language = Some(value);
+        self
+    }
+
+    /// Which model.
+    #[must_use]
+    pub fn with_model(mut self, value: Model) -> Self {
+        self.model = Some(value);
+        self
+    }
+
+    /// Where the deck will be shown.
+    #[must_use]
+    pub fn with_scene(mut self, value: impl Into<String>) -> Self {
+        self.scene = Some(value.into());
+        self
+    }
+
+    /// For whom it is.
+    #[must_use]
+    pub fn with_target_audience(mut self, value: impl Into<String>) -> Self {
+        self.target_audience = Some(value.into());
+        self
+    }
+
+    /// Further wishes.
+    #[must_use]
+    pub fn with_desc_info(mut self, value: impl Into<String>) -> Self {
+        self.desc_info = Some(value.into());
+        self
+    }
+
+    /// Background.
+    #[must_use]
+    pub fn with_qa_list(mut self, value: impl IntoIterator<Item = Question>) -> Self {
+        self.qa_list = Some(value.into_iter().collect());
+        self
+    }
+
+    /// Uploaded files to work from.
+    #[must_use]
+    pub fn with_resource_id_list(
+        mut self,
+        value: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        self.resource_id_list = Some(value.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whether the answer comes as a stream; the client sets it.
+    #[must_use]
+    pub fn with_stream(mut self, value: bool) -> Self {
+        self.stream = Some(value);
+        self
+    }
+}
+
 /// A piece of an outline, or all of it.
 #[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
@@ -1236,6 +1392,67 @@ impl ContentRequest {
     /// `stream`, or the vendor's default when it is unset.
     pub fn stream_or_default(&self) -> bool {
         self.stream.unwrap_or(false)
+    }
+}
+
+impl ContentRequest {
+    /// What the outline step gave; then model, wishes, background and files need not be repeated.
+    #[must_use]
+    pub fn with_content_ex_info(mut self, value: serde_json::Value) -> Self {
+        self.content_ex_info = Some(value);
+        self
+    }
+
+    /// Which model.
+    #[must_use]
+    pub fn with_model(mut self, value: Model) -> Self {
+        self.model = Some(value);
+        self
+    }
+
+    /// Where the deck will be shown.
+    #[must_use]
+    pub fn with_scene(mut self, value: impl Into<String>) -> Self {
+        self.scene = Some(value.into());
+        self
+    }
+
+    /// For whom it is.
+    #[must_use]
+    pub fn with_target_audience(mut self, value: impl Into<String>) -> Self {
+        self.target_audience = Some(value.into());
+        self
+    }
+
+    /// Further wishes.
+    #[must_use]
+    pub fn with_desc_info(mut self, value: impl Into<String>) -> Self {
+        self.desc_info = Some(value.into());
+        self
+    }
+
+    /// Background.
+    #[must_use]
+    pub fn with_qa_list(mut self, value: impl IntoIterator<Item = Question>) -> Self {
+        self.qa_list = Some(value.into_iter().collect());
+        self
+    }
+
+    /// Uploaded files to work from.
+    #[must_use]
+    pub fn with_resource_id_list(
+        mut self,
+        value: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        self.resource_id_list = Some(value.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Whether the answer comes as a stream; the client sets it.
+    #[must_use]
+    pub fn with_stream(mut self, value: bool) -> Self {
+        self.stream = Some(value);
+        self
     }
 }
 
@@ -1617,6 +1834,29 @@ impl JsonDeck {
     }
 }
 
+impl JsonDeck {
+    /// The template; the service picks a fitting one when it is unset.
+    #[must_use]
+    pub fn with_template_id(mut self, value: impl Into<String>) -> Self {
+        self.template_id = Some(value.into());
+        self
+    }
+
+    /// Label of AI content that Chinese rules ask for: JSON in a string. The vendor fills in its own.
+    #[must_use]
+    pub fn with_aigc_implicit_label(mut self, value: impl Into<String>) -> Self {
+        self.aigc_implicit_label = Some(value.into());
+        self
+    }
+
+    /// Whether a .pptx is made. Without it the job succeeds without a link.
+    #[must_use]
+    pub fn with_create_ppt_flag(mut self, value: bool) -> Self {
+        self.create_ppt_flag = Some(value);
+        self
+    }
+}
+
 /// Markdown to deck, without AI. **10 credits**.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
@@ -1671,6 +1911,43 @@ impl MarkdownDeck {
         self.create_preview_image_type
             .clone()
             .unwrap_or(PreviewImages::Nothing)
+    }
+}
+
+impl MarkdownDeck {
+    /// Which pictures.
+    #[must_use]
+    pub fn with_use_img_mode(mut self, value: ImageMode) -> Self {
+        self.use_img_mode = Some(value);
+        self
+    }
+
+    /// The template; the service picks a fitting one when it is unset.
+    #[must_use]
+    pub fn with_template_id(mut self, value: impl Into<String>) -> Self {
+        self.template_id = Some(value.into());
+        self
+    }
+
+    /// Label of AI content that Chinese rules ask for: JSON in a string. The vendor fills in its own.
+    #[must_use]
+    pub fn with_aigc_implicit_label(mut self, value: impl Into<String>) -> Self {
+        self.aigc_implicit_label = Some(value.into());
+        self
+    }
+
+    /// Whether a .pptx is made. Without it the job succeeds without a link.
+    #[must_use]
+    pub fn with_create_ppt_flag(mut self, value: bool) -> Self {
+        self.create_ppt_flag = Some(value);
+        self
+    }
+
+    /// Which preview pictures.
+    #[must_use]
+    pub fn with_create_preview_image_type(mut self, value: PreviewImages) -> Self {
+        self.create_preview_image_type = Some(value);
+        self
     }
 }
 
@@ -1786,6 +2063,109 @@ impl GptDeck {
     }
 }
 
+impl GptDeck {
+    /// What the outline step gave; with an outline only.
+    #[must_use]
+    pub fn with_content_ex_info(mut self, value: serde_json::Value) -> Self {
+        self.content_ex_info = Some(value);
+        self
+    }
+
+    /// How many pages, a suggestion.
+    #[must_use]
+    pub fn with_page_count(mut self, value: i64) -> Self {
+        self.page_count = Some(value);
+        self
+    }
+
+    /// In which language.
+    #[must_use]
+    pub fn with_language(mut self, value: Language) -> Self {
+        self.language = Some(value);
+        self
+    }
+
+    /// Which model.
+    #[must_use]
+    pub fn with_model(mut self, value: Model) -> Self {
+        self.model = Some(value);
+        self
+    }
+
+    /// Where the deck will be shown.
+    #[must_use]
+    pub fn with_scene(mut self, value: impl Into<String>) -> Self {
+        self.scene = Some(value.into());
+        self
+    }
+
+    /// For whom it is.
+    #[must_use]
+    pub fn with_target_audience(mut self, value: impl Into<String>) -> Self {
+        self.target_audience = Some(value.into());
+        self
+    }
+
+    /// Further wishes.
+    #[must_use]
+    pub fn with_desc_info(mut self, value: impl Into<String>) -> Self {
+        self.desc_info = Some(value.into());
+        self
+    }
+
+    /// Background.
+    #[must_use]
+    pub fn with_qa_list(mut self, value: impl IntoIterator<Item = Question>) -> Self {
+        self.qa_list = Some(value.into_iter().collect());
+        self
+    }
+
+    /// Uploaded files to work from.
+    #[must_use]
+    pub fn with_resource_id_list(
+        mut self,
+        value: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        self.resource_id_list = Some(value.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// The template; the service picks a fitting one when it is unset.
+    #[must_use]
+    pub fn with_template_id(mut self, value: impl Into<String>) -> Self {
+        self.template_id = Some(value.into());
+        self
+    }
+
+    /// Label of AI content that Chinese rules ask for: JSON in a string. The vendor fills in its own.
+    #[must_use]
+    pub fn with_aigc_implicit_label(mut self, value: impl Into<String>) -> Self {
+        self.aigc_implicit_label = Some(value.into());
+        self
+    }
+
+    /// Whether a .pptx is made. Without it the job succeeds without a link.
+    #[must_use]
+    pub fn with_create_ppt_flag(mut self, value: bool) -> Self {
+        self.create_ppt_flag = Some(value);
+        self
+    }
+
+    /// Which preview pictures.
+    #[must_use]
+    pub fn with_create_preview_image_type(mut self, value: PreviewImages) -> Self {
+        self.create_preview_image_type = Some(value);
+        self
+    }
+
+    /// Whether pictures of the process are made. **Costs 10 credits more.**
+    #[must_use]
+    pub fn with_with_create_log_flag(mut self, value: bool) -> Self {
+        self.with_create_log_flag = Some(value);
+        self
+    }
+}
+
 /// Uploaded deck to a better-looking one, by AI. **Credits are not stated**; 10 more with `with_create_log_flag`.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
@@ -1831,6 +2211,36 @@ impl PptDeck {
     /// `with_create_log_flag`, or the vendor's default when it is unset.
     pub fn with_create_log_flag_or_default(&self) -> bool {
         self.with_create_log_flag.unwrap_or(false)
+    }
+}
+
+impl PptDeck {
+    /// The template; the service picks a fitting one when it is unset.
+    #[must_use]
+    pub fn with_template_id(mut self, value: impl Into<String>) -> Self {
+        self.template_id = Some(value.into());
+        self
+    }
+
+    /// Label of AI content that Chinese rules ask for: JSON in a string. The vendor fills in its own.
+    #[must_use]
+    pub fn with_aigc_implicit_label(mut self, value: impl Into<String>) -> Self {
+        self.aigc_implicit_label = Some(value.into());
+        self
+    }
+
+    /// Which preview pictures.
+    #[must_use]
+    pub fn with_create_preview_image_type(mut self, value: PreviewImages) -> Self {
+        self.create_preview_image_type = Some(value);
+        self
+    }
+
+    /// Whether pictures of the process are made. **Costs 10 credits more.**
+    #[must_use]
+    pub fn with_with_create_log_flag(mut self, value: bool) -> Self {
+        self.with_create_log_flag = Some(value);
+        self
     }
 }
 

@@ -25,8 +25,11 @@ impl KindUnderTest for Decks {
             .unwrap();
         let client = crate::client(&server.url(), clock)
             .with_policy(play.configure)
-            .with_rate(NonZeroU32::MAX)
-            .with_shared_rate(play.shared_rate)
+            .with_config(|config| {
+                config
+                    .with_rate(NonZeroU32::MAX)
+                    .with_shared_rate(play.shared_rate)
+            })
             .build()
             .unwrap();
         TestVendor {
@@ -116,8 +119,11 @@ impl KindUnderTest for Pdfs {
         .await;
         let client = crate::client(&vendor.url(), clock)
             .with_pdf_facts(play.configure)
-            .with_rate(NonZeroU32::MAX)
-            .with_shared_rate(play.shared_rate)
+            .with_config(|config| {
+                config
+                    .with_rate(NonZeroU32::MAX)
+                    .with_shared_rate(play.shared_rate)
+            })
             .build()
             .unwrap();
         TestVendor {

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jobs_core::disk::OutputPath;
+use jobs_core::http::SavedFile;
 use jobs_core::testing::ManualClock;
-use jobs_core::{ErrorKind, Job};
-use mindshow::{Client, Deck, PdfBudget, Ready};
+use jobs_core::{Error, ErrorKind, Job, Moment};
+use mindshow::{Client, Deck, DeckSummary, PdfBudget, PdfReady, Ready};
 use zip::write::{SimpleFileOptions, ZipWriter};
 
 use crate::vendor::{Say, Vendor};
@@ -72,7 +73,7 @@ impl Scene {
     }
 
     async fn ready(&self) -> Ready {
-        let job: Job<Deck> = self.client.deck(id("j"));
+        let job: Job<Deck> = self.client.job(id("j"));
         self.clock
             .run(job.wait(Duration::from_secs(60)))
             .await
@@ -90,12 +91,25 @@ impl Scene {
 
 const SIGNED: &str = "/a%7eb|c/%E4%B8%AD;v=1,2/~x*!$&'()=@:[]^//d.pptx?sig=a+b/c==%2F%2f&x=|{}^`\\~%7E&y=a?b&empty=&&";
 
+fn far() -> Moment {
+    Moment::after_start(Duration::from_secs(3600))
+}
+
+async fn save_deck(ready: &Ready, target: &OutputPath) -> Result<(SavedFile, DeckSummary), Error> {
+    let (verified, outline) = ready.fetch(target, far()).await?;
+    Ok((verified.save().await?, outline))
+}
+
+async fn save_pdf(ready: &PdfReady, target: &OutputPath) -> Result<SavedFile, Error> {
+    ready.fetch(target, far()).await?.save().await
+}
+
 #[tokio::test]
 async fn the_signed_link_arrives_byte_for_byte_and_without_the_key() {
     let scene = Scene::new(&[SIGNED], |_| Say::Reply(200, pptx())).await;
     let ready = scene.ready().await;
     let target = scene.target();
-    let download = scene.client.download_deck(&ready, &target);
+    let download = save_deck(&ready, &target);
     let (saved, outline) = scene.clock.run(download).await.unwrap();
     assert_eq!(fs::read(&saved.path).unwrap(), pptx());
     assert_eq!(outline.slides, 1);
@@ -113,7 +127,7 @@ async fn a_fragment_is_not_sent_and_changes_nothing() {
     let scene = Scene::new(&["/d.pptx?#"], |_| Say::Reply(200, pptx())).await;
     let ready = scene.ready().await;
     let target = scene.target();
-    let download = scene.client.download_deck(&ready, &target);
+    let download = save_deck(&ready, &target);
     scene.clock.run(download).await.unwrap();
     assert_eq!(scene.files.seen()[0].target, "/d.pptx?");
 }
@@ -136,7 +150,7 @@ async fn an_odd_character_of_a_link_is_escaped_and_nothing_else() {
         let scene = Scene::new(link, |_| Say::Reply(200, pptx())).await;
         let ready = scene.ready().await;
         let place = scene.target();
-        let download = scene.client.download_deck(&ready, &place);
+        let download = save_deck(&ready, &place);
         scene.clock.run(download).await.unwrap();
         assert_eq!(scene.files.seen()[0].target, target, "{link:?}");
     }
@@ -153,7 +167,7 @@ async fn what_is_no_whole_deck_never_gets_its_name() {
         let scene = Scene::new(&["/d.pptx"], move |_| Say::Reply(200, body.clone())).await;
         let ready = scene.ready().await;
         let target = scene.target();
-        let download = scene.client.download_deck(&ready, &target);
+        let download = save_deck(&ready, &target);
         let error = scene.clock.run(download).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnexpectedResponse);
         assert_eq!(scene.left_on_disk(), 0);
@@ -169,14 +183,14 @@ async fn an_expired_link_is_renewed_once() {
     .await;
     let ready = scene.ready().await;
     let target = scene.target();
-    let download = scene.client.download_deck(&ready, &target);
+    let download = save_deck(&ready, &target);
     assert_eq!(scene.clock.run(download).await.unwrap().1.slides, 1);
     assert_eq!(scene.api.seen().len(), 2);
 
     let scene = Scene::new(&["/old"], |_| Say::Reply(403, b"expired".to_vec())).await;
     let ready = scene.ready().await;
     let target = scene.target();
-    let download = scene.client.download_deck(&ready, &target);
+    let download = save_deck(&ready, &target);
     let error = scene.clock.run(download).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(scene.files.seen().len(), 2);
@@ -188,11 +202,7 @@ async fn a_success_without_a_deck_says_so_and_asks_nobody() {
     let ready = scene.ready().await;
     assert!(!ready.has_deck());
     let target = scene.target();
-    let error = scene
-        .client
-        .download_deck(&ready, &target)
-        .await
-        .unwrap_err();
+    let error = save_deck(&ready, &target).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.to_string().contains("create_ppt_flag"), "{error}");
     assert_eq!((scene.files.seen().len(), scene.api.seen().len()), (0, 1));
@@ -202,14 +212,14 @@ async fn a_success_without_a_deck_says_so_and_asks_nobody() {
 async fn a_pdf_is_whole_or_not_there_and_never_exported_again_for_a_link() {
     const PDF: &[u8] = b"%PDF-1.7\n1 0 obj\nendobj\n%%EOF\n";
     let scene = Scene::new(&["/d.pdf?s=1"], |_| Say::Reply(200, PDF.to_vec())).await;
-    let wait = scene.client.pdf(id("j"), PdfBudget::calls(3));
+    let wait = scene.client.pdf_job(id("j"), PdfBudget::calls(3));
     let ready = scene
         .clock
         .run(wait.wait(Duration::from_secs(60)))
         .await
         .unwrap();
     let target = scene.target();
-    let download = scene.client.download_pdf(&ready, &target);
+    let download = save_pdf(&ready, &target);
     let saved = scene.clock.run(download).await.unwrap();
     assert_eq!(fs::read(&saved.path).unwrap(), PDF);
 
@@ -222,14 +232,14 @@ async fn a_pdf_is_whole_or_not_there_and_never_exported_again_for_a_link() {
         (403, b"expired", ErrorKind::NotFound),
     ] {
         let scene = Scene::new(&["/d.pdf"], move |_| Say::Reply(status, body.to_vec())).await;
-        let wait = scene.client.pdf(id("j"), PdfBudget::calls(3));
+        let wait = scene.client.pdf_job(id("j"), PdfBudget::calls(3));
         let ready = scene
             .clock
             .run(wait.wait(Duration::from_secs(60)))
             .await
             .unwrap();
         let target = scene.target();
-        let download = scene.client.download_pdf(&ready, &target);
+        let download = save_pdf(&ready, &target);
         let error = scene.clock.run(download).await.unwrap_err();
         assert_eq!(error.kind(), kind);
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use jobs_core::testing::ManualClock;
-use jobs_core::{Clock as _, ErrorKind, JobId, JobKind as _, LostSubmit, Status, Submission};
+use jobs_core::{Clock as _, ErrorKind, JobId, JobKind as _, LostSubmit, Status, SubmitError};
 use mindshow::types::{GptDeck, ListRequest};
 use mindshow::{Client, SearchCriteria};
 use serde_json::{Value, json};
@@ -278,8 +278,8 @@ async fn a_dropped_create_leaves_one_candidate() {
         _ => Say::Hangup,
     })
     .await;
-    let submission = client.submit_gpt(&GptDeck::from_topic("Tea")).await;
-    let Submission::OutcomeUnknown(lost) = submission else {
+    let submission = client.deck(GptDeck::from_topic("Tea")).submit().await;
+    let Err(SubmitError::OutcomeUnknown(lost)) = submission else {
         panic!("{submission:?}")
     };
     let found = client

@@ -26,8 +26,7 @@ use mindshow::{Client, ClientBuilder};
 /// A client of a server on this machine.
 fn client(url: &str, clock: &ManualClock) -> ClientBuilder {
     Client::builder(Secret::new("an-api-key").unwrap())
-        .with_base_url(url)
-        .with_clock(clock.shared())
+        .with_config(|config| config.with_base_url(url).with_clock(clock.shared()))
 }
 
 fn id(text: &str) -> JobId {

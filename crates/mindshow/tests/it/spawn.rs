@@ -3,11 +3,11 @@
 use jobs_core::disk::OutputPath;
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{ErrorKind, LostSubmit};
+use jobs_core::{ErrorKind, LostSubmit, Moment};
 use mindshow::types::{
     AdvanceTemplateAddRequest, ContentRequest, GptDeck, ListRequest, OutlineRequest, Theme,
 };
-use mindshow::{Client, ContentStream, OutlineStream, PdfBudget, PdfReady, Ready, SearchCriteria};
+use mindshow::{ContentStream, OutlineStream, PdfBudget, PdfReady, Ready, SearchCriteria};
 
 use crate::id;
 
@@ -23,7 +23,9 @@ async fn every_future_can_be_spawned() {
         ContentRequest::new(String::new()),
     );
     let (document, job) = (Document::from_bytes("a.txt", "x"), id("j"));
-    spawnable(client.submit_gpt(&deck));
+    let deck = client.deck(deck);
+    spawnable(deck.clone().submit());
+    spawnable(deck.run(std::time::Duration::ZERO));
     spawnable(client.outline(&outline));
     spawnable(client.stream_content(&content));
     spawnable(client.upload(&document));
@@ -46,8 +48,8 @@ async fn every_future_can_be_spawned() {
     };
     spawnable(client.find_lost(&lost, &SearchCriteria::default()));
     let (deck, pdf) = (
-        client.deck(job.clone()),
-        client.pdf(job, PdfBudget::calls(1)),
+        client.job(job.clone()),
+        client.pdf_job(job, PdfBudget::calls(1)),
     );
     spawnable(deck.wait(std::time::Duration::ZERO));
     spawnable(pdf.wait(std::time::Duration::ZERO));
@@ -55,15 +57,16 @@ async fn every_future_can_be_spawned() {
 
 #[allow(dead_code, reason = "compiled, never run")]
 fn of_values(
-    client: &Client,
     ready: &Ready,
     pdf: &PdfReady,
     to: &OutputPath,
     outline: &mut OutlineStream,
     content: ContentStream,
 ) {
-    spawnable(client.download_deck(ready, to));
-    spawnable(client.download_pdf(pdf, to));
+    spawnable(ready.fetch(to, Moment::START));
+    spawnable(pdf.fetch(to, Moment::START));
+    spawnable(ready.save("x"));
+    spawnable(pdf.save("x"));
     spawnable(outline.next());
     spawnable(content.finish());
 }

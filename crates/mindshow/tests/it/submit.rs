@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
-use jobs_core::{Delivery, Env, ErrorKind, Submission, SubmitError};
+use jobs_core::{Delivery, Env, ErrorKind, Job, SubmitError};
 use mindshow::types::{
     DeckPage, GptDeck, JsonDeck, MarkdownDeck, OutlineRequest, PageType, PptDeck,
 };
@@ -18,7 +18,7 @@ const TAKEN: &str = r#"{"job":{"id":"1b3dkf13Ac80","title":"","status":"queued",
 /// Submits a topic to a vendor that says this; gives the outcome and the number of requests.
 async fn submit_answered(
     say: impl Fn() -> Say + Send + Sync + 'static,
-) -> (Submission<Deck>, usize) {
+) -> (Result<Job<Deck>, SubmitError>, usize) {
     let vendor = Vendor::start(move |_| say()).await;
     let clock = ManualClock::new();
     let client = crate::client(&vendor.url(), &clock)
@@ -26,7 +26,7 @@ async fn submit_answered(
         .build()
         .unwrap();
     let submission = clock
-        .run(client.submit_gpt(&GptDeck::from_topic("Tea")))
+        .run(client.deck(GptDeck::from_topic("Tea")).submit())
         .await;
     (submission, vendor.seen().len())
 }
@@ -34,7 +34,7 @@ async fn submit_answered(
 #[tokio::test]
 async fn an_accepted_create_is_a_job() {
     let (submission, requests) = submit_answered(|| Say::json(success(TAKEN))).await;
-    let job = submission.into_result().unwrap();
+    let job = submission.unwrap();
     assert_eq!((job.id().as_str(), requests), ("1b3dkf13Ac80", 1));
 }
 
@@ -52,7 +52,7 @@ async fn refusals_are_told_apart_and_not_repeated() {
             Say::Reply(status, failure(code, "no, an-api-key").into_bytes())
         })
         .await;
-        let Submission::Rejected(error) = submission else {
+        let Err(SubmitError::Rejected(error)) = submission else {
             panic!("{status} {code}: {submission:?}")
         };
         assert_eq!(
@@ -89,7 +89,7 @@ async fn whatever_may_have_been_taken_is_unknown_and_asked_once() {
     ];
     for (name, answer) in answers {
         let (submission, requests) = submit_answered(answer).await;
-        let Submission::OutcomeUnknown(lost) = submission else {
+        let Err(SubmitError::OutcomeUnknown(lost)) = submission else {
             panic!("{name}: {submission:?}")
         };
         assert_eq!(
@@ -108,8 +108,8 @@ async fn a_create_without_an_answer_is_given_up() {
         .with_create_timeout(Duration::from_millis(30))
         .build()
         .unwrap();
-    let submission = client.submit_gpt(&GptDeck::from_topic("Tea")).await;
-    let Err(SubmitError::OutcomeUnknown(lost)) = submission.into_result() else {
+    let submission = client.deck(GptDeck::from_topic("Tea")).submit().await;
+    let Err(SubmitError::OutcomeUnknown(lost)) = submission else {
         panic!("not unknown")
     };
     assert_eq!(lost.error.kind(), ErrorKind::Timeout);
@@ -132,12 +132,12 @@ async fn what_costs_money_goes_over_a_connection_of_its_own() {
     client.account_info().await.unwrap();
     client.account_info().await.unwrap();
     assert_eq!(vendor.connections(), 1);
-    let submission = client.submit_gpt(&GptDeck::from_topic("Tea")).await;
-    let job = submission.into_result().unwrap();
+    let submission = client.deck(GptDeck::from_topic("Tea")).submit().await;
+    let job = submission.unwrap();
     assert_eq!(vendor.connections(), 2);
     client.outline(&OutlineRequest::about("Tea")).await.unwrap();
     assert_eq!(vendor.connections(), 3);
-    let export = client.pdf(job.id().clone(), PdfBudget::calls(1));
+    let export = client.pdf_job(job.id().clone(), PdfBudget::calls(1));
     clock
         .run(export.wait(Duration::from_secs(60)))
         .await
@@ -153,9 +153,9 @@ async fn what_was_never_sent_is_refused() {
     let clock = ManualClock::new();
     let client = crate::client(&url, &clock).build().unwrap();
     let submission = clock
-        .run(client.submit_gpt(&GptDeck::from_topic("Tea")))
+        .run(client.deck(GptDeck::from_topic("Tea")).submit())
         .await;
-    let Submission::Rejected(error) = submission else {
+    let Err(SubmitError::Rejected(error)) = submission else {
         panic!("{submission:?}")
     };
     assert_eq!(
@@ -171,18 +171,23 @@ async fn bad_input_is_refused_before_anything_is_sent() {
         .build()
         .unwrap();
     let submissions = [
-        client.submit_gpt(&GptDeck::from_topic("")).await,
-        client.submit_gpt(&GptDeck::from_outline("no levels")).await,
+        client.deck(GptDeck::from_topic("")).submit().await,
         client
-            .submit_markdown(&MarkdownDeck::from_markdown("no levels"))
+            .deck(GptDeck::from_outline("no levels"))
+            .submit()
             .await,
-        client.submit_json(&JsonDeck::with_pptx(vec![])).await,
         client
-            .submit_ppt(&PptDeck::from_upload(ResourceId::new(""), true))
+            .deck(MarkdownDeck::from_markdown("no levels"))
+            .submit()
+            .await,
+        client.deck(JsonDeck::with_pptx(vec![])).submit().await,
+        client
+            .deck(PptDeck::from_upload(ResourceId::new(""), true))
+            .submit()
             .await,
     ];
     for submission in submissions {
-        let Submission::Rejected(error) = submission else {
+        let Err(SubmitError::Rejected(error)) = submission else {
             panic!("{submission:?}")
         };
         assert_eq!(
@@ -207,7 +212,7 @@ async fn the_address_of_process_pictures_is_kept_beside_the_job() {
         .unwrap();
     let mut deck = GptDeck::from_topic("Tea");
     deck.with_create_log_flag = Some(true);
-    let job = client.submit_gpt(&deck).await.into_result().unwrap();
+    let job = client.deck(deck).submit().await.unwrap();
     let url = client.create_log_url(job.id()).unwrap();
     assert_eq!(url.expose(), "https://h/log?s=1");
     assert!(client.create_log_url(&crate::id("other")).is_none());
@@ -221,8 +226,8 @@ async fn pages_are_sent_as_they_were_given() {
         .unwrap();
     let mut cover = DeckPage::new(PageType::Cover);
     cover.title = Some("Tea".to_owned());
-    let submission = client.submit_json(&JsonDeck::with_pptx(vec![cover])).await;
-    assert!(matches!(submission, Submission::Accepted(_)));
+    let submission = client.deck(JsonDeck::with_pptx(vec![cover])).submit().await;
+    assert!(matches!(submission, Ok(_)));
     assert_eq!(
         vendor.seen()[0].json(),
         serde_json::json!({"page_list": [{"type": "cover", "title": "Tea"}], "create_ppt_flag": true})

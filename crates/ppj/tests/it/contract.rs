@@ -22,8 +22,11 @@ impl KindUnderTest for AccessKey {
             .unwrap();
         let client = crate::client(&server.url(), clock)
             .with_policy(play.configure)
-            .with_rate(NonZeroU32::MAX)
-            .with_shared_rate(play.shared_rate)
+            .with_config(|config| {
+                config
+                    .with_rate(NonZeroU32::MAX)
+                    .with_shared_rate(play.shared_rate)
+            })
             .build()
             .unwrap();
         TestVendor {
@@ -87,8 +90,11 @@ impl KindUnderTest for Signed {
             .unwrap();
         let client = crate::signed_client(&server.url(), clock)
             .with_policy(play.configure)
-            .with_rate(NonZeroU32::MAX)
-            .with_shared_rate(play.shared_rate)
+            .with_config(|config| {
+                config
+                    .with_rate(NonZeroU32::MAX)
+                    .with_shared_rate(play.shared_rate)
+            })
             .build()
             .unwrap();
         TestVendor {

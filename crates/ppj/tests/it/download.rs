@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use httpmock::MockServer;
 use jobs_core::disk::OutputPath;
+use jobs_core::http::SavedFile;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Delivery, ErrorKind, JobId};
-use ppj::{Client, ClientBuilder, Limits, Ready, unpack};
+use jobs_core::{Delivery, Error, ErrorKind, JobId, Moment};
+use ppj::{Bundle, Client, ClientBuilder, Limits, Ready, unpack};
 
 fn bundle() -> Vec<u8> {
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -48,15 +49,19 @@ impl Scene {
 
     /// A finished job.
     async fn ready(&self) -> Ready {
+        self.ready_of(&self.client).await
+    }
+
+    async fn ready_of(&self, client: &Client) -> Ready {
         let mock = self
             .server
             .mock_async(|when, then| {
-                when.path_suffix("/jobs/8v9iSKnj");
+                when.any_request();
                 then.status(200)
                     .body(r#"{"token":"8v9iSKnj","state":"notifying"}"#);
             })
             .await;
-        let job = self.client.conversion(JobId::new("8v9iSKnj").unwrap());
+        let job = client.job(JobId::new("8v9iSKnj").unwrap());
         let ready = self.clock.run(job.wait(Duration::from_secs(60))).await;
         mock.delete_async().await;
         ready.unwrap()
@@ -82,6 +87,12 @@ impl Scene {
     }
 }
 
+async fn save(ready: &Ready, target: &OutputPath) -> Result<(SavedFile, Bundle), Error> {
+    let deadline = Moment::after_start(Duration::from_secs(3600));
+    let (verified, bundle) = ready.fetch(target, deadline).await?;
+    Ok((verified.save().await?, bundle))
+}
+
 #[tokio::test]
 async fn the_bytes_are_those_that_were_served() {
     let scene = Scene::new().await;
@@ -95,11 +106,7 @@ async fn the_bytes_are_those_that_were_served() {
         })
         .await;
     let ready = scene.ready().await;
-    let (saved, seen) = scene
-        .client
-        .download_zip(&ready, &scene.target())
-        .await
-        .unwrap();
+    let (saved, seen) = save(&ready, &scene.target()).await.unwrap();
     assert_eq!(fs::read(&saved.path).unwrap(), bundle());
     assert_eq!((seen.files, seen.size), (2, 23));
     assert_eq!(scene.files(), 1);
@@ -124,7 +131,12 @@ async fn a_signed_download_signs_the_path_that_it_requests() {
         ),
     ] {
         let scene = Scene::of(crate::signed_client).await;
-        let ready = scene.ready().await;
+        let client = crate::signed_client(&scene.server.base_url(), &scene.clock)
+            .with_policy(|facts| facts.initial_delay.set(Duration::ZERO))
+            .with_alias_paths(is_alias)
+            .build()
+            .unwrap();
+        let ready = scene.ready_of(&client).await;
         let mock = scene
             .server
             .mock_async(|when, then| {
@@ -137,11 +149,7 @@ async fn a_signed_download_signs_the_path_that_it_requests() {
                 then.status(200).body(bundle());
             })
             .await;
-        let client = crate::signed_client(&scene.server.base_url(), &scene.clock)
-            .with_alias_paths(is_alias)
-            .build()
-            .unwrap();
-        client.download_zip(&ready, &scene.target()).await.unwrap();
+        save(&ready, &scene.target()).await.unwrap();
         mock.assert_async().await;
     }
 }
@@ -163,7 +171,7 @@ async fn what_is_no_whole_bundle_never_gets_its_name() {
         let scene = Scene::new().await;
         let mock = scene.serve(200, body).await;
         let ready = scene.ready().await;
-        let error = scene.client.download_zip(&ready, &scene.target()).await;
+        let error = save(&ready, &scene.target()).await;
         assert_eq!(
             error.unwrap_err().kind(),
             ErrorKind::UnexpectedResponse,
@@ -200,7 +208,7 @@ async fn a_refusal_is_told_in_the_vendors_words_and_not_repeated() {
         let mock = scene.serve(status, body.as_bytes()).await;
         let ready = scene.ready().await;
         let target = scene.target();
-        let download = scene.client.download_zip(&ready, &target);
+        let download = save(&ready, &target);
         // A refusal must not be waited for: this would hang if it were.
         let error = download.await.unwrap_err();
         assert_eq!(
@@ -224,10 +232,7 @@ async fn a_maintenance_is_outlasted() {
     let ready = scene.ready().await;
     let mock = scene.serve(503, b"<html>maintenance</html>").await;
     let target = scene.target();
-    let error = scene
-        .clock
-        .run(scene.client.download_zip(&ready, &target))
-        .await;
+    let error = scene.clock.run(save(&ready, &target)).await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(mock.calls_async().await, 7);
     assert_eq!(scene.files(), 0);
@@ -251,10 +256,26 @@ async fn a_redirect_to_another_origin_gets_no_credential() {
             then.status(200).body(bundle());
         })
         .await;
-    scene
-        .client
-        .download_zip(&ready, &scene.target())
-        .await
-        .unwrap();
+    save(&ready, &scene.target()).await.unwrap();
     mock.assert_async().await;
+}
+
+#[tokio::test]
+async fn a_bundle_is_saved_once_and_an_error_holds_the_ticket() {
+    let scene = Scene::new().await;
+    let zip = bundle();
+    let mock = scene.serve(200, &zip).await;
+    let ready = scene.ready().await;
+    let path = scene.folder.path().join("deck.zip");
+    assert_eq!(ready.save(&path).await.unwrap().len, zip.len() as u64);
+    assert_eq!(fs::read(&path).unwrap(), zip);
+    let requests = mock.calls_async().await;
+    let error = ready.save(&path).await.unwrap_err();
+    assert_eq!(
+        mock.calls_async().await,
+        requests,
+        "found before anything is asked"
+    );
+    let ticket = error.ticket().unwrap();
+    assert_eq!(scene.client.resume(ticket).unwrap().id(), &ready.job_id);
 }

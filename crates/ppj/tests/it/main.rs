@@ -26,9 +26,11 @@ const APP_SECRET: &str = "kKdBnfSJNnBjex9gczp6P9g2";
 
 /// A client with an access key of a server on this machine.
 fn client(url: &str, clock: &ManualClock) -> ClientBuilder {
-    Client::builder(Credentials::AccessKey(Secret::new(KEY).unwrap()))
-        .with_base_url(format!("{url}/api/"))
-        .with_clock(clock.shared())
+    Client::builder(Credentials::AccessKey(Secret::new(KEY).unwrap())).with_config(|config| {
+        config
+            .with_base_url(format!("{url}/api/"))
+            .with_clock(clock.shared())
+    })
 }
 
 /// A client of the signed API.
@@ -38,6 +40,5 @@ fn signed_client(url: &str, clock: &ManualClock) -> ClientBuilder {
         app_secret: Secret::new(APP_SECRET).unwrap(),
     };
     Client::builder(credentials)
-        .with_base_url(url)
-        .with_clock(clock.shared())
+        .with_config(|config| config.with_base_url(url).with_clock(clock.shared()))
 }

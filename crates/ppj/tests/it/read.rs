@@ -76,7 +76,7 @@ async fn a_signed_look_sends_the_token_in_the_query_too() {
             .with_policy(|facts| facts.initial_delay.set(Duration::ZERO))
             .build()
             .unwrap();
-        let job = client.conversion(id("8v9iSKnj"));
+        let job = client.job(id("8v9iSKnj"));
         let ready = clock.run(job.wait(Duration::from_secs(60))).await.unwrap();
         assert_eq!(ready.job_id, id("8v9iSKnj"));
         mock.assert_async().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use httpmock::{Method, MockServer};
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Delivery, ErrorKind, JobKind, Submission};
+use jobs_core::{Delivery, ErrorKind, Job, JobKind, SubmitError};
 use ppj::{Conversion, ConvertRequest};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -21,7 +21,7 @@ fn deck() -> ConvertRequest {
 }
 
 /// Submits to a server that answers every create with `body`; gives the outcome and the number of requests.
-async fn create_answered(status: u16, body: &str) -> (Submission<Conversion>, usize) {
+async fn create_answered(status: u16, body: &str) -> (Result<Job<Conversion>, SubmitError>, usize) {
     let server = MockServer::start_async().await;
     let mock = server
         .mock_async(|when, then| {
@@ -31,7 +31,7 @@ async fn create_answered(status: u16, body: &str) -> (Submission<Conversion>, us
         .await;
     let clock = ManualClock::new();
     let client = crate::client(&server.base_url(), &clock).build().unwrap();
-    let outcome = clock.run(client.submit_convert(&deck())).await;
+    let outcome = clock.run(client.convert(deck()).submit()).await;
     (outcome, mock.calls_async().await)
 }
 
@@ -58,7 +58,7 @@ async fn a_create_sends_what_the_vendor_documents() {
     let client = crate::client(&server.base_url(), &ManualClock::new())
         .build()
         .unwrap();
-    let job = client.submit_convert(&deck()).await.into_result().unwrap();
+    let job = client.convert(deck()).submit().await.unwrap();
     assert_eq!(job.id().as_str(), "hhNy1Eq6Py2K");
     assert_eq!(job.kind().name(), "convert");
     mock.assert_async().await;
@@ -87,7 +87,7 @@ async fn a_file_is_sent_from_disk_whole() {
         .build()
         .unwrap();
     let request = ConvertRequest::new(Document::open(&path).unwrap());
-    assert!(client.submit_convert(&request).await.into_result().is_ok());
+    assert!(client.convert(request).submit().await.is_ok());
     mock.assert_async().await;
 }
 
@@ -123,7 +123,7 @@ async fn a_signed_create_signs_the_path_that_it_requests() {
             .with_alias_paths(is_alias)
             .build()
             .unwrap();
-        let job = client.submit_convert(&deck()).await.into_result().unwrap();
+        let job = client.convert(deck()).submit().await.unwrap();
         assert_eq!(job.id().as_str(), "hhNy1Eq6Py2Kjpyt");
         assert_eq!(job.kind().name(), "convert-signed");
         mock.assert_async().await;
@@ -140,7 +140,7 @@ async fn refusals_are_told_apart_and_not_repeated() {
     ] {
         let body = format!(r#"{{"message":"not so","type":"{code}"}}"#);
         let (submission, requests) = create_answered(status, &body).await;
-        let Submission::Rejected(error) = submission else {
+        let Err(SubmitError::Rejected(error)) = submission else {
             panic!("{status}: {submission:?}")
         };
         assert_eq!(
@@ -160,7 +160,7 @@ async fn refusals_are_told_apart_and_not_repeated() {
 async fn a_drafts_details_are_kept_and_echoed_credentials_are_not() {
     let body = r#"{"message":"an-access-key says no","errors":[{"field":"file_md5","code":"missing_field"}]}"#;
     let (submission, _) = create_answered(422, body).await;
-    let Submission::Rejected(error) = submission else {
+    let Err(SubmitError::Rejected(error)) = submission else {
         panic!("{submission:?}")
     };
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
@@ -186,7 +186,7 @@ async fn an_answer_that_does_not_say_is_unknown_and_never_repeated() {
     ] {
         let (submission, requests) = create_answered(status, body).await;
         assert!(
-            matches!(submission, Submission::OutcomeUnknown(_)),
+            matches!(submission, Err(SubmitError::OutcomeUnknown(_))),
             "{status} {body}: {submission:?}"
         );
         assert_eq!(requests, 1, "{status} {body}");
@@ -206,7 +206,7 @@ async fn a_token_that_is_shown_is_taken_whatever_stands_beside_it() {
         (502, r#"{"token":"7"}"#),
     ] {
         let (submission, _) = create_answered(status, body).await;
-        let job = submission.into_result().unwrap();
+        let job = submission.unwrap();
         assert_eq!(job.id().as_str(), "7", "{status} {body}");
     }
 }
@@ -221,7 +221,7 @@ async fn what_something_in_between_refuses_is_not_the_vendors_word() {
         (307, ""),
     ] {
         let (submission, requests) = create_answered(status, body).await;
-        let Submission::Rejected(error) = submission else {
+        let Err(SubmitError::Rejected(error)) = submission else {
             panic!("{status}: {submission:?}")
         };
         let known = (error.kind(), error.delivery(), requests);
@@ -253,8 +253,8 @@ async fn a_dropped_answer_is_unknown_after_one_request() {
     });
     let clock = ManualClock::new();
     let client = crate::client(&url, &clock).build().unwrap();
-    let submission = clock.run(client.submit_convert(&deck())).await;
-    let Submission::OutcomeUnknown(lost) = submission else {
+    let submission = clock.run(client.convert(deck()).submit()).await;
+    let Err(SubmitError::OutcomeUnknown(lost)) = submission else {
         panic!("{submission:?}")
     };
     assert_eq!(&*lost.summary, "季度报告.pptx (11 bytes)");
@@ -306,7 +306,7 @@ async fn a_create_gets_a_connection_of_its_own() {
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
     for _ in 0..2 {
-        client.submit_convert(&deck()).await.into_result().unwrap();
+        client.convert(deck()).submit().await.unwrap();
     }
     assert_eq!(connections.load(Ordering::SeqCst), 3);
     server.abort();
@@ -323,7 +323,7 @@ async fn without_a_connection_nothing_was_sent() {
     let client = crate::client(&format!("http://{closed}"), &clock)
         .build()
         .unwrap();
-    let Submission::Rejected(error) = clock.run(client.submit_convert(&deck())).await else {
+    let Err(SubmitError::Rejected(error)) = clock.run(client.convert(deck()).submit()).await else {
         panic!()
     };
     assert_eq!(
@@ -342,7 +342,7 @@ async fn bad_input_is_refused_without_a_request() {
         Document::from_bytes("a.pptx", "no presentation"),
     ] {
         let request = ConvertRequest::new(document);
-        let Submission::Rejected(error) = client.submit_convert(&request).await else {
+        let Err(SubmitError::Rejected(error)) = client.convert(request).submit().await else {
             panic!()
         };
         assert_eq!(
@@ -360,11 +360,11 @@ fn every_future_is_send() {
         .build()
         .unwrap();
     let request = deck();
-    send(client.submit_convert(&request));
+    send(client.convert(request).submit());
     send(client.check_credentials());
     send(client.quotas());
     send(client.list(&ppj::JobFilter::new()));
-    let job = client.conversion(jobs_core::JobId::new("j").unwrap());
+    let job = client.job(jobs_core::JobId::new("j").unwrap());
     send(client.show(job.id()));
     send(job.wait(Duration::from_secs(1)));
 }

@@ -6,9 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jobs_core::http::{Body, HttpClient, HttpClientBuilder, Origin, Request, Response};
-use jobs_core::retry::decide;
-use jobs_core::retry::{self, NotTaken};
-use jobs_core::{Clock, Error, ErrorKind, JobId, Secret, SystemClock};
+use jobs_core::retry::{self, decide};
+use jobs_core::{Clock, Error, ErrorKind, JobId, Secret, SubmitError, SystemClock};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -228,18 +227,18 @@ impl CloudClient {
             .single();
         let token = self.repeated(async || self.model_token().await).await?;
         let asked = self.clock().now();
-        let sent = retry::non_idempotent(self.clock(), async || {
+        let sent = retry::non_idempotent(self.clock(), "auth code", async || {
             self.send(&call, Some((MODEL_TOKEN, &token))).await
         });
         let (answer, body) = match sent.await {
             Ok(said) => said,
-            Err(NotTaken::Rejected(error)) => {
+            Err(SubmitError::Rejected(error)) => {
                 if envelope::is_stale_token(&error) {
                     self.0.model_token.discard(&token).await;
                 }
                 return Err(error);
             }
-            Err(NotTaken::OutcomeUnknown(error)) => {
+            Err(SubmitError::OutcomeUnknown(lost)) => {
                 return Err(error
                     .with_help("the code may be used up: have the company bind the device again"));
             }
@@ -429,10 +428,8 @@ impl CloudClient {
         &self,
         call: impl Fn() -> F,
     ) -> Result<T, Error> {
-        match retry::non_idempotent(self.clock(), call).await {
-            Ok(value) => Ok(value),
-            Err(NotTaken::Rejected(error) | NotTaken::OutcomeUnknown(error)) => Err(error),
-        }
+        let outcome = retry::non_idempotent(self.clock(), "call", call).await;
+        outcome.map_err(|problem| problem.error().clone())
     }
 
     async fn as_model(&self, call: &Call<'_>) -> Result<Said, Error> {

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use httpmock::{HttpMockRequest, HttpMockResponse};
-use jobs_core::{ErrorKind, JobKind as _, Submission};
+use jobs_core::{ErrorKind, Job, JobKind as _, SubmitError};
 use tencent_ess::types::ResourceType;
-use tencent_ess::{Conversion, ResourceId};
+use tencent_ess::{Conversion, ConvertRequest, ResourceId};
 
 use crate::Scene;
 use crate::signature::is_signed;
@@ -35,11 +35,16 @@ async fn server(scene: &Scene, time: i64, message: &'static str) -> Arc<Mutex<Ve
     seen
 }
 
-async fn create(scene: &Scene) -> Submission<Conversion> {
+async fn create(scene: &Scene) -> Result<Job<Conversion>, SubmitError> {
     let id = ResourceId::new("yDRS").unwrap();
     let create = scene
         .client
-        .submit_uploaded(&id, ResourceType::Docx, "a.docx");
+        .convert(ConvertRequest::uploaded(
+            id.clone(),
+            ResourceType::Docx,
+            "a.docx",
+        ))
+        .submit();
     scene.clock.run(create).await
 }
 
@@ -51,7 +56,7 @@ async fn the_correction_is_signed_anew_and_kept_for_later_calls() {
     let theirs = OURS + 4000;
     let message = "signature expired, server time 1767229600";
     let seen = server(&scene, theirs, message).await;
-    let Submission::Accepted(job) = create(&scene).await else {
+    let Ok(job) = create(&scene).await else {
         panic!()
     };
     let looks = scene
@@ -67,7 +72,7 @@ async fn the_correction_is_signed_anew_and_kept_for_later_calls() {
 async fn a_correction_that_does_not_help_is_the_only_one() {
     let scene = Scene::new().await;
     let seen = server(&scene, OURS + 4000, "server time 1767999999").await;
-    let Submission::Rejected(error) = create(&scene).await else {
+    let Err(SubmitError::Rejected(error)) = create(&scene).await else {
         panic!()
     };
     assert_eq!(

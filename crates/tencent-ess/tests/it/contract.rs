@@ -30,8 +30,11 @@ impl KindUnderTest for Tencent {
             .with_family(self.family)
             .with_session_token(secret("one-session-token"))
             .with_policy(play.configure)
-            .with_rate(NonZeroU32::MAX)
-            .with_shared_rate(play.shared_rate)
+            .with_config(|config| {
+                config
+                    .with_rate(NonZeroU32::MAX)
+                    .with_shared_rate(play.shared_rate)
+            })
             .build()
             .unwrap();
         TestVendor {

@@ -42,7 +42,7 @@ fn client(general: &str, upload: &str, clock: &ManualClock) -> ClientBuilder {
 fn client_of(product: Product, general: &str, upload: &str, clock: &ManualClock) -> ClientBuilder {
     Client::builder(secret(SECRET_ID), secret(SECRET_KEY), product)
         .with_environment(Environment::custom(general, upload))
-        .with_clock(clock.shared())
+        .with_config(|config| config.with_clock(clock.shared()))
 }
 
 /// Both hosts, and a client of them.

@@ -7,11 +7,12 @@ use std::time::Duration;
 use httpmock::Method;
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Delivery, ErrorKind, JobId, ResumeError, Status, Submission, Ticket};
+use jobs_core::{Delivery, ErrorKind, Job, JobId, ResumeError, Status, SubmitError, Ticket};
 use serde_json::{Value, json};
 use tencent_ess::types::ResourceType;
 use tencent_ess::{
-    Agent, Conversion, Family, Language, Operator, Product, ResourceId, UploadRequest,
+    Agent, Conversion, ConvertRequest, Family, Language, Operator, Product, ResourceId,
+    UploadRequest,
 };
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
@@ -30,7 +31,7 @@ fn resource() -> ResourceId {
 }
 
 /// Creates a task at a server that answers every create so; gives the outcome and the number of requests.
-async fn create_answered(status: u16, body: &str) -> (Submission<Conversion>, usize) {
+async fn create_answered(status: u16, body: &str) -> (Result<Job<Conversion>, SubmitError>, usize) {
     let scene = Scene::new().await;
     let mock = scene
         .general
@@ -44,7 +45,12 @@ async fn create_answered(status: u16, body: &str) -> (Submission<Conversion>, us
     let id = resource();
     let create = scene
         .client
-        .submit_uploaded(&id, ResourceType::Docx, "a.docx");
+        .convert(ConvertRequest::uploaded(
+            id.clone(),
+            ResourceType::Docx,
+            "a.docx",
+        ))
+        .submit();
     let outcome = scene.clock.run(create).await;
     (outcome, mock.calls_async().await)
 }
@@ -101,12 +107,7 @@ async fn a_document_is_uploaded_and_then_converted() {
         })
         .await;
     let document = Document::from_bytes("合同.DOCX", "PK");
-    let job = scene
-        .client
-        .submit_conversion(&document)
-        .await
-        .into_result()
-        .unwrap();
+    let job = scene.client.convert(document).submit().await.unwrap();
     assert_eq!(job.id().as_str(), "20231101191954296703");
     let ready = scene
         .clock
@@ -186,9 +187,10 @@ async fn each_product_and_family_has_its_own_operations() {
             .await;
         let submission = scene
             .client
-            .submit_uploaded(&resource(), ResourceType::Txt, "a")
+            .convert(ConvertRequest::uploaded(resource(), ResourceType::Txt, "a"))
+            .submit()
             .await;
-        let job = submission.into_result().unwrap();
+        let job = submission.unwrap();
         let ready = scene.clock.run(job.wait(Duration::from_secs(60))).await;
         assert_eq!(ready.unwrap().resource_id.as_str(), "yDpdf", "{create}");
         assert_eq!(
@@ -220,9 +222,14 @@ async fn a_temporary_key_sends_its_token_and_settings_their_headers() {
         .await;
     let submission = scene
         .client
-        .submit_uploaded(&resource(), ResourceType::Docx, "a.docx")
+        .convert(ConvertRequest::uploaded(
+            resource(),
+            ResourceType::Docx,
+            "a.docx",
+        ))
+        .submit()
         .await;
-    assert!(matches!(submission, Submission::Accepted(_)));
+    assert!(matches!(submission, Ok(_)));
     mock.assert_async().await;
 }
 
@@ -246,7 +253,7 @@ async fn refusals_are_told_apart_and_not_repeated() {
         ("ActionOffline", ErrorKind::OperationRetired),
     ] {
         let (submission, requests) = create_answered(200, &failure(code)).await;
-        let Submission::Rejected(error) = submission else {
+        let Err(SubmitError::Rejected(error)) = submission else {
             panic!("{code}: {submission:?}")
         };
         assert_eq!(
@@ -265,7 +272,7 @@ async fn refusals_are_told_apart_and_not_repeated() {
 #[tokio::test]
 async fn a_retired_operation_names_the_setting_that_helps() {
     let (submission, _) = create_answered(200, &failure("ActionOffline")).await;
-    let Submission::Rejected(error) = submission else {
+    let Err(SubmitError::Rejected(error)) = submission else {
         panic!("{submission:?}")
     };
     assert!(
@@ -281,7 +288,7 @@ async fn a_rate_refusal_is_repeated_because_no_work_was_begun() {
         "RequestLimitExceeded.UinLimitExceeded",
     ] {
         let (submission, requests) = create_answered(200, &failure(code)).await;
-        let Submission::Rejected(error) = submission else {
+        let Err(SubmitError::Rejected(error)) = submission else {
             panic!("{code}: {submission:?}")
         };
         assert_eq!((error.kind(), requests), (ErrorKind::RateLimited, 6));
@@ -296,7 +303,7 @@ async fn a_refusal_on_the_way_to_the_vendor_is_no_lost_submit() {
         (429, "", ErrorKind::RateLimited),
     ] {
         let (submission, requests) = create_answered(status, body).await;
-        let Submission::Rejected(error) = submission else {
+        let Err(SubmitError::Rejected(error)) = submission else {
             panic!("{status}: {submission:?}");
         };
         assert_eq!(
@@ -328,7 +335,7 @@ async fn an_answer_that_does_not_say_is_unknown_and_never_repeated() {
     ] {
         let (submission, requests) = create_answered(status, &body).await;
         assert!(
-            matches!(submission, Submission::OutcomeUnknown(_)),
+            matches!(submission, Err(SubmitError::OutcomeUnknown(_))),
             "{body}: {submission:?}"
         );
         assert_eq!(requests, 1, "{body}");
@@ -345,7 +352,7 @@ async fn a_failure_is_read_under_any_status_and_in_the_very_old_form() {
         ),
     ] {
         let (submission, _) = create_answered(status, &body).await;
-        let Submission::Rejected(error) = submission else {
+        let Err(SubmitError::Rejected(error)) = submission else {
             panic!("{body}: {submission:?}")
         };
         assert_eq!(
@@ -375,8 +382,14 @@ async fn a_dropped_answer_is_unknown_after_one_request() {
     let clock = ManualClock::new();
     let client = crate::client(&url, &url, &clock).build().unwrap();
     let id = resource();
-    let create = client.submit_uploaded(&id, ResourceType::Docx, "合同.docx");
-    let Submission::OutcomeUnknown(lost) = clock.run(create).await else {
+    let create = client
+        .convert(ConvertRequest::uploaded(
+            id.clone(),
+            ResourceType::Docx,
+            "合同.docx",
+        ))
+        .submit();
+    let Err(SubmitError::OutcomeUnknown(lost)) = clock.run(create).await else {
         panic!()
     };
     assert_eq!(&*lost.summary, "合同.docx (file id yDRS)");
@@ -396,8 +409,14 @@ async fn without_a_connection_nothing_was_sent() {
     let url = format!("http://{closed}");
     let client = crate::client(&url, &url, &clock).build().unwrap();
     let id = resource();
-    let create = client.submit_uploaded(&id, ResourceType::Docx, "a.docx");
-    let Submission::Rejected(error) = clock.run(create).await else {
+    let create = client
+        .convert(ConvertRequest::uploaded(
+            id.clone(),
+            ResourceType::Docx,
+            "a.docx",
+        ))
+        .submit();
+    let Err(SubmitError::Rejected(error)) = clock.run(create).await else {
         panic!()
     };
     assert_eq!(
@@ -424,8 +443,8 @@ async fn a_failed_upload_creates_nothing() {
         })
         .await;
     let document = Document::from_bytes("a.docx", "PK");
-    let submit = scene.client.submit_conversion(&document);
-    let Submission::Rejected(error) = scene.clock.run(submit).await else {
+    let submit = scene.client.convert(document).submit();
+    let Err(SubmitError::Rejected(error)) = scene.clock.run(submit).await else {
         panic!()
     };
     assert_eq!(
@@ -451,7 +470,7 @@ async fn bad_input_is_refused_without_a_request() {
         ("a.docx", ""),
     ] {
         let document = Document::from_bytes(name, content);
-        let Submission::Rejected(error) = client.submit_conversion(&document).await else {
+        let Err(SubmitError::Rejected(error)) = client.convert(document).submit().await else {
             panic!("{name}")
         };
         assert_eq!(
@@ -473,7 +492,7 @@ async fn a_ticket_remembers_its_family_and_its_product() {
                 .body(r#"{"Response":{"TaskStatus":4,"TaskMessage":"文档转换中"}}"#);
         })
         .await;
-    let job = scene.client.conversion(JobId::new("t1").unwrap());
+    let job = scene.client.job(JobId::new("t1").unwrap());
     let ticket: Ticket = job.ticket().unwrap().to_string().parse().unwrap();
     assert_eq!(ticket.kind(), "convert-legacy");
 
@@ -538,10 +557,18 @@ fn every_future_is_send() {
     .unwrap();
     let (document, id) = (Document::from_bytes("a.docx", "x"), resource());
     let upload = UploadRequest::new([&document]);
-    send(client.submit_conversion(&document));
+    send(client.convert(document.clone()).submit());
     send(client.upload_files(&upload));
-    send(client.submit_uploaded(&id, ResourceType::Docx, "a.docx"));
+    send(
+        client
+            .convert(ConvertRequest::uploaded(
+                id.clone(),
+                ResourceType::Docx,
+                "a.docx",
+            ))
+            .submit(),
+    );
     send(client.check_credentials());
-    let job = client.conversion(JobId::new("j").unwrap());
+    let job = client.job(JobId::new("j").unwrap());
     send(job.wait(Duration::from_secs(1)));
 }

@@ -387,8 +387,8 @@ pub struct Capabilities {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub element_merge_mode: Option<ElementMergeMode>,
     /// `pages` in the result; needed to turn coordinates into pixels.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub pages: Option<bool>,
+    #[serde(rename = "pages", skip_serializing_if = "Option::is_none")]
+    pub include_pages: Option<bool>,
     /// `title_tree` in the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title_tree: Option<bool>,
@@ -437,8 +437,8 @@ impl Capabilities {
     }
 
     /// `pages`, or the vendor's default when it is unset.
-    pub fn pages_or_default(&self) -> bool {
-        self.pages.unwrap_or(false)
+    pub fn include_pages_or_default(&self) -> bool {
+        self.include_pages.unwrap_or(false)
     }
 
     /// `title_tree`, or the vendor's default when it is unset.
@@ -789,6 +789,29 @@ impl ExportRequest {
             format,
             config: None,
         }
+    }
+}
+
+impl ExportRequest {
+    /// docx: `flow` (the vendor's default) or `layout`; pdf: `layout`.
+    #[must_use]
+    pub fn with_mode(mut self, value: ExportMode) -> Self {
+        self.config.get_or_insert_default().mode = Some(value);
+        self
+    }
+
+    /// xlsx: `document` (the vendor's default) or `table`.
+    #[must_use]
+    pub fn with_scope(mut self, value: ExportScope) -> Self {
+        self.config.get_or_insert_default().scope = Some(value);
+        self
+    }
+
+    /// xlsx: `multi` (the vendor's default) or `single`.
+    #[must_use]
+    pub fn with_sheet_mode(mut self, value: ExportSheetMode) -> Self {
+        self.config.get_or_insert_default().sheet_mode = Some(value);
+        self
     }
 }
 

@@ -22,8 +22,11 @@ impl KindUnderTest for TextIn {
             .unwrap();
         let client = crate::client(&server.url(), clock)
             .with_policy(play.configure)
-            .with_rate(NonZeroU32::MAX)
-            .with_shared_rate(play.shared_rate)
+            .with_config(|config| {
+                config
+                    .with_rate(NonZeroU32::MAX)
+                    .with_shared_rate(play.shared_rate)
+            })
             .build()
             .unwrap();
         TestVendor {

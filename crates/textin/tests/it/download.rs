@@ -4,9 +4,10 @@ use std::fs;
 
 use httpmock::MockServer;
 use jobs_core::disk::OutputPath;
+use jobs_core::http::SavedFile;
 use jobs_core::testing::ManualClock;
-use jobs_core::{ErrorKind, JobId};
-use textin::{Client, Ready};
+use jobs_core::{Error, ErrorKind, JobId, Moment};
+use textin::{Client, Ready, ResultSummary};
 
 const RESULT: &str = r##"{"schema_version":"1.3.1","file_id":"f","job_id":"j","success_count":1,"metadata":{"page_count":1},"elements":[{"element_id":"e","type":"Title","text":"标题","page_number":1,"coordinates":[0,0,1,0,1,1,0,1],"metadata":{}}],"markdown":"# 标题\n\ntext"}"##;
 
@@ -47,7 +48,7 @@ impl Scene {
                 ));
             })
             .await;
-        let job = self.client.parse(JobId::new("j").unwrap());
+        let job = self.client.job(JobId::new("j").unwrap());
         let ready = self
             .clock
             .run(job.wait(std::time::Duration::from_secs(60)))
@@ -66,6 +67,26 @@ impl Scene {
     }
 }
 
+fn far() -> Moment {
+    Moment::after_start(std::time::Duration::from_secs(3600))
+}
+
+async fn save_json(
+    ready: &Ready,
+    target: &OutputPath,
+) -> Result<(SavedFile, ResultSummary), Error> {
+    let (verified, outline) = ready.fetch_json(target, far()).await?;
+    Ok((verified.save().await?, outline))
+}
+
+async fn save_markdown(
+    ready: &Ready,
+    target: &OutputPath,
+) -> Result<(SavedFile, ResultSummary), Error> {
+    let (verified, outline) = ready.fetch_markdown(target, far()).await?;
+    Ok((verified.save().await?, outline))
+}
+
 #[tokio::test]
 async fn the_bytes_are_those_that_were_served_and_no_credential_went_there() {
     let scene = Scene::new().await;
@@ -80,11 +101,7 @@ async fn the_bytes_are_those_that_were_served_and_no_credential_went_there() {
         })
         .await;
     let ready = scene.ready("/file/x?sig=a%2Bb").await;
-    let (saved, outline) = scene
-        .client
-        .download_json(&ready, &scene.target())
-        .await
-        .unwrap();
+    let (saved, outline) = save_json(&ready, &scene.target()).await.unwrap();
     assert_eq!(fs::read_to_string(&saved.path).unwrap(), RESULT);
     assert_eq!((saved.len, outline.elements), (RESULT.len() as u64, 1));
     assert_eq!(scene.files(), 1);
@@ -106,14 +123,10 @@ async fn markdown_is_taken_out_of_a_bare_or_an_enveloped_result() {
             })
             .await;
         let ready = scene.ready("/x").await;
-        let (saved, _) = scene
-            .client
-            .download_markdown(&ready, &scene.target())
-            .await
-            .unwrap();
+        let (saved, _) = save_markdown(&ready, &scene.target()).await.unwrap();
         assert_eq!(fs::read_to_string(&saved.path).unwrap(), "# 标题\n\ntext");
         assert_eq!(scene.files(), 1);
-        let parsed = scene.client.result(&ready).await.unwrap();
+        let parsed = ready.parsed().await.unwrap();
         assert_eq!(
             (parsed.result.elements[0].text.as_deref(), parsed.raw.get()),
             (Some("标题"), RESULT)
@@ -139,11 +152,7 @@ async fn a_redirect_is_followed_without_credentials() {
         })
         .await;
     let ready = scene.ready("/from").await;
-    scene
-        .client
-        .download_json(&ready, &scene.target())
-        .await
-        .unwrap();
+    save_json(&ready, &scene.target()).await.unwrap();
     to.assert_async().await;
 }
 
@@ -164,11 +173,7 @@ async fn what_is_no_result_never_gets_its_name() {
             })
             .await;
         let ready = scene.ready("/x").await;
-        let error = scene
-            .client
-            .download_json(&ready, &scene.target())
-            .await
-            .unwrap_err();
+        let error = save_json(&ready, &scene.target()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnexpectedResponse, "{body}");
         assert_eq!(scene.files(), 0, "{body}");
     }
@@ -204,7 +209,7 @@ async fn an_expired_link_is_renewed_once() {
         .await;
     let (saved, _) = scene
         .clock
-        .run(scene.client.download_json(&ready, &scene.target()))
+        .run(save_json(&ready, &scene.target()))
         .await
         .unwrap();
     assert_eq!(fs::read_to_string(&saved.path).unwrap(), RESULT);
@@ -224,11 +229,7 @@ async fn a_file_that_appeared_meanwhile_is_not_replaced() {
     let ready = scene.ready("/x").await;
     let target = scene.target();
     fs::write(target.path(), "precious").unwrap();
-    let error = scene
-        .client
-        .download_json(&ready, &target)
-        .await
-        .unwrap_err();
+    let error = save_json(&ready, &target).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::LocalIo);
     assert_eq!(fs::read_to_string(target.path()).unwrap(), "precious");
 }
@@ -267,9 +268,8 @@ async fn an_oddly_written_result_is_delivered_in_both_forms_with_a_warning() {
         })
         .await;
     let ready = scene.ready("/odd").await;
-    let deadline = jobs_core::Moment::after_start(std::time::Duration::from_secs(3600));
     let target = scene.target();
-    let json = scene.client.fetch_json(&ready, &target, deadline);
+    let json = ready.fetch_json(&target, far());
     let (verified, outline) = json.await.unwrap();
     assert_eq!(outline.elements, 1);
     let warning = verified.warnings()[0].to_string();
@@ -277,7 +277,7 @@ async fn an_oddly_written_result_is_delivered_in_both_forms_with_a_warning() {
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut verified.into_file().unwrap(), &mut bytes).unwrap();
     assert_eq!(bytes, ODD);
-    let markdown = scene.client.fetch_markdown(&ready, &target, deadline);
+    let markdown = ready.fetch_markdown(&target, far());
     let (verified, _) = markdown.await.unwrap();
     assert_eq!(verified.warnings().len(), 1);
     let saved = verified.save().await.unwrap();
@@ -297,11 +297,7 @@ async fn a_result_in_the_encoding_that_its_header_declares_is_read() {
         })
         .await;
     let ready = scene.ready("/gbk").await;
-    let (saved, _) = scene
-        .client
-        .download_markdown(&ready, &scene.target())
-        .await
-        .unwrap();
+    let (saved, _) = save_markdown(&ready, &scene.target()).await.unwrap();
     assert_eq!(fs::read_to_string(saved.path).unwrap(), "中文");
 }
 
@@ -319,13 +315,59 @@ async fn what_arrived_whole_and_is_no_result_is_handed_over() {
             })
             .await;
         let ready = scene.ready("/x").await;
-        let deadline = jobs_core::Moment::after_start(std::time::Duration::from_secs(3600));
         let target = scene.target();
-        let fetched = scene.client.fetch_markdown(&ready, &target, deadline);
+        let fetched = ready.fetch_markdown(&target, far());
         let Err(jobs_core::http::DownloadError::Invalid(file)) = fetched.await else {
             panic!("passed")
         };
         assert_eq!(file.size(), body.len() as u64);
         mock.delete_async().await;
+    }
+}
+
+#[tokio::test]
+async fn a_result_acts_and_its_error_holds_the_ticket() {
+    let scene = Scene::new().await;
+    let mock = scene
+        .files
+        .mock_async(|when, then| {
+            when.path("/x");
+            then.status(200).body(RESULT);
+        })
+        .await;
+    let ready = scene.ready("/x").await;
+    let path = scene.folder.path().join("a.md");
+    assert_eq!(ready.markdown().await.unwrap(), "# 标题\n\ntext");
+    assert_eq!(
+        ready.elements().await.unwrap()[0].text.as_deref(),
+        Some("标题")
+    );
+    assert_eq!(ready.save_markdown(&path).await.unwrap().path, path);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "# 标题\n\ntext");
+    let json = scene.folder.path().join("a.json");
+    ready.save_json(&json).await.unwrap();
+    assert_eq!(fs::read_to_string(&json).unwrap(), RESULT);
+
+    // Paid for, so whatever keeps it away gives the ticket back.
+    let requests = mock.calls_async().await;
+    let error = ready.save_markdown(&path).await.unwrap_err();
+    assert_eq!(
+        mock.calls_async().await,
+        requests,
+        "found before anything is asked"
+    );
+    mock.delete_async().await;
+    scene
+        .files
+        .mock_async(|when, then| {
+            when.path("/x");
+            then.status(200).body("<html>");
+        })
+        .await;
+    for error in [error, ready.markdown().await.unwrap_err()] {
+        assert!(!error.is_outcome_unknown());
+        let ticket = error.ticket().unwrap();
+        assert_eq!(scene.client.resume(ticket).unwrap().id(), &ready.job_id);
+        assert!(error.to_string().contains(&ticket.to_string()), "{error}");
     }
 }

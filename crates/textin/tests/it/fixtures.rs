@@ -192,7 +192,7 @@ fn an_unset_option_is_not_sent_and_the_password_not_printed() {
     );
     let capabilities = types::Capabilities::default();
     assert!(capabilities.include_hierarchy_or_default());
-    assert!(!capabilities.pages_or_default());
+    assert!(!capabilities.include_pages_or_default());
     let config: ParseConfig = decode("config_full");
     let password = config
         .document

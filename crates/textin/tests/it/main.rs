@@ -24,6 +24,5 @@ fn client(url: &str, clock: &ManualClock) -> ClientBuilder {
         Secret::new("a-secret-code").unwrap(),
     );
     Client::builder(app_id, secret_code)
-        .with_server_url(url)
-        .with_clock(clock.shared())
+        .with_config(|config| config.with_base_url(url).with_clock(clock.shared()))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use httpmock::{Method, MockServer};
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Delivery, ErrorKind, JobId, Submission};
+use jobs_core::{Delivery, ErrorKind, Job, JobId, SubmitError};
 use textin::types::{Capabilities, ParseConfig};
 use textin::{Parse, ParseRequest};
 use tokio::io::AsyncReadExt;
@@ -20,7 +20,7 @@ fn document() -> ParseRequest {
 }
 
 /// Submits to a server that answers every submit with `body`; gives the outcome and the number of requests.
-async fn submit_answered(status: u16, body: &str) -> (Submission<Parse>, usize) {
+async fn submit_answered(status: u16, body: &str) -> (Result<Job<Parse>, SubmitError>, usize) {
     let server = MockServer::start_async().await;
     let mock = server
         .mock_async(|when, then| {
@@ -32,7 +32,7 @@ async fn submit_answered(status: u16, body: &str) -> (Submission<Parse>, usize) 
         .await;
     let clock = ManualClock::new();
     let client = crate::client(&server.base_url(), &clock).build().unwrap();
-    let outcome = clock.run(client.submit_parse(&document())).await;
+    let outcome = clock.run(client.parse(document()).submit()).await;
     (outcome, mock.calls_async().await)
 }
 
@@ -59,7 +59,7 @@ async fn a_submit_sends_what_the_vendor_documents() {
         .build()
         .unwrap();
     let mut capabilities = Capabilities::default();
-    capabilities.pages = Some(true);
+    capabilities.include_pages = Some(true);
     let mut config = ParseConfig::default();
     config.capabilities = Some(capabilities);
     let request = document()
@@ -67,7 +67,7 @@ async fn a_submit_sends_what_the_vendor_documents() {
         .with_pages(&"1-2".parse().unwrap())
         .with_password("pw")
         .with_webhook("https://me.example/hook");
-    let job = client.submit_parse(&request).await.into_result().unwrap();
+    let job = client.parse(request).submit().await.unwrap();
     assert_eq!(job.id().as_str(), "c020a1f03c994091a94d6763cdbe0684");
     mock.assert_async().await;
 }
@@ -88,9 +88,10 @@ async fn an_address_is_sent_instead_of_a_document() {
         .build()
         .unwrap();
     let submission = client
-        .submit_parse(&ParseRequest::url("https://me.example/a.pdf"))
+        .parse(ParseRequest::url("https://me.example/a.pdf"))
+        .submit()
         .await;
-    assert!(matches!(submission, Submission::Accepted(_)));
+    assert!(matches!(submission, Ok(_)));
     mock.assert_async().await;
 }
 
@@ -107,7 +108,7 @@ async fn refusals_are_told_apart_and_not_repeated() {
             r#"{{"code":{code},"message":"Parameter error","data":{{"message":"the detail"}}}}"#
         );
         let (submission, requests) = submit_answered(200, &body).await;
-        let Submission::Rejected(error) = submission else {
+        let Err(SubmitError::Rejected(error)) = submission else {
             panic!("{code}: {submission:?}")
         };
         assert_eq!(
@@ -126,7 +127,7 @@ async fn codes_refused_before_work_are_repeated_twice() {
     for code in [30203, 40306] {
         let (submission, requests) =
             submit_answered(200, &format!(r#"{{"code":{code},"msg":"later"}}"#)).await;
-        let Submission::Rejected(error) = submission else {
+        let Err(SubmitError::Rejected(error)) = submission else {
             panic!("{code}: {submission:?}")
         };
         assert_eq!((requests, error.message()), (3, Some("later")), "{code}");
@@ -151,7 +152,7 @@ async fn an_answer_that_does_not_say_is_unknown_and_never_repeated() {
     ] {
         let (submission, requests) = submit_answered(status, body).await;
         assert!(
-            matches!(submission, Submission::OutcomeUnknown(_)),
+            matches!(submission, Err(SubmitError::OutcomeUnknown(_))),
             "{body}: {submission:?}"
         );
         assert_eq!(requests, 1, "{body}");
@@ -173,8 +174,8 @@ async fn a_dropped_answer_is_unknown_after_one_request() {
     });
     let clock = ManualClock::new();
     let client = crate::client(&url, &clock).build().unwrap();
-    let submission = clock.run(client.submit_parse(&document())).await;
-    let Submission::OutcomeUnknown(lost) = submission else {
+    let submission = clock.run(client.parse(document()).submit()).await;
+    let Err(SubmitError::OutcomeUnknown(lost)) = submission else {
         panic!("{submission:?}")
     };
     assert_eq!(&*lost.summary, "合同.pdf (10 bytes)");
@@ -194,7 +195,8 @@ async fn without_a_connection_nothing_was_sent() {
     let client = crate::client(&format!("http://{closed}"), &clock)
         .build()
         .unwrap();
-    let Submission::Rejected(error) = clock.run(client.submit_parse(&document())).await else {
+    let Err(SubmitError::Rejected(error)) = clock.run(client.parse(document()).submit()).await
+    else {
         panic!()
     };
     assert_eq!(
@@ -209,7 +211,7 @@ async fn bad_input_is_refused_without_a_request() {
         .build()
         .unwrap();
     let empty = ParseRequest::document(Document::from_bytes("a.pdf", ""));
-    let Submission::Rejected(error) = client.submit_parse(&empty).await else {
+    let Err(SubmitError::Rejected(error)) = client.parse(empty).submit().await else {
         panic!()
     };
     assert_eq!(
@@ -233,7 +235,7 @@ async fn a_synchronous_parse_keeps_the_good_part_of_a_partial_result() {
     let client = crate::client(&server.base_url(), &ManualClock::new())
         .build()
         .unwrap();
-    let parsed = client.parse_now(&document()).await.unwrap();
+    let parsed = client.parse(document()).run_now().await.unwrap();
     assert_eq!(
         (parsed.result.success_count, parsed.raw.get()),
         (Some(1), result)
@@ -257,9 +259,11 @@ fn every_future_is_send() {
         .build()
         .unwrap();
     let request = document();
-    send(client.submit_parse(&request));
-    send(client.parse_now(&request));
+    let request = client.parse(request);
+    send(request.clone().submit());
+    send(request.clone().run(Duration::from_secs(1)));
+    send(request.run_now());
     send(client.check_credentials());
-    let job = client.parse(JobId::new("j").unwrap());
+    let job = client.job(JobId::new("j").unwrap());
     send(job.wait(Duration::from_secs(1)));
 }

@@ -2,8 +2,27 @@
 
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderValue, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value, json};
+
+use crate::fault::Dialect;
+
+pub(crate) const DIALECT: Dialect = Dialect {
+    error: scripted_error,
+    state_field: "/data/status",
+};
+
+/// The account's keys in the headers of a request.
+pub(crate) fn keys(headers: &HeaderMap) -> (&str, &str) {
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+            .trim()
+    };
+    (text("x-ti-app-id"), text("x-ti-secret-code"))
+}
 
 /// A request that is turned down, in the vendor's terms.
 #[derive(Clone, Debug, PartialEq, Eq)]

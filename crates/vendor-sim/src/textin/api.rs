@@ -8,24 +8,19 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderValue, Request, Response};
+use axum::http::{HeaderValue, Request, Response};
 use axum::routing::{get, post};
 use serde_json::{Value, json};
 
-use super::answer::{Refusal, envelope, new_request_id, respond, scripted_error};
+use super::answer::{DIALECT, Refusal, envelope, keys, new_request_id, respond};
 use super::config::ExportFormat;
 use super::options::{Outcome, ResultForm};
 use super::state::Job;
 use super::{Shared, export, result_host, upload, webhook};
 use crate::clock::{Clock, seconds};
-use crate::fault::{Dialect, read_away};
+use crate::fault::read_away;
 use crate::lock::lock;
 use crate::server::Peer;
-
-pub(crate) const DIALECT: Dialect = Dialect {
-    error: scripted_error,
-    state_field: "/data/status",
-};
 
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     let on_submit = |operation: &'static str| {
@@ -270,17 +265,6 @@ fn identify(shared: &Shared, request: &Request<Body>, counted: bool) -> Result<S
 /// Real milliseconds are more virtual time the faster the clock runs.
 fn slack(clock: &Clock, milliseconds: f64) -> Duration {
     seconds(milliseconds / 1000.0 * clock.speed())
-}
-
-pub(crate) fn keys(headers: &HeaderMap) -> (&str, &str) {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
-            .trim()
-    };
-    (text("x-ti-app-id"), text("x-ti-secret-code"))
 }
 
 fn accepted(shared: &Shared, data: Value) -> Response<Body> {

@@ -12,8 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use axum::routing::get;
 use sha2::{Digest, Sha256};
 
-use super::answer::{envelope, new_request_id, respond};
-use super::api::{DIALECT, keys};
+use super::answer::{DIALECT, envelope, keys, new_request_id, respond};
 use super::document::Content;
 use super::options::ResultAccess;
 use super::{ResultBytes, Shared};

@@ -128,7 +128,10 @@ async fn textin(scene: &mut Scene<'_>) {
     });
     let builder = textin::Client::builder_from(&Env::new("textin", scene.lookup)).unwrap();
     witness.prints("a builder", &builder);
-    let client = builder.with_clock(scene.clock.shared()).build().unwrap();
+    let client = builder
+        .with_config(|config| config.with_clock(scene.clock.shared()))
+        .build()
+        .unwrap();
     witness.prints("a client", &(&client, client.kind()));
     let folder = tempfile::tempdir().unwrap();
     let document = || Document::from_bytes("a.txt", "some text");
@@ -139,13 +142,13 @@ async fn textin(scene: &mut Scene<'_>) {
         .with_config(config)
         .with_password(PASSWORD);
     witness.prints("a request", &request);
-    let id = witness.submits("textin", client.submit_parse(&request).await);
-    let job = client.parse(id.unwrap());
+    let id = witness.submits("textin", client.parse(request.clone()).submit().await);
+    let job = client.job(id.unwrap());
     witness.prints("a job", &job);
     let ready = witness
         .waits("textin wait", job.wait(patience()).await)
         .unwrap();
-    let parsed = client.result(&ready).await.unwrap().result;
+    let parsed = ready.parsed().await.unwrap().result;
     let file = parsed.exports.unwrap().remove(0).file.unwrap();
     let file = file.file_id.unwrap();
     for n in [0, 1] {
@@ -157,21 +160,27 @@ async fn textin(scene: &mut Scene<'_>) {
             if let Some(fault) = fault {
                 sim.set_fault_times("*", fault, Times::Always);
             }
-            drop(witness.submits("textin submit", client.submit_parse(&request).await));
+            drop(witness.submits(
+                "textin submit",
+                client.parse(request.clone()).submit().await,
+            ));
             drop(witness.waits("textin look", job.wait(patience()).await));
-            witness.sees("textin parse", &client.parse_now(&request).await);
-            witness.sees("textin result", &client.result(&ready).await);
+            witness.sees(
+                "textin parse",
+                &client.parse(request.clone()).run_now().await,
+            );
+            witness.sees("textin result", &ready.parsed().await);
             witness.sees("textin check", &client.check_credentials().await);
             let target = |name: &str| {
                 OutputPath::new(folder.path().join(format!("{n}-{turn}.{name}"))).unwrap()
             };
             witness.sees(
                 "textin download",
-                &client.download_json(&ready, &target("json")).await,
+                &ready.save_json(target("json").path()).await,
             );
             witness.sees(
                 "textin Markdown",
-                &client.download_markdown(&ready, &target("md")).await,
+                &ready.save_markdown(target("md").path()).await,
             );
             witness.sees(
                 "textin export",
@@ -199,11 +208,14 @@ async fn ppj(scene: &mut Scene<'_>) {
         let mark = &marks()[mark].text;
         let builder = ppj::Client::builder_from(&Env::new("ppj", lookup)).unwrap();
         witness.prints("a builder", &builder);
-        let client = builder.with_clock(scene.clock.shared()).build().unwrap();
+        let client = builder
+            .with_config(|config| config.with_clock(scene.clock.shared()))
+            .build()
+            .unwrap();
         witness.prints("a client", &(&client, client.kind()));
-        let id = witness.submits("ppj", client.submit_convert(&request).await);
+        let id = witness.submits("ppj", client.convert(request.clone()).submit().await);
         let id = id.unwrap();
-        let job = client.conversion(id.clone());
+        let job = client.job(id.clone());
         let ready = witness
             .waits("ppj wait", job.wait(patience()).await)
             .unwrap();
@@ -216,7 +228,7 @@ async fn ppj(scene: &mut Scene<'_>) {
             if let Some(fault) = fault {
                 sim.set_fault_times("*", fault, Times::Always);
             }
-            drop(witness.submits("ppj create", client.submit_convert(&request).await));
+            drop(witness.submits("ppj create", client.convert(request.clone()).submit().await));
             drop(witness.waits("ppj look", job.wait(patience()).await));
             witness.sees("ppj show", &client.show(&id).await);
             witness.sees("ppj list", &client.list(&ppj::JobFilter::new()).await);
@@ -225,7 +237,7 @@ async fn ppj(scene: &mut Scene<'_>) {
             let found = client.find_lost(&lost("ppj"), "a.pptx", 2).await;
             witness.sees("ppj search", &found);
             let target = OutputPath::new(folder.path().join(turn.to_string())).unwrap();
-            witness.sees("ppj download", &client.download_zip(&ready, &target).await);
+            witness.sees("ppj download", &ready.save(target.path()).await);
         }
         sim.faults().clear();
     }
@@ -243,20 +255,23 @@ async fn mindshow(scene: &mut Scene<'_>) {
     });
     let builder = mindshow::Client::builder_from(&Env::new("mindshow", scene.lookup)).unwrap();
     witness.prints("a builder", &builder);
-    let client = builder.with_clock(scene.clock.shared()).build().unwrap();
+    let client = builder
+        .with_config(|config| config.with_clock(scene.clock.shared()))
+        .build()
+        .unwrap();
     let budget = mindshow::PdfBudget::calls(5);
     witness.prints(
         "a client",
         &(&client, client.kind(), client.pdf_kind(budget)),
     );
     let request = mindshow::types::MarkdownDeck::from_markdown(MARKDOWN);
-    let id = witness.submits("mindshow", client.submit_markdown(&request).await);
+    let id = witness.submits("mindshow", client.deck(request.clone()).submit().await);
     let id = id.unwrap();
-    let job = client.deck(id.clone());
+    let job = client.job(id.clone());
     let ready = witness
         .waits("mindshow wait", job.wait(patience()).await)
         .unwrap();
-    let export = client.pdf(id.clone(), budget).wait(patience()).await;
+    let export = client.pdf_job(id.clone(), budget).wait(patience()).await;
     let exported = witness.waits("mindshow pdf", export).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let theme = || mindshow::types::Theme::Light;
@@ -268,9 +283,12 @@ async fn mindshow(scene: &mut Scene<'_>) {
         if let Some(fault) = fault {
             sim.set_fault_times("*", fault, Times::Always);
         }
-        drop(witness.submits("mindshow create", client.submit_markdown(&request).await));
+        drop(witness.submits(
+            "mindshow create",
+            client.deck(request.clone()).submit().await,
+        ));
         drop(witness.waits("mindshow look", job.wait(patience()).await));
-        let export = client.pdf(id.clone(), budget).wait(patience()).await;
+        let export = client.pdf_job(id.clone(), budget).wait(patience()).await;
         drop(witness.waits("mindshow get_pdf", export));
         witness.sees("mindshow account", &client.account_info().await);
         witness.sees("mindshow job", &client.job_info(&id).await);
@@ -282,13 +300,10 @@ async fn mindshow(scene: &mut Scene<'_>) {
         );
         let target =
             |name: &str| OutputPath::new(folder.path().join(format!("{turn}.{name}"))).unwrap();
-        witness.sees(
-            "mindshow deck",
-            &client.download_deck(&ready, &target("pptx")).await,
-        );
+        witness.sees("mindshow deck", &ready.save(target("pptx").path()).await);
         witness.sees(
             "mindshow pdf file",
-            &client.download_pdf(&exported, &target("pdf")).await,
+            &exported.save(target("pdf").path()).await,
         );
     }
     sim.faults().clear();
@@ -342,13 +357,22 @@ async fn mindshow_works(client: &mindshow::Client, witness: &mut Witness) {
     witness.sees("mindshow upload", &uploaded);
     let resource = uploaded.unwrap_or_else(|_| mindshow::ResourceId::new("res-none"));
     let deck = PptDeck::from_upload(resource.clone(), true);
-    drop(witness.submits("mindshow from deck", client.submit_ppt(&deck).await));
+    drop(witness.submits(
+        "mindshow from deck",
+        client.deck(deck.clone()).submit().await,
+    ));
     let deck = TemplateFromPpt::from_upload(resource);
-    drop(witness.submits("mindshow as template", client.submit_template(&deck).await));
+    drop(witness.submits(
+        "mindshow as template",
+        client.deck(deck.clone()).submit().await,
+    ));
     let deck = GptDeck::from_topic("Tea");
-    drop(witness.submits("mindshow about", client.submit_gpt(&deck).await));
+    drop(witness.submits("mindshow about", client.deck(deck.clone()).submit().await));
     let deck = JsonDeck::with_pptx(vec![DeckPage::new(PageType::Cover)]);
-    drop(witness.submits("mindshow of pages", client.submit_json(&deck).await));
+    drop(witness.submits(
+        "mindshow of pages",
+        client.deck(deck.clone()).submit().await,
+    ));
 
     let topic = OutlineRequest::about("Tea");
     witness.sees("mindshow outline", &client.outline(&topic).await);
@@ -379,11 +403,14 @@ async fn tencent(scene: &mut Scene<'_>) {
     let builder =
         tencent_ess::Client::builder_from(&Env::new("tencent-ess", scene.lookup)).unwrap();
     witness.prints("a builder", &builder);
-    let client = builder.with_clock(scene.clock.shared()).build().unwrap();
+    let client = builder
+        .with_config(|config| config.with_clock(scene.clock.shared()))
+        .build()
+        .unwrap();
     witness.prints("a client", &(&client, client.kind()));
     let document = Document::from_bytes("a.docx", "PK");
-    let id = witness.submits("tencent", client.submit_conversion(&document).await);
-    let job = client.conversion(id.unwrap());
+    let id = witness.submits("tencent", client.convert(document.clone()).submit().await);
+    let job = client.job(id.unwrap());
     let upload = tencent_ess::UploadRequest::new([&document]);
     let file = client
         .upload_files(&upload)
@@ -402,11 +429,18 @@ async fn tencent(scene: &mut Scene<'_>) {
             if let Some(fault) = fault {
                 sim.set_fault_times("*", fault, Times::Always);
             }
-            drop(witness.submits("tencent", client.submit_conversion(&document).await));
+            drop(witness.submits("tencent", client.convert(document.clone()).submit().await));
             drop(witness.waits("tencent look", job.wait(patience()).await));
             witness.sees("tencent upload", &client.upload_files(&upload).await);
             let docx = tencent_ess::types::ResourceType::Docx;
-            let submission = client.submit_uploaded(&file, docx, "a.docx").await;
+            let submission = client
+                .convert(tencent_ess::ConvertRequest::uploaded(
+                    file.clone(),
+                    docx,
+                    "a.docx",
+                ))
+                .submit()
+                .await;
             drop(witness.submits("tencent create", submission));
             witness.sees("tencent check", &client.check_credentials().await);
         }

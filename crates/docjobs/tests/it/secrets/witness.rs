@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use jobs_core::{JobId, JobKind, Submission, WaitError};
+use jobs_core::{Job, JobId, JobKind, SubmitError, WaitError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
@@ -74,12 +74,10 @@ impl Witness {
     pub(super) fn submits<K: JobKind>(
         &mut self,
         what: &str,
-        submission: Submission<K>,
+        submission: Result<Job<K>, SubmitError>,
     ) -> Option<JobId> {
-        self.prints(what, &submission);
-        let outcome = submission.into_result();
-        self.sees(what, &outcome);
-        let job = outcome.ok()?;
+        self.sees(what, &submission);
+        let job = submission.ok()?;
         self.printed
             .push(("a ticket".to_owned(), job.ticket().unwrap().to_string()));
         Some(job.id().clone())
