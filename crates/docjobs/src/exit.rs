@@ -175,12 +175,14 @@ impl Stop {
     /// Trouble with the ledger. What was written down stays.
     pub(crate) fn ledger(error: &LedgerError) -> Self {
         use LedgerErrorKind::{
-            ClaimLost, Corrupt, Denied, InvalidInput, Newer, NotALedger, NotFound, ReadOnly,
+            ClaimLost, Corrupt, Denied, InvalidInput, Newer, NotALedger, NotFound, OverBudget,
+            ReadOnly,
         };
         let exit = match error.kind() {
             Corrupt | Denied | InvalidInput | Newer | NotALedger | NotFound | ReadOnly => {
                 Exit::BadInput
             }
+            OverBudget => Exit::Exhausted,
             // Nothing is wrong here: another process goes on with it.
             ClaimLost => Exit::Deadline,
             // What may pass says nothing about the command.

@@ -13,7 +13,7 @@ use jobs_core::{
     CallMonitor, Delivery, Error, ErrorKind, Job, JobId, JobKind, LostSubmit, Moment, SubmitError,
 };
 use jobs_ledger::{
-    Claim, ClaimOutcome, Claimed, Ledger, LedgerError, LedgerId, Note, ParkReason, Stage,
+    Claim, ClaimOutcome, Claimed, Estimate, Ledger, LedgerError, LedgerId, Note, ParkReason, Stage,
     WithResult, at,
 };
 use serde_json::Value;
@@ -74,7 +74,11 @@ impl<L: Line> Steps<'_, L> {
         cut: impl AsyncFnOnce(&CallMonitor) -> Cut,
     ) -> Result<Submitted<L::Kind>, Stop> {
         let ledger = self.ledger;
-        let sending = ledger.begin_submit(claim).await?;
+        let sending = ledger
+            .begin_submit(claim, Estimate::Unknown)
+            .await?
+            .granted()
+            .map_err(LedgerError::from)?;
         let keeper = ledger.heartbeat(&sending);
         let (monitor, sent_at) = (CallMonitor::new(), self.wall());
         let submission = {

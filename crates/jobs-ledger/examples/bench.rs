@@ -21,7 +21,8 @@ use std::time::{Duration, SystemTime};
 
 use jobs_core::{Account, SystemClock};
 use jobs_ledger::{
-    ClaimUpdate, Claimed, Due, IntendOutcome, Intent, Ledger, LedgerConfig, Note, PollRecord,
+    ClaimUpdate, Claimed, Due, Estimate, IntendOutcome, Intent, Ledger, LedgerConfig, Note,
+    PollRecord,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _, SqliteConnection};
@@ -154,7 +155,12 @@ async fn fill(ledger: &Ledger, job: usize) {
     let IntendOutcome::New(claim, _) = ledger.intend(intent).await.unwrap() else {
         panic!("known")
     };
-    let claim = ledger.begin_submit(claim).await.unwrap();
+    let claim = ledger
+        .begin_submit(claim, Estimate::Free)
+        .await
+        .unwrap()
+        .granted()
+        .unwrap();
     let id = jobs_core::JobId::new(format!("remote-{job}")).unwrap();
     let claim = ledger
         .record_accepted(&claim, &id, SystemTime::UNIX_EPOCH, Note::none())

@@ -35,6 +35,8 @@ pub enum LedgerErrorKind {
     NotFound,
     /// The arguments cannot be kept, such as a path that is not Unicode.
     InvalidInput,
+    /// A paid call does not fit into the vendor's budget; the source is the [`OverBudget`](crate::OverBudget).
+    OverBudget,
     /// Another process holds the file locked.
     Locked,
     /// The file or its directory cannot be written.
@@ -125,7 +127,7 @@ impl LedgerError {
         self
     }
 
-    fn of(kind: LedgerErrorKind, job: LedgerId, message: impl Into<Box<str>>) -> Self {
+    pub(crate) fn of(kind: LedgerErrorKind, job: LedgerId, message: impl Into<Box<str>>) -> Self {
         Self::new(kind, message).edit(|inner| inner.job = Some(job))
     }
 

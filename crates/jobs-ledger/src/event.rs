@@ -91,6 +91,8 @@ pub mod event_kind {
     pub const NOT_UNDERSTOOD: &str = "not_understood";
     /// It was parked, and is due again.
     pub const UNPARKED: &str = "unparked";
+    /// It does not fit into the vendor's budget.
+    pub const BLOCKED: &str = "blocked";
     /// A remark of the caller.
     pub const NOTED: &str = "noted";
 }

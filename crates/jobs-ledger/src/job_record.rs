@@ -82,6 +82,13 @@ pub struct JobRecord {
     pub due: Option<SystemTime>,
     /// Why it waits for somebody; of a job that was just claimed, why it did.
     pub parked: Option<ParkReason>,
+    /// Set while the job does not fit into its vendor's budget: when that begins anew, or the year 9999 where only
+    /// another budget helps.
+    pub blocked_until: Option<SystemTime>,
+    /// How many polls that cost money it allows.
+    pub max_calls: Option<u32>,
+    /// What the vendor's budget keeps free for it, until the charge is known or there is none.
+    pub reserved: Option<i64>,
     /// Whether a process has claimed it; its lease then ends at [`due`](Self::due).
     pub claimed: bool,
     /// When the wish was written down.

@@ -27,9 +27,10 @@ pub use self::intent::{IntendOutcome, Intent};
 pub use self::job_record::JobRecord;
 pub use self::lease_heartbeat::LeaseHeartbeat;
 pub use self::ledger::{
-    Acquired, ClaimUpdate, ClaimUpdateSummary, DayMoney, Due, Enqueued, EventCursor,
-    InvalidEventCursor, JobFilter, JobPage, Ledger, LedgerCheck, MoneyInDoubt, PollRecord,
-    RateSlot, StageCount, StreamedEvent, WebhookReceipt,
+    Acquired, Budget, BudgetPeriod, ClaimUpdate, ClaimUpdateSummary, DayMoney, Due, Enqueued,
+    Estimate, EventCursor, InvalidBudgetPeriod, InvalidEventCursor, JobFilter, JobPage, Ledger,
+    LedgerCheck, MoneyInDoubt, OverBudget, PollRecord, RateSlot, StageCount, StreamedEvent,
+    SubmitPermission, WebhookReceipt,
 };
 pub use self::record::{ErrorRecord, EventData, JobOutcome, ParkReason, UnverifiedResult};
 pub use self::stage::Stage;

@@ -197,6 +197,9 @@ pub struct ErrorRecord {
     pub body: Option<String>,
 }
 
+/// The kind of the error of a job that does not fit into its vendor's budget.
+pub(crate) const OVER_BUDGET: &str = "over_budget";
+
 /// How much of an answer is kept.
 const BODY: usize = 2048;
 
@@ -227,7 +230,7 @@ impl ErrorRecord {
 
     /// Whether the word is that of a kind.
     pub(crate) fn is_kind(word: &str) -> bool {
-        KINDS.into_iter().any(|kind| word_of(kind) == word)
+        word == OVER_BUDGET || KINDS.into_iter().any(|kind| word_of(kind) == word)
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use jobs_core::clock::bounded;
 use jobs_core::{JobId, Moment};
 use jobs_ledger::{
-    Claim, ClaimOutcome, Claimed, Due, IntendOutcome, Intent, JobFilter, JobRecord, LedgerError,
-    LedgerId, Note, Stage, at,
+    Claim, ClaimOutcome, Claimed, Due, Estimate, IntendOutcome, Intent, JobFilter, JobRecord,
+    LedgerError, LedgerId, Note, Stage, at,
 };
 use printer_jobs::wire::{ListedJob, PrintOutcome};
 use serde_json::Value;
@@ -101,7 +101,12 @@ impl Press<'_> {
         let (claim, row) = match claimed {
             Claimed::Intended(claim, row) => match (known, listed) {
                 (Some(PrintOutcome::Succeeded), _) => {
-                    let sending = self.ledger.begin_submit(claim).await?;
+                    let sending = self
+                        .ledger
+                        .begin_submit(claim, Estimate::Free)
+                        .await?
+                        .granted()
+                        .map_err(LedgerError::from)?;
                     let held = self.held(&sending, id).await?;
                     return self
                         .finish(held, &row, id, Some(PrintOutcome::Succeeded), deadline)
@@ -223,13 +228,23 @@ impl Press<'_> {
             // Nothing can go wrong between here and *accepted*, so a crash there leaves no doubt.
             let printed = outcome::to_record(&PrintOutcome::Succeeded);
             self.ledger.record_outcome(&claim, &printed).await?;
-            let sending = self.ledger.begin_submit(claim).await?;
+            let sending = self
+                .ledger
+                .begin_submit(claim, Estimate::Free)
+                .await?
+                .granted()
+                .map_err(LedgerError::from)?;
             let held = self.held(&sending, id).await?;
             return self
                 .finish(held, row, id, Some(PrintOutcome::Succeeded), deadline)
                 .await;
         };
-        let sending = self.ledger.begin_submit(claim).await?;
+        let sending = self
+            .ledger
+            .begin_submit(claim, Estimate::Free)
+            .await?
+            .granted()
+            .map_err(LedgerError::from)?;
         self.press(sending, exec, row, id, job, &files, deadline)
             .await
     }

@@ -1,6 +1,7 @@
 //! The ledger as programs see it: opened by URL, whichever store lies beneath.
 
 mod batch;
+mod budget;
 mod bulk;
 mod claim_jobs;
 mod filter;
@@ -24,6 +25,9 @@ use jobs_core::Clock;
 use jobs_core::clock::Moment;
 
 pub use self::batch::{ClaimUpdate, ClaimUpdateSummary};
+pub use self::budget::{
+    Budget, BudgetPeriod, Estimate, InvalidBudgetPeriod, OverBudget, SubmitPermission,
+};
 pub use self::bulk::Enqueued;
 pub use self::claim_jobs::Due;
 pub use self::filter::{JobFilter, JobPage};

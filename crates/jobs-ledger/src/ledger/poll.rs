@@ -196,7 +196,7 @@ impl Ledger {
                 note.data.sha256 = digest;
                 note.text = note.text.or(path.map(Into::into));
                 history::event(tx, &by, key.job, Some(key.fence), event_kind::COMPLETED, &note).await?;
-                end_reservation(tx, key.job, from, Transition::Complete).await
+                end_reservation(tx, &by, key.job, from, Transition::Complete).await
             })
         })
         .await

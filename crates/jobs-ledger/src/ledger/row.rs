@@ -37,6 +37,7 @@ macro_rules! job_line {
             "j.options, j.output, j.result, j.again, j.attempts, j.sent_at, j.calls, w.word, w.last_look, w.looks, ",
             "w.due, CASE WHEN w.owner IS NULL THEN 0 ELSE 1 END, j.created_at, w.updated_at, j.credits, j.error, ",
             "j.format, w.fence, j.request, j.request_private, j.unverified, j.outcome, j.error_data, w.parked, ",
+            "w.blocked_until, j.max_calls, j.reserved, ",
             $digests
         )
     };
@@ -103,6 +104,9 @@ struct Fields<'r> {
     outcome: Option<String>,
     error_data: Option<String>,
     parked: Option<&'r str>,
+    blocked_until: Option<i64>,
+    max_calls: Option<i64>,
+    reserved: Option<i64>,
     content: &'r str,
     sha256: Option<&'r str>,
     verified: Option<&'r str>,
@@ -156,6 +160,9 @@ fn fenced(it: Fields<'_>) -> Result<(JobRecord, i64), LedgerError> {
         request: value(it.request)?,
         private_request: value(it.request_private)?,
         parked: it.parked.map(ParkReason::parse),
+        blocked_until: it.blocked_until.map(from_micros),
+        max_calls: it.max_calls.and_then(|calls| u32::try_from(calls).ok()),
+        reserved: it.reserved,
         result: it.result.as_deref().map(json).transpose()?,
         again: it.again != 0,
         attempts: it.attempts,

@@ -8,6 +8,7 @@ use jobs_core::{JobId, Ticket};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::budget::{self, Admission, Estimate, OverBudget, SubmitPermission};
 use super::row::{self, AfterWrite, LockedJob, Step, Writer, select_jobs};
 use super::totals::{self, Reservation};
 use super::{Due, Ledger, history};
@@ -101,7 +102,8 @@ impl Ledger {
         .await
     }
 
-    /// Says *submitting*, and is flushed when it returns: only now the paid call may be made, once.
+    /// Says *submitting* and reserves the estimate in the vendor's budget, and is flushed when it returns: only now the
+    /// paid call may be made, once. If the estimate does not fit, the job stays *intended* and is given back.
     ///
     /// The claim is used up even on error. Whether the word reached the disk is then not known: when the lease has
     /// ended the job is found as *intended*, or to be safe as *in_doubt*.
@@ -111,27 +113,19 @@ impl Ledger {
     pub async fn begin_submit(
         &self,
         claim: Claim<at::Intended>,
-    ) -> Result<Claim<at::Submitting>, LedgerError> {
+        estimate: Estimate,
+    ) -> Result<SubmitPermission, LedgerError> {
         let by = self.writer();
         let (key, until) = (claim.key(), from_micros(by.lease_end));
-        self.write(Flush::Now, move |tx| {
-            Box::pin(async move {
-                row::apply_transition(tx, &by, key, Transition::Submit, AfterWrite::Keep).await?;
-                let row = tx
-                    .row(
-                        "UPDATE job SET attempts = attempts + 1, sent_fence = $2, sent_at = $3 WHERE id = $1 \
-                         RETURNING attempts",
-                        args![key.job.to_string(), key.fence, by.now],
-                    )
-                    .await?;
-                let attempt = row.map(|row| row.int(0)).transpose()?.unwrap_or_default();
-                let mut note = Note::new(format!("attempt {attempt}"));
-                note.data.attempt = Some(attempt);
-                history::event(tx, &by, key.job, Some(key.fence), event_kind::SUBMITTING, &note).await
+        let over = self
+            .write(Flush::Now, move |tx| {
+                Box::pin(async move { begin_submit(tx, &by, key, estimate).await })
             })
+            .await?;
+        Ok(match over {
+            None => SubmitPermission::Granted(claim.moved(until)),
+            Some(over) => SubmitPermission::OverBudget(over),
         })
-        .await?;
-        Ok(claim.moved(until))
     }
 
     /// Says that the vendor accepted the job under this id. Flushed when it returns.
@@ -352,12 +346,54 @@ pub(super) async fn exit(
     };
     row::error(tx, key.job, note).await?;
     history::event(tx, by, key.job, Some(key.fence), what, note).await?;
-    end_reservation(tx, key.job, from, step).await
+    end_reservation(tx, by, key.job, from, step).await
+}
+
+/// None if the call is permitted.
+async fn begin_submit(
+    tx: &mut Tx,
+    by: &Writer,
+    key: ClaimKey,
+    estimate: Estimate,
+) -> Result<Option<OverBudget>, LedgerError> {
+    let held = row::lock(tx, key.job).await?;
+    if held.fence != key.fence {
+        return Err(LedgerError::claim_lost(key.job));
+    }
+    let to = transition(held.stage, Transition::Submit)
+        .map_err(|illegal| LedgerError::illegal_transition(key.job, illegal))?;
+    let (units, has_budget) = match budget::admit(tx, by, key.job, estimate).await? {
+        Admission::Granted { units, has_budget } => (units, has_budget),
+        Admission::Refused(over) => {
+            budget::block(tx, by, key, &held, &over).await?;
+            return Ok(Some(over));
+        }
+    };
+    row::put(tx, by, key, to, AfterWrite::Keep, &held).await?;
+    let row = tx
+        .row(
+            "UPDATE job SET attempts = attempts + 1, sent_fence = $2, sent_at = $3, error = NULL, error_data = NULL, \
+             error_kind = NULL WHERE id = $1 RETURNING attempts",
+            args![key.job.to_string(), key.fence, by.now],
+        )
+        .await?;
+    let attempt = row.map(|row| row.int(0)).transpose()?.unwrap_or_default();
+    budget::reserve(tx, by, key.job, units).await?;
+    let mut note = Note::new(format!("attempt {attempt}"));
+    note.data.attempt = Some(attempt);
+    let fence = Some(key.fence);
+    history::event(tx, by, key.job, fence, event_kind::SUBMITTING, &note).await?;
+    if has_budget {
+        // Where one fits, the next may fit too.
+        budget::room(tx, by, key.job).await?;
+    }
+    Ok(None)
 }
 
 /// After what the move told of the charge.
 pub(super) async fn end_reservation(
     tx: &mut Tx,
+    by: &Writer,
     id: LedgerId,
     from: Stage,
     step: Transition,
@@ -365,8 +401,10 @@ pub(super) async fn end_reservation(
     let to =
         transition(from, step).map_err(|illegal| LedgerError::illegal_transition(id, illegal))?;
     match Reservation::after(from, to) {
-        Some(how) => totals::close_reservation(tx, id, how).await.map(drop),
-        None => Ok(()),
+        Some(how) if totals::close_reservation(tx, id, how).await? => {
+            budget::room(tx, by, id).await
+        }
+        _ => Ok(()),
     }
 }
 

@@ -24,6 +24,11 @@ pub(super) fn day_of(at: i64) -> i64 {
     at.saturating_add(SHANGHAI).div_euclid(DAY)
 }
 
+/// When that day begins, in microseconds.
+pub(super) fn day_begins(day: i64) -> i64 {
+    day.saturating_mul(DAY).saturating_sub(SHANGHAI)
+}
+
 macro_rules! add_money {
     ($values:literal, $of:literal) => {
         Sql::each(
@@ -109,7 +114,7 @@ impl Reservation {
     }
 }
 
-/// Ends the reservation of a job, if it has one, and gives whether it had.
+/// Ends the reservation of a job, if it has one, and gives whether that left money for others.
 pub(super) async fn close_reservation(
     tx: &mut Tx,
     id: LedgerId,
@@ -118,14 +123,38 @@ pub(super) async fn close_reservation(
     const MONEY: Sql = add_money!(
         "vendor, account, charge_day, CASE WHEN $2 = 1 AND credits IS NULL THEN reserved ELSE 0 END, -reserved, 0, \
          CASE WHEN $2 = 1 AND credits IS NULL THEN 1 ELSE 0 END",
-        " FROM job WHERE id = $1 AND reserved IS NOT NULL"
+        " FROM job WHERE id = $1"
     );
-    let args = args![id.to_string(), how == Reservation::Charged];
-    if tx.run(MONEY, args).await? == 0 {
+    let sql = "SELECT reserved, credits FROM job WHERE id = $1";
+    let Some(row) = tx.row(sql, args![id.to_string()]).await? else {
         return Ok(false);
-    }
+    };
+    let (reserved, credits) = (row.opt_int(0)?, row.opt_int(1)?);
+    let Some(reserved) = reserved else {
+        return Ok(false);
+    };
+    let is_charged = how == Reservation::Charged;
+    tx.run(MONEY, args![id.to_string(), is_charged]).await?;
     let sql = "UPDATE job SET reserved = NULL WHERE id = $1";
-    tx.run(sql, args![id.to_string()]).await.map(|_| true)
+    tx.run(sql, args![id.to_string()]).await?;
+    Ok(reserved > 0 && !(is_charged && credits.is_none()))
+}
+
+/// Keeps money free for a job that is about to be submitted.
+pub(super) async fn reserve(
+    tx: &mut Tx,
+    id: LedgerId,
+    units: i64,
+    now: i64,
+) -> Result<(), LedgerError> {
+    const MONEY: Sql = add_money!(
+        "vendor, account, $3, 0, $2, 0, 0",
+        " FROM job WHERE id = $1"
+    );
+    let args = args![id.to_string(), units, day_of(now)];
+    tx.run(MONEY, args.clone()).await?;
+    let sql = "UPDATE job SET reserved = $2, charge_day = $3 WHERE id = $1";
+    tx.run(sql, args).await.map(drop)
 }
 
 /// Counts what attaching to these jobs spared, at what they cost.
@@ -351,6 +380,7 @@ mod tests {
         // 2026-01-01T00:00:00+08:00 is 2025-12-31T16:00:00Z.
         let midnight = 1_767_196_800_000_000;
         let day = day_of(midnight);
+        assert_eq!(day_begins(day), midnight);
         assert_eq!(day_of(midnight - 1), day - 1);
         assert_eq!(day_of(midnight + DAY - 1), day);
         assert_eq!(day_of(0), 0);

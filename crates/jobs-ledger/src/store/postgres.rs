@@ -136,7 +136,7 @@ impl Store {
             let options = PgConnectOptions::from_str(url).map_err(error::of)?;
             // Nothing here is a fraction, and poolers refuse to be asked for its digits.
             let options = options.application_name("docjobs").extra_float_digits(None);
-            Ok(options)
+            Ok::<_, LedgerError>(options)
         };
         let (named, plain) = (read(url)?, read(&address::without_options(url))?);
         let asked = named.get_options().and_then(search_path).map(str::to_owned);

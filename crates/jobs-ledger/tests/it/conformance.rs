@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use jobs_core::{Account, Clock, JobId, RateLimit, Ticket};
 use jobs_ledger::{
-    Acquired, Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, Enqueued, EventCursor, IntendOutcome,
-    Intent, JobEvent, JobFilter, JobRecord, Ledger, LedgerErrorKind, LedgerId, Note, PollRecord,
-    RateSlot, Stage, StreamedEvent, WebhookReceipt, at, event_kind,
+    Acquired, Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, Enqueued, Estimate, EventCursor,
+    IntendOutcome, Intent, JobEvent, JobFilter, JobRecord, Ledger, LedgerErrorKind, LedgerId, Note,
+    PollRecord, RateSlot, Stage, StreamedEvent, WebhookReceipt, at, event_kind,
 };
 use serde_json::{Value, json};
 
@@ -129,7 +129,12 @@ async fn wanted(ledger: &Ledger, content: u8) -> (Claim<at::Intended>, JobRecord
 
 async fn sending(ledger: &Ledger, content: u8) -> Claim<at::Submitting> {
     let (claim, _) = wanted(ledger, content).await;
-    ledger.begin_submit(claim).await.unwrap()
+    ledger
+        .begin_submit(claim, Estimate::Free)
+        .await
+        .unwrap()
+        .granted()
+        .unwrap()
 }
 
 async fn held(ledger: &Ledger, content: u8) -> Claim<at::Accepted> {
@@ -206,7 +211,12 @@ async fn the_same_wish_is_new_once_and_then_attaches(world: &World) {
             other => panic!("{other:?}"),
         }
     }
-    let sending = ours.begin_submit(claim).await.unwrap();
+    let sending = ours
+        .begin_submit(claim, Estimate::Free)
+        .await
+        .unwrap()
+        .granted()
+        .unwrap();
     let unknown = ours
         .record_in_doubt(&sending, Note::new("reset"))
         .await
@@ -290,7 +300,12 @@ async fn a_wish_that_the_vendor_ended_attaches_until_it_is_bought_again(world: &
         panic!("attached");
     };
     assert_eq!(attached(&ledger, 1).await.id, second.id);
-    let sending = ledger.begin_submit(claim).await.unwrap();
+    let sending = ledger
+        .begin_submit(claim, Estimate::Free)
+        .await
+        .unwrap()
+        .granted()
+        .unwrap();
     let now = world.clock.wall();
     let held = ledger
         .record_accepted(&sending, &remote("second"), now, Note::none())
@@ -310,7 +325,12 @@ async fn again_that_bought_nothing_leaves_what_was_bought_before(world: &World) 
         let IntendOutcome::New(claim, _) = ledger.intend(intent).await.unwrap() else {
             panic!("attached");
         };
-        let sending = ledger.begin_submit(claim).await.unwrap();
+        let sending = ledger
+            .begin_submit(claim, Estimate::Free)
+            .await
+            .unwrap()
+            .granted()
+            .unwrap();
         ledger
             .record_rejected(&sending, Note::new("quota"))
             .await
@@ -374,7 +394,12 @@ async fn the_way_of_a_job_is_written_down_step_by_step(world: &World) {
     assert_eq!((claim.fence(), claim.lease_until()), (1, begun + LEASE));
 
     world.pass(Duration::from_secs(1));
-    let claim = ledger.begin_submit(claim).await.unwrap();
+    let claim = ledger
+        .begin_submit(claim, Estimate::Free)
+        .await
+        .unwrap()
+        .granted()
+        .unwrap();
     let job = get(&ledger, claim.job()).await;
     assert_eq!((job.stage, job.attempts), (Stage::Submitting, 1));
     assert_eq!(job.sent_at, Some(begun + Duration::from_secs(1)));
@@ -518,7 +543,12 @@ async fn a_stale_claim_writes_nothing(world: &World) {
             .unwrap_err(),
     );
     lost.push(paused.abandon(&wanted_claim, none()).await.unwrap_err());
-    lost.push(paused.begin_submit(wanted_claim).await.unwrap_err());
+    lost.push(
+        paused
+            .begin_submit(wanted_claim, Estimate::Free)
+            .await
+            .unwrap_err(),
+    );
     lost.push(
         paused
             .record_rejected(&sending_claim, none())
@@ -952,7 +982,12 @@ async fn not_sent_is_wanted_again(world: &World) {
     let Some(Claimed::Intended(claim, _)) = due.pop() else {
         panic!("{due:?}")
     };
-    let claim = ledger.begin_submit(claim).await.unwrap();
+    let claim = ledger
+        .begin_submit(claim, Estimate::Free)
+        .await
+        .unwrap()
+        .granted()
+        .unwrap();
     let now = world.clock.wall();
     let _ = ledger
         .record_accepted(&claim, &remote("r"), now, Note::none())
@@ -1862,7 +1897,12 @@ async fn odd_texts_are_kept_as_one_line(world: &World) {
     };
     assert_eq!(job.input, "报告  '\"; DROP TABLE job;--.pdf");
     assert_eq!(job.options, odd.options);
-    let sent = ledger.begin_submit(claim).await.unwrap();
+    let sent = ledger
+        .begin_submit(claim, Estimate::Free)
+        .await
+        .unwrap()
+        .granted()
+        .unwrap();
     let note = Note::new("bad\0\r\nnews").with_request_id(Some("a\0b"));
     let mut claim = ledger
         .record_accepted(&sent, &remote("'\"%00"), world.clock.wall(), note)

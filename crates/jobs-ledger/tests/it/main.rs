@@ -10,6 +10,7 @@
 
 #[macro_use]
 mod conformance;
+mod budgets;
 mod lists;
 mod model;
 #[cfg(unix)]

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use jobs_core::{Account, SystemClock};
 use jobs_ledger::{
-    IntendOutcome, Intent, Ledger, LedgerConfig, LedgerError, LedgerErrorKind, Note,
+    Estimate, IntendOutcome, Intent, Ledger, LedgerConfig, LedgerError, LedgerErrorKind, Note,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -87,7 +87,12 @@ async fn works(ledger: &Ledger, content: u8) {
     let IntendOutcome::New(claim, _) = ledger.intend(intent(content)).await.unwrap() else {
         panic!("it is the first");
     };
-    let sending = ledger.begin_submit(claim).await.unwrap();
+    let sending = ledger
+        .begin_submit(claim, Estimate::Free)
+        .await
+        .unwrap()
+        .granted()
+        .unwrap();
     ledger
         .record_rejected(&sending, Note::none())
         .await
@@ -445,7 +450,7 @@ async fn a_write_that_was_in_anothers_way_is_made_again() {
     run(&mut other, lock.to_owned()).await.unwrap();
     let writing = tokio::spawn({
         let ledger = ledger.clone();
-        async move { ledger.begin_submit(claim).await }
+        async move { ledger.begin_submit(claim, Estimate::Free).await }
     });
     let mut waiting = 0;
     while waiting == 0 {
@@ -460,7 +465,7 @@ async fn a_write_that_was_in_anothers_way_is_made_again() {
     let same = format!("UPDATE wake SET nudge = 0 WHERE id = '{}'; COMMIT", row.id);
     run(&mut other, same).await.unwrap();
     let sending = writing.await.unwrap().unwrap();
-    assert_eq!(sending.job(), row.id);
+    assert_eq!(sending.granted().unwrap().job(), row.id);
     let row = ledger.get(row.id).await.unwrap().unwrap();
     assert_eq!(row.attempts, 1);
     other.close().await.unwrap();

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
 use jobs_core::{Account, SystemClock};
-use jobs_ledger::{IntendOutcome, Intent, JobFilter, Ledger, LedgerConfig, LedgerErrorKind, Note};
+use jobs_ledger::{
+    Estimate, IntendOutcome, Intent, JobFilter, Ledger, LedgerConfig, LedgerErrorKind, Note,
+};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::net::{TcpListener, TcpStream};
@@ -164,7 +166,12 @@ async fn a_write_whose_connection_was_cut_is_made_again() {
     let IntendOutcome::New(claim, job) = ledger.intend(intent()).await.unwrap() else {
         panic!("attached");
     };
-    let claim = ledger.begin_submit(claim).await.unwrap();
+    let claim = ledger
+        .begin_submit(claim, Estimate::Free)
+        .await
+        .unwrap()
+        .granted()
+        .unwrap();
     let schema = world.settings.schema.clone().unwrap();
     // A lock on the table holds the write up, so that it is cut in the middle.
     let mut other = PgConnection::connect(&world.url).await.unwrap();
@@ -308,7 +315,13 @@ async fn a_silent_server_is_given_up_and_a_restarted_one_is_used_again() {
         tries += 1;
         assert!(tries < 8, "{problem}");
     }
-    ledger.begin_submit(claim).await.unwrap().key();
+    ledger
+        .begin_submit(claim, Estimate::Free)
+        .await
+        .unwrap()
+        .granted()
+        .unwrap()
+        .key();
     assert_eq!(ledger.events(job.id).await.unwrap().len(), 2);
     ledger.close().await;
     world.end().await;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use jobs_core::{Account, Clock as _, Delivery, Error, ErrorKind, JobId};
 use jobs_ledger::{
-    Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, IntendOutcome, Intent, JobOutcome, JobRecord,
-    Ledger, LedgerErrorKind, LedgerId, Note, ParkReason, at, event_kind,
+    Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, Estimate, IntendOutcome, Intent, JobOutcome,
+    JobRecord, Ledger, LedgerErrorKind, LedgerId, Note, ParkReason, at, event_kind,
 };
 use serde_json::{Value, json};
 
@@ -45,7 +45,12 @@ async fn wanted(ledger: &Ledger, content: u8) -> Claim<at::Intended> {
 
 async fn sending(ledger: &Ledger, content: u8) -> Claim<at::Submitting> {
     let claim = wanted(ledger, content).await;
-    ledger.begin_submit(claim).await.unwrap()
+    ledger
+        .begin_submit(claim, Estimate::Free)
+        .await
+        .unwrap()
+        .granted()
+        .unwrap()
 }
 
 async fn held(ledger: &Ledger, content: u8) -> Claim<at::Accepted> {
@@ -251,7 +256,12 @@ async fn an_error_is_kept_in_words_and_in_types(world: &World) {
     else {
         panic!("not wanted");
     };
-    let sending = ledger.begin_submit(claim).await.unwrap();
+    let sending = ledger
+        .begin_submit(claim, Estimate::Free)
+        .await
+        .unwrap()
+        .granted()
+        .unwrap();
     let id = JobId::new("r").unwrap();
     let now = world.clock.wall();
     let held = ledger

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jobs_core::testing::ManualClock;
 use jobs_core::{Account, Clock as _, JobId};
 use jobs_ledger::{
-    ClaimOutcome, Claimed, Due, IntendOutcome, Intent, Ledger, LedgerConfig, LedgerId, Note,
-    PollRecord, Stage, event_kind,
+    ClaimOutcome, Claimed, Due, Estimate, IntendOutcome, Intent, Ledger, LedgerConfig, LedgerId,
+    Note, PollRecord, Stage, event_kind,
 };
 
 use crate::world::World;
@@ -86,7 +86,12 @@ async fn hold() {
             panic!("attached");
         };
         if stage != Stage::Intended {
-            let claim = ledger.begin_submit(claim).await.unwrap();
+            let claim = ledger
+                .begin_submit(claim, Estimate::Free)
+                .await
+                .unwrap()
+                .granted()
+                .unwrap();
             if stage == Stage::Accepted {
                 let (id, now) = (JobId::new("remote").unwrap(), ledger.clock().wall());
                 let mut claim = ledger

@@ -6,8 +6,8 @@ use fastrand::Rng;
 use jobs_core::testing::ManualClock;
 use jobs_core::{Account, Clock, JobId};
 use jobs_ledger::{
-    Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, IntendOutcome, Intent, JobRecord, Ledger,
-    LedgerError, LedgerId, Note, PollRecord, Stage, at,
+    Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, Estimate, IntendOutcome, Intent, JobRecord,
+    Ledger, LedgerError, LedgerId, Note, PollRecord, Stage, at,
 };
 use serde_json::Value;
 
@@ -316,7 +316,12 @@ impl Schedule {
                 After::Moves(Hand::Wanted(claim), Stage::Intended)
             }
             (Hand::Wanted(claim), _) => After::Moves(
-                Hand::Sending(by.begin_submit(claim).await?),
+                Hand::Sending(
+                    by.begin_submit(claim, Estimate::Free)
+                        .await?
+                        .granted()
+                        .unwrap(),
+                ),
                 Stage::Submitting,
             ),
             (Hand::Sending(claim), 0) if !is_late => {

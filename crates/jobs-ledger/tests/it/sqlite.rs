@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jobs_core::{Account, SystemClock};
 use jobs_ledger::{
-    IntendOutcome, Intent, JobFilter, Ledger, LedgerConfig, LedgerError, LedgerErrorKind,
+    Estimate, IntendOutcome, Intent, JobFilter, Ledger, LedgerConfig, LedgerError, LedgerErrorKind,
 };
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
@@ -46,7 +46,13 @@ async fn jobs_are_there_again_after_reopening() {
     let IntendOutcome::New(claim, job) = first.intend(intent()).await.unwrap() else {
         panic!("attached");
     };
-    first.begin_submit(claim).await.unwrap().key();
+    first
+        .begin_submit(claim, Estimate::Free)
+        .await
+        .unwrap()
+        .granted()
+        .unwrap()
+        .key();
     let worker = first.worker().to_owned();
     // Neither released nor closed, as after a kill.
     drop(first);
