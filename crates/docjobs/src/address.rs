@@ -3,16 +3,16 @@
 use std::ffi::OsStr;
 use std::path::PathBuf;
 
-use crate::exit::Stop;
+use crate::exit::CommandError;
 
 /// The ledger that is meant, as the store takes it; none when nothing is said. What is no path and no address known here
 /// is refused and not shown: there may be a password in it.
 pub(crate) fn ledger(
     given: &OsStr,
     home: impl FnOnce() -> Option<PathBuf>,
-) -> Result<Option<String>, Stop> {
+) -> Result<Option<String>, CommandError> {
     let refuse = |why: &str| {
-        Err(Stop::bad_input(format!(
+        Err(CommandError::invalid_input(format!(
             "the address of the ledger (--ledger, DOCJOBS_LEDGER) {why}; write a path, sqlite:PATH or \
              postgres://USER:PASSWORD@HOST/DATABASE"
         )))
@@ -99,34 +99,11 @@ fn is_mistyped(text: &str) -> bool {
             .any(|key| lower.split_whitespace().any(|pair| pair.starts_with(key)))
 }
 
-/// An input as it may be shown: of an address neither the user nor what is asked of the server, which may be a signature;
-/// anything else as it is.
-pub(crate) fn shown(input: &str) -> String {
-    let Some((scheme, rest)) = input.split_once("://") else {
-        return input.to_owned();
-    };
-    if !["http", "https"]
-        .iter()
-        .any(|known| scheme.eq_ignore_ascii_case(known))
-    {
-        return input.to_owned();
-    }
-    let (rest, hidden) = match rest.find(['?', '#']) {
-        Some(at) => (rest.get(..at).unwrap_or_default(), "?…"),
-        None => (rest, ""),
-    };
-    let (authority, path) = rest.split_at(rest.find(['/', '\\']).unwrap_or(rest.len()));
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    format!("{scheme}://{host}{path}{hidden}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn taken(text: &str) -> Result<Option<String>, Stop> {
+    fn taken(text: &str) -> Result<Option<String>, CommandError> {
         ledger(OsStr::new(text), || Some(PathBuf::from("/home/me")))
     }
 
@@ -178,29 +155,10 @@ mod tests {
             "host=h password=hunter2",
         ] {
             let stop = taken(refused).unwrap_err();
-            assert_eq!(stop.exit, crate::exit::Exit::BadInput, "{refused}");
+            assert_eq!(stop.exit, crate::exit::ExitCode::InvalidInput, "{refused}");
             assert!(!stop.line.contains("hunter2"), "{}", stop.line);
         }
         let homeless = ledger(OsStr::new("~/x.db"), || None).unwrap_err();
         assert!(homeless.line.contains("HOME"), "{}", homeless.line);
-    }
-
-    #[test]
-    fn an_address_is_shown_without_what_may_be_secret() {
-        for (url, public) in [
-            ("https://h/a/b.pdf", "https://h/a/b.pdf"),
-            (
-                "https://h:8443/a.pdf?sig=hunter2&x=1",
-                "https://h:8443/a.pdf?…",
-            ),
-            ("https://user:hunter2@h/a.pdf#hunter2", "https://h/a.pdf?…"),
-            ("https://h?sig=hunter2", "https://h?…"),
-            ("http://u@p@h/x@y", "http://h/x@y"),
-            ("https://h/@a", "https://h/@a"),
-            ("HTTPS://h/a?hunter2", "HTTPS://h/a?…"),
-            ("what?.pdf", "what?.pdf"),
-        ] {
-            assert_eq!(shown(url), public);
-        }
     }
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use etcetera::BaseStrategy;
 use jobs_core::http::Origin;
-use jobs_core::{Clock, Env, KindPolicy, SystemClock};
+use jobs_core::{Clock, Env, KindPolicy, Moment, SystemClock};
 use jobs_ledger::{Ledger, LedgerConfig, LedgerError};
+use jobs_runner::{PollModels, RunOptions, Runner};
 use tokio::sync::OnceCell;
 
 use crate::address;
 use crate::args::Common;
-use crate::exit::Stop;
-use crate::learn::Paces;
+use crate::exit::CommandError;
+use crate::observer::CommandObserver;
 use crate::report::Report;
 use crate::signals::Shutdown;
 
@@ -28,7 +29,7 @@ pub(crate) struct App {
     lookup: Lookup,
     clock: Arc<OnceLock<Arc<dyn Clock>>>,
     ledger: Arc<OnceCell<Ledger>>,
-    paces: Option<Paces>,
+    poll_models: Option<PollModels>,
     connections: u32,
 }
 
@@ -47,23 +48,23 @@ impl App {
             lookup: Arc::new(|name| std::env::var(name).ok()),
             clock: Arc::default(),
             ledger: Arc::default(),
-            paces: None,
+            poll_models: None,
             connections: CONNECTIONS,
         }
     }
 
     /// The same command, with clients that learn how long jobs take.
-    pub(crate) fn with_paces(&self, paces: &Paces) -> Self {
+    pub(crate) fn with_poll_models(&self, models: &PollModels) -> Self {
         Self {
-            paces: Some(paces.clone()),
+            poll_models: Some(models.clone()),
             ..self.clone()
         }
     }
 
     /// Has a client look when its jobs tend to end, if this command learns that.
     pub(crate) fn pace(&self, vendor: &'static str, facts: &mut KindPolicy) {
-        if let Some(paces) = &self.paces {
-            paces.learn(vendor, facts);
+        if let Some(models) = &self.poll_models {
+            models.learn(vendor, facts);
         }
     }
 
@@ -100,7 +101,7 @@ impl App {
     }
 
     /// The one clock by which jobs are waited for.
-    pub(crate) fn clock(&self) -> Result<Arc<dyn Clock>, Stop> {
+    pub(crate) fn clock(&self) -> Result<Arc<dyn Clock>, CommandError> {
         let scale = self.scale()?;
         let clock = self
             .clock
@@ -109,7 +110,7 @@ impl App {
     }
 
     /// How many vendor seconds pass in a real one.
-    pub(crate) fn scale(&self) -> Result<u32, Stop> {
+    pub(crate) fn scale(&self) -> Result<u32, CommandError> {
         let Some(scale) = (self.lookup)(TIME_SCALE).filter(|text| !text.is_empty()) else {
             return Ok(1);
         };
@@ -118,21 +119,38 @@ impl App {
             .ok()
             .filter(|scale| *scale > 0)
             .ok_or_else(|| {
-                Stop::bad_input(format!(
+                CommandError::invalid_input(format!(
                     "{TIME_SCALE} is {scale:?}; it must be a whole number from 1"
                 ))
             })
     }
 
     /// The ledger, created where needed and opened once.
-    pub(crate) async fn ledger(&self) -> Result<Ledger, Stop> {
+    pub(crate) async fn ledger(&self) -> Result<Ledger, CommandError> {
         self.ledger
             .get_or_try_init(|| self.open_ledger())
             .await
             .cloned()
     }
 
-    async fn open_ledger(&self) -> Result<Ledger, Stop> {
+    /// A runner on the ledger, which tells the report what happens. Handlers are still to be added.
+    pub(crate) async fn runner(&self) -> Result<Runner, CommandError> {
+        let observer = CommandObserver::new(self.report.clone(), self.options.no_wait);
+        Ok(Runner::on(self.ledger().await?).with_observer(observer))
+    }
+
+    /// How this command runs a job. `begun` is when the command began to wait, by the vendors' clock.
+    pub(crate) fn run_options(&self, begun: Moment) -> Result<RunOptions, CommandError> {
+        let spent = self.clock()?.now().since(begun);
+        Ok(RunOptions::default()
+            .with_deadline(self.options.deadline.saturating_sub(spent))
+            .overwriting(self.options.overwrite)
+            .accepting_unverified(self.options.accept_unverified)
+            .until_accepted(self.options.no_wait)
+            .with_shutdown(self.shutdown.token()))
+    }
+
+    async fn open_ledger(&self) -> Result<Ledger, CommandError> {
         let given = self.options.ledger.as_deref().unwrap_or_default();
         let url = match address::ledger(given, || etcetera::home_dir().ok())? {
             Some(url) => url,
@@ -156,7 +174,7 @@ impl App {
         &self,
         clock: &Arc<dyn Clock>,
         what: impl Fn() -> F,
-    ) -> Result<T, Stop> {
+    ) -> Result<T, CommandError> {
         const MOST: Duration = Duration::from_secs(2);
         let limit = clock.now() + self.options.deadline / self.scale()?;
         let mut pause = Duration::from_millis(100);
@@ -164,7 +182,7 @@ impl App {
         loop {
             let problem = match what().await {
                 Err(problem) if problem.is_server_busy() && clock.now() + pause < limit => problem,
-                outcome => return outcome.map_err(Stop::from),
+                outcome => return outcome.map_err(CommandError::from),
             };
             if !told {
                 self.report.say(&format!(
@@ -187,11 +205,11 @@ impl App {
     }
 
     /// Refuses to hurry a real vendor.
-    pub(crate) fn allow_scale(&self, origin: &Origin) -> Result<(), Stop> {
+    pub(crate) fn allow_scale(&self, origin: &Origin) -> Result<(), CommandError> {
         let scaled =
             (self.lookup)(TIME_SCALE).is_some_and(|scale| !scale.is_empty() && scale != "1");
         if scaled && !origin.is_loopback() {
-            return Err(Stop::bad_input(format!(
+            return Err(CommandError::invalid_input(format!(
                 "{TIME_SCALE} is for simulators on this machine, and {origin} is not one; unset it"
             )));
         }
@@ -200,20 +218,21 @@ impl App {
 }
 
 /// Where jobs are written down unless somebody says otherwise.
-fn usual_ledger() -> Result<String, Stop> {
-    let folders = etcetera::choose_base_strategy()
-        .map_err(|problem| Stop::bad_input(format!("{problem}; set HOME or give --ledger")))?;
+fn usual_ledger() -> Result<String, CommandError> {
+    let folders = etcetera::choose_base_strategy().map_err(|problem| {
+        CommandError::invalid_input(format!("{problem}; set HOME or give --ledger"))
+    })?;
     let path = folders.data_dir().join("docjobs").join("ledger.db");
     match path.to_str() {
         Some(path) => Ok(path.to_owned()),
-        None => Err(Stop::bad_input(format!(
+        None => Err(CommandError::invalid_input(format!(
             "the path {path:?} is not UTF-8; give --ledger another one"
         ))),
     }
 }
 
 /// A variable of ours whose value is no text counts as unset nowhere: it is named instead.
-pub(crate) fn refuse_odd_variables() -> Result<(), Stop> {
+pub(crate) fn refuse_odd_variables() -> Result<(), CommandError> {
     const OURS: [&str; 6] = [
         "DOCJOBS_",
         "MINDSHOW_",
@@ -227,7 +246,7 @@ pub(crate) fn refuse_odd_variables() -> Result<(), Stop> {
         OURS.iter().any(|ours| name.starts_with(ours)) && value.to_str().is_none()
     });
     match odd {
-        Some((name, _)) => Err(Stop::bad_input(format!(
+        Some((name, _)) => Err(CommandError::invalid_input(format!(
             "{} is not UTF-8; set it anew",
             name.to_string_lossy()
         ))),

@@ -39,7 +39,7 @@ Examples:
   docjobs textin parse report.pdf --no-wait  print a ticket, and later:
   docjobs wait TICKET -o report.md
 
-Exit codes: 0 done, 1 unexpected, 2 bad usage or input, 3 the job failed at the vendor,
+ExitCode codes: 0 done, 1 unexpected, 2 bad usage or input, 3 the job failed at the vendor,
 4 deadline passed (ticket printed), 5 outcome unknown (may have been charged), 6 credentials refused,
 7 quota or balance used up, 8 vendor not reachable or refusing by rate.";
 
@@ -544,22 +544,6 @@ impl Format {
         match self {
             Self::Markdown => "markdown",
             Self::Json => "json",
-        }
-    }
-
-    /// How the name of such a result ends.
-    pub(crate) fn extension(self) -> &'static str {
-        match self {
-            Self::Markdown => "md",
-            Self::Json => "json",
-        }
-    }
-
-    /// What was wanted when the job was; Markdown where nobody said.
-    pub(crate) fn of(job: &jobs_ledger::JobRecord) -> Self {
-        match job.format.as_deref() {
-            Some("json") => Self::Json,
-            _ => Self::Markdown,
         }
     }
 }

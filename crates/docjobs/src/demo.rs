@@ -12,8 +12,8 @@ use crate::args::{
     SignableArgs,
 };
 use crate::clean::count;
-use crate::exit::{Exit, Stop};
-use crate::place::print_line;
+use crate::exit::{CommandError, ExitCode};
+use crate::output::print_line;
 use crate::{mindshow, ppj, printer, tencent, textin};
 
 /// How much faster than the vendors the simulators are.
@@ -35,16 +35,18 @@ It was made from this outline, and exported to PDF.
 The same deck became a page for phones.
 ";
 
-pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), Stop> {
+pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandError> {
     let folder = new_folder(out).map_err(|problem| {
-        Stop::bad_input(format!("cannot make a folder: {problem}; use --out"))
+        CommandError::invalid_input(format!("cannot make a folder: {problem}; use --out"))
     })?;
     let simulators = Simulators::start(SimOptions {
         speed: SPEED,
         ..SimOptions::default()
     })
     .await
-    .map_err(|problem| Stop::unexpected(format!("cannot start the simulators: {problem}")))?;
+    .map_err(|problem| {
+        CommandError::unexpected(format!("cannot start the simulators: {problem}"))
+    })?;
     let app = app
         .with_variables(simulators.env())
         .with_ledger(folder.join("ledger.db"));
@@ -154,13 +156,13 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), Stop> {
 }
 
 /// Three jobs wait at the printer's cloud: a document, two pictures, and one whose file is missing, which is reported failed.
-async fn print(app: &App, simulators: &Simulators, spool: PathBuf) -> Result<(), Stop> {
+async fn print(app: &App, simulators: &Simulators, spool: PathBuf) -> Result<(), CommandError> {
     let cloud = simulators.wecom();
     cloud.add_job(NewJob::pdf_of("invitation.docx", "You are invited."));
     cloud.add_job(NewJob::jpg_of("holiday.jpg", 2));
     cloud.add_job(NewJob::pdf("lost.pdf", Vec::new()));
     fs::create_dir_all(&spool).map_err(|problem| {
-        Stop::bad_input(format!("cannot make {}: {problem}", spool.display()))
+        CommandError::invalid_input(format!("cannot make {}: {problem}", spool.display()))
     })?;
     let run = RunArgs {
         spool: spool.clone(),
@@ -169,9 +171,9 @@ async fn print(app: &App, simulators: &Simulators, spool: PathBuf) -> Result<(),
         remove: false,
     };
     match printer::run(app, PrinterCommand::Run(run)).await {
-        Err(stop) if stop.exit == Exit::Failed => {}
+        Err(stop) if stop.exit == ExitCode::Failed => {}
         other => {
-            return other.and(Err(Stop::unexpected(
+            return other.and(Err(CommandError::unexpected(
                 "a print job without a file was not reported as failed",
             )));
         }
@@ -191,7 +193,7 @@ fn spent(simulators: &Simulators) -> i64 {
     simulators.mindshow().options().score - simulators.mindshow().score()
 }
 
-fn say(app: &App, vendor: &str, path: &Path, cost: &str) -> Result<(), Stop> {
+fn say(app: &App, vendor: &str, path: &Path, cost: &str) -> Result<(), CommandError> {
     if app.report.is_json() {
         Ok(())
     } else {
@@ -200,22 +202,23 @@ fn say(app: &App, vendor: &str, path: &Path, cost: &str) -> Result<(), Stop> {
 }
 
 /// The result holds the text of the document.
-fn expect(path: &Path, words: &str) -> Result<(), Stop> {
+fn expect(path: &Path, words: &str) -> Result<(), CommandError> {
     let text = fs::read_to_string(path).map_err(|problem| {
-        Stop::unexpected(format!("cannot read {}: {problem}", path.display()))
+        CommandError::unexpected(format!("cannot read {}: {problem}", path.display()))
     })?;
     if text.contains(words) {
         return Ok(());
     }
-    Err(Stop::unexpected(format!(
+    Err(CommandError::unexpected(format!(
         "{} lacks the words {words:?}",
         path.display()
     )))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Stop> {
-    fs::write(path, text)
-        .map_err(|problem| Stop::unexpected(format!("cannot write {}: {problem}", path.display())))
+fn write(path: &Path, text: &str) -> Result<(), CommandError> {
+    fs::write(path, text).map_err(|problem| {
+        CommandError::unexpected(format!("cannot write {}: {problem}", path.display()))
+    })
 }
 
 /// The named folder, or the first of `docjobs-demo`, `docjobs-demo-2`, … that is not there yet.

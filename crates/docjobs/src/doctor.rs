@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::clean::count;
-use crate::exit::{Exit, Stop};
-use crate::place::print_line;
+use crate::exit::{CommandError, ExitCode};
+use crate::output::print_line;
 use crate::{mindshow, ppj, printer, tencent, textin};
 
 /// A clock that is further off than this breaks signatures, and links that expire. Answers tell the time in whole seconds.
@@ -28,10 +28,10 @@ enum Checkup {
     Good(String),
     /// In use, but something will go wrong one day.
     Odd(String),
-    Bad(Stop),
+    Bad(CommandError),
 }
 
-pub(crate) async fn run(app: &App) -> Result<(), Stop> {
+pub(crate) async fn run(app: &App) -> Result<(), CommandError> {
     let about = format!(
         "docjobs {} for {} on {}",
         env!("CARGO_PKG_VERSION"),
@@ -69,16 +69,16 @@ pub(crate) async fn run(app: &App) -> Result<(), Stop> {
             Checkup::Absent(_) | Checkup::Good(_) | Checkup::Odd(_) => None,
         });
     match bad {
-        Some(exit) => Err(Stop::new(exit, "not everything is in order")),
-        None if nothing_set_up => Err(Stop::new(
-            Exit::BadInput,
+        Some(exit) => Err(CommandError::new(exit, "not everything is in order")),
+        None if nothing_set_up => Err(CommandError::new(
+            ExitCode::InvalidInput,
             "no vendor is set up; see the README for the variables",
         )),
         None => Ok(()),
     }
 }
 
-fn print_line_of(app: &App, name: &str, checkup: &Checkup) -> Result<(), Stop> {
+fn print_line_of(app: &App, name: &str, checkup: &Checkup) -> Result<(), CommandError> {
     let (state, line) = match checkup {
         Checkup::Absent(variable) => ("absent", format!("not set up: {variable} is not set")),
         Checkup::Good(line) => ("good", line.clone()),
@@ -106,11 +106,11 @@ async fn check_ledger(app: &App) -> Checkup {
     };
     // To write without changing anything is what tells whether a job could be written down.
     if let Err(error) = ledger.check_writable().await {
-        return Checkup::Bad(Stop::ledger(&error));
+        return Checkup::Bad(CommandError::ledger(&error));
     }
     let check = match ledger.check().await {
         Ok(check) => check,
-        Err(error) => return Checkup::Bad(Stop::ledger(&error)),
+        Err(error) => return Checkup::Bad(CommandError::ledger(&error)),
     };
     let line = format!(
         "ready: {}, layout {}, can be written; {}, {} of them unfinished",
@@ -211,7 +211,7 @@ async fn judge(outcome: Result<(), Error>, origin: &Origin) -> Checkup {
             }
         }
         Err(error) => {
-            let mut stop = Stop::before_acceptance(&error);
+            let mut stop = CommandError::rejected(&error);
             // Where there is no connection, the line says why and what to set.
             if error.kind() != ErrorKind::Unreachable
                 && let Some(off) = clock_off(origin).await.filter(|off| is_off(*off))

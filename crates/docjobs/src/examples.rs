@@ -60,4 +60,4 @@ Examples:
   docjobs doctor
   docjobs doctor --json  one line for each thing looked at
 
-Exit codes: 0 in order, 2 nothing is set up or a variable is unusable, 6 credentials refused, 8 not reachable.";
+ExitCode codes: 0 in order, 2 nothing is set up or a variable is unusable, 6 credentials refused, 8 not reachable.";

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 use jobs_ledger::JobRecord;
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::address;
 use crate::clean;
+use jobs_runner::redacted_address;
 
 const HEADINGS: [&str; COLUMNS] = ["ID", "STAGE", "VENDOR", "AGE", "COST", "INPUT", "RESULT"];
 const COLUMNS: usize = 7;
@@ -40,7 +40,7 @@ fn cells(job: &JobRecord, now: SystemTime) -> [String; COLUMNS] {
         age(now.duration_since(job.created_at).unwrap_or_default()),
         job.credits
             .map_or_else(|| "-".to_owned(), |credits| credits.to_string()),
-        end(&address::shown(&job.input)),
+        end(&redacted_address(&job.input)),
         result,
     ];
     cells.map(|cell| clean::line(&cell).into_owned())

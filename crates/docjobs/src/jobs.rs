@@ -3,29 +3,24 @@
 use std::io::IsTerminal as _;
 use std::path::Path;
 
-use jobs_core::{Account, JobId, JobKind as _, Ticket};
-use jobs_ledger::{
-    ClaimOutcome, Claimed, Due, JobFilter, JobRecord, Ledger, Note, ParkReason, Stage,
+use jobs_core::{JobId, Ticket};
+use jobs_ledger::{JobFilter, JobRecord, Ledger, Stage};
+use jobs_runner::{
+    DynHandler, ErrorCategory, OutputChoice, Resolution, Runner, RunnerErrorKind, redacted_address,
 };
 use serde_json::Value;
 
-use crate::address;
 use crate::app::App;
-use crate::args::{Format, JobsArgs, ResolveArgs, ResumeArgs, WaitArgs};
-use crate::carry::Carrier;
+use crate::args::{JobsArgs, ResolveArgs, ResumeArgs, WaitArgs};
 use crate::clean::count;
-use crate::ends;
-use crate::exit::{Exit, Stop};
+use crate::exit::CommandError;
 use crate::job_table;
-use crate::line::Line;
-use crate::place::{self, Place, print_json, print_line};
-use crate::steps::settle_arrived;
-use crate::textin::ParseLine;
+use crate::output::{self, print_json, print_line};
 use crate::timeline;
-use crate::{mindshow, ppj, printer, tencent, textin};
+use crate::{printer, run, tencent, vendors};
 
 /// `docjobs jobs`
-pub(crate) async fn jobs(app: &App, args: JobsArgs) -> Result<(), Stop> {
+pub(crate) async fn jobs(app: &App, args: JobsArgs) -> Result<(), CommandError> {
     let ledger = app.ledger().await?;
     if let Some(age) = args.prune {
         let forgotten = ledger.prune(age).await?;
@@ -77,7 +72,7 @@ const SCREENFUL: usize = 50;
 const PAGE: usize = 100;
 
 /// How many jobs come after those that were shown, as far as anybody wants to know.
-async fn count_more(ledger: &Ledger, mut filter: JobFilter) -> Result<String, Stop> {
+async fn count_more(ledger: &Ledger, mut filter: JobFilter) -> Result<String, CommandError> {
     const PAGES: usize = 10;
     let mut found = 0;
     for _ in 0..PAGES {
@@ -93,14 +88,14 @@ async fn count_more(ledger: &Ledger, mut filter: JobFilter) -> Result<String, St
 }
 
 /// `docjobs show`
-pub(crate) async fn show(app: &App, id: &str) -> Result<(), Stop> {
+pub(crate) async fn show(app: &App, id: &str) -> Result<(), CommandError> {
     let ledger = app.ledger().await?;
     let job = find(&ledger, id).await?;
     let events = ledger.events(job.id).await?;
     if app.report.is_json() {
         let mut object = as_json(&job)?;
         let events = serde_json::to_value(&events)
-            .map_err(|problem| Stop::unexpected(problem.to_string()))?;
+            .map_err(|problem| CommandError::unexpected(problem.to_string()))?;
         if let Some(object) = object.as_object_mut() {
             object.insert("events".to_owned(), events);
         }
@@ -114,77 +109,109 @@ pub(crate) async fn show(app: &App, id: &str) -> Result<(), Stop> {
 }
 
 /// `docjobs wait`
-pub(crate) async fn wait(app: &App, args: WaitArgs) -> Result<(), Stop> {
-    let ledger = app.ledger().await?;
-    let output = place::output(args.output.as_deref())?;
-    let subject = match args.job.parse::<Ticket>() {
-        Ok(ticket) => of_ticket(&ledger, ticket, args.max_calls.is_some()).await?,
+pub(crate) async fn wait(app: &App, args: WaitArgs) -> Result<(), CommandError> {
+    let begun = app.clock()?.now();
+    let runner = app.runner().await?;
+    let choice = run::choice(args.output.as_deref())?;
+    let ticket = match args.job.parse::<Ticket>() {
+        Ok(ticket) => Some(ticket),
         Err(problem) if args.job.starts_with("docjobs") => {
-            return Err(Stop::bad_input(format!("{:?}: {problem}", args.job)));
+            return Err(CommandError::invalid_input(format!(
+                "{:?}: {problem}",
+                args.job
+            )));
         }
-        Err(_) => Subject::Row(Box::new(find(&ledger, &args.job).await?)),
+        Err(_) => None,
     };
-    // Without -o, a job whose result has not come yet goes where it was first wanted.
-    let remembered = match &subject {
-        Subject::Row(job) if job.stage != Stage::Completed => job.output.clone(),
-        _ => None,
+    let row = match &ticket {
+        Some(ticket) => runner.find_ticket(ticket).await?,
+        None => Some(find(runner.ledger(), &args.job).await?),
     };
-    let output = if args.output.is_some() {
-        output
-    } else {
-        remembered
+    let (vendor, kind) = match (&row, &ticket) {
+        (Some(row), _) => (row.vendor.as_str(), row.kind.as_str()),
+        (None, Some(ticket)) => (ticket.vendor(), ticket.kind()),
+        (None, None) => return Err(CommandError::unexpected("no job is named")),
     };
-    carry(app, subject, output.as_deref(), &args.into()).await
+    if vendor == printer::VENDOR {
+        let id = row.map_or_else(|| args.job.clone(), |row| row.id.to_string());
+        return Err(CommandError::invalid_input(printer::carried_on_elsewhere(
+            &id,
+        )));
+    }
+    let runner = vendors::of(app, runner, vendor)?;
+    let handler = runner.handler(vendor, kind);
+    let polls_cost = handler.is_some_and(DynHandler::polls_cost);
+    let row = match (row, ticket) {
+        (Some(row), _) => row,
+        // Anybody can write a ticket, and each poll of such a job may cost money.
+        (None, _) if polls_cost && args.max_calls.is_none() => {
+            return Err(CommandError::invalid_input(
+                "each poll of a MindShow PDF may cost credits, and this ledger does not know the ticket; say how many \
+                 with --max-calls N",
+            ));
+        }
+        (None, Some(ticket)) => {
+            fits(handler, &ticket)?;
+            let output = match &choice {
+                OutputChoice::File(path) => {
+                    output::target(path, app.options.overwrite)?;
+                    Some(path.as_path())
+                }
+                _ => None,
+            };
+            runner.resume(&ticket, output).await?
+        }
+        (None, None) => return Err(CommandError::unexpected("no job is named")),
+    };
+    let _attended = app.shutdown.attend();
+    let mut options = app.run_options(begun)?.with_output(choice);
+    if let Some(format) = args.format.filter(|_| vendor_has_formats(&runner, &row)) {
+        options = options.with_format(format.name());
+    }
+    if polls_cost {
+        options = options.with_max_paid_polls(max_calls(&runner, &row, args.max_calls));
+    }
+    run::recorded_job(app, &runner, row.id, &options).await
 }
 
-/// The job of a ticket: the one that the ledger knows by its id, or the one whose answer was lost when the vendor took
-/// this one, or one of another machine.
-async fn of_ticket(ledger: &Ledger, ticket: Ticket, may_cost: bool) -> Result<Subject, Stop> {
-    let is_it = |job: &JobRecord| {
-        (job.vendor.as_str(), job.kind.as_str(), job.account)
-            == (ticket.vendor(), ticket.kind(), ticket.account())
-    };
-    let known = ledger.find(ticket.id().as_str()).await?;
-    if let Some(job) = known.into_iter().find(is_it) {
-        return Ok(Subject::Row(Box::new(job)));
+fn vendor_has_formats(runner: &Runner, row: &JobRecord) -> bool {
+    let handler = runner.handler(&row.vendor, &row.kind);
+    handler.is_some_and(|handler| !handler.formats().is_empty())
+}
+
+/// How many paid polls a person allows: what was said now, or with the job.
+fn max_calls(runner: &Runner, row: &JobRecord, given: Option<u32>) -> u32 {
+    let handler = runner.handler(&row.vendor, &row.kind);
+    let recorded = handler.map_or(0, |handler| handler.paid_polls(row));
+    let recorded = Some(recorded).filter(|calls| *calls > 0);
+    given.or(recorded).unwrap_or(crate::args::MAX_CALLS)
+}
+
+/// Refuses a ticket of another kind or account than the variables are for.
+fn fits(handler: Option<&DynHandler>, ticket: &Ticket) -> Result<(), CommandError> {
+    match handler {
+        None => Err(CommandError::invalid_input(format!(
+            "{} {} jobs are not known here",
+            ticket.vendor(),
+            ticket.kind()
+        ))),
+        Some(handler) if handler.account() != ticket.account() => Err(CommandError::invalid_input(
+            "the job belongs to another account than the credentials in use; set the variables of the account that \
+                 submitted it",
+        )),
+        Some(_) => Ok(()),
     }
-    let filter = JobFilter::all()
-        .with_stages([Stage::InDoubt])
-        .with_vendor(ticket.vendor())
-        .with_kind(ticket.kind())
-        .with_account(ticket.account());
-    let in_doubt = ledger.list(&filter).await?.jobs;
-    let mut fitting = in_doubt.into_iter().filter(|job| {
-        job.sent_at
-            .is_some_and(|sent| ends::may_be_lost_one(sent, ticket.accepted()))
-    });
-    if let (Some(job), None) = (fitting.next(), fitting.next())
-        && let ClaimOutcome::Claimed(Claimed::InDoubt(claim, _)) = ledger.claim(job.id).await?
-    {
-        let note = Note::new("by its ticket");
-        let held = ledger
-            .adopt(&claim, ticket.id(), ticket.accepted(), note)
-            .await?;
-        ledger.release(held, Due::Now).await?;
-        return Ok(match ledger.get(job.id).await? {
-            Some(job) => Subject::Row(Box::new(job)),
-            None => Subject::Ticket(ticket),
-        });
-    }
-    // Anybody can write a ticket, and each poll of such a job may cost money.
-    if (ticket.vendor(), ticket.kind()) == (mindshow::VENDOR, mindshow::PDF) && !may_cost {
-        return Err(Stop::bad_input(
-            "each poll of a MindShow PDF may cost credits, and this ledger does not know the ticket; say how many with \
-             --max-calls N",
-        ));
-    }
-    Ok(Subject::Ticket(ticket))
 }
 
 /// `docjobs resume`
-pub(crate) async fn resume(app: &App, args: ResumeArgs) -> Result<(), Stop> {
-    let ledger = app.ledger().await?;
-    let out = args.out.as_deref().map(place::results_folder).transpose()?;
+pub(crate) async fn resume(app: &App, args: ResumeArgs) -> Result<(), CommandError> {
+    let runner = app.runner().await?;
+    let ledger = runner.ledger().clone();
+    let out = args
+        .out
+        .as_deref()
+        .map(output::results_folder)
+        .transpose()?;
     let _attended = app.shutdown.attend();
     let mut unfinished = Vec::new();
     for id in &args.ids {
@@ -204,10 +231,10 @@ pub(crate) async fn resume(app: &App, args: ResumeArgs) -> Result<(), Stop> {
         unfinished.reverse();
     }
     let may_print = args.ids.len() == 1;
-    let mut worst: Option<Exit> = None;
+    let mut worst: Option<ErrorCategory> = None;
     for job in unfinished {
         if let Some(signal) = app.shutdown.asked() {
-            return Err(Stop::asked_to_end(
+            return Err(CommandError::asked_to_end(
                 signal.exit(),
                 "docjobs resume goes on with the rest",
             ));
@@ -216,340 +243,156 @@ pub(crate) async fn resume(app: &App, args: ResumeArgs) -> Result<(), Stop> {
         if job.vendor == printer::VENDOR {
             app.report
                 .say(&printer::carried_on_elsewhere(&id.to_string()));
-            worst = Some(ends::worse(worst, Exit::Deadline));
+            worst = Some(ErrorCategory::worse(worst, ErrorCategory::Unfinished));
             continue;
         }
-        let remembered = job.output.clone().filter(|_| job.stage != Stage::Completed);
-        let extension = extension_of(&job);
-        let in_folder = out
-            .as_ref()
-            .map(|out| out.join(format!("{id}.{extension}")));
-        let output = remembered.or(in_folder);
-        // An id is a line, and no document.
-        let is_line = job.vendor == tencent::VENDOR;
-        if output.is_none() && !may_print && !is_line {
-            app.report.say(&format!(
-                "job {id}: {} {} of {} awaits a place: docjobs wait {id} -o PATH, or docjobs resume --out DIR",
-                job.vendor,
-                job.kind,
-                address::shown(&job.input)
-            ));
-            worst = Some(ends::worse(worst, Exit::Deadline));
-            continue;
-        }
-        app.report.say(&format!(
-            "job {id}: {} {} of {}",
+        let about = format!(
+            "{} {} of {}",
             job.vendor,
             job.kind,
-            address::shown(&job.input)
-        ));
-        let (subject, wishes) = (Subject::Row(Box::new(job)), Wishes::default());
-        let carried = carry(app, subject, output.as_deref(), &wishes);
-        if let Err(stop) = carried.await {
-            if app.shutdown.asked().is_some() {
-                return Err(stop);
+            redacted_address(&job.input)
+        );
+        let runner = vendors::of(app, runner.clone(), &job.vendor);
+        let resumed = match runner {
+            Ok(runner) => {
+                let Some(choice) = place_of(&runner, &job, out.as_deref(), may_print) else {
+                    app.report.say(&format!(
+                        "job {id}: {about} awaits a place: docjobs wait {id} -o PATH, or docjobs resume --out DIR"
+                    ));
+                    worst = Some(ErrorCategory::worse(worst, ErrorCategory::Unfinished));
+                    continue;
+                };
+                app.report.say(&format!("job {id}: {about}"));
+                continue_job(app, &runner, &job, choice).await
             }
-            app.report.stop(&stop);
-            worst = Some(ends::worse(worst, stop.exit));
+            Err(error) => {
+                app.report.say(&format!("job {id}: {about}"));
+                Err(error)
+            }
+        };
+        if let Err(error) = resumed {
+            if app.shutdown.asked().is_some() {
+                return Err(error);
+            }
+            app.report.stop(&error);
+            worst = Some(ErrorCategory::worse(worst, error.exit.category()));
         }
     }
     match worst {
         None => Ok(()),
-        Some(exit) => Err(Stop::new(
-            exit,
+        Some(worst) => Err(CommandError::new(
+            worst.into(),
             "not everything is settled; docjobs jobs shows what is left",
         )),
     }
 }
 
-/// How the name of a job's result ends.
-fn extension_of(job: &JobRecord) -> &'static str {
-    match (job.vendor.as_str(), job.kind.as_str()) {
-        (textin::VENDOR, _) => Format::of(job).extension(),
-        (ppj::VENDOR, _) => "zip",
-        (mindshow::VENDOR, mindshow::PDF) => "pdf",
-        (mindshow::VENDOR, _) => "pptx",
-        _ => "txt",
+/// Where the result of a resumed job goes; `None` where that is still to be said.
+fn place_of(
+    runner: &Runner,
+    job: &JobRecord,
+    out: Option<&Path>,
+    may_print: bool,
+) -> Option<OutputChoice> {
+    if job.output.is_some() && job.stage != Stage::Completed {
+        return Some(OutputChoice::Recorded);
     }
+    let handler = runner.handler(&job.vendor, &job.kind);
+    if let Some(out) = out {
+        let format = handler.and_then(|handler| handler.format_of(job.format.as_deref()));
+        let extension = handler.map_or("txt", |handler| handler.extension(format));
+        let path = out.join(format!("{}.{extension}", job.id));
+        return Some(OutputChoice::File(path));
+    }
+    // An id is a line, and no document.
+    let is_line = job.vendor == tencent::VENDOR;
+    (may_print || is_line).then_some(OutputChoice::Scratch)
+}
+
+async fn continue_job(
+    app: &App,
+    runner: &Runner,
+    job: &JobRecord,
+    choice: OutputChoice,
+) -> Result<(), CommandError> {
+    let begun = app.clock()?.now();
+    let mut options = app.run_options(begun)?.with_output(choice);
+    if runner
+        .handler(&job.vendor, &job.kind)
+        .is_some_and(DynHandler::polls_cost)
+    {
+        options = options.with_max_paid_polls(max_calls(runner, job, None));
+    }
+    run::recorded_job(app, runner, job.id, &options).await
 }
 
 /// `docjobs resolve`
-pub(crate) async fn resolve(app: &App, args: ResolveArgs) -> Result<(), Stop> {
-    let ledger = app.ledger().await?;
-    let job = find(&ledger, &args.id).await?;
+pub(crate) async fn resolve(app: &App, args: ResolveArgs) -> Result<(), CommandError> {
+    const BY: &str = "by a person's word";
+    let runner = app.runner().await?;
+    let job = find(runner.ledger(), &args.id).await?;
     if job.vendor == printer::VENDOR && args.adopt.is_some() {
-        return Err(Stop::bad_input(format!(
+        return Err(CommandError::invalid_input(format!(
             "job {} is a print job, whose id is known: docjobs printer run reports it as failed, and --abandon lets it \
              be printed anew",
             job.id
         )));
     }
-    let claimed = match ledger.claim(job.id).await? {
-        ClaimOutcome::Claimed(claimed) => claimed,
-        ClaimOutcome::Busy { .. } => {
-            return Err(Stop::bad_input(format!(
+    let resolution = match &args.adopt {
+        None => Resolution::Abandon,
+        Some(id) => {
+            let id = JobId::new(id.as_str())
+                .map_err(|problem| CommandError::invalid_input(problem.to_string()))?;
+            Resolution::Adopt(id)
+        }
+    };
+    let said = match &resolution {
+        Resolution::Adopt(id) => format!(
+            "job {} is {id} at the vendor; go on with: docjobs wait {}",
+            job.id, job.id
+        ),
+        _ => format!("job {} is given up; the same command submits anew", job.id),
+    };
+    match runner.resolve(job.id, resolution, BY).await {
+        Ok(()) => {
+            app.report.say(&said);
+            Ok(())
+        }
+        Err(error) => Err(match error.kind() {
+            RunnerErrorKind::Busy => CommandError::invalid_input(format!(
                 "job {} is worked on by a process; end it first",
                 job.id
-            )));
-        }
-        _ => {
-            return Err(Stop::bad_input(format!(
-                "job {} is {}: there is nothing to resolve",
-                job.id, job.stage
-            )));
-        }
-    };
-    match (args.adopt, claimed) {
-        (Some(id), Claimed::InDoubt(claim, _)) => {
-            let id = JobId::new(id).map_err(|problem| Stop::bad_input(problem.to_string()))?;
-            let now = ledger.clock().wall();
-            let adopted = ledger
-                .adopt(&claim, &id, now, Note::new("by a person's word"))
-                .await;
-            let held = match adopted {
-                Ok(held) => held,
-                Err(error) => {
-                    ledger.release(claim, Due::Parked).await?;
-                    return Err(error.into());
-                }
-            };
-            ledger.release(held, Due::Now).await?;
-            app.report.say(&format!(
-                "job {} is {id} at the vendor; go on with: docjobs wait {}",
-                job.id, job.id
-            ));
-            Ok(())
-        }
-        (Some(_), other) => {
-            let line = format!(
-                "job {} is {}, not in doubt; only a job in doubt can adopt",
-                job.id, job.stage
-            );
-            give_back(&ledger, other).await?;
-            Err(Stop::bad_input(line))
-        }
-        (None, claimed) => {
-            abandon(&ledger, claimed).await?;
-            app.report.say(&format!(
-                "job {} is given up; the same command submits anew",
-                job.id
-            ));
-            Ok(())
-        }
-    }
-}
-
-async fn abandon(ledger: &Ledger, claimed: Claimed) -> Result<(), Stop> {
-    let note = Note::new("by a person's word");
-    match claimed {
-        Claimed::Intended(claim, _) => ledger.abandon(&claim, note).await,
-        Claimed::Accepted(claim, _) => ledger.abandon(&claim, note).await,
-        Claimed::Available(claim, _) => ledger.abandon(&claim, note).await,
-        Claimed::Downloading(claim, _) => ledger.abandon(&claim, note).await,
-        Claimed::InDoubt(claim, _) => ledger.abandon(&claim, note).await,
-        _ => Ok(()),
-    }
-    .map_err(Stop::from)
-}
-
-async fn give_back(ledger: &Ledger, claimed: Claimed) -> Result<(), Stop> {
-    match claimed {
-        Claimed::Intended(claim, _) => ledger.release(claim, Due::Now).await,
-        Claimed::Accepted(claim, _) => ledger.release(claim, Due::Now).await,
-        Claimed::Available(claim, _) => ledger.release(claim, Due::Now).await,
-        Claimed::Downloading(claim, _) => ledger.release(claim, Due::Now).await,
-        Claimed::InDoubt(claim, _) => ledger.release(claim, Due::Parked).await,
-        _ => Ok(()),
-    }
-    .map_err(Stop::from)
-}
-
-/// What a person may say about a job beside its id.
-pub(crate) struct Wishes {
-    pub(crate) format: Option<Format>,
-    pub(crate) max_calls: u32,
-}
-
-impl Default for Wishes {
-    fn default() -> Self {
-        Self {
-            format: None,
-            max_calls: crate::args::MAX_CALLS,
-        }
-    }
-}
-
-impl From<WaitArgs> for Wishes {
-    fn from(args: WaitArgs) -> Self {
-        Self {
-            format: args.format,
-            max_calls: args.max_calls.unwrap_or(crate::args::MAX_CALLS),
-        }
-    }
-}
-
-/// The job to carry on: one of the ledger, or one of another machine by its ticket.
-enum Subject {
-    Row(Box<JobRecord>),
-    Ticket(Ticket),
-}
-
-impl Subject {
-    fn kind(&self) -> (&str, &str) {
-        match self {
-            Self::Row(job) => (&job.vendor, &job.kind),
-            Self::Ticket(ticket) => (ticket.vendor(), ticket.kind()),
-        }
-    }
-
-    fn format(&self) -> Format {
-        match self {
-            Self::Row(job) => Format::of(job),
-            Self::Ticket(_) => Format::Markdown,
-        }
-    }
-
-    fn account(&self) -> Account {
-        match self {
-            Self::Row(job) => job.account,
-            Self::Ticket(ticket) => ticket.account(),
-        }
-    }
-}
-
-/// Carries a job of any vendor on.
-async fn carry(
-    app: &App,
-    job: Subject,
-    output: Option<&Path>,
-    wishes: &Wishes,
-) -> Result<(), Stop> {
-    match job.kind() {
-        (textin::VENDOR, _) => {
-            let line = ParseLine {
-                client: textin::client(app)?,
-                format: wishes.format.unwrap_or_else(|| job.format()),
-            };
-            go_on(app, &line, job, output).await
-        }
-        (ppj::VENDOR, _) => {
-            go_on(
-                app,
-                &ppj::ConvertLine {
-                    client: ppj::client(app)?,
-                },
-                job,
-                output,
-            )
-            .await
-        }
-        (mindshow::VENDOR, mindshow::PDF) => {
-            let line = mindshow::PdfLine::new(mindshow::client(app)?, wishes.max_calls);
-            go_on(app, &line, job, output).await
-        }
-        (mindshow::VENDOR, _) => {
-            go_on(
-                app,
-                &mindshow::DeckLine {
-                    client: mindshow::client(app)?,
-                },
-                job,
-                output,
-            )
-            .await
-        }
-        (tencent::VENDOR, kind) => {
-            let line = tencent::ConvertLine::of(tencent::client(app)?, kind);
-            go_on(app, &line, job, output).await
-        }
-        (printer::VENDOR, _) => {
-            let row = match &job {
-                Subject::Row(row) => row.id.to_string(),
-                Subject::Ticket(ticket) => ticket.id().to_string(),
-            };
-            Err(Stop::bad_input(printer::carried_on_elsewhere(&row)))
-        }
-        (vendor, kind) => Err(Stop::bad_input(format!(
-            "{vendor} {kind} jobs are not known here"
-        ))),
-    }
-}
-
-async fn go_on<L: Line>(
-    app: &App,
-    line: &L,
-    job: Subject,
-    output: Option<&Path>,
-) -> Result<(), Stop> {
-    let kind = line.kind();
-    let (vendor, name) = job.kind();
-    if (kind.vendor(), kind.name()) != (vendor, name) {
-        return Err(Stop::bad_input(format!(
-            "this is a {vendor} {name} job, and the variables are for {} {}",
-            kind.vendor(),
-            kind.name()
-        )));
-    }
-    if kind.account() != job.account() {
-        return Err(Stop::bad_input(
-            "the job belongs to another account than the credentials in use; set the variables of the account that \
-             submitted it",
-        ));
-    }
-    let carrier = Carrier::new(app, line).await?;
-    let place = match (Place::of(output, app.options.overwrite), &job, output) {
-        (Err(_), Subject::Row(row), Some(path))
-            if settle_arrived(&carrier.ledger, row, path).await? =>
-        {
-            let place = path.display();
-            app.report.say(&format!("job {} done: {place}", row.id));
-            return Ok(());
-        }
-        // The vendor has it, so a remembered place that fails ends nothing.
-        (Err(stop), Subject::Row(row), Some(path))
-            if row.remote_id.is_some() && row.output.as_deref() == Some(path) =>
-        {
-            if let ClaimOutcome::Claimed(claimed) = carrier.ledger.claim(row.id).await? {
-                let (key, note) = (claimed.key(), Note::new(&stop.line));
-                carrier
-                    .ledger
-                    .park(key, ParkReason::OutputPath, note)
-                    .await?;
+            )),
+            RunnerErrorKind::NotResolvable { stage } if !stage.is_settled() => {
+                CommandError::invalid_input(format!(
+                    "job {} is {stage}, not in doubt; only a job in doubt can adopt",
+                    job.id
+                ))
             }
-            return Err(Stop {
-                ticket: row.ticket().map(Box::new),
-                exit: Exit::Deadline,
-                ..stop
-            });
-        }
-        (place, _, _) => place?,
-    };
-    let row = match job {
-        Subject::Row(row) => *row,
-        Subject::Ticket(ticket) => carrier.ledger.import(&ticket, output).await?,
-    };
-    carrier.take_up(row, None, &place).await
+            _ => error.into(),
+        }),
+    }
 }
 
 /// The one job that a person means by our id or the vendor's.
-async fn find(ledger: &Ledger, id: &str) -> Result<JobRecord, Stop> {
+async fn find(ledger: &Ledger, id: &str) -> Result<JobRecord, CommandError> {
     let mut found = ledger.find(id).await?;
     if found.is_empty() {
         found.extend(printer::find(ledger, id).await?);
     }
     if found.is_empty() {
-        return Err(Stop::bad_input(format!(
+        return Err(CommandError::invalid_input(format!(
             "{id:?} is neither a ticket nor a job of this ledger; see docjobs jobs"
         )));
     }
     Ok(found.swap_remove(0))
 }
 
-fn as_json(job: &JobRecord) -> Result<Value, Stop> {
-    let mut object =
-        serde_json::to_value(job).map_err(|problem| Stop::unexpected(problem.to_string()))?;
+fn as_json(job: &JobRecord) -> Result<Value, CommandError> {
+    let mut object = serde_json::to_value(job)
+        .map_err(|problem| CommandError::unexpected(problem.to_string()))?;
     if let Some(input) = object.get_mut("input") {
-        *input = address::shown(&job.input).into();
+        *input = redacted_address(&job.input).into();
     }
     Ok(object)
 }
@@ -567,7 +410,7 @@ fn as_row(job: &JobRecord) -> String {
         job.stage,
         job.vendor,
         job.kind,
-        address::shown(&job.input)
+        redacted_address(&job.input)
     );
     row.trim_end().to_owned()
 }

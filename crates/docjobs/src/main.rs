@@ -3,45 +3,40 @@
 mod address;
 mod app;
 mod args;
-mod carry;
 mod clean;
 mod demo;
 mod doctor;
-mod ends;
 mod examples;
 mod exit;
-mod flow;
 mod input;
 mod job_table;
 mod jobs;
 mod json_text;
-mod learn;
-mod line;
 mod logs;
 mod manual;
 mod mindshow;
-mod place;
+mod observer;
+mod output;
 mod ppj;
 mod printer;
 mod rate;
 mod report;
+mod run;
 mod signals;
 mod sim;
-mod steps;
 mod tencent;
 mod textin;
 mod timeline;
+mod vendors;
 mod work;
-
-use std::process::ExitCode;
 
 use crate::app::App;
 use crate::args::{Args, Command, MindshowCommand, PpjCommand, TencentEssCommand, TextinCommand};
-use crate::exit::Stop;
+use crate::exit::{CommandError, ExitCode};
 use crate::report::Report;
 use crate::signals::{Shutdown, Signal};
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     let args = Args::of_process();
     let report = Report::new(&args.common);
     logs::start(args.common.verbose);
@@ -55,20 +50,28 @@ fn main() -> ExitCode {
         .build()
     {
         Ok(runtime) => runtime,
-        Err(problem) => return report.stop(&Stop::unexpected(format!("cannot start: {problem}"))),
+        Err(problem) => {
+            return report.stop(&CommandError::unexpected(format!(
+                "cannot start: {problem}"
+            )));
+        }
     };
     let stopped = runtime.block_on(async {
         tokio::select! {
             biased;
             stopped = run(args, &report, &shutdown) => stopped,
-            signal = shutdown.unattended() => Err(Stop::asked_to_end(signal.exit(), "nothing was sent")),
+            signal = shutdown.unattended() => Err(CommandError::asked_to_end(signal.exit(), "nothing was sent")),
         }
     });
     // A blocked read of a pipe or a slow disk must not keep a finished command from ending.
     runtime.shutdown_background();
     match stopped {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(stop) => {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(mut stop) => {
+            // The library says that it was interrupted; the signal says by what.
+            if let (ExitCode::Interrupted, Some(signal)) = (stop.exit, shutdown.asked()) {
+                stop.exit = signal.exit();
+            }
             let code = report.stop(&stop);
             match Signal::of(stop.exit) {
                 Some(signal) => signal.end_process(),
@@ -78,7 +81,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), Stop> {
+async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), CommandError> {
     let app = App::of_process(args.common, report.clone(), shutdown.clone());
     app::refuse_odd_variables()?;
     match args.command {

@@ -9,17 +9,19 @@ use clap_complete::Shell;
 use clap_mangen::Man;
 
 use crate::args::{self, ManualArgs};
-use crate::exit::Stop;
+use crate::exit::CommandError;
 
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
-pub(crate) fn run(args: &ManualArgs) -> Result<(), Stop> {
+pub(crate) fn run(args: &ManualArgs) -> Result<(), CommandError> {
     let written = match (&args.out, args.completions) {
         (Some(folder), _) => write_all(folder),
         (None, Some(shell)) => completions(shell).and_then(|text| print(&text)),
         (None, None) => page(&command()).and_then(|text| print(&text)),
     };
-    written.map_err(|problem| Stop::bad_input(format!("cannot write the manual: {problem}")))
+    written.map_err(|problem| {
+        CommandError::invalid_input(format!("cannot write the manual: {problem}"))
+    })
 }
 
 /// The command with its subcommands spelt out: `docjobs-textin-parse` has all options.

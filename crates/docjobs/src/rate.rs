@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use jobs_core::{Account, Acquired, Error, RateLimit, SharedRate};
 
 use crate::app::App;
-use crate::exit::Stop;
+use crate::exit::CommandError;
 
 /// Opens the ledger when the first request is made, so that a command without any touches no file.
 struct LedgerRate {
@@ -17,7 +17,7 @@ struct LedgerRate {
 }
 
 /// The rate as the clients take it.
-pub(crate) fn shared(app: &App) -> Result<Arc<dyn SharedRate>, Stop> {
+pub(crate) fn shared(app: &App) -> Result<Arc<dyn SharedRate>, CommandError> {
     Ok(Arc::new(LedgerRate {
         app: app.clone(),
         scale: app.scale()?,

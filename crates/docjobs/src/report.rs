@@ -2,43 +2,30 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use jobs_core::{Activity, Error, JobId, JobKind, Snapshot, Status, Ticket};
-use jobs_ledger::LedgerId;
+use jobs_core::{Activity, Error, Ticket};
+use jobs_runner::{JobLabel, ProgressUpdate, doing};
 use serde_json::{Map, Value, json};
 
 use crate::args::Common;
 use crate::clean::{self, count};
-use crate::ends;
-use crate::exit::{Exit, Stop};
+use crate::exit::{CommandError, ExitCode};
 use crate::json_text;
 
-/// A job as messages name it.
-pub(crate) struct Named<'a> {
-    pub(crate) id: LedgerId,
-    pub(crate) vendor: &'a str,
-    pub(crate) kind: &'a str,
-    /// The vendor's id.
-    pub(crate) job: &'a JobId,
-}
-
-impl Named<'_> {
-    fn fields(&self) -> Map<String, Value> {
-        let fields = [
-            ("id", self.id.to_string()),
-            ("vendor", self.vendor.to_owned()),
-            ("kind", self.kind.to_owned()),
-            ("job", self.job.to_string()),
-        ];
-        fields
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.into()))
-            .collect()
-    }
+fn fields(job: &JobLabel) -> Map<String, Value> {
+    let fields = [
+        ("id", job.id.to_string()),
+        ("vendor", job.vendor.to_owned()),
+        ("kind", job.kind.to_owned()),
+        ("job", job.job_id.to_string()),
+    ];
+    fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect()
 }
 
 /// The voice of a command.
@@ -93,72 +80,65 @@ impl Report {
         }
     }
 
-    pub(crate) fn seen<K: JobKind + ?Sized>(
-        &self,
-        kind: &K,
-        job: &str,
-        snapshot: &Snapshot<K::Output>,
-    ) {
-        let state = if matches!(snapshot.status, Status::Queued) {
-            "queued"
-        } else {
-            "running"
-        };
+    pub(crate) fn seen(&self, update: &ProgressUpdate<'_>) {
+        let ProgressUpdate {
+            vendor,
+            kind,
+            job_id,
+            is_queued,
+            vendor_status,
+            is_known,
+            progress,
+            ..
+        } = update;
+        let status = if *is_queued { "queued" } else { "running" };
         self.event(
             "seen",
             json!({
-                "vendor": kind.vendor(), "kind": kind.name(), "job": job, "status": state, "word": snapshot.vendor_status,
-                "percent": snapshot.progress.percent, "ahead": snapshot.progress.jobs_ahead,
+                "vendor": vendor, "kind": kind, "job": job_id.as_str(), "status": status, "word": vendor_status,
+                "percent": progress.percent, "ahead": progress.jobs_ahead,
             }),
         );
-        let percent = snapshot
-            .progress
+        let percent = progress
             .percent
             .map_or_else(String::new, |percent| format!(" {percent} %"));
-        let ahead = snapshot
-            .progress
-            .jobs_ahead
-            .map_or_else(String::new, |jobs| {
-                format!(", {} before it", count(jobs, "job"))
-            });
-        let known = if snapshot.is_known {
+        let ahead = progress.jobs_ahead.map_or_else(String::new, |jobs| {
+            format!(", {} before it", count(jobs, "job"))
+        });
+        let known = if *is_known {
             ""
         } else {
             ", a word that is not documented"
         };
-        let line = format!(
-            "{} job {job}: {}{percent}{ahead}{known}",
-            kind.vendor(),
-            snapshot.vendor_status
-        );
-        self.progress(line, snapshot.is_known);
+        let line = format!("{vendor} job {job_id}: {vendor_status}{percent}{ahead}{known}");
+        self.progress(line, *is_known);
     }
 
     /// The vendor has taken a job.
-    pub(crate) fn accepted(&self, job: &Named<'_>, ticket: &Ticket) {
-        let mut fields = job.fields();
+    pub(crate) fn accepted(&self, job: &JobLabel, ticket: &Ticket) {
+        let mut fields = fields(job);
         fields.insert("ticket".to_owned(), ticket.to_string().into());
         self.event("accepted", fields.into());
     }
 
     /// A job is done: its result is a file, a text, or printed.
-    pub(crate) fn done(&self, job: &Named<'_>, path: Option<&Path>, text: Option<&str>) {
+    pub(crate) fn done(&self, job: &JobLabel, path: Option<&Path>, text: Option<&str>) {
         let path = path.map(|path| path.display().to_string());
-        let mut fields = job.fields();
+        let mut fields = fields(job);
         fields.insert("output".to_owned(), path.clone().into());
         fields.insert("result".to_owned(), text.into());
         self.event("done", fields.into());
         if let Some(path) = path {
-            self.say(&format!("{} job {} done: {path}", job.vendor, job.job));
+            self.say(&format!("{} job {} done: {path}", job.vendor, job.job_id));
         }
     }
 
     /// A job is done, and its result is part of the event. It may be longer than memory.
-    pub(crate) fn done_with(&self, job: &Named<'_>, result: impl io::Read) -> io::Result<()> {
-        let mut fields = Map::from_iter([("event".to_owned(), Value::from("done"))]);
-        fields.extend(job.fields());
-        fields.insert("output".to_owned(), Value::Null);
-        let head = Value::Object(fields).to_string();
+    pub(crate) fn done_with(&self, job: &JobLabel, result: impl io::Read) -> io::Result<()> {
+        let mut event = Map::from_iter([("event".to_owned(), Value::from("done"))]);
+        event.extend(fields(job));
+        event.insert("output".to_owned(), Value::Null);
+        let head = Value::Object(event).to_string();
         let head = head.strip_suffix('}').unwrap_or(&head);
         let mut stdout = io::BufWriter::with_capacity(64 * 1024, io::stdout().lock());
         write!(stdout, "{head},\"result\":\"")?;
@@ -197,7 +177,7 @@ impl Report {
             Activity::Sending { .. } if self.bar.is_none() => return,
             _ => String::new(),
         };
-        self.progress(format!("{}{why}", ends::doing(activity)), true);
+        self.progress(format!("{}{why}", doing(activity)), true);
     }
 
     fn progress(&self, line: String, is_usual: bool) {
@@ -219,10 +199,10 @@ impl Report {
     }
 
     /// The last words of a command that did not get done.
-    pub(crate) fn stop(&self, stop: &Stop) -> ExitCode {
+    pub(crate) fn stop(&self, stop: &CommandError) -> std::process::ExitCode {
         self.quiet();
-        if stop.exit == Exit::Closed {
-            return ExitCode::SUCCESS;
+        if stop.exit == ExitCode::Closed {
+            return std::process::ExitCode::SUCCESS;
         }
         let ticket = stop.ticket.as_ref().map(ToString::to_string);
         self.event(
@@ -243,6 +223,6 @@ impl Report {
         if let Some(ticket) = ticket {
             self.say(&format!("ticket: {ticket}"));
         }
-        ExitCode::from(stop.exit as u8)
+        std::process::ExitCode::from(stop.exit as u8)
     }
 }

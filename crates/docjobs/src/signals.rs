@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use jobs_runner::CancellationToken;
 use tokio::sync::watch;
 
-use crate::exit::{Exit, Stop};
+use crate::exit::{CommandError, ExitCode};
 
 /// A signal that asks the process to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub(crate) enum Signal {
 #[derive(Debug, Clone)]
 pub(crate) struct Shutdown {
     asked: watch::Receiver<Option<Signal>>,
+    /// The same for what runs jobs.
+    token: CancellationToken,
     /// How many parts of the command end by themselves when they are asked to.
     attended: Arc<watch::Sender<usize>>,
 }
@@ -38,16 +41,16 @@ impl Signal {
         }
     }
 
-    pub(crate) fn exit(self) -> Exit {
+    pub(crate) fn exit(self) -> ExitCode {
         match self {
-            Self::Interrupt => Exit::Interrupted,
-            Self::Terminate => Exit::Terminated,
-            Self::HangUp => Exit::HungUp,
+            Self::Interrupt => ExitCode::Interrupted,
+            Self::Terminate => ExitCode::Terminated,
+            Self::HangUp => ExitCode::HungUp,
         }
     }
 
     /// The signal that such an end stands for.
-    pub(crate) fn of(exit: Exit) -> Option<Self> {
+    pub(crate) fn of(exit: ExitCode) -> Option<Self> {
         Self::ALL.into_iter().find(|signal| signal.exit() == exit)
     }
 
@@ -68,9 +71,11 @@ impl Shutdown {
     /// Listens from now on: the signals no longer end the process by themselves, but for those that were ignored at the
     /// start (`nohup`), which stay ignored.
     #[cfg(unix)]
-    pub(crate) fn listen() -> Result<Self, Stop> {
-        let failed = |problem| Stop::unexpected(format!("cannot wait for signals: {problem}"));
+    pub(crate) fn listen() -> Result<Self, CommandError> {
+        let failed =
+            |problem| CommandError::unexpected(format!("cannot wait for signals: {problem}"));
         let (tell, shutdown) = Self::new();
+        let token = shutdown.token();
         let ignored = ignored_at_start();
         let heeded = Signal::ALL
             .into_iter()
@@ -91,6 +96,7 @@ impl Shutdown {
                     None => {
                         first = Some(now);
                         tell.send_replace(Some(signal));
+                        token.cancel();
                     }
                     Some(first) if now.since(first) < SAME => {}
                     Some(_) => signal.end_process(),
@@ -104,14 +110,27 @@ impl Shutdown {
 
     /// Hears nothing: the system ends the process.
     #[cfg(not(unix))]
-    pub(crate) fn listen() -> Result<Self, Stop> {
+    pub(crate) fn listen() -> Result<Self, CommandError> {
         Ok(Self::new().1)
     }
 
     fn new() -> (watch::Sender<Option<Signal>>, Self) {
         let (tell, asked) = watch::channel(None);
         let attended = Arc::new(watch::Sender::new(0));
-        (tell, Self { asked, attended })
+        let token = CancellationToken::new();
+        (
+            tell,
+            Self {
+                asked,
+                token,
+                attended,
+            },
+        )
+    }
+
+    /// Cancelled when the process is asked to end.
+    pub(crate) fn token(&self) -> CancellationToken {
+        self.token.clone()
     }
 
     /// The signal by which the process was asked to end.
@@ -188,7 +207,7 @@ mod tests {
             assert_eq!(signal.exit() as u8, 128 + signal.number());
             assert_eq!(Signal::of(signal.exit()), Some(signal));
         }
-        assert_eq!(Signal::of(Exit::Deadline), None);
+        assert_eq!(Signal::of(ExitCode::Unfinished), None);
     }
 
     #[tokio::test]

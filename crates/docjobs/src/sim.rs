@@ -4,14 +4,14 @@ use vendor_sim::{SimOptions, Simulators};
 
 use crate::app::App;
 use crate::args::SimArgs;
-use crate::exit::Stop;
-use crate::place::{Place, absolute, print_line};
+use crate::exit::CommandError;
+use crate::output::{self, absolute, print_line};
 
-pub(crate) async fn run(app: &App, args: SimArgs) -> Result<(), Stop> {
+pub(crate) async fn run(app: &App, args: SimArgs) -> Result<(), CommandError> {
     let env_file = args
         .env_file
         .as_deref()
-        .map(|path| Place::of(Some(&absolute(path)?), app.options.overwrite));
+        .map(|path| output::target(&absolute(path)?, app.options.overwrite));
     let env_file = env_file.transpose()?;
     let options = SimOptions {
         listen: args.listen,
@@ -19,7 +19,7 @@ pub(crate) async fn run(app: &App, args: SimArgs) -> Result<(), Stop> {
         ..SimOptions::default()
     };
     let simulators = Simulators::start(options).await.map_err(|problem| {
-        Stop::bad_input(format!("cannot listen on {}: {problem}", args.listen))
+        CommandError::invalid_input(format!("cannot listen on {}: {problem}", args.listen))
     })?;
     let lines: Vec<String> = simulators
         .env()
@@ -29,15 +29,15 @@ pub(crate) async fn run(app: &App, args: SimArgs) -> Result<(), Stop> {
     for line in &lines {
         print_line(line)?;
     }
-    if let Some(place) = &env_file {
-        place.write(&(lines.join("\n") + "\n"))?;
+    if let Some(target) = &env_file {
+        output::write(target, &(lines.join("\n") + "\n"))?;
     }
     app.report
         .say("the simulators listen on this machine until Ctrl-C");
     let _attended = app.shutdown.attend();
     let signal = app.shutdown.requested().await;
     simulators.stop().await;
-    Err(Stop::asked_to_end(
+    Err(CommandError::asked_to_end(
         signal.exit(),
         "the simulators have ended",
     ))

@@ -10,12 +10,16 @@ mod envelope;
 #[doc(hidden)]
 pub mod fuzz_oracle;
 mod generated;
+#[cfg(feature = "runner")]
+mod handler;
 mod job;
 mod lost_submit;
 mod model;
 mod operation;
 mod page;
 mod pdf;
+#[cfg(feature = "runner")]
+mod pdf_handler;
 mod request;
 mod resource;
 mod result;
@@ -43,11 +47,17 @@ pub use jobs_core::{
 };
 
 pub use self::client::{Client, ClientBuilder, PdfExport};
+#[cfg(feature = "runner")]
+pub use self::handler::{
+    DeckHandler, DeckInput, DeckSource, handler, markdown_input, outline_input, topic_input,
+};
 pub use self::job::{Deck, Ready};
 pub use self::lost_submit::{Candidate, SearchCriteria};
 pub use self::model::{Content, ContentStream, FullText, Increment, Outline, OutlineStream};
 pub use self::page::{Page, Pages};
 pub use self::pdf::{Pdf, PdfBudget, PdfCharge, PdfReady, PdfSpent};
+#[cfg(feature = "runner")]
+pub use self::pdf_handler::{PdfHandler, PdfSubmit, pdf_handler, pdf_input};
 pub use self::request::DeckRequest;
 pub use self::resource::ResourceId;
 pub use self::result::DeckSummary;

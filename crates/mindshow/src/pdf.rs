@@ -24,7 +24,7 @@ use crate::operation::{ACCOUNT_INFO, GET_PDF};
 use crate::result;
 
 /// What the vendor's page says that one call costs.
-const CREDITS: u32 = 10;
+pub(crate) const CREDITS: u32 = 10;
 
 /// How many calls an export may make, and what they are taken to cost.
 ///

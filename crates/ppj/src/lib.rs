@@ -11,6 +11,8 @@ mod envelope;
 #[doc(hidden)]
 pub mod fuzz_oracle;
 mod generated;
+#[cfg(feature = "runner")]
+mod handler;
 mod job;
 mod lost_submit;
 mod request;
@@ -32,6 +34,8 @@ pub use jobs_core::{
 pub use self::auth::Credentials;
 pub use self::bundle::{Bundle, Limits, unpack};
 pub use self::client::{Client, ClientBuilder, SANDBOX};
+#[cfg(feature = "runner")]
+pub use self::handler::{ConvertHandler, ConvertInput, ConvertSubmit, handler, input};
 pub use self::job::{Conversion, Ready};
 pub use self::lost_submit::{Candidate, Fit};
 pub use self::request::{ConvertRequest, JobFilter};

@@ -23,7 +23,8 @@ pub struct ConvertRequest<C = ()> {
 
 /// How a file of PowerPoint begins: as a zip, or as the older container, which also wraps encrypted new files.
 const BEGINNINGS: [&[u8]; 2] = [b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"];
-const POWERPOINT: [&str; 8] = ["ppt", "pptx", "pps", "ppsx", "pot", "potx", "pptm", "ppsm"];
+pub(crate) const POWERPOINT: [&str; 8] =
+    ["ppt", "pptx", "pps", "ppsx", "pot", "potx", "pptm", "ppsm"];
 
 impl ConvertRequest {
     /// Converts this document. It is read twice: once for its MD5, once to send it, never whole into memory.

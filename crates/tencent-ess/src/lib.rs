@@ -11,6 +11,8 @@ mod environment;
 #[doc(hidden)]
 pub mod fuzz_oracle;
 mod generated;
+#[cfg(feature = "runner")]
+mod handler;
 mod identity;
 mod job;
 mod parcel;
@@ -35,6 +37,8 @@ pub use self::action::{Family, InvalidFamily};
 pub use self::api::Language;
 pub use self::client::{Client, ClientBuilder};
 pub use self::environment::Environment;
+#[cfg(feature = "runner")]
+pub use self::handler::{ConvertHandler, ConvertInput, handler, handler_of, input};
 pub use self::identity::{Agent, Operator, Product};
 pub use self::job::{Conversion, Ready};
 pub use self::request::ConvertRequest;

@@ -9,6 +9,8 @@ mod envelope;
 #[doc(hidden)]
 pub mod fuzz_oracle;
 mod generated;
+#[cfg(feature = "runner")]
+mod handler;
 mod job;
 mod page_count;
 mod request;
@@ -37,6 +39,8 @@ pub use jobs_core::{
 };
 
 pub use self::client::{Client, ClientBuilder};
+#[cfg(feature = "runner")]
+pub use self::handler::{ParseHandler, ParseInput, handler, input, url_input};
 pub use self::job::{Parse, Ready};
 pub use self::page_count::count_pages;
 pub use self::request::{PageRange, ParseRequest};

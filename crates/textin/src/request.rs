@@ -114,6 +114,23 @@ impl<C> ParseRequest<C> {
         self
     }
 
+    /// The document, unless the vendor fetches it.
+    #[cfg(feature = "runner")]
+    pub(crate) fn sent_document(&self) -> Option<&Document> {
+        match &self.source {
+            Source::Document(document) => Some(document),
+            Source::Url(_) => None,
+        }
+    }
+
+    /// How many pages are asked for, of a document of so many; `None` where all of them are.
+    #[cfg(feature = "runner")]
+    pub(crate) fn selected_pages(&self, of: Option<u32>) -> Option<u64> {
+        let scope = self.config.scope.as_ref()?;
+        let range: PageRange = scope.page_range.as_deref()?.parse().ok()?;
+        Some(range.count(of.unwrap_or(u32::MAX)))
+    }
+
     /// What is parsed, in words.
     pub(crate) fn what(&self) -> String {
         match &self.source {
@@ -241,6 +258,18 @@ pub struct PageRange(Vec<(u32, u32)>);
 #[error("{0:?} is not a page range such as 1-5 or 1-2,5-10, with pages counted from 1")]
 pub struct InvalidPageRange(Box<str>);
 
+#[cfg(feature = "runner")]
+impl PageRange {
+    /// How many pages it names of a document of so many.
+    fn count(&self, of: u32) -> u64 {
+        let pages = |(first, last): &(u32, u32)| {
+            let last = (*last).min(of);
+            (last >= *first).then(|| u64::from(last - first) + 1)
+        };
+        self.0.iter().filter_map(pages).sum()
+    }
+}
+
 impl FromStr for PageRange {
     type Err = InvalidPageRange;
 
@@ -302,6 +331,20 @@ mod tests {
             assert!(bad.parse::<PageRange>().is_err(), "{bad:?}");
         }
         assert_eq!("1-2,7-7".parse::<PageRange>().unwrap().to_string(), "1-2,7");
+    }
+
+    #[cfg(feature = "runner")]
+    #[test]
+    fn pages_that_a_document_does_not_have_are_not_counted() {
+        for (range, of, count) in [
+            ("1-5", 3, 3),
+            ("1-2,5-10", 100, 8),
+            ("7", 3, 0),
+            ("1-5", u32::MAX, 5),
+        ] {
+            let range: PageRange = range.parse().unwrap();
+            assert_eq!(range.count(of), count, "{range} of {of}");
+        }
     }
 
     fn problem(request: &ParseRequest) -> Option<String> {

@@ -9,9 +9,9 @@ use printer_jobs::wire::{ListedJob, PrintOutcome};
 use tokio::process::{Child, Command};
 
 use super::outcome::failure;
-use super::shape::{self, one_line};
+use super::render::{self, one_line};
 use super::words::{Said, Words};
-use crate::exit::Stop;
+use crate::exit::CommandError;
 
 /// Beginnings of the names of variables that are ours, or that open a database: not the business of a command that
 /// prints.
@@ -31,7 +31,7 @@ const OURS: [&str; 8] = [
 pub(super) struct Exec(Words);
 
 impl Exec {
-    pub(super) fn parse(line: &str) -> Result<Self, Stop> {
+    pub(super) fn parse(line: &str) -> Result<Self, CommandError> {
         Words::parse(line).map(Self)
     }
 
@@ -104,7 +104,7 @@ fn variables(job: &ListedJob, said: &Said) -> [(&'static str, String); 8] {
         ("DOCJOBS_COLOR", known(said.color)),
         ("DOCJOBS_COPIES", known(said.copies.as_deref())),
         // All of them as they came; JSON has no character in it that ends a variable.
-        ("DOCJOBS_SETTINGS", shape::settings(job).to_string()),
+        ("DOCJOBS_SETTINGS", render::settings(job).to_string()),
     ]
 }
 

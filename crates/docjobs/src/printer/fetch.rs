@@ -11,32 +11,32 @@ use printer_jobs::wire::ListedJob;
 
 use super::VENDOR;
 use super::outcome::{self, Next};
-use super::press::{PAUSE, Press};
+use super::print_runner::{PAUSE, PrintRunner};
 use super::spool::{self, Found};
-use crate::exit::{Exit, Stop};
+use crate::exit::{CommandError, ExitCode};
 
 /// Why there are no files.
-pub(super) enum Missing {
+pub(super) enum FetchError {
     Gone(Error),
     Hopeless(Error),
     /// Something that is not known to be ours is at the file's name.
     InTheWay(PathBuf),
     Left,
     /// Not yet, which says nothing of other jobs.
-    Later(Stop),
-    Stop(Stop),
+    Later(CommandError),
+    CommandError(CommandError),
 }
 
-impl Press<'_> {
+impl PrintRunner<'_> {
     /// Brings the job's files into the spool, or finds those of an earlier run there.
     pub(super) async fn fetch(
         &self,
         job: &ListedJob,
         again: bool,
         deadline: Moment,
-    ) -> Result<Vec<PathBuf>, Missing> {
+    ) -> Result<Vec<PathBuf>, FetchError> {
         let names = self.names(job);
-        let in_the_way = || Missing::InTheWay(names.first().cloned().unwrap_or_default());
+        let in_the_way = || FetchError::InTheWay(names.first().cloned().unwrap_or_default());
         match spool::look(job, &names) {
             Found::Complete => return Ok(names),
             Found::Nothing => {}
@@ -49,14 +49,14 @@ impl Press<'_> {
         loop {
             let downloaded = tokio::select! {
                 downloaded = bounded(&*self.clock, deadline, self.device.download(job, &place)) => downloaded,
-                () = self.halt.asked() => return Err(Missing::Left),
+                () = self.shutdown.asked() => return Err(FetchError::Left),
             };
             let error = match downloaded {
                 Some(Ok(downloaded)) => return Ok(downloaded.files),
                 Some(Err(error)) => error,
                 None => {
-                    return Err(Missing::Later(Stop::new(
-                        Exit::Deadline,
+                    return Err(FetchError::Later(CommandError::new(
+                        ExitCode::Unfinished,
                         format!(
                             "{VENDOR} download of job {}: the deadline passed before the document had come; the next \
                              docjobs printer run asks for it again",
@@ -70,23 +70,23 @@ impl Press<'_> {
                 Some(io::ErrorKind::AlreadyExists) => return Err(in_the_way()),
                 Some(_) => {
                     // A spool that can be used shows that it is about this job.
-                    spool::probe(&self.spool).map_err(Missing::Stop)?;
+                    spool::probe(&self.spool).map_err(FetchError::CommandError)?;
                     outcome::after_disk(tries)
                 }
                 None => outcome::after_download(&error, tries),
             };
             match next {
-                Next::Drop => return Err(Missing::Gone(error)),
-                Next::GiveUp => return Err(Missing::Hopeless(error)),
-                Next::End => return Err(Missing::Stop(Stop::before_acceptance(&error))),
-                Next::Later => return Err(Missing::Later(Stop::before_acceptance(&error))),
+                Next::Drop => return Err(FetchError::Gone(error)),
+                Next::GiveUp => return Err(FetchError::Hopeless(error)),
+                Next::End => return Err(FetchError::CommandError(CommandError::rejected(&error))),
+                Next::Later => return Err(FetchError::Later(CommandError::rejected(&error))),
                 Next::Again if self.clock.now() + PAUSE >= deadline => {
-                    return Err(Missing::Later(Stop::before_acceptance(&error)));
+                    return Err(FetchError::Later(CommandError::rejected(&error)));
                 }
                 Next::Again => self.app.report.missed(&error),
             }
             if self.pause().await {
-                return Err(Missing::Left);
+                return Err(FetchError::Left);
             }
         }
     }

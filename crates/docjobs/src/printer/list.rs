@@ -3,12 +3,12 @@
 use jobs_core::clock::bounded;
 use printer_jobs::wire::{ListQuery, StatusFilter};
 
-use super::{connect, hang_up, no_list, shape};
+use super::{connect, hang_up, no_list, render};
 use crate::app::App;
-use crate::exit::Stop;
-use crate::place::{print_json, print_line};
+use crate::exit::CommandError;
+use crate::output::{print_json, print_line};
 
-pub(super) async fn list(app: &App, all: bool) -> Result<(), Stop> {
+pub(super) async fn list(app: &App, all: bool) -> Result<(), CommandError> {
     let clock = app.clock()?;
     let deadline = clock.now() + app.options.deadline;
     let device = connect(app, &clock).await?;
@@ -23,10 +23,10 @@ pub(super) async fn list(app: &App, all: bool) -> Result<(), Stop> {
     hang_up(&device, &*clock).await;
     let jobs = jobs
         .ok_or_else(no_list)?
-        .map_err(|error| Stop::before_acceptance(&error))?;
+        .map_err(|error| CommandError::rejected(&error))?;
     if app.report.is_json() {
         for job in &jobs {
-            print_json(&shape::as_json(job, unsaid))?;
+            print_json(&render::as_json(job, unsaid))?;
         }
         return Ok(());
     }
@@ -38,9 +38,9 @@ pub(super) async fn list(app: &App, all: bool) -> Result<(), Stop> {
         });
         return Ok(());
     }
-    print_line(&shape::heading())?;
+    print_line(&render::heading())?;
     for job in &jobs {
-        print_line(&shape::as_row(job, unsaid))?;
+        print_line(&render::as_row(job, unsaid))?;
     }
     Ok(())
 }

@@ -2,14 +2,14 @@
 
 mod exec;
 mod fetch;
-mod halt;
 mod list;
 mod outcome;
-mod press;
 mod print;
+mod print_runner;
+mod render;
 mod report;
 mod run;
-mod shape;
+mod shutdown_signal;
 mod spool;
 mod words;
 
@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::args::PrinterCommand;
-use crate::exit::{Exit, Stop};
+use crate::exit::{CommandError, ExitCode};
 use crate::rate;
 
 pub(crate) const VENDOR: &str = "printer-jobs";
@@ -40,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const LONG_PATIENCE: Duration = Duration::from_secs(180);
 
 /// `docjobs printer list` and `docjobs printer run`
-pub(crate) async fn run(app: &App, command: PrinterCommand) -> Result<(), Stop> {
+pub(crate) async fn run(app: &App, command: PrinterCommand) -> Result<(), CommandError> {
     match command {
         PrinterCommand::List { all } => list::list(app, all).await,
         PrinterCommand::Run(args) => run::run(app, args).await,
@@ -48,7 +48,7 @@ pub(crate) async fn run(app: &App, command: PrinterCommand) -> Result<(), Stop> 
 }
 
 /// Whether the cloud takes this printer for what the variables say, which is free: it comes online and says good-bye.
-pub(crate) async fn check(app: &App) -> Result<String, Stop> {
+pub(crate) async fn check(app: &App) -> Result<String, CommandError> {
     let mut brief = app.clone();
     brief.options.deadline = PATIENCE.min(app.options.deadline);
     let clock = app.clock()?;
@@ -62,10 +62,10 @@ pub(crate) async fn check(app: &App) -> Result<String, Stop> {
 }
 
 /// A device of the environment, online.
-async fn connect(app: &App, clock: &Arc<dyn Clock>) -> Result<Device, Stop> {
+async fn connect(app: &App, clock: &Arc<dyn Clock>) -> Result<Device, CommandError> {
     allow_scale(app)?;
     let env = app.env(VENDOR);
-    let refuse = |error| Stop::before_acceptance(&error);
+    let refuse = |error| CommandError::rejected(&error);
     let mut builder = Device::builder_from(&env)
         .map_err(refuse)?
         .with_clock(Arc::clone(clock))
@@ -82,7 +82,7 @@ async fn connect(app: &App, clock: &Arc<dyn Clock>) -> Result<Device, Stop> {
 }
 
 /// Waits until the device is online, or it is known why it will not be.
-async fn reach(app: &App, device: &Device, clock: &dyn Clock) -> Result<(), Stop> {
+async fn reach(app: &App, device: &Device, clock: &dyn Clock) -> Result<(), CommandError> {
     /// A person who waits learns so early what stands in the way.
     const LOOK: Duration = Duration::from_secs(1);
     let most = LONG_PATIENCE.min(app.options.deadline);
@@ -100,10 +100,10 @@ async fn reach(app: &App, device: &Device, clock: &dyn Clock) -> Result<(), Stop
         let is_unreachable = error.kind() == ErrorKind::Unreachable && has_reason;
         let now = clock.now();
         if !error.is_transient() || (is_unreachable && now >= reachable) {
-            return Err(Stop::before_acceptance(&error));
+            return Err(CommandError::rejected(&error));
         }
         if now >= limit {
-            let mut stop = Stop::before_acceptance(&error);
+            let mut stop = CommandError::rejected(&error);
             stop.line.push_str(
                 "; the cloud takes one connection of a printer: end any other process that is this one",
             );
@@ -117,9 +117,9 @@ async fn reach(app: &App, device: &Device, clock: &dyn Clock) -> Result<(), Stop
     }
 }
 
-fn not_bound(device: &Device) -> Stop {
-    Stop::new(
-        Exit::Credentials,
+fn not_bound(device: &Device) -> CommandError {
+    CommandError::new(
+        ExitCode::Unauthenticated,
         format!(
             "{VENDOR} online: no company has bound printer {} (code 600004); bind it in WeCom, then run this again",
             device.sn()
@@ -128,9 +128,9 @@ fn not_bound(device: &Device) -> Stop {
 }
 
 /// The deadline has passed, and the list has not come.
-fn no_list() -> Stop {
-    Stop::new(
-        Exit::Unreachable,
+fn no_list() -> CommandError {
+    CommandError::new(
+        ExitCode::Unreachable,
         format!(
             "{VENDOR} list: the deadline passed before the cloud had sent a list of print jobs that can be read; run this \
              again later, or with a longer --deadline"
@@ -146,21 +146,21 @@ async fn hang_up(device: &Device, clock: &dyn Clock) {
 }
 
 /// Where activation secrets are kept unless the environment says otherwise.
-fn state_folder() -> Result<PathBuf, Stop> {
+fn state_folder() -> Result<PathBuf, CommandError> {
     let folders = etcetera::choose_base_strategy().map_err(|problem| {
-        Stop::bad_input(format!("{problem}; set HOME or WECOM_PRINTER_STATE"))
+        CommandError::invalid_input(format!("{problem}; set HOME or WECOM_PRINTER_STATE"))
     })?;
     Ok(folders.data_dir().join("docjobs").join("printer"))
 }
 
-fn allow_scale(app: &App) -> Result<(), Stop> {
+fn allow_scale(app: &App) -> Result<(), CommandError> {
     // The address of a WebSocket is judged like that of the HTTP request which opens it. An unusable one, and the
     // vendor's own, fail later or are no machine of ours.
     let url = app.env(VENDOR).optional("WECOM_PRINTER_URL");
     let url = url.unwrap_or_else(|| "wss://openhw.work.weixin.qq.com/".to_owned());
     match Origin::parse(&url.replacen("ws", "http", 1)) {
         Ok(origin) => app.allow_scale(&origin),
-        Err(problem) => Err(Stop::bad_input(format!(
+        Err(problem) => Err(CommandError::invalid_input(format!(
             "WECOM_PRINTER_URL: {problem}; set it to a wss address"
         ))),
     }
@@ -176,13 +176,13 @@ fn job_id_of(row: &JobRecord) -> Option<&str> {
 }
 
 /// The print job that a person names by the vendor's id, also one that is not *accepted* yet; the newest first.
-pub(crate) async fn find(ledger: &Ledger, id: &str) -> Result<Option<JobRecord>, Stop> {
+pub(crate) async fn find(ledger: &Ledger, id: &str) -> Result<Option<JobRecord>, CommandError> {
     let mut filter = JobFilter::unfinished().with_vendor(VENDOR).with_kind(KIND);
     loop {
         let page = ledger
             .list(&filter)
             .await
-            .map_err(|error| Stop::ledger(&error))?;
+            .map_err(|error| CommandError::ledger(&error))?;
         if let Some(row) = page.jobs.into_iter().find(|row| job_id_of(row) == Some(id)) {
             return Ok(Some(row));
         }

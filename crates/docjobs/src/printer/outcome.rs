@@ -4,7 +4,7 @@ use jobs_core::{Delivery, Error, ErrorKind};
 use jobs_ledger::{JobOutcome, JobRecord};
 use printer_jobs::wire::PrintOutcome;
 
-use super::shape::one_line;
+use super::render::one_line;
 
 /// The outcome in words.
 pub(super) fn remark(outcome: &PrintOutcome) -> String {

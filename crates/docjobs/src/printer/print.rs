@@ -19,14 +19,14 @@ use sha2::{Digest, Sha256};
 use tokio::process::Child;
 
 use super::exec::{self, Exec};
-use super::fetch::Missing;
+use super::fetch::FetchError;
 use super::outcome::{self, failure, in_doubt};
-use super::press::{Fate, Press};
-use super::report::Unreported;
-use super::shape::one_line;
+use super::print_runner::{PrintResult, PrintRunner};
+use super::render::one_line;
+use super::report::ReportError;
 use super::spool;
 use super::{KIND, VENDOR, job_id_of, options};
-use crate::exit::{Exit, Stop};
+use crate::exit::{CommandError, ExitCode};
 
 /// How printing ended.
 enum Ended {
@@ -35,9 +35,13 @@ enum Ended {
     TooLong,
 }
 
-impl Press<'_> {
+impl PrintRunner<'_> {
     /// A job of the list: printed and reported, or only reported if it was printed before.
-    pub(super) async fn listed(&self, job: &ListedJob, deadline: Moment) -> Result<Fate, Stop> {
+    pub(super) async fn listed(
+        &self,
+        job: &ListedJob,
+        deadline: Moment,
+    ) -> Result<PrintResult, CommandError> {
         let id = match job.job_id() {
             Ok(id) => id,
             Err(problem) => {
@@ -45,7 +49,7 @@ impl Press<'_> {
                     "{VENDOR}: a listed job is left alone, because it cannot be reported: {problem}"
                 );
                 self.app.report.say(&line);
-                return Ok(Fate::Failed);
+                return Ok(PrintResult::Failed);
             }
         };
         if let Some(row) = self.settled(&id).await? {
@@ -84,17 +88,17 @@ impl Press<'_> {
         id: &JobId,
         listed: Option<&ListedJob>,
         deadline: Moment,
-    ) -> Result<Fate, Stop> {
+    ) -> Result<PrintResult, CommandError> {
         let claimed = match self.ledger.claim(row).await? {
             ClaimOutcome::Claimed(claimed) => claimed,
-            ClaimOutcome::Busy { until, .. } => return Ok(Fate::Busy(until)),
+            ClaimOutcome::Busy { until, .. } => return Ok(PrintResult::Busy(until)),
             ClaimOutcome::Settled(row) if listed.is_some() => {
                 return self.report_again(&row, id, deadline).await;
             }
-            ClaimOutcome::Settled(_) => return Ok(Fate::Gone),
+            ClaimOutcome::Settled(_) => return Ok(PrintResult::Gone),
             _ => {
                 self.say(id, "cannot be taken up by this version");
-                return Ok(Fate::Failed);
+                return Ok(PrintResult::Failed);
             }
         };
         let known = outcome::recorded(claimed.job());
@@ -131,7 +135,7 @@ impl Press<'_> {
                     Err(error) => {
                         self.ledger.release(claim, Due::Parked).await?;
                         self.say(id, &format!("cannot be reported: {error}"));
-                        return Ok(Fate::InDoubt);
+                        return Ok(PrintResult::InDoubt);
                     }
                 }
             }
@@ -140,14 +144,14 @@ impl Press<'_> {
                     id,
                     &format!("cannot be carried on as job {}", other.job().id),
                 );
-                return Ok(Fate::Failed);
+                return Ok(PrintResult::Failed);
             }
         };
         self.finish(claim, &row, id, known, deadline).await
     }
 
     /// The rows of this printer that are not settled, the oldest first.
-    pub(super) async fn unfinished(&self) -> Result<Vec<(LedgerId, JobId)>, Stop> {
+    pub(super) async fn unfinished(&self) -> Result<Vec<(LedgerId, JobId)>, CommandError> {
         let mut filter = JobFilter::unfinished()
             .with_vendor(VENDOR)
             .with_kind(KIND)
@@ -180,20 +184,20 @@ impl Press<'_> {
         job: &ListedJob,
         again: bool,
         deadline: Moment,
-    ) -> Result<Fate, Stop> {
+    ) -> Result<PrintResult, CommandError> {
         let keeper = self.ledger.heartbeat(&claim);
         let fetched = self.fetch(job, again, deadline).await;
         drop(keeper);
         let files = match fetched {
             Ok(files) => files,
-            Err(Missing::Gone(error)) => {
+            Err(FetchError::Gone(error)) => {
                 self.say(id, "was deleted or has lapsed; nothing was printed");
                 self.ledger
                     .record_rejected(&claim, Note::from(&error))
                     .await?;
-                return Ok(Fate::Gone);
+                return Ok(PrintResult::Gone);
             }
-            Err(Missing::Hopeless(error)) => {
+            Err(FetchError::Hopeless(error)) => {
                 let reason = error.message().unwrap_or("the file cannot be had");
                 let failed = failure(1, &format!("the file cannot be printed: {reason}"));
                 self.ledger
@@ -201,7 +205,7 @@ impl Press<'_> {
                     .await?;
                 return self.hopeless(claim, id, &failed, deadline).await;
             }
-            Err(Missing::InTheWay(path)) => {
+            Err(FetchError::InTheWay(path)) => {
                 let line = format!(
                     "cannot be downloaded: something else is at {}; move it away, or use another --spool",
                     path.display()
@@ -209,17 +213,17 @@ impl Press<'_> {
                 self.say(id, &line);
                 // Not left as wanted, where whatever is at its name counts as ours.
                 self.ledger.record_rejected(&claim, Note::new(line)).await?;
-                return Ok(Fate::Failed);
+                return Ok(PrintResult::Failed);
             }
-            Err(Missing::Left) => {
+            Err(FetchError::Left) => {
                 self.ledger.release(claim, Due::Now).await?;
-                return Ok(Fate::Left);
+                return Ok(PrintResult::Left);
             }
-            Err(Missing::Later(stop)) => {
+            Err(FetchError::Later(stop)) => {
                 self.ledger.release(claim, Due::Now).await?;
-                return Ok(Fate::Later(stop));
+                return Ok(PrintResult::Later(stop));
             }
-            Err(Missing::Stop(stop)) => {
+            Err(FetchError::CommandError(stop)) => {
                 self.ledger.release(claim, Due::Now).await?;
                 return Err(stop);
             }
@@ -245,7 +249,7 @@ impl Press<'_> {
             .await?
             .granted()
             .map_err(LedgerError::from)?;
-        self.press(sending, exec, row, id, job, &files, deadline)
+        self.run_command(sending, exec, row, id, job, &files, deadline)
             .await
     }
 
@@ -254,7 +258,7 @@ impl Press<'_> {
         clippy::too_many_arguments,
         reason = "the job as each of its parties knows it"
     )]
-    async fn press(
+    async fn run_command(
         &self,
         sending: Claim<at::Submitting>,
         exec: &Exec,
@@ -263,14 +267,14 @@ impl Press<'_> {
         job: &ListedJob,
         files: &[PathBuf],
         deadline: Moment,
-    ) -> Result<Fate, Stop> {
+    ) -> Result<PrintResult, CommandError> {
         // A process that was stopped in between must not print: others may have taken the job over.
         if sending.left(self.ledger.clock().wall()).is_zero() {
             let note = Note::new("the lease ended before the command was started");
             self.ledger
                 .record_not_sent(&sending, Due::Now, note)
                 .await?;
-            return Ok(Fate::Busy(self.ledger.clock().wall()));
+            return Ok(PrintResult::Busy(self.ledger.clock().wall()));
         }
         if let Some(line) = exec.drops(job) {
             self.say(id, &line);
@@ -289,7 +293,7 @@ impl Press<'_> {
                 self.ledger
                     .record_not_sent(&sending, Due::Now, note)
                     .await?;
-                return Err(Stop::bad_input(format!(
+                return Err(CommandError::invalid_input(format!(
                     "cannot start {:?} for print job {id}: {problem}; nothing was printed, mend --exec",
                     exec.program()
                 )));
@@ -302,7 +306,7 @@ impl Press<'_> {
                 id,
                 "was taken over by another process while it was printed; that one reports it",
             );
-            return Ok(Fate::InDoubt);
+            return Ok(PrintResult::InDoubt);
         }
         let outcome = match ended {
             Ended::With(outcome) => outcome,
@@ -318,7 +322,7 @@ impl Press<'_> {
     }
 
     /// Waits for the command, at most until the deadline in the world's time: it is no vendor.
-    async fn watch(&self, mut child: Child, id: &JobId) -> Result<Ended, Stop> {
+    async fn watch(&self, mut child: Child, id: &JobId) -> Result<Ended, CommandError> {
         let clock = self.ledger.clock();
         let limit = clock.now() + self.app.options.deadline;
         let mut told = false;
@@ -328,13 +332,13 @@ impl Press<'_> {
                     None => Ended::TooLong,
                     Some(Ok(status)) => return Ok(Ended::With(exec::verdict(status))),
                     Some(Err(problem)) => {
-                        return Err(Stop::new(Exit::Unknown, format!(
+                        return Err(CommandError::new(ExitCode::OutcomeUnknown, format!(
                             "print job {id}: cannot tell how the command ended: {problem}; the next docjobs printer run \
                              reports it as failed"
                         )));
                     }
                 },
-                () = self.halt.asked(), if !told => {
+                () = self.shutdown.asked(), if !told => {
                     told = true;
                     self.say(id, "is finished first; a second signal leaves it, and nobody knows then whether it was printed");
                 }
@@ -357,7 +361,7 @@ impl Press<'_> {
         id: &JobId,
         known: Option<PrintOutcome>,
         deadline: Moment,
-    ) -> Result<Fate, Stop> {
+    ) -> Result<PrintResult, CommandError> {
         let is_known = known.is_some();
         let outcome = known.unwrap_or_else(in_doubt);
         let keeper = self.ledger.heartbeat(&claim);
@@ -365,28 +369,32 @@ impl Press<'_> {
         drop(keeper);
         match reported {
             Ok(()) => {}
-            Err(Unreported::Gone(error)) => {
+            Err(ReportError::Gone(error)) => {
                 self.ledger.record_gone(&claim, Note::from(&error)).await?;
                 self.say(
                     id,
                     "is no longer in the cloud, so nobody was told how printing ended",
                 );
-                return Ok(if is_known { Fate::Gone } else { Fate::InDoubt });
+                return Ok(if is_known {
+                    PrintResult::Gone
+                } else {
+                    PrintResult::InDoubt
+                });
             }
-            Err(Unreported::Left) => {
+            Err(ReportError::Left) => {
                 self.ledger.release(claim, Due::Now).await?;
-                return Ok(Fate::Left);
+                return Ok(PrintResult::Left);
             }
-            Err(Unreported::Later(stop)) => {
+            Err(ReportError::Later(stop)) => {
                 self.ledger.release(claim, Due::Now).await?;
-                return Ok(Fate::Later(stop));
+                return Ok(PrintResult::Later(stop));
             }
-            Err(Unreported::Stop(stop)) => {
+            Err(ReportError::CommandError(stop)) => {
                 self.ledger.release(claim, Due::Now).await?;
                 return Err(stop);
             }
         }
-        let fate = match &outcome {
+        let result = match &outcome {
             PrintOutcome::Succeeded => {
                 let note = Note::new("reported as printed");
                 let ready = self
@@ -396,15 +404,15 @@ impl Press<'_> {
                 self.ledger
                     .complete(&ready, None, None, Note::none())
                     .await?;
-                Fate::Printed
+                PrintResult::Printed
             }
             PrintOutcome::Failed { message, .. } => {
                 let note = Note::new(format!("reported as failed: {message}"));
                 self.ledger.record_failed(&claim, note).await?;
                 if is_known {
-                    Fate::Failed
+                    PrintResult::Failed
                 } else {
-                    Fate::InDoubt
+                    PrintResult::InDoubt
                 }
             }
         };
@@ -414,8 +422,8 @@ impl Press<'_> {
         {
             self.say(id, &format!("has files that cannot be removed: {problem}"));
         }
-        self.tell(&fate, row, id, &outcome);
-        Ok(fate)
+        self.tell(&result, row, id, &outcome);
+        Ok(result)
     }
 
     /// A job whose file never comes: reported as failed, and nothing was printed.
@@ -425,22 +433,22 @@ impl Press<'_> {
         id: &JobId,
         failed: &PrintOutcome,
         deadline: Moment,
-    ) -> Result<Fate, Stop> {
+    ) -> Result<PrintResult, CommandError> {
         let keeper = self.ledger.heartbeat(&claim);
         let reported = self.report(id, failed, deadline).await;
         drop(keeper);
         let note = match reported {
             Ok(()) => Note::new(format!("reported as {}", outcome::remark(failed))),
-            Err(Unreported::Gone(error)) => Note::from(&error),
-            Err(Unreported::Left) => {
+            Err(ReportError::Gone(error)) => Note::from(&error),
+            Err(ReportError::Left) => {
                 self.ledger.release(claim, Due::Now).await?;
-                return Ok(Fate::Left);
+                return Ok(PrintResult::Left);
             }
-            Err(Unreported::Later(stop)) => {
+            Err(ReportError::Later(stop)) => {
                 self.ledger.release(claim, Due::Now).await?;
-                return Ok(Fate::Later(stop));
+                return Ok(PrintResult::Later(stop));
             }
-            Err(Unreported::Stop(stop)) => {
+            Err(ReportError::CommandError(stop)) => {
                 self.ledger.release(claim, Due::Now).await?;
                 return Err(stop);
             }
@@ -450,7 +458,7 @@ impl Press<'_> {
             self.say(id, &format!("failed: {message}"));
             self.event("failed", id, None, Some(message));
         }
-        Ok(Fate::Failed)
+        Ok(PrintResult::Failed)
     }
 
     /// The cloud no longer has a job as unprinted that was never printed here: a member has deleted it.
@@ -459,7 +467,7 @@ impl Press<'_> {
         claim: Claim<at::Intended>,
         row: &JobRecord,
         id: &JobId,
-    ) -> Result<Fate, Stop> {
+    ) -> Result<PrintResult, CommandError> {
         let files = row.output.as_deref().map(spool::all_of).unwrap_or_default();
         if let Err(problem) = spool::remove(&files) {
             self.say(id, &format!("has files that cannot be removed: {problem}"));
@@ -467,11 +475,11 @@ impl Press<'_> {
         let note = Note::new("the cloud no longer lists it as unprinted; nothing was printed");
         self.ledger.record_rejected(&claim, note).await?;
         self.say(id, "is no longer to be printed");
-        Ok(Fate::Gone)
+        Ok(PrintResult::Gone)
     }
 
     /// The newest row with this job's id, if it is settled and was printed as far as it goes.
-    async fn settled(&self, id: &JobId) -> Result<Option<JobRecord>, Stop> {
+    async fn settled(&self, id: &JobId) -> Result<Option<JobRecord>, CommandError> {
         let rows = self.ledger.find(id.as_str()).await?;
         let newest = rows.into_iter().find(|row| {
             row.vendor == VENDOR
@@ -489,7 +497,7 @@ impl Press<'_> {
         &self,
         sending: &Claim<at::Submitting>,
         id: &JobId,
-    ) -> Result<Claim<at::Accepted>, Stop> {
+    ) -> Result<Claim<at::Accepted>, CommandError> {
         let now = self.ledger.clock().wall();
         self.insist(async || {
             self.ledger
@@ -497,18 +505,18 @@ impl Press<'_> {
                 .await
         })
         .await
-        .map_err(Stop::from)
+        .map_err(CommandError::from)
     }
 
     async fn lapsed<S: jobs_ledger::WithResult>(
         &self,
         claim: &Claim<S>,
-    ) -> Result<Claim<at::Accepted>, Stop> {
+    ) -> Result<Claim<at::Accepted>, CommandError> {
         let note = Note::new("it is reported once more");
         self.ledger
             .record_link_expired(claim, note)
             .await
-            .map_err(Stop::from)
+            .map_err(CommandError::from)
     }
 
     /// Writes what cannot be learnt again, however long the ledger is in trouble.
@@ -534,8 +542,8 @@ impl Press<'_> {
         write().await
     }
 
-    fn unwritten(&self, error: &LedgerError, id: &JobId, outcome: &PrintOutcome) -> Stop {
-        let mut stop = Stop::ledger(error);
+    fn unwritten(&self, error: &LedgerError, id: &JobId, outcome: &PrintOutcome) -> CommandError {
+        let mut stop = CommandError::ledger(error);
         let what = outcome::remark(outcome);
         stop.line.push_str(&format!(
             "; print job {id} is {what}, which could not be written down"

@@ -6,29 +6,29 @@ use jobs_ledger::{JobRecord, Stage};
 use printer_jobs::wire::PrintOutcome;
 
 use super::outcome::{self, in_doubt};
-use super::press::{Fate, PAUSE, Press};
-use super::shape::one_line;
-use crate::exit::{Exit, Stop};
+use super::print_runner::{PAUSE, PrintResult, PrintRunner};
+use super::render::one_line;
+use crate::exit::{CommandError, ExitCode};
 
 /// Why the cloud does not know how printing ended.
-pub(super) enum Unreported {
+pub(super) enum ReportError {
     /// It no longer has the job.
     Gone(Error),
     /// The process was asked to end.
     Left,
     /// Not yet, which says nothing of other jobs.
-    Later(Stop),
-    Stop(Stop),
+    Later(CommandError),
+    CommandError(CommandError),
 }
 
-impl Press<'_> {
+impl PrintRunner<'_> {
     /// The cloud still lists a job that was settled here: its report was lost. It is never printed again.
     pub(super) async fn report_again(
         &self,
         row: &JobRecord,
         id: &JobId,
         deadline: Moment,
-    ) -> Result<Fate, Stop> {
+    ) -> Result<PrintResult, CommandError> {
         let known = match row.stage {
             Stage::Completed => Some(PrintOutcome::Succeeded),
             _ => outcome::recorded(row),
@@ -37,10 +37,10 @@ impl Press<'_> {
         let outcome = known.unwrap_or_else(in_doubt);
         match self.report(id, &outcome, deadline).await {
             Ok(()) => {}
-            Err(Unreported::Gone(_)) => return Ok(Fate::Gone),
-            Err(Unreported::Left) => return Ok(Fate::Left),
-            Err(Unreported::Later(stop)) => return Ok(Fate::Later(stop)),
-            Err(Unreported::Stop(stop)) => return Err(stop),
+            Err(ReportError::Gone(_)) => return Ok(PrintResult::Gone),
+            Err(ReportError::Left) => return Ok(PrintResult::Left),
+            Err(ReportError::Later(stop)) => return Ok(PrintResult::Later(stop)),
+            Err(ReportError::CommandError(stop)) => return Err(stop),
         }
         self.say(
             id,
@@ -50,9 +50,9 @@ impl Press<'_> {
             ),
         );
         Ok(match (outcome, is_known) {
-            (_, false) => Fate::InDoubt,
-            (PrintOutcome::Succeeded, true) => Fate::Printed,
-            (PrintOutcome::Failed { .. }, true) => Fate::Failed,
+            (_, false) => PrintResult::InDoubt,
+            (PrintOutcome::Succeeded, true) => PrintResult::Printed,
+            (PrintOutcome::Failed { .. }, true) => PrintResult::Failed,
         })
     }
 
@@ -62,7 +62,7 @@ impl Press<'_> {
         id: &JobId,
         outcome: &PrintOutcome,
         deadline: Moment,
-    ) -> Result<(), Unreported> {
+    ) -> Result<(), ReportError> {
         loop {
             // What was printed in the last second is worth a moment more.
             let limit = deadline.max(self.clock.now() + PAUSE);
@@ -70,12 +70,12 @@ impl Press<'_> {
             let error = match reported {
                 Some(Ok(())) => return Ok(()),
                 Some(Err(error)) if error.kind() == ErrorKind::NotFound => {
-                    return Err(Unreported::Gone(error));
+                    return Err(ReportError::Gone(error));
                 }
                 Some(Err(error)) => error,
                 None => {
-                    return Err(Unreported::Later(Stop::new(
-                        Exit::Deadline,
+                    return Err(ReportError::Later(CommandError::new(
+                        ExitCode::Unfinished,
                         format!(
                             "the deadline passed; print job {id} is {} and not reported, which the next docjobs printer \
                              run makes up for",
@@ -85,35 +85,41 @@ impl Press<'_> {
                 }
             };
             if !error.is_transient() || self.clock.now() + PAUSE >= deadline {
-                let mut stop = Stop::after_acceptance(&error, None);
+                let mut stop = CommandError::of_accepted(&error, None);
                 let what = outcome::remark(outcome);
                 stop.line.push_str(&format!(
                     "; print job {id} is {what} and not reported, which the next docjobs printer run makes up for"
                 ));
                 // Only a printer that the cloud no longer knows cannot report any job.
                 return Err(if error.kind() == ErrorKind::Unauthenticated {
-                    Unreported::Stop(stop)
+                    ReportError::CommandError(stop)
                 } else {
-                    Unreported::Later(stop)
+                    ReportError::Later(stop)
                 });
             }
             self.app.report.missed(&error);
             if self.pause().await {
-                return Err(Unreported::Left);
+                return Err(ReportError::Left);
             }
         }
     }
 
-    pub(super) fn tell(&self, fate: &Fate, row: &JobRecord, id: &JobId, outcome: &PrintOutcome) {
+    pub(super) fn tell(
+        &self,
+        result: &PrintResult,
+        row: &JobRecord,
+        id: &JobId,
+        outcome: &PrintOutcome,
+    ) {
         let input = one_line(&row.input);
-        match (fate, outcome) {
-            (Fate::Printed, _) => {
+        match (result, outcome) {
+            (PrintResult::Printed, _) => {
                 let there = row.output.as_deref().filter(|_| !self.remove);
                 let at = there.map_or_else(String::new, |path| format!(": {}", path.display()));
                 self.say(id, &format!("({input}) is printed{at}"));
                 self.event("printed", id, Some(row), None);
             }
-            (Fate::InDoubt, PrintOutcome::Failed { message, .. }) => {
+            (PrintResult::InDoubt, PrintOutcome::Failed { message, .. }) => {
                 let line = format!(
                     "({input}) may have been printed before an interruption, and is not printed again; it was reported \
                      as failed, see docjobs show {}",

@@ -9,12 +9,12 @@ use printer_jobs::wire::{Event, ListQuery, ListedJob, PrintStatus, StatusFilter}
 use printer_jobs::{DeviceEvent, Events};
 
 use super::exec::Exec;
-use super::halt::Halt;
-use super::press::{Fate, Press};
+use super::print_runner::{PrintResult, PrintRunner};
+use super::shutdown_signal::ShutdownSignal;
 use super::{connect, hang_up, no_list, not_bound, spool};
 use crate::app::App;
 use crate::args::RunArgs;
-use crate::exit::{Exit, Stop};
+use crate::exit::{CommandError, ExitCode};
 use crate::signals::Signal;
 
 /// Between two looks without a push: pushes may be lost.
@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_secs(5);
 /// Between two looks, in the world's time, at a job that another process has.
 const BUSY: Duration = Duration::from_millis(250);
 
-pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), Stop> {
+pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), CommandError> {
     let exec = args.exec.as_deref().map(Exec::parse).transpose()?;
     if let Some(line) = exec.as_ref().and_then(Exec::advice) {
         app.report.say(&line);
@@ -34,7 +34,7 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), Stop> {
     let clock = app.clock()?;
     let deadline = clock.now() + app.options.deadline;
     let device = connect(app, &clock).await?;
-    let press = Press {
+    let runner = PrintRunner {
         app,
         account: device.kind().account(),
         device,
@@ -43,102 +43,102 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), Stop> {
         spool,
         exec,
         remove: args.remove,
-        halt: Halt::listen(&app.shutdown),
+        shutdown: ShutdownSignal::listen(&app.shutdown),
     };
     let ended = if args.once {
-        once(&press, deadline).await
+        once(&runner, deadline).await
     } else {
-        forever(&press).await
+        forever(&runner).await
     };
-    hang_up(&press.device, &*press.clock).await;
-    press.ledger.close().await;
+    hang_up(&runner.device, &*runner.clock).await;
+    runner.ledger.close().await;
     ended
 }
 
 /// Ends when no unprinted job is left untried.
-async fn once(press: &Press<'_>, deadline: Moment) -> Result<(), Stop> {
-    let mut round = Round::default();
+async fn once(runner: &PrintRunner<'_>, deadline: Moment) -> Result<(), CommandError> {
+    let mut session = PrintSession::default();
     loop {
-        let unprinted = match list(press, deadline).await {
+        let unprinted = match list(runner, deadline).await {
             // Something was done, so it is not true that the cloud could not be reached.
-            Err(mut stop) if stop.exit == Exit::Unreachable && !round.tried.is_empty() => {
-                round.verdict()?;
-                stop.exit = Exit::Deadline;
+            Err(mut stop) if stop.exit == ExitCode::Unreachable && !session.tried.is_empty() => {
+                session.verdict()?;
+                stop.exit = ExitCode::Unfinished;
                 return Err(stop);
             }
             listed => listed?,
         };
-        let pass = round.pass(press, &unprinted, Some(deadline)).await?;
-        if press.halt.is_asked() {
-            return Err(interrupted(press));
+        let sweep = session.sweep(runner, &unprinted, Some(deadline)).await?;
+        if runner.shutdown.is_asked() {
+            return Err(interrupted(runner));
         }
-        match pass.busy {
-            _ if pass.later.is_some() && press.clock.now() + SOON >= deadline => {
-                round.verdict()?;
-                return pass.later.map_or(Ok(()), Err);
+        match sweep.busy {
+            _ if sweep.later.is_some() && runner.clock.now() + SOON >= deadline => {
+                session.verdict()?;
+                return sweep.later.map_or(Ok(()), Err);
             }
-            None if pass.tried > 0 => {}
-            None if pass.later.is_some() => {
-                if press.pause().await {
-                    return Err(interrupted(press));
+            None if sweep.tried > 0 => {}
+            None if sweep.later.is_some() => {
+                if runner.pause().await {
+                    return Err(interrupted(runner));
                 }
             }
-            None => return round.verdict(),
-            Some(_) if press.clock.now() >= deadline => {
-                return Err(Stop::new(
-                    Exit::Deadline,
+            None => return session.verdict(),
+            Some(_) if runner.clock.now() >= deadline => {
+                return Err(CommandError::new(
+                    ExitCode::Unfinished,
                     "another process still works on a print job; see docjobs jobs --unfinished",
                 ));
             }
-            Some(until) => wait_for(press, until).await,
+            Some(until) => wait_for(runner, until).await,
         }
     }
 }
 
 /// Until the process is asked to end, or a person must act.
-async fn forever(press: &Press<'_>) -> Result<(), Stop> {
-    let clock = &press.clock;
+async fn forever(runner: &PrintRunner<'_>) -> Result<(), CommandError> {
+    let clock = &runner.clock;
     // From before the first look, so that no push falls between.
-    let mut events = press.device.events();
-    let mut round = Round::default();
-    press.app.report.say(&format!(
+    let mut events = runner.device.events();
+    let mut session = PrintSession::default();
+    runner.app.report.say(&format!(
         "printer {} waits for jobs until Ctrl-C",
-        press.device.sn()
+        runner.device.sn()
     ));
-    while !press.halt.is_asked() {
-        round.forget_before(clock.now());
+    while !runner.shutdown.is_asked() {
+        session.forget_before(clock.now());
         let unprinted = ListQuery::all().with_status(StatusFilter::Unprinted);
         let listed = tokio::select! {
-            listed = press.device.jobs(unprinted) => listed.map_err(|error| Stop::before_acceptance(&error)),
-            () = press.halt.asked() => break,
+            listed = runner.device.jobs(unprinted) => listed.map_err(|error| CommandError::rejected(&error)),
+            () = runner.shutdown.asked() => break,
         };
-        let pass = match listed {
-            Ok(jobs) => round.pass(press, &jobs, None).await,
+        let sweep = match listed {
+            Ok(jobs) => session.sweep(runner, &jobs, None).await,
             Err(stop) => Err(stop),
         };
-        let pause = match pass {
-            Ok(pass) if pass.busy.is_some() || pass.later.is_some() => SOON,
+        let pause = match sweep {
+            Ok(sweep) if sweep.busy.is_some() || sweep.later.is_some() => SOON,
             Ok(_) => TIMER,
             Err(stop) if is_passing(&stop) => {
-                press.app.report.say(&format!("docjobs: {}", stop.line));
+                runner.app.report.say(&format!("docjobs: {}", stop.line));
                 SOON
             }
             Err(stop) => return Err(stop),
         };
         tokio::select! {
-            news = worth_a_look(&mut events) => news_or_end(press, news).await?,
+            news = worth_a_look(&mut events) => news_or_end(runner, news).await?,
             () = clock.sleep_until(clock.now() + pause) => {}
-            () = press.halt.asked() => {}
+            () = runner.shutdown.asked() => {}
         }
     }
-    Err(interrupted(press))
+    Err(interrupted(runner))
 }
 
-/// Whether the next pass may go better by itself.
-fn is_passing(stop: &Stop) -> bool {
+/// Whether the next sweep may go better by itself.
+fn is_passing(stop: &CommandError) -> bool {
     matches!(
         stop.exit,
-        Exit::Unreachable | Exit::Deadline | Exit::Failed | Exit::Unexpected
+        ExitCode::Unreachable | ExitCode::Unfinished | ExitCode::Failed | ExitCode::Unexpected
     )
 }
 
@@ -160,32 +160,35 @@ fn is_about_jobs(event: &Event) -> bool {
     )
 }
 
-async fn news_or_end(press: &Press<'_>, news: Option<DeviceEvent>) -> Result<(), Stop> {
+async fn news_or_end(
+    runner: &PrintRunner<'_>,
+    news: Option<DeviceEvent>,
+) -> Result<(), CommandError> {
     match news {
         Some(DeviceEvent::NotBound) => {
-            let mut stop = not_bound(&press.device);
+            let mut stop = not_bound(&runner.device);
             stop.line.push_str(&format!(
                 "; its secret is erased, and the files in {} belong to the company that has left",
-                press.spool.display()
+                runner.spool.display()
             ));
             Err(stop)
         }
-        None | Some(DeviceEvent::GaveUp) => match press.device.online(Duration::ZERO).await {
+        None | Some(DeviceEvent::GaveUp) => match runner.device.online(Duration::ZERO).await {
             Ok(()) => Ok(()),
-            Err(error) => Err(Stop::before_acceptance(&error)),
+            Err(error) => Err(CommandError::rejected(&error)),
         },
         Some(_) => Ok(()),
     }
 }
 
 /// The unprinted jobs, as long as it takes to get the list, but not beyond the deadline.
-async fn list(press: &Press<'_>, deadline: Moment) -> Result<Vec<ListedJob>, Stop> {
-    let clock = &press.clock;
+async fn list(runner: &PrintRunner<'_>, deadline: Moment) -> Result<Vec<ListedJob>, CommandError> {
+    let clock = &runner.clock;
     loop {
         let unprinted = ListQuery::all().with_status(StatusFilter::Unprinted);
         let listed = tokio::select! {
-            listed = bounded(&**clock, deadline, press.device.jobs(unprinted)) => listed,
-            () = press.halt.asked() => return Err(interrupted(press)),
+            listed = bounded(&**clock, deadline, runner.device.jobs(unprinted)) => listed,
+            () = runner.shutdown.asked() => return Err(interrupted(runner)),
         };
         let error = match listed {
             Some(Ok(jobs)) => return Ok(jobs),
@@ -194,77 +197,77 @@ async fn list(press: &Press<'_>, deadline: Moment) -> Result<Vec<ListedJob>, Sto
         };
         let over = clock.now() + SOON >= deadline;
         if !error.is_transient() || error.kind() == ErrorKind::TooLarge || over {
-            return Err(Stop::before_acceptance(&error));
+            return Err(CommandError::rejected(&error));
         }
-        press.app.report.missed(&error);
-        if press.pause().await {
-            return Err(interrupted(press));
+        runner.app.report.missed(&error);
+        if runner.pause().await {
+            return Err(interrupted(runner));
         }
     }
 }
 
-fn interrupted(press: &Press<'_>) -> Stop {
-    Stop::asked_to_end(
-        press.halt.signal().unwrap_or(Signal::Interrupt).exit(),
+fn interrupted(runner: &PrintRunner<'_>) -> CommandError {
+    CommandError::asked_to_end(
+        runner.shutdown.signal().unwrap_or(Signal::Interrupt).exit(),
         "what is not printed yet waits for the next docjobs printer run",
     )
 }
 
-async fn wait_for(press: &Press<'_>, until: SystemTime) {
-    let clock = press.ledger.clock();
+async fn wait_for(runner: &PrintRunner<'_>, until: SystemTime) {
+    let clock = runner.ledger.clock();
     let left = until.duration_since(clock.wall()).unwrap_or_default();
     tokio::select! {
         // It may be given back early, and leases are renewed.
         () = clock.sleep_until(clock.now() + left.min(BUSY)) => {}
-        () = press.halt.asked() => {}
+        () = runner.shutdown.asked() => {}
     }
 }
 
 /// What a process has tried, and how it ended.
 #[derive(Default)]
-struct Round {
+struct PrintSession {
     tried: HashMap<String, Moment>,
     failed: u32,
     in_doubt: u32,
 }
 
-/// What one pass did.
+/// What one sweep did.
 #[derive(Default)]
-struct Pass {
+struct Sweep {
     tried: usize,
     /// When the first job of another process may be free.
     busy: Option<SystemTime>,
     /// Why the last job of those that did not work yet did not.
-    later: Option<Stop>,
+    later: Option<CommandError>,
 }
 
-impl Round {
+impl PrintSession {
     /// Tries every unprinted job that was not tried yet, and carries on what an earlier process left.
-    async fn pass(
+    async fn sweep(
         &mut self,
-        press: &Press<'_>,
+        runner: &PrintRunner<'_>,
         unprinted: &[ListedJob],
         deadline: Option<Moment>,
-    ) -> Result<Pass, Stop> {
-        let mut pass = Pass::default();
+    ) -> Result<Sweep, CommandError> {
+        let mut sweep = Sweep::default();
         let each = || {
             // A printer that is always on has a deadline for each job.
-            deadline.unwrap_or_else(|| press.clock.now() + press.app.options.deadline)
+            deadline.unwrap_or_else(|| runner.clock.now() + runner.app.options.deadline)
         };
         let listed: HashSet<&str> = unprinted.iter().map(|job| job.id.as_str()).collect();
-        for (row, id) in press.unfinished().await? {
-            if press.halt.is_asked() {
-                return Ok(pass);
+        for (row, id) in runner.unfinished().await? {
+            if runner.shutdown.is_asked() {
+                return Ok(sweep);
             }
             if listed.contains(id.as_str()) {
                 continue;
             }
-            let fate = press.take_up(row, &id, None, each()).await?;
-            self.count(press, fate, &mut pass);
+            let result = runner.take_up(row, &id, None, each()).await?;
+            self.count(runner, result, &mut sweep);
         }
         for job in unprinted {
-            if press.halt.is_asked() {
-                return Ok(pass);
+            if runner.shutdown.is_asked() {
+                return Ok(sweep);
             }
             // Only what the cloud calls unprinted, or says nothing of although asked for unprinted ones.
             let is_unprinted = matches!(
@@ -274,35 +277,35 @@ impl Round {
             if !is_unprinted || self.tried.contains_key(&job.id) {
                 continue;
             }
-            let fate = press.listed(job, each()).await?;
-            if self.count(press, fate, &mut pass) {
-                self.tried.insert(job.id.clone(), press.clock.now());
+            let result = runner.listed(job, each()).await?;
+            if self.count(runner, result, &mut sweep) {
+                self.tried.insert(job.id.clone(), runner.clock.now());
             }
         }
-        Ok(pass)
+        Ok(sweep)
     }
 
     /// Whether the job was tried.
-    fn count(&mut self, press: &Press<'_>, fate: Fate, pass: &mut Pass) -> bool {
-        match fate {
-            Fate::Printed | Fate::Gone => {}
-            Fate::Failed => self.failed += 1,
-            Fate::InDoubt => self.in_doubt += 1,
-            Fate::Busy(until) => {
-                pass.busy = Some(pass.busy.map_or(until, |first| first.min(until)));
+    fn count(&mut self, runner: &PrintRunner<'_>, result: PrintResult, sweep: &mut Sweep) -> bool {
+        match result {
+            PrintResult::Printed | PrintResult::Gone => {}
+            PrintResult::Failed => self.failed += 1,
+            PrintResult::InDoubt => self.in_doubt += 1,
+            PrintResult::Busy(until) => {
+                sweep.busy = Some(sweep.busy.map_or(until, |first| first.min(until)));
                 return false;
             }
-            Fate::Later(stop) => {
-                press.app.report.say(&format!(
+            PrintResult::Later(stop) => {
+                runner.app.report.say(&format!(
                     "docjobs: {}; going on with other print jobs",
                     stop.line
                 ));
-                pass.later = Some(stop);
+                sweep.later = Some(stop);
                 return false;
             }
-            Fate::Left => return false,
+            PrintResult::Left => return false,
         }
-        pass.tried += 1;
+        sweep.tried += 1;
         true
     }
 
@@ -311,25 +314,25 @@ impl Round {
         self.tried.retain(|_, tried| now.since(*tried) < TIMER);
     }
 
-    fn verdict(&self) -> Result<(), Stop> {
+    fn verdict(&self) -> Result<(), CommandError> {
         let (exit, line) = match (self.in_doubt, self.failed) {
             (0, 0) => return Ok(()),
             (0, failed) => (
-                Exit::Failed,
+                ExitCode::Failed,
                 format!(
                     "{} failed; docjobs jobs --vendor printer-jobs shows why",
                     print_jobs(failed)
                 ),
             ),
             (doubtful, failed) => (
-                Exit::Unknown,
+                ExitCode::OutcomeUnknown,
                 format!(
                     "{} may have been printed before an interruption, and {failed} failed; look at the paper",
                     print_jobs(doubtful)
                 ),
             ),
         };
-        Err(Stop::new(exit, line))
+        Err(CommandError::new(exit, line))
     }
 }
 

@@ -9,8 +9,8 @@ use jobs_core::disk::StagedFile;
 use printer_jobs::integrity::{Expected, MAX_FILE_BYTES};
 use printer_jobs::wire::ListedJob;
 
-use crate::exit::Stop;
-use crate::place::absolute;
+use crate::exit::CommandError;
+use crate::output::absolute;
 
 /// What lies at the names of a job's files.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(super) enum Found {
 }
 
 /// The folder, made where needed, with what crashed downloads left in it swept out.
-pub(super) fn open(folder: &Path, now: SystemTime) -> Result<PathBuf, Stop> {
+pub(super) fn open(folder: &Path, now: SystemTime) -> Result<PathBuf, CommandError> {
     let folder = absolute(folder)?;
     let unusable = |problem: io::Error| unusable(&folder, &problem);
     let mut builder = fs::DirBuilder::new();
@@ -40,14 +40,14 @@ pub(super) fn open(folder: &Path, now: SystemTime) -> Result<PathBuf, Stop> {
 }
 
 /// Whether a file can be made in the folder and filled.
-pub(super) fn probe(folder: &Path) -> Result<(), Stop> {
+pub(super) fn probe(folder: &Path) -> Result<(), CommandError> {
     let mut draft = StagedFile::new_in(folder).map_err(|problem| unusable(folder, &problem))?;
     let filled = draft.file_mut().write_all(&[0; 64 * 1024]);
     filled.map_err(|problem| unusable(folder, &problem))
 }
 
-fn unusable(folder: &Path, problem: &io::Error) -> Stop {
-    Stop::bad_input(format!(
+fn unusable(folder: &Path, problem: &io::Error) -> CommandError {
+    CommandError::invalid_input(format!(
         "cannot use the spool {}: {problem}; choose another folder with --spool",
         folder.display()
     ))

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use printer_jobs::settings::{Choices, Color, SettingAliases, Sides};
 use printer_jobs::wire::ListedJob;
 
-use super::shape::one_line;
-use crate::exit::Stop;
+use super::render::one_line;
+use crate::exit::CommandError;
 
 /// What a word may have in braces. Any other text in braces stays as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,11 +81,11 @@ pub(super) struct Words {
 }
 
 impl Words {
-    pub(super) fn parse(line: &str) -> Result<Self, Stop> {
+    pub(super) fn parse(line: &str) -> Result<Self, CommandError> {
         let mut words = shlex::split(line).unwrap_or_default().into_iter();
         let program = words.next().filter(|program| !program.is_empty());
         let Some(program) = program else {
-            return Err(Stop::bad_input(format!(
+            return Err(CommandError::invalid_input(format!(
                 "--exec {line:?} is no command: give a program and its words, with quotes closed"
             )));
         };
@@ -95,7 +95,7 @@ impl Words {
         };
         // The sender of a job chooses these, and a shell would run them.
         if words.is_chosen_text_run() {
-            return Err(Stop::bad_input(
+            return Err(CommandError::invalid_input(
                 "--exec: a shell would run whatever a document is called; in a script write \"$DOCJOBS_DOC_NAME\" and \
                  \"$DOCJOBS_PAPER\" instead of {title} and {paper}",
             ));

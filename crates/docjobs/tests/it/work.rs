@@ -149,15 +149,64 @@ async fn a_killed_worker_leaves_its_jobs_to_the_next_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_looks_may_cost_money_is_left_to_a_person() {
+async fn an_export_whose_polls_cost_money_is_polled_within_what_was_allowed() {
+    let stage = Stage::new().await;
+    stage.input(
+        "plan.md",
+        "# Plan\n\n## One\n\n### Two\n\n#### Three\n\nText.\n",
+    );
+    let args = [
+        "mindshow",
+        "deck",
+        "--markdown",
+        "plan.md",
+        "-o",
+        "plan.pptx",
+    ];
+    assert_eq!(stage.run(&args).await.exit, 0);
+    let deck = stage.simulators.mindshow().jobs()[0].id.clone();
+    let before = stage.simulators.mindshow().charges().len();
+    let args = [
+        "mindshow",
+        "pdf",
+        &deck,
+        "-o",
+        "plan.pdf",
+        "--max-calls",
+        "12",
+        "--no-wait",
+    ];
+    let ran = stage.run(&args).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ran = stage.run(&["work", "--once"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert!(
+        std::fs::read(stage.path("plan.pdf"))
+            .unwrap()
+            .starts_with(b"%PDF")
+    );
+    let jobs = jobs(&stage).await;
+    let export = jobs.iter().find(|job| job["kind"] == "pdf").unwrap();
+    assert_eq!(export["stage"], "completed");
+    assert!(stage.simulators.mindshow().charges().len() - before <= 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_that_the_vendor_does_not_poll_is_parked_after_one_call() {
     let stage = Stage::new().await;
     let ran = stage
         .run(&["mindshow", "pdf", "deck1", "-o", "deck.pdf", "--no-wait"])
         .await;
     assert_eq!(ran.exit, 0, "{}", ran.stderr);
     let ran = stage.run(&["work", "--once"]).await;
-    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    assert_eq!(ran.exit, 3, "{}", ran.stderr);
     assert!(ran.stderr.contains("docjobs wait"), "{}", ran.stderr);
+    assert_eq!(
+        ran.stderr.matches("job not found").count(),
+        1,
+        "{}",
+        ran.stderr
+    );
     assert_eq!(jobs(&stage).await[0]["stage"], "accepted");
     assert!(stage.simulators.mindshow().charges().is_empty());
 }

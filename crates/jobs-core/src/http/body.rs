@@ -115,6 +115,14 @@ impl Document {
             .unwrap_or_default()
     }
 
+    /// Where it lies, if it is a file.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.content {
+            Content::File { path, .. } => Some(path),
+            Content::Bytes(_) => None,
+        }
+    }
+
     /// The size in bytes.
     pub fn size(&self) -> u64 {
         self.len

@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jobs_core::{Account, AdaptiveSchedule, KindPolicy, PollSchedule};
 use jobs_ledger::Ledger;
 
-use crate::report::Report;
+use crate::observer::{Observer, RunnerEvent};
 
-/// The pacings of this process, by vendor.
+/// The poll schedules of a process that adapt to how long jobs take. Made before the clients; the
+/// [worker](crate::Worker) loads them from the ledger and keeps them there.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Paces(Arc<Mutex<Vec<(&'static str, AdaptiveSchedule)>>>);
+pub struct PollModels(Arc<Mutex<Vec<(&'static str, AdaptiveSchedule)>>>);
 
-/// What one account's jobs taught.
-pub(crate) struct Lesson {
+/// What the jobs of one account taught.
+pub(crate) struct PollModel {
     account: Account,
     learned: AdaptiveSchedule,
     kept: u64,
@@ -21,9 +22,9 @@ pub(crate) struct Lesson {
 /// The name under which the ledger keeps it.
 const KEY: &str = "durations";
 
-impl Paces {
-    /// From now on these facts pace by what is learnt, and by what they said until enough is.
-    pub(crate) fn learn(&self, vendor: &'static str, facts: &mut KindPolicy) {
+impl PollModels {
+    /// Makes these facts pace by what is learnt, and by what they said until enough is. For the builder of a client.
+    pub fn learn(&self, vendor: &'static str, facts: &mut KindPolicy) {
         let learned = AdaptiveSchedule::new(facts.schedule.value.clone()).with_bounds(
             facts.initial_delay.value,
             facts.min_interval.value,
@@ -43,7 +44,7 @@ impl Paces {
         ledger: &Ledger,
         vendor: &str,
         account: Account,
-    ) -> Option<Lesson> {
+    ) -> Option<PollModel> {
         let learned = {
             let mut paces = self.lock();
             let at = paces.iter().position(|(name, _)| *name == vendor)?;
@@ -53,7 +54,7 @@ impl Paces {
         if let Some(durations) = kept.and_then(|text| text.parse().ok()) {
             learned.replace_durations(durations);
         }
-        Some(Lesson {
+        Some(PollModel {
             account,
             kept: learned.durations().samples(),
             learned,
@@ -61,9 +62,9 @@ impl Paces {
     }
 }
 
-impl Lesson {
+impl PollModel {
     /// Writes down what was learnt since the last time.
-    pub(crate) async fn keep(&mut self, ledger: &Ledger, report: &Report) {
+    pub(crate) async fn keep(&mut self, ledger: &Ledger, observer: &dyn Observer) {
         let durations = self.learned.durations();
         if durations.samples() == self.kept {
             return;
@@ -73,7 +74,11 @@ impl Lesson {
             .put_value(self.account, KEY, &durations.to_text())
             .await
         {
-            report.say(&format!("docjobs: {problem}"));
+            observer.on_event(&RunnerEvent::LedgerTrouble {
+                job: None,
+                error: &problem,
+                is_retried: false,
+            });
         }
     }
 }

@@ -11,16 +11,16 @@ use printer_jobs::{Destination, Device};
 use serde_json::json;
 
 use super::exec::Exec;
-use super::halt::Halt;
+use super::shutdown_signal::ShutdownSignal;
 use super::{KIND, VENDOR};
 use crate::app::App;
-use crate::exit::Stop;
+use crate::exit::CommandError;
 
 /// Between two tries of what the cloud did not do.
 pub(super) const PAUSE: Duration = Duration::from_secs(5);
 
 /// Everything that printing needs.
-pub(super) struct Press<'a> {
+pub(super) struct PrintRunner<'a> {
     pub(super) app: &'a App,
     pub(super) device: Device,
     pub(super) ledger: Ledger,
@@ -30,12 +30,12 @@ pub(super) struct Press<'a> {
     pub(super) spool: PathBuf,
     pub(super) exec: Option<Exec>,
     pub(super) remove: bool,
-    pub(super) halt: Halt,
+    pub(super) shutdown: ShutdownSignal,
 }
 
 /// What became of a job.
 #[derive(Debug)]
-pub(super) enum Fate {
+pub(super) enum PrintResult {
     Printed,
     Failed,
     /// Reported as failed, and it may have been printed.
@@ -45,17 +45,17 @@ pub(super) enum Fate {
     /// Another process has it, at least until then.
     Busy(SystemTime),
     /// It did not work, which says nothing of the other jobs; it is tried again.
-    Later(Stop),
+    Later(CommandError),
     /// Left as it was, because the process was asked to end.
     Left,
 }
 
-impl Press<'_> {
+impl PrintRunner<'_> {
     /// Whether the process was asked to end meanwhile.
     pub(super) async fn pause(&self) -> bool {
         tokio::select! {
             () = self.clock.sleep_until(self.clock.now() + PAUSE) => false,
-            () = self.halt.asked() => true,
+            () = self.shutdown.asked() => true,
         }
     }
 

@@ -1,5 +1,4 @@
-//! Decides how things end: pure functions, on which [`carry`](crate::carry), [`steps`](crate::steps) and
-//! [`work`](crate::work) act.
+//! Decides how things end: pure functions on which the steps, the job runner and the worker act.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,14 +6,13 @@ use jobs_core::{Activity, CallMonitor, Clock, Delivery, Error, ErrorKind, Moment
 
 use jobs_ledger::{Ledger, UnverifiedResult};
 
-use crate::exit::Exit;
-use crate::signals::Signal;
-
-/// What cuts something short that would have gone on.
+/// What cuts a step short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cut {
+pub enum Cut {
+    /// The deadline has come.
     Deadline,
-    Signal(Signal),
+    /// The program ends.
+    Shutdown,
 }
 
 /// What becomes of a submit that was cut short.
@@ -37,14 +35,14 @@ pub(crate) enum NextFetch {
     LeaveIt,
 }
 
-/// How long a submit under way may go on after a signal.
-const SUBMIT_AFTER_SIGNAL: Duration = Duration::from_secs(5);
+/// How long a submit under way may go on after a shutdown was requested.
+const SUBMIT_AFTER_SHUTDOWN: Duration = Duration::from_secs(5);
 
-/// Returns when a submit must not go on after a signal: at once if nothing of it has left, else when it had time to end
+/// Returns when a submit must not go on after a shutdown was requested: at once if nothing of it has left, else when it had time to end
 /// by itself.
-pub(crate) async fn after_signal(clock: &dyn Clock, monitor: &CallMonitor) {
+pub(crate) async fn after_shutdown(clock: &dyn Clock, monitor: &CallMonitor) {
     if monitor.sent() != Delivery::NotSent {
-        clock.guard_until(clock.now() + SUBMIT_AFTER_SIGNAL).await;
+        clock.guard_until(clock.now() + SUBMIT_AFTER_SHUTDOWN).await;
     }
 }
 
@@ -83,7 +81,7 @@ pub(crate) fn cut_submit(
 ) -> CutSubmit {
     let what = match cut {
         Cut::Deadline => "the deadline passed",
-        Cut::Signal(_) => "interrupted",
+        Cut::Shutdown => "interrupted",
     };
     let address = address.map_or_else(String::new, |address| format!(" ({address})"));
     // What the last try met, and what can be done about that, each where an error has its place for it.
@@ -112,7 +110,7 @@ pub(crate) fn cut_submit(
 }
 
 /// What a call is doing, in words that follow *while*.
-pub(crate) fn doing(activity: &Activity) -> String {
+pub fn doing(activity: &Activity) -> String {
     match activity {
         Activity::WaitingForRate => "waiting for the account's rate".to_owned(),
         Activity::Connecting { .. } => "connecting".to_owned(),
@@ -154,30 +152,8 @@ pub(crate) fn fetches_again(known: &[UnverifiedResult], sha256: [u8; 32]) -> boo
 }
 
 /// After which time a worker tries a job again for the time number `failures`: each pause is twice the one before.
-pub(crate) fn later(first: Duration, failures: u32) -> Duration {
+pub(crate) fn retry_delay(first: Duration, failures: u32) -> Duration {
     first.saturating_mul(1 << failures.saturating_sub(1).min(7))
-}
-
-/// The worse of two ends, for a command about many jobs: what needs a person most comes first.
-pub(crate) fn worse(worst: Option<Exit>, exit: Exit) -> Exit {
-    const ORDER: [Exit; 9] = [
-        Exit::Unknown,
-        Exit::Exhausted,
-        Exit::Credentials,
-        Exit::Failed,
-        Exit::Unreachable,
-        Exit::Deadline,
-        Exit::BadInput,
-        Exit::Unexpected,
-        Exit::Interrupted,
-    ];
-    let rank = |exit: Exit| ORDER.iter().position(|known| *known == exit);
-    match worst {
-        Some(worst) if rank(worst).unwrap_or(ORDER.len()) <= rank(exit).unwrap_or(ORDER.len()) => {
-            worst
-        }
-        _ => exit,
-    }
 }
 
 /// Whether a job in doubt may be the one that a ticket names: the vendor took that one at about the time at which this
@@ -279,32 +255,11 @@ mod tests {
     }
 
     #[test]
-    fn the_worst_end_wins_in_any_order() {
-        use Exit::{BadInput, Credentials, Deadline, Exhausted, Failed, Unknown, Unreachable};
-        let order = [
-            Unknown,
-            Exhausted,
-            Credentials,
-            Failed,
-            Unreachable,
-            Deadline,
-            BadInput,
-        ];
-        for (at, bad) in order.iter().enumerate() {
-            for less in &order[at..] {
-                assert_eq!(worse(Some(*bad), *less), *bad);
-                assert_eq!(worse(Some(*less), *bad), *bad);
-            }
-            assert_eq!(worse(None, *bad), *bad);
-        }
-    }
-
-    #[test]
     fn a_worker_tries_again_later_each_time() {
         let first = Duration::from_secs(30);
-        let pauses: Vec<u64> = (1..=7).map(|n| later(first, n).as_secs()).collect();
+        let pauses: Vec<u64> = (1..=7).map(|n| retry_delay(first, n).as_secs()).collect();
         assert_eq!(pauses, [30, 60, 120, 240, 480, 960, 1920]);
-        assert_eq!(later(first, 99), first * 128);
+        assert_eq!(retry_delay(first, 99), first * 128);
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use crate::signals::{Attended, Shutdown, Signal};
 
 /// Whether the process was asked to end.
-pub(super) struct Halt {
+pub(super) struct ShutdownSignal {
     shutdown: Shutdown,
     _attended: Attended,
 }
 
-impl Halt {
+impl ShutdownSignal {
     /// From now on the printer ends by itself when it is asked to.
     pub(super) fn listen(shutdown: &Shutdown) -> Self {
         Self {

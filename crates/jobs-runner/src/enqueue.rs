@@ -1,0 +1,270 @@
+//! How a job begins: it is written down, and then a worker submits it, or this process does.
+
+use std::future::IntoFuture;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::time::Duration;
+
+use jobs_core::Moment;
+use jobs_ledger::{Due, IntendOutcome, Intent, JobFilter, JobRecord, LedgerError, LedgerId, Stage};
+
+use crate::context::Context;
+use crate::durable_steps::settle_arrived;
+use crate::dyn_handler::{DynHandler, Plan, Start};
+use crate::error::{RunnerError, RunnerErrorKind};
+use crate::job_input::{JobInput, digest_of_file};
+use crate::observer::RunnerEvent;
+use crate::options::{RunOptions, RunOutcome};
+use crate::output::OutputTarget;
+
+/// A job about to be written down. Await it to leave the rest to a worker, or [run](Self::run) it here.
+#[derive(Debug)]
+#[must_use = "nothing is written down before this is awaited or run"]
+pub struct Enqueue<'a> {
+    context: &'a Context,
+    job: Result<(DynHandler, JobInput), RunnerError>,
+    output: Option<PathBuf>,
+    again: bool,
+}
+
+/// A job that is written down.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Enqueued {
+    /// Its id in the ledger.
+    pub id: LedgerId,
+    /// Whether it is new; else the same input was a job already.
+    pub is_new: bool,
+    /// Its record.
+    pub job: JobRecord,
+}
+
+impl<'a> Enqueue<'a> {
+    pub(crate) fn new(
+        context: &'a Context,
+        job: Result<(DynHandler, JobInput), RunnerError>,
+    ) -> Self {
+        Self {
+            context,
+            job,
+            output: None,
+            again: false,
+        }
+    }
+
+    /// Puts the result there.
+    pub fn output(mut self, path: impl Into<PathBuf>) -> Self {
+        self.output = Some(path.into());
+        self
+    }
+
+    /// Asks for a format of the result.
+    pub fn format(mut self, format: impl Into<String>) -> Self {
+        if let Ok((_, input)) = &mut self.job {
+            input.format = Some(format.into());
+        }
+        self
+    }
+
+    /// **Pays once more** for an input that is a job already, instead of attaching to that job.
+    pub fn again(mut self, again: bool) -> Self {
+        self.again = again;
+        self
+    }
+
+    /// Submits it in this process, and waits for the result. The same input attaches to the job that it is already.
+    ///
+    /// # Errors
+    /// [`RunnerError`], which names what to continue with.
+    pub async fn run(self, options: &RunOptions) -> Result<RunOutcome, RunnerError> {
+        let (handler, input) = self.job?;
+        let context = self.context;
+        let deadline = handler.clock().now() + options.deadline;
+        let output = self.output.as_deref().map(absolute).transpose()?;
+        if let Some(path) = output.as_deref()
+            && !self.again
+            && path.exists()
+            && let Some(job) = completed_before(context, &handler, &input, path).await?
+        {
+            let path = path.to_owned();
+            return Ok(RunOutcome::AlreadyThere { job, path });
+        }
+        let target = OutputTarget::at(output.as_deref(), options.overwrite)?;
+        let intent = intent(&handler, &input, output, self.again);
+        // A job that is attached to may be on record with another format.
+        let options = &RunOptions {
+            format: options.format.clone().or(input.format),
+            ..options.clone()
+        };
+        let intended = intend(context, &handler, intent, deadline).await?;
+        let plan = Plan {
+            context,
+            options,
+            target: &target,
+            deadline,
+            live: input.live,
+            retry_after: None,
+        };
+        match intended {
+            IntendOutcome::New(claim, job) => handler.run(plan, Start::New(claim, job)).await,
+            IntendOutcome::Attached(job) => {
+                context.event(&RunnerEvent::Attached(&job));
+                handler.run(plan, Start::Recorded(job)).await
+            }
+        }
+    }
+
+    async fn write_down(self) -> Result<Enqueued, RunnerError> {
+        /// How long a busy server is waited for.
+        const BUSY: Duration = Duration::from_secs(30);
+        let (handler, input) = self.job?;
+        let output = self.output.as_deref().map(absolute).transpose()?;
+        let intent = intent(&handler, &input, output, self.again);
+        let limit = handler.clock().now() + BUSY;
+        Ok(match intend(self.context, &handler, intent, limit).await? {
+            IntendOutcome::New(claim, job) => {
+                self.context.ledger.release(claim, Due::Now).await?;
+                Enqueued {
+                    id: job.id,
+                    is_new: true,
+                    job,
+                }
+            }
+            IntendOutcome::Attached(job) => Enqueued {
+                id: job.id,
+                is_new: false,
+                job,
+            },
+        })
+    }
+}
+
+impl<'a> IntoFuture for Enqueue<'a> {
+    type Output = Result<Enqueued, RunnerError>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.write_down())
+    }
+}
+
+/// Writes the intent down; waits until `limit` for a server that is busy just now.
+async fn intend(
+    context: &Context,
+    handler: &DynHandler,
+    intent: Intent,
+    limit: Moment,
+) -> Result<IntendOutcome, LedgerError> {
+    const LONGEST: Duration = Duration::from_secs(2);
+    let clock = context.ledger.clock();
+    let mut pause = Duration::from_millis(100);
+    let mut told = false;
+    loop {
+        let problem = match context.ledger.intend(intent.clone()).await {
+            Err(problem) if problem.is_server_busy() && handler.clock().now() < limit => problem,
+            outcome => return outcome,
+        };
+        if !told {
+            context.event(&RunnerEvent::LedgerTrouble {
+                job: None,
+                error: &problem,
+                is_retried: true,
+            });
+            told = true;
+        }
+        clock.sleep_until(clock.now() + pause).await;
+        pause = (pause * 2).min(LONGEST);
+    }
+}
+
+fn intent(handler: &DynHandler, input: &JobInput, output: Option<PathBuf>, again: bool) -> Intent {
+    let mut intent = Intent::new(
+        handler.vendor(),
+        handler.kind(),
+        handler.account(),
+        input.digest,
+    )
+    .with_options(input.options.clone())
+    .with_request(input.request.clone())
+    .with_private_request(input.private_request.clone())
+    .with_input(input.label.clone());
+    if let Some(format) = &input.format {
+        intent = intent.with_format(format.clone());
+    }
+    if let Some(path) = &input.path {
+        intent = intent.with_input_path(path.clone());
+    }
+    if let Some(path) = output {
+        intent = intent.with_output(path);
+    }
+    if again { intent.again() } else { intent }
+}
+
+/// The path from the root, so that it means the same to every process.
+fn absolute(path: &Path) -> Result<PathBuf, RunnerError> {
+    std::path::absolute(path).map_err(|problem| RunnerError::invalid_output(path, problem))
+}
+
+/// The job of the same input whose result lies at that place, in the format that is asked for.
+async fn completed_before(
+    context: &Context,
+    handler: &DynHandler,
+    input: &JobInput,
+    path: &Path,
+) -> Result<Option<LedgerId>, RunnerError> {
+    let mut filter = JobFilter::all()
+        .with_stages([Stage::Completed, Stage::Available, Stage::Downloading])
+        .with_vendor(handler.vendor())
+        .with_kind(handler.kind())
+        .with_account(handler.account());
+    let format = handler.format_of(input.format());
+    loop {
+        let page = context.ledger.list(&filter).await?;
+        let same = |job: &&JobRecord| {
+            job.output.as_deref() == Some(path)
+                && job.content == input.digest
+                && job.options == input.options
+                && handler.format_of(job.format.as_deref()) == format
+        };
+        for job in page.jobs.iter().filter(same) {
+            let is_there = match job.stage {
+                Stage::Completed => still_holds(job, path),
+                _ => settle_arrived(&context.ledger, job, path).await?,
+            };
+            if is_there {
+                return Ok(Some(job.id));
+            }
+        }
+        match page.next {
+            Some(next) => filter = filter.after(next),
+            None => return Ok(None),
+        }
+    }
+}
+
+/// Whether the file is what the job put there, as far as that is on record.
+fn still_holds(job: &JobRecord, path: &Path) -> bool {
+    let found = digest_of_file(path);
+    found.is_ok_and(|found| job.sha256.is_none_or(|digest| digest == found))
+}
+
+/// The handler of an input, and the input.
+pub(crate) fn handler_of_input(
+    handlers: &[DynHandler],
+    input: JobInput,
+) -> Result<(DynHandler, JobInput), RunnerError> {
+    let handler = handlers.iter().find(|handler| {
+        handler.vendor() == input.vendor
+            && input.kind.is_none_or(|kind| kind == handler.kind())
+            && input
+                .account
+                .is_none_or(|account| account == handler.account())
+    });
+    match handler {
+        Some(handler) => Ok((handler.clone(), input)),
+        None => Err(RunnerError::new(RunnerErrorKind::NoHandler {
+            vendor: input.vendor.into(),
+            kind: input.kind.unwrap_or("such").into(),
+        })),
+    }
+}

@@ -1,0 +1,369 @@
+//! Durable parsing: what `jobs-runner` needs to know of this vendor.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jobs_core::disk::OutputPath;
+use jobs_core::http::{Document, DownloadError};
+use jobs_core::{Job, Moment, SubmitError};
+use jobs_ledger::{Claim, at};
+use jobs_runner::{
+    Estimate, FetchedResult, Handler, InputError, InputSource, IntoJobInput, JobInput,
+    recorded_text,
+};
+use serde_json::{Value, json};
+
+use crate::client::Client;
+use crate::job::{Parse, Ready};
+use crate::page_count::count_pages;
+use crate::request::{PageRange, ParseRequest};
+
+const VENDOR: &str = "textin";
+const KIND: &str = "parse";
+const FORMATS: &[&str] = &["markdown", "json"];
+
+/// The handler of an account's parse jobs.
+pub fn handler(client: Client) -> ParseHandler {
+    ParseHandler { client }
+}
+
+/// A document to be parsed.
+pub fn input(document: Document) -> ParseInput {
+    ParseInput::new(Source::Document(document))
+}
+
+/// A document that the vendor fetches from an address.
+pub fn url_input(url: impl Into<String>) -> ParseInput {
+    ParseInput::new(Source::Url(url.into()))
+}
+
+/// Runs parse jobs durably.
+#[derive(Debug, Clone)]
+pub struct ParseHandler {
+    client: Client,
+}
+
+/// A document, and how it is to be parsed.
+#[derive(Debug)]
+pub struct ParseInput {
+    source: Source,
+    options: Options,
+    format: Option<String>,
+    is_kept: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    Document(Document),
+    Url(String),
+}
+
+impl ParseInput {
+    fn new(source: Source) -> Self {
+        Self {
+            source,
+            options: Options::default(),
+            format: None,
+            is_kept: true,
+        }
+    }
+
+    /// Parses, and pays for, these pages only.
+    #[must_use]
+    pub fn with_pages(mut self, pages: PageRange) -> Self {
+        self.options.pages = Some(pages);
+        self
+    }
+
+    /// Opens an encrypted document with the first line of this file, of which the path alone is recorded.
+    #[must_use]
+    pub fn with_password_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.options.password_file = Some(path.into());
+        self
+    }
+
+    /// Asks for `markdown`, which is the default, or `json`.
+    #[must_use]
+    pub fn with_format(mut self, format: impl Into<String>) -> Self {
+        self.format = Some(format.into());
+        self
+    }
+
+    /// Does not record where the document lies: it is gone after this process.
+    #[must_use]
+    pub fn without_path(mut self) -> Self {
+        self.is_kept = false;
+        self
+    }
+
+    fn request(self) -> Result<(ParseRequest, JobInput), InputError> {
+        let written = self.options.written()?;
+        let (request, input) = match self.source {
+            Source::Url(url) => {
+                let input = JobInput::url(VENDOR, KIND, &url, written);
+                (ParseRequest::url(url), input)
+            }
+            Source::Document(document) => {
+                let input = JobInput::document(VENDOR, KIND, &document, written)?;
+                let input = if self.is_kept {
+                    input
+                } else {
+                    input.without_path()
+                };
+                (ParseRequest::document(document), input)
+            }
+        };
+        let request = self.options.asked_of(request)?;
+        let input = match self.format {
+            Some(format) => input.with_format(format),
+            None => input,
+        };
+        Ok((request, input))
+    }
+}
+
+impl IntoJobInput for ParseInput {
+    fn into_job_input(self) -> Result<JobInput, InputError> {
+        let (request, input) = self.request()?;
+        Ok(input.with_live(request))
+    }
+}
+
+/// What decides what the vendor makes of a document.
+#[derive(Debug, Default)]
+struct Options {
+    pages: Option<PageRange>,
+    /// Where the password is. Its content is read for the submit alone, and kept nowhere; another file is another try.
+    password_file: Option<PathBuf>,
+}
+
+impl Options {
+    /// As the ledger knows them again.
+    fn written(&self) -> Result<Value, InputError> {
+        let mut options = json!({ "pages": self.pages.as_ref().map(ToString::to_string) });
+        if let (Some(path), Value::Object(options)) = (&self.password_file, &mut options) {
+            let text = path.to_str().ok_or_else(|| {
+                let path = path.display();
+                InputError::invalid(format!(
+                    "the path {path} of the password file is not UTF-8; rename the file"
+                ))
+            })?;
+            options.insert("password_file".to_owned(), text.into());
+        }
+        Ok(options)
+    }
+
+    /// The request with them; reads the password.
+    fn asked_of(&self, mut request: ParseRequest) -> Result<ParseRequest, InputError> {
+        if let Some(pages) = &self.pages {
+            request = request.with_pages(pages);
+        }
+        if let Some(path) = &self.password_file {
+            request = request.with_password(password(path)?);
+        }
+        Ok(request)
+    }
+
+    fn read(written: &Value) -> Result<Self, InputError> {
+        let text = |key: &str| written.get(key).and_then(Value::as_str);
+        Ok(Self {
+            pages: text("pages").map(pages).transpose()?,
+            password_file: text("password_file").map(PathBuf::from),
+        })
+    }
+}
+
+fn pages(text: &str) -> Result<PageRange, InputError> {
+    text.parse()
+        .map_err(|problem| InputError::invalid(format!("pages: {problem}")))
+}
+
+/// The first line of a file; nothing of it is in an error.
+fn password(path: &Path) -> Result<String, InputError> {
+    const LONGEST: u64 = 4096;
+    let unusable = |problem: &str| {
+        InputError::invalid(format!(
+            "the password file {} {problem}; put the document's password there, in one line",
+            path.display()
+        ))
+    };
+    let mut content = Vec::new();
+    let file =
+        std::fs::File::open(path).map_err(|problem| InputError::unreadable(path, problem))?;
+    file.take(LONGEST + 1)
+        .read_to_end(&mut content)
+        .map_err(|problem| InputError::unreadable(path, problem))?;
+    if content.len() as u64 > LONGEST {
+        return Err(unusable("is too long for a password"));
+    }
+    let content = String::from_utf8(content).map_err(|_| unusable("is not UTF-8"))?;
+    let content = content.strip_prefix('\u{feff}').unwrap_or(&content);
+    match content.lines().next().unwrap_or_default() {
+        "" => Err(unusable("is empty")),
+        password => Ok(password.to_owned()),
+    }
+}
+
+#[async_trait]
+impl Handler for ParseHandler {
+    type Kind = Parse;
+    type Input = ParseRequest;
+
+    fn kind(&self) -> Arc<Parse> {
+        self.client.kind()
+    }
+
+    fn input(&self, source: InputSource, options: &Value) -> Result<JobInput, InputError> {
+        const KNOWN: &[&str] = &["pages", "password_file", "format"];
+        jobs_runner::only_known_options(options, KNOWN)?;
+        let mut parse = match source {
+            InputSource::Path(path) => input(jobs_runner::open(path)?),
+            InputSource::Url(url) => url_input(url),
+            _ => return Err(InputError::invalid("textin parse takes a file or a URL")),
+        };
+        parse.options = Options::read(options)?;
+        parse.format = options
+            .get("format")
+            .and_then(Value::as_str)
+            .map(str::to_owned);
+        if let Some(format) = &parse.format
+            && !FORMATS.contains(&format.as_str())
+        {
+            return Err(InputError::invalid(format!(
+                "textin parse gives markdown or json, not {format:?}"
+            )));
+        }
+        parse.into_job_input()
+    }
+
+    fn rebuild_input(&self, job: &jobs_ledger::JobRecord) -> Result<ParseRequest, InputError> {
+        let mut parse = match recorded_text(job, "url") {
+            Some(url) => url_input(url),
+            None => input(JobInput::reopen(job)?),
+        };
+        parse.options = Options::read(&job.options)?;
+        let (request, input) = parse.request()?;
+        input.must_match(job)?;
+        Ok(request)
+    }
+
+    async fn submit(
+        &self,
+        _: &Claim<at::Submitting>,
+        request: &ParseRequest,
+    ) -> Result<Job<Parse>, SubmitError> {
+        self.client.parse(request.clone()).submit().await
+    }
+
+    async fn fetch(
+        &self,
+        ready: Ready,
+        format: Option<&str>,
+        target: &OutputPath,
+        deadline: Moment,
+    ) -> Result<FetchedResult, DownloadError> {
+        let (verified, _) = match format {
+            Some("json") => ready.fetch_json(target, deadline).await?,
+            _ => ready.fetch_markdown(target, deadline).await?,
+        };
+        Ok(FetchedResult::File(Box::new(verified)))
+    }
+
+    fn formats(&self) -> &'static [&'static str] {
+        FORMATS
+    }
+
+    fn extension(&self, format: Option<&str>) -> &'static str {
+        match format {
+            Some("json") => "json",
+            _ => "md",
+        }
+    }
+
+    fn is_text(&self, _: Option<&str>) -> bool {
+        true
+    }
+
+    fn accepted_types(&self) -> &'static [&'static str] {
+        &[
+            "png", "jpg", "jpeg", "pdf", "bmp", "tiff", "webp", "doc", "docx", "html", "mhtml",
+            "xls", "xlsx", "csv", "ppt", "pptx", "txt", "ofd", "rtf",
+        ]
+    }
+
+    fn accepts_url(&self) -> bool {
+        true
+    }
+
+    fn estimate(&self, request: &ParseRequest) -> Estimate {
+        let path = request.sent_document().and_then(Document::path);
+        let pages = path.and_then(|path| count_pages(path).ok().flatten());
+        match (pages, request.selected_pages(pages)) {
+            (_, Some(selected)) => Estimate::Units(selected),
+            (Some(pages), None) => Estimate::Units(pages.into()),
+            (None, None) => Estimate::Unknown,
+        }
+    }
+
+    fn unit(&self) -> &'static str {
+        "page"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jobs_core::JobKind as _;
+
+    use super::*;
+
+    #[test]
+    fn a_password_is_the_first_line_of_its_file_and_in_no_error() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("pw");
+        for (content, read) in [
+            (&b"hunter2\n"[..], Some("hunter2")),
+            (b"\xef\xbb\xbf open sesame \r\nrest", Some(" open sesame ")),
+            ("密码".as_bytes(), Some("密码")),
+            (b"", None),
+            (b"\nhunter2", None),
+            (b"hunter2\xff", None),
+            (&[b'x'; 5000], None),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let password = password(&path);
+            assert_eq!(password.as_deref().ok(), read);
+            assert!(
+                password
+                    .err()
+                    .is_none_or(|error| !error.to_string().contains("hunter2"))
+            );
+        }
+        let missing = password(&place.path().join("none")).unwrap_err();
+        assert!(matches!(missing, InputError::Unreadable { .. }));
+    }
+
+    #[test]
+    fn another_password_file_is_another_input_and_none_is_what_it_was() {
+        let written = |file: Option<&str>| {
+            let options = Options {
+                pages: None,
+                password_file: file.map(PathBuf::from),
+            };
+            options.written().unwrap()
+        };
+        assert_eq!(written(None), json!({ "pages": null }));
+        assert_ne!(written(Some("/a")), written(Some("/b")));
+        let read = Options::read(&written(Some("/a"))).unwrap();
+        assert_eq!(read.password_file.as_deref(), Some(Path::new("/a")));
+    }
+
+    #[test]
+    fn the_handler_is_of_the_kind_that_its_inputs_name() {
+        let key = || jobs_core::Secret::new("k".to_owned()).unwrap();
+        let client = Client::builder(key(), key()).build().unwrap();
+        let kind = handler(client).kind();
+        assert_eq!((kind.vendor(), kind.name()), (VENDOR, KIND));
+    }
+}
