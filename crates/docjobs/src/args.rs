@@ -278,6 +278,9 @@ pub(crate) enum Command {
     Resolve(ResolveArgs),
     /// Work on the jobs of a ledger until SIGTERM or Ctrl-C; run as many of these as you like, on as many machines.
     Work(WorkArgs),
+    /// Offer the jobs to an agent as tools, by the Model Context Protocol on stdin and stdout.
+    #[command(after_help = examples::MCP)]
+    Mcp(McpArgs),
     /// Check variables, addresses, clocks, credentials and the ledger, without any charged call.
     #[command(after_help = examples::DOCTOR)]
     Doctor,
@@ -517,6 +520,22 @@ pub(crate) struct WorkArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct McpArgs {
+    /// A directory below which calls may name files, and put results; the current one unless given. Repeat for several.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) root: Vec<PathBuf>,
+    /// Offer only the tools that read; nothing is bought, and no worker runs.
+    #[arg(long, conflicts_with = "no_work")]
+    pub(crate) read_only: bool,
+    /// Run no worker in this process: jobs wait for docjobs work elsewhere.
+    #[arg(long)]
+    pub(crate) no_work: bool,
+    /// Let the agent give jobs up, and adopt jobs against the evidence, without asking a person: a second purchase may follow.
+    #[arg(long)]
+    pub(crate) allow_resolve: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct ManualArgs {
     /// Write DIR/man1 and DIR/completions.
     #[arg(long, value_name = "DIR", conflicts_with = "completions")]
@@ -524,6 +543,9 @@ pub(crate) struct ManualArgs {
     /// Print the completions for this shell.
     #[arg(long, value_name = "SHELL")]
     pub(crate) completions: Option<clap_complete::Shell>,
+    /// Print the skill for agents, in English and Chinese.
+    #[arg(long, conflicts_with_all = ["out", "completions"])]
+    pub(crate) skill: bool,
 }
 
 /// How many calls a MindShow PDF may cost unless told otherwise: an export takes 10 to 20 s at a call each 5 s.

@@ -61,3 +61,11 @@ Examples:
   docjobs doctor --json  one line for each thing looked at
 
 ExitCode codes: 0 in order, 2 nothing is set up or a variable is unusable, 6 credentials refused, 8 not reachable.";
+
+pub(crate) const MCP: &str = "\
+Examples:
+  docjobs mcp --root ~/documents               tools for an agent, which names files below that directory
+  docjobs mcp --root . --read-only             only look at jobs and read results
+  docjobs manual --skill                       what the agent should know
+
+The agent may repeat every call: the same arguments attach to the same job and never pay twice.";

@@ -388,7 +388,7 @@ async fn find(ledger: &Ledger, id: &str) -> Result<JobRecord, CommandError> {
     Ok(found.swap_remove(0))
 }
 
-fn as_json(job: &JobRecord) -> Result<Value, CommandError> {
+pub(crate) fn as_json(job: &JobRecord) -> Result<Value, CommandError> {
     let mut object = serde_json::to_value(job)
         .map_err(|problem| CommandError::unexpected(problem.to_string()))?;
     if let Some(input) = object.get_mut("input") {

@@ -33,6 +33,8 @@ pub(crate) fn start(verbose: u8) {
     let (ours, theirs) = levels(verbose);
     let filter = Targets::new()
         .with_targets(OURS.map(|name| (name, ours)))
+        // Below this it writes whole messages, in which an address may open a document.
+        .with_target("rmcp", theirs.min(LevelFilter::INFO))
         .with_default(theirs);
     let in_colour = in_colour(|name| env::var(name).ok(), io::stderr().is_terminal());
     let lines = tracing_subscriber::fmt::layer()

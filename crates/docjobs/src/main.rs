@@ -14,6 +14,7 @@ mod jobs;
 mod json_text;
 mod logs;
 mod manual;
+mod mcp;
 mod mindshow;
 mod observer;
 mod output;
@@ -103,6 +104,7 @@ async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), Com
         Command::Resume(args) => Box::pin(jobs::resume(&app, args)).await,
         Command::Resolve(args) => jobs::resolve(&app, args).await,
         Command::Work(args) => work::work(&app, args).await,
+        Command::Mcp(args) => Box::pin(mcp::run(&app, args)).await,
         Command::Doctor => doctor::run(&app).await,
         Command::Manual(args) => manual::run(&args),
     }

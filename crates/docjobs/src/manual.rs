@@ -11,9 +11,14 @@ use clap_mangen::Man;
 use crate::args::{self, ManualArgs};
 use crate::exit::CommandError;
 
+/// What an agent should know, as a file of its own in a package.
+const SKILL: &str = include_str!("../SKILL.md");
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
 pub(crate) fn run(args: &ManualArgs) -> Result<(), CommandError> {
+    if args.skill {
+        return print(SKILL.as_bytes()).map_err(|problem| CommandError::unprintable(&problem, ""));
+    }
     let written = match (&args.out, args.completions) {
         (Some(folder), _) => write_all(folder),
         (None, Some(shell)) => completions(shell).and_then(|text| print(&text)),

@@ -114,6 +114,17 @@ impl<'a> Enqueue<'a> {
         }
     }
 
+    /// The job that this input is already, if it is one; nothing is written down.
+    ///
+    /// # Errors
+    /// The ledger's, and what keeps the input from being used.
+    pub async fn existing(self) -> Result<Option<JobRecord>, RunnerError> {
+        let (handler, input) = self.job?;
+        let intent = intent(&handler, &input, None, false);
+        let found = self.context.ledger.find_same(&[intent]).await?;
+        Ok(found.into_iter().next().flatten())
+    }
+
     async fn write_down(self) -> Result<Enqueued, RunnerError> {
         /// How long a busy server is waited for.
         const BUSY: Duration = Duration::from_secs(30);

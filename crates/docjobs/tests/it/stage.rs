@@ -79,6 +79,19 @@ impl Stage {
         command(self.folder.path(), args, &self.env())
     }
 
+    /// A process of somebody else in front of the same simulators and ledger, not started yet.
+    pub(crate) fn foreign_command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(self.folder.path())
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .envs(self.env())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
     fn env(&self) -> Vec<(String, String)> {
         let mut env = self.simulators.env();
         env.push(("DOCJOBS_LEDGER".to_owned(), self.ledger_path()));
