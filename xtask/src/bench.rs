@@ -7,6 +7,7 @@ mod ledger;
 mod limits;
 mod rounds;
 mod schedules;
+mod serve;
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +19,8 @@ use serde::de::DeserializeOwned;
 
 use crate::metadata;
 
-pub(crate) const NAMES: &str = "http | ledger | limits | memory | schedules | scheduler | year";
+pub(crate) const NAMES: &str =
+    "http | ledger | limits | memory | schedules | scheduler | serve | year";
 
 /// Runs one bench: a table on stdout, figures and a plot under `target/bench`.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
@@ -29,6 +31,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
         ["memory"] => fleet::memory(root),
         ["schedules"] => schedules::run(root),
         ["scheduler"] => fleet::scheduler(root),
+        ["serve", words @ ..] => serve::run(root, words),
         ["year"] => fleet::year(root),
         _ => bail!("say `cargo xtask bench {NAMES}`"),
     }

@@ -7,6 +7,7 @@
 
 mod api;
 mod bench;
+mod browser;
 mod ci;
 mod clock;
 mod codegen;
@@ -129,6 +130,15 @@ const TASKS: &[Task] = &[
         arguments: "[--advisories]",
         about: "licences, sources, second versions, oldest Rust; needs cargo-deny",
         run: deny::run,
+    },
+    Task {
+        name: "browser",
+        arguments: "",
+        about: "the page of docjobs serve in a real browser; needs chromium, node and npm",
+        run: |root, words| {
+            only(words, &[])?;
+            browser::run(root)
+        },
     },
     Task {
         name: "bench",

@@ -150,12 +150,26 @@ impl App {
             .with_shutdown(self.shutdown.token()))
     }
 
-    async fn open_ledger(&self) -> Result<Ledger, CommandError> {
+    fn ledger_address(&self) -> Result<String, CommandError> {
         let given = self.options.ledger.as_deref().unwrap_or_default();
-        let url = match address::ledger(given, || etcetera::home_dir().ok())? {
-            Some(url) => url,
-            None => usual_ledger()?,
-        };
+        match address::ledger(given, || etcetera::home_dir().ok())? {
+            Some(url) => Ok(url),
+            None => usual_ledger(),
+        }
+    }
+
+    /// The file of the ledger; none for a database.
+    pub(crate) fn ledger_file(&self) -> Result<Option<PathBuf>, CommandError> {
+        let address = self.ledger_address()?;
+        if address.starts_with("postgres") {
+            return Ok(None);
+        }
+        let path = address.strip_prefix("sqlite:").unwrap_or(&address);
+        Ok(Some(path.into()))
+    }
+
+    async fn open_ledger(&self) -> Result<Ledger, CommandError> {
+        let url = self.ledger_address()?;
         // Leases are real time, however fast the vendors' clocks run.
         let clock = SystemClock::shared();
         let mut settings = LedgerConfig::default();

@@ -39,7 +39,7 @@ Examples:
   docjobs textin parse report.pdf --no-wait  print a ticket, and later:
   docjobs wait TICKET -o report.md
 
-ExitCode codes: 0 done, 1 unexpected, 2 bad usage or input, 3 the job failed at the vendor,
+Exit codes: 0 done, 1 unexpected, 2 bad usage or input, 3 the job failed at the vendor,
 4 deadline passed (ticket printed), 5 outcome unknown (may have been charged), 6 credentials refused,
 7 quota or balance used up, 8 vendor not reachable or refusing by rate.";
 
@@ -281,6 +281,9 @@ pub(crate) enum Command {
     /// Offer the jobs to an agent as tools, by the Model Context Protocol on stdin and stdout.
     #[command(after_help = examples::MCP)]
     Mcp(McpArgs),
+    /// Take webhooks, and offer a page and an HTTP API for the jobs of the ledger, until told to stop.
+    #[command(after_help = examples::SERVE)]
+    Serve(ServeArgs),
     /// Check variables, addresses, clocks, credentials and the ledger, without any charged call.
     #[command(after_help = examples::DOCTOR)]
     Doctor,
@@ -536,6 +539,48 @@ pub(crate) struct McpArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct ServeArgs {
+    /// The address of the page and the API; port 0 takes a free one. Without --token-file only addresses of this machine
+    /// itself.
+    #[arg(long, default_value = "127.0.0.1:8787", value_name = "ADDR")]
+    pub(crate) listen: String,
+    /// A name by which browsers may call the server, such as that of the proxy in front of it; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) host: Vec<String>,
+    /// Also listen here for the vendors' webhooks, and for nothing else.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) hooks: Option<String>,
+    /// The public address of that listener: from now on submits of all workers of the ledger name it.
+    #[arg(long, value_name = "URL", requires = "hooks")]
+    pub(crate) hooks_url: Option<String>,
+    /// Who may: lines NAME TOKEN, or NAME TOKEN ro for those who only read. Read again when it changes.
+    #[arg(long, value_name = "F")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Change nothing, whoever asks.
+    #[arg(long, conflicts_with = "work")]
+    pub(crate) read_only: bool,
+    /// Also work on jobs, as docjobs work does.
+    #[arg(long)]
+    pub(crate) work: bool,
+    /// Give /metrics to whoever asks.
+    #[arg(long)]
+    pub(crate) open_metrics: bool,
+    /// The folder for uploads, and for results without an output path; shared by all processes of a ledger. Beside the
+    /// ledger unless given, if that is a file.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spool: Option<PathBuf>,
+    /// With --work, the folder for results without an output path; in the spool unless given.
+    #[arg(long, value_name = "DIR", requires = "work")]
+    pub(crate) out: Option<PathBuf>,
+    /// The longest file that is taken, such as 500MB or 1GiB.
+    #[arg(long, default_value = "500MB", value_parser = byte_size, value_name = "SIZE")]
+    pub(crate) max_upload: u64,
+    /// How long results in the spool are kept, such as 30d.
+    #[arg(long, default_value = "30d", value_parser = deadline, value_name = "TIME")]
+    pub(crate) keep_results: Duration,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct ManualArgs {
     /// Write DIR/man1 and DIR/completions.
     #[arg(long, value_name = "DIR", conflicts_with = "completions")]
@@ -546,6 +591,9 @@ pub(crate) struct ManualArgs {
     /// Print the skill for agents, in English and Chinese.
     #[arg(long, conflicts_with_all = ["out", "completions"])]
     pub(crate) skill: bool,
+    /// Print rules for alerts on the metrics of docjobs serve, as Prometheus reads them.
+    #[arg(long, conflicts_with_all = ["out", "completions"])]
+    pub(crate) prometheus_rules: bool,
 }
 
 /// How many calls a MindShow PDF may cost unless told otherwise: an export takes 10 to 20 s at a call each 5 s.
@@ -582,6 +630,29 @@ fn jobs(text: &str) -> Result<usize, String> {
         Ok(count) if count > 0 => Ok(count),
         _ => Err("a whole number from 1".to_owned()),
     }
+}
+
+/// `500MB`, `64 KiB`, `1000`.
+fn byte_size(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "k" | "kb" => Some(1_000),
+        "m" | "mb" => Some(1_000_000),
+        "g" | "gb" => Some(1_000_000_000),
+        "kib" => Some(1 << 10),
+        "mib" => Some(1 << 20),
+        "gib" => Some(1 << 30),
+        _ => None,
+    };
+    let size = number.parse::<u64>().ok().zip(factor);
+    size.and_then(|(number, factor)| number.checked_mul(factor))
+        .filter(|size| *size > 0)
+        .ok_or_else(|| "a size such as 500MB or 1GiB".to_owned())
 }
 
 fn deadline(text: &str) -> Result<Duration, String> {

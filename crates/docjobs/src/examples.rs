@@ -60,7 +60,7 @@ Examples:
   docjobs doctor
   docjobs doctor --json  one line for each thing looked at
 
-ExitCode codes: 0 in order, 2 nothing is set up or a variable is unusable, 6 credentials refused, 8 not reachable.";
+Exit codes: 0 in order, 2 nothing is set up or a variable is unusable, 6 credentials refused, 8 not reachable.";
 
 pub(crate) const MCP: &str = "\
 Examples:
@@ -69,3 +69,9 @@ Examples:
   docjobs manual --skill                       what the agent should know
 
 The agent may repeat every call: the same arguments attach to the same job and never pay twice.";
+
+pub(crate) const SERVE: &str = "\
+Examples:
+  docjobs serve --work                       page and API on http://127.0.0.1:8787, for this machine alone
+  docjobs serve --listen 0.0.0.0:8787 --host docs.example.com --token-file tokens
+  docjobs serve --hooks 127.0.0.1:8788 --hooks-url https://hooks.example.com";

@@ -23,6 +23,7 @@ mod printer;
 mod rate;
 mod report;
 mod run;
+mod serve;
 mod signals;
 mod sim;
 mod tencent;
@@ -105,6 +106,7 @@ async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), Com
         Command::Resolve(args) => jobs::resolve(&app, args).await,
         Command::Work(args) => work::work(&app, args).await,
         Command::Mcp(args) => Box::pin(mcp::run(&app, args)).await,
+        Command::Serve(args) => Box::pin(serve::serve(&app, args)).await,
         Command::Doctor => doctor::run(&app).await,
         Command::Manual(args) => manual::run(&args),
     }

@@ -13,6 +13,9 @@ use crate::exit::CommandError;
 
 /// What an agent should know, as a file of its own in a package.
 const SKILL: &str = include_str!("../SKILL.md");
+
+const PROMETHEUS_RULES: &str = include_str!("../assets/prometheus-rules.yml");
+
 const SHELLS: [Shell; 3] = [Shell::Bash, Shell::Zsh, Shell::Fish];
 
 pub(crate) fn run(args: &ManualArgs) -> Result<(), CommandError> {
@@ -20,6 +23,7 @@ pub(crate) fn run(args: &ManualArgs) -> Result<(), CommandError> {
         return print(SKILL.as_bytes()).map_err(|problem| CommandError::unprintable(&problem, ""));
     }
     let written = match (&args.out, args.completions) {
+        _ if args.prometheus_rules => print(PROMETHEUS_RULES.as_bytes()),
         (Some(folder), _) => write_all(folder),
         (None, Some(shell)) => completions(shell).and_then(|text| print(&text)),
         (None, None) => page(&command()).and_then(|text| print(&text)),

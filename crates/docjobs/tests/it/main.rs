@@ -20,6 +20,7 @@ mod mindshow;
 mod ppj;
 mod printer;
 mod secrets;
+mod serve;
 mod stage;
 mod surface;
 mod tencent;

@@ -239,7 +239,8 @@ impl CloudClient {
                 return Err(error);
             }
             Err(SubmitError::OutcomeUnknown(lost)) => {
-                return Err(error
+                return Err(lost
+                    .error
                     .with_help("the code may be used up: have the company bind the device again"));
             }
         };

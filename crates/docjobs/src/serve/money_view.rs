@@ -1,0 +1,278 @@
+//! What was charged, what may have been, what was spared: by day, vendor and account, each number with the list behind it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use jobs_ledger::{Budget, BudgetPeriod, DayMoney, MoneyInDoubt};
+
+use super::budget_routes::{VENDORS, period};
+use super::form::Form;
+use super::job_json;
+use super::jobs_view::short;
+use super::language::Words;
+use super::page::{Page, see_other, shown};
+use super::problem::Problem;
+use super::state::ServeState;
+
+/// How many days are shown.
+const DAYS: u32 = 30;
+
+struct Total {
+    number: String,
+    name: &'static str,
+    link: String,
+}
+
+struct MoneyRow {
+    day: String,
+    vendor: String,
+    account: String,
+    charged: i64,
+    in_doubt: i64,
+    unit: &'static str,
+    link: String,
+    in_doubt_link: String,
+}
+
+struct Bar {
+    class: &'static str,
+    x: usize,
+    y: i64,
+    width: usize,
+    height: i64,
+    label: String,
+    link: String,
+}
+
+struct Plot {
+    title: String,
+    summary: String,
+    width: usize,
+    height: i64,
+    bars: Vec<Bar>,
+}
+
+struct BudgetRow {
+    vendor: String,
+    limit: u64,
+    per: &'static str,
+    spent: u64,
+    reserved: u64,
+    resets_at: String,
+}
+
+impl BudgetRow {
+    fn of(budget: &Budget, page: &Page) -> Self {
+        Self {
+            vendor: budget.vendor.clone(),
+            limit: budget.limit,
+            per: match budget.per {
+                BudgetPeriod::Day => page.w.per_day,
+                BudgetPeriod::Month => page.w.per_month,
+                _ => page.w.per_total,
+            },
+            spent: budget.spent,
+            reserved: budget.reserved,
+            resets_at: budget
+                .resets_at
+                .map(|at| short(&job_json::time(at)))
+                .unwrap_or_default(),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "money.html")]
+struct MoneyPage {
+    page: Page,
+    done: Option<&'static str>,
+    totals: Vec<Total>,
+    plots: Vec<Plot>,
+    rows: Vec<MoneyRow>,
+    budgets: Vec<BudgetRow>,
+    vendors: Vec<&'static str>,
+}
+
+/// `GET /money`
+pub(super) async fn show(State(state): State<Arc<ServeState>>, request: Request) -> Response {
+    let page = Page::of(&request, "/money");
+    let done = page.w.done_word(request.uri().query());
+    let read = async {
+        let days = state.ledger.money(DAYS).await?;
+        let in_doubt = state.ledger.money_in_doubt().await?;
+        let budgets = state.ledger.budgets().await?;
+        Ok::<_, Problem>((days, in_doubt, budgets))
+    };
+    shown(match read.await {
+        Ok((days, in_doubt, budgets)) => {
+            let mut shown = make(&state, page, done, &days, &in_doubt);
+            shown.budgets = budgets
+                .iter()
+                .map(|budget| BudgetRow::of(budget, &shown.page))
+                .collect();
+            Ok(shown)
+        }
+        Err(problem) => Err((page, problem)),
+    })
+}
+
+/// `POST /money/budget`
+pub(super) async fn change_budget(
+    State(state): State<Arc<ServeState>>,
+    request: Request,
+) -> Response {
+    let page = Page::of(&request, "/money");
+    match changed(&state, request).await {
+        Ok(()) => see_other("/money?done=budget"),
+        Err(problem) => page.problem(&problem),
+    }
+}
+
+async fn changed(state: &ServeState, request: Request) -> Result<(), Problem> {
+    let (form, _) = Form::of_change(request).await?;
+    let vendor = form.get("vendor").unwrap_or_default();
+    if form.get("action") == Some("clear") {
+        state.ledger.clear_budget(vendor).await?;
+        return Ok(());
+    }
+    let limit = form.get("limit").unwrap_or_default().trim().parse();
+    let limit = limit.map_err(|_| Problem::bad_request("the limit is a whole number from 0"))?;
+    let period = period(form.get("per").unwrap_or_default())?;
+    state
+        .ledger
+        .set_budget(vendor, limit, period, false)
+        .await?;
+    Ok(())
+}
+
+fn make(
+    state: &ServeState,
+    page: Page,
+    done: Option<&'static str>,
+    days: &[DayMoney],
+    in_doubt: &[MoneyInDoubt],
+) -> MoneyPage {
+    let w = page.w;
+    let unit = |vendor: &str| unit_of(state, vendor);
+    let rows = days.iter().map(|day| MoneyRow {
+        day: day.day.clone(),
+        vendor: day.vendor.clone(),
+        account: day.account.to_string(),
+        charged: day.charged,
+        in_doubt: in_doubt_of(in_doubt, day),
+        unit: unit(&day.vendor),
+        link: of_day(&day.vendor, &day.day),
+        in_doubt_link: format!("/?stage=in_doubt&vendor={}", day.vendor),
+    });
+    MoneyPage {
+        done,
+        totals: totals(w, days, in_doubt, unit),
+        plots: plots(w, days, unit),
+        rows: rows.collect(),
+        budgets: Vec::new(),
+        vendors: VENDORS.to_vec(),
+        page,
+    }
+}
+
+/// The unit in which a vendor charges, where it is set up here.
+pub(super) fn unit_of(state: &ServeState, vendor: &str) -> &'static str {
+    let mut handlers = state.runner.handlers().iter();
+    let found = handlers.find(|handler| handler.vendor() == vendor);
+    found.map_or("", jobs_runner::DynHandler::unit)
+}
+
+/// What is in doubt belongs to no day; it stands at the newest one of its account.
+fn in_doubt_of(in_doubt: &[MoneyInDoubt], day: &DayMoney) -> i64 {
+    let same = |one: &&MoneyInDoubt| (&one.vendor, one.account) == (&day.vendor, day.account);
+    in_doubt.iter().find(same).map_or(0, |one| one.reserved)
+}
+
+/// The jobs that were submitted on a day, which begins at midnight in Shanghai.
+fn of_day(vendor: &str, day: &str) -> String {
+    let next = day
+        .parse::<chrono::NaiveDate>()
+        .ok()
+        .and_then(|day| day.succ_opt());
+    let until = next.map_or_else(String::new, |next| {
+        format!("&until={next}T00:00:00%2B08:00")
+    });
+    format!("/?vendor={vendor}&since={day}T00:00:00%2B08:00{until}")
+}
+
+fn totals(
+    w: &'static Words,
+    days: &[DayMoney],
+    in_doubt: &[MoneyInDoubt],
+    unit: impl Fn(&str) -> &'static str,
+) -> Vec<Total> {
+    let mut by_vendor: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    for day in days {
+        let sums = by_vendor.entry(&day.vendor).or_default();
+        sums.0 += day.charged;
+        sums.1 += day.spared;
+    }
+    let mut totals = Vec::new();
+    for (vendor, (charged, spared)) in by_vendor {
+        totals.push(Total {
+            number: format!("{charged} {}", unit(vendor)),
+            name: w.charged,
+            link: format!("/?vendor={vendor}"),
+        });
+        if spared > 0 {
+            totals.push(Total {
+                number: format!("{spared} {}", unit(vendor)),
+                name: w.spared,
+                link: format!("/?vendor={vendor}"),
+            });
+        }
+    }
+    for one in in_doubt {
+        totals.push(Total {
+            number: format!("{} {}", one.reserved, unit(&one.vendor)),
+            name: w.in_doubt,
+            link: "/in-doubt".to_owned(),
+        });
+    }
+    totals
+}
+
+/// One plot for each vendor, since their units differ.
+fn plots(w: &'static Words, days: &[DayMoney], unit: impl Fn(&str) -> &'static str) -> Vec<Plot> {
+    const HEIGHT: i64 = 100;
+    const STEP: usize = 20;
+    let mut by_vendor: BTreeMap<&str, BTreeMap<&str, i64>> = BTreeMap::new();
+    for day in days {
+        let sums = by_vendor.entry(&day.vendor).or_default();
+        *sums.entry(&day.day).or_default() += day.charged;
+    }
+    let plot = |(vendor, sums): (&str, BTreeMap<&str, i64>)| {
+        let most = sums.values().copied().max().unwrap_or_default().max(1);
+        let unit = unit(vendor);
+        let total: i64 = sums.values().sum();
+        let bars = sums.iter().enumerate().map(|(at, (day, charged))| {
+            let height = (charged * (HEIGHT - 2) / most).clamp(1, HEIGHT);
+            Bar {
+                class: "bar",
+                x: at * STEP,
+                y: HEIGHT - height,
+                width: STEP - 4,
+                height,
+                label: format!("{day}: {charged} {unit}"),
+                link: of_day(vendor, day),
+            }
+        });
+        let title = format!("{vendor}, {}", w.by_day);
+        Plot {
+            summary: format!("{title}: {total} {unit}"),
+            title,
+            width: (DAYS as usize).max(sums.len()) * STEP,
+            height: HEIGHT,
+            bars: bars.collect(),
+        }
+    };
+    by_vendor.into_iter().map(plot).collect()
+}

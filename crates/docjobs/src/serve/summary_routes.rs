@@ -1,0 +1,52 @@
+//! `/v1/summary`: what operators watch, in one answer.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use jobs_ledger::Stage;
+use serde_json::{Map, Value, json};
+
+use super::json_answer::Json;
+use super::money_view::unit_of;
+use super::problem::Problem;
+use super::state::ServeState;
+
+/// How many days of money are told.
+const DAYS: u32 = 31;
+
+/// `GET /v1/summary`
+pub(super) async fn summary(State(state): State<Arc<ServeState>>) -> Result<Json, Problem> {
+    let counts = state.ledger.stage_counts().await?;
+    let days = state.ledger.money(DAYS).await?;
+    let in_doubt = state.ledger.money_in_doubt().await?;
+    let stages: Map<String, Value> = Stage::ALL
+        .into_iter()
+        .map(|stage| {
+            let of_stage = counts.iter().filter(|count| count.stage == stage);
+            let jobs: u64 = of_stage.map(|count| count.jobs).sum();
+            (stage.as_str().to_owned(), jobs.into())
+        })
+        .collect();
+    let spared: i64 = days.iter().map(|day| day.spared).sum();
+    let money = days.iter().map(|day| {
+        let doubt = in_doubt
+            .iter()
+            .find(|one| (&one.vendor, one.account) == (&day.vendor, day.account));
+        json!({
+            "day": day.day,
+            "vendor": day.vendor,
+            "account": day.account.to_string(),
+            "charged": day.charged,
+            "in_doubt": doubt.map_or(0, |one| one.reserved),
+            "unit": unit_of(&state, &day.vendor),
+        })
+    });
+    let money: Vec<Value> = money.collect();
+    Ok(Json(json!({
+        "stages": stages,
+        "money": money,
+        "spared": spared,
+        "rates": [],
+        "workers": [],
+    })))
+}
