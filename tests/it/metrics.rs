@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jobs_core::http::Document;
-use jobs_core::{Fleet, FleetConfig, FleetEvent, Secret};
+use jobs_core::{Fleet, FleetConfig, Secret};
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit, set_default_local_recorder,
@@ -122,20 +122,18 @@ async fn polls_waits_and_ends_are_counted() {
     .with_config(|config| config.with_rate(NonZeroU32::new(1000).unwrap()))
     .build()
     .unwrap();
-    let (fleet, mut ends) = Fleet::new(FleetConfig::default());
+    let mut fleet = Fleet::new(FleetConfig::default());
     sim.next_outcome(Outcome::Failed {
         message: "no pages".to_owned(),
     });
     for text in ["one", "two", "three"] {
         let request = ParseRequest::document(Document::from_bytes("a.txt", text));
-        let job = client.parse(request.clone()).submit().await.unwrap();
-        let lane = fleet.handle(Arc::clone(job.kind()), |ready| ready);
-        lane.watch(&job, Duration::from_secs(60)).unwrap();
+        let job = client.parse(request).submit().await.unwrap();
+        fleet.watch(job, text, Duration::from_secs(60)).unwrap();
     }
-    drop(fleet);
     let mut outputs = 0;
-    while let Some(news) = ends.next().await {
-        outputs += usize::from(matches!(news, FleetEvent::Ended { result: Ok(_), .. }));
+    while let Some(end) = fleet.next().await {
+        outputs += usize::from(end.result.is_ok());
     }
     assert_eq!(outputs, 2);
 

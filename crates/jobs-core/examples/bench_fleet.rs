@@ -1,6 +1,6 @@
 //! Measures the fleet on a clock moved by hand; `cargo xtask bench` runs it and puts others beside it.
 //!
-//! `bench_fleet scheduler JOBS BATCH`, `polls JOBS BATCH`, `memory JOBS` or `year JOBS BATCH`; prints one JSON object.
+//! `bench_fleet scheduler JOBS BATCH`, `polls JOBS BATCH`, `memory JOBS [8]` with tags of so many bytes, or `year JOBS BATCH`; prints one JSON object.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
 use jobs_core::{
-    Account, Clock, Fleet, FleetConfig, FleetEvent, FleetEvents, Job, JobId, JobKind, KindPolicy,
-    Moment, PollResults, PollSchedule, Snapshot, Sourced, Status, SystemClock, async_trait,
+    Account, Clock, Fleet, FleetConfig, Job, JobId, JobKind, KindPolicy, Moment, PollResults,
+    PollSchedule, Snapshot, Sourced, Status, SystemClock, async_trait,
 };
 
 const PAUSE: Duration = Duration::from_secs(5);
@@ -122,10 +122,10 @@ fn resident() -> u64 {
     kib.unwrap_or_default() * 1024
 }
 
-async fn take_all(ends: &mut FleetEvents<()>, jobs: usize) -> usize {
+async fn take_all<T: Send + 'static>(fleet: &mut Fleet<(), T>, jobs: usize) -> usize {
     let mut done = 0;
     for _ in 0..jobs {
-        if let Some(FleetEvent::Ended { result: Ok(()), .. }) = ends.next().await {
+        if fleet.next().await.is_some_and(|end| end.result.is_ok()) {
             done += 1;
         }
     }
@@ -137,8 +137,7 @@ async fn scheduler(jobs: usize, batch: usize) -> String {
     let real = SystemClock::new();
     let clock = ManualClock::new();
     let kind = Arc::new(Instant::new(clock.shared(), batch));
-    let (fleet, mut ends) = Fleet::new(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&kind), |()| ());
+    let mut fleet = Fleet::new(FleetConfig::default());
     let step = u64::try_from(PAUSE.as_millis()).unwrap();
     let before = cpu(&real);
     let begin = async {
@@ -149,9 +148,9 @@ async fn scheduler(jobs: usize, batch: usize) -> String {
                 clock.sleep_until(now).await;
             }
             let job = Job::attach(Arc::clone(&kind), id(number, start + 9 * step));
-            lane.watch(&job, Duration::from_secs(3600)).unwrap();
+            fleet.watch(job, (), Duration::from_secs(3600)).unwrap();
         }
-        take_all(&mut ends, jobs).await
+        take_all(&mut fleet, jobs).await
     };
     let done = clock.run(begin).await;
     let spent = cpu(&real) - before;
@@ -185,11 +184,10 @@ async fn polls(jobs: usize, batch: usize) -> String {
 }
 
 /// What `jobs` waiting jobs take, by the process's memory before and after, and by the fleet's own count.
-async fn memory(jobs: usize) -> String {
+async fn memory<T: Send + 'static>(jobs: usize, tag: impl Fn(usize) -> T) -> String {
     let clock = ManualClock::new();
     let kind = Arc::new(Instant::new(clock.shared(), 100));
-    let (fleet, _ends) = Fleet::new(FleetConfig::default().with_capacity(jobs));
-    let lane = fleet.handle(Arc::clone(&kind), |()| ());
+    let fleet = Fleet::<(), T>::new(FleetConfig::default().with_capacity(jobs));
     let before = resident();
     let begin = async {
         for number in 0..jobs {
@@ -199,7 +197,8 @@ async fn memory(jobs: usize) -> String {
                 clock.sleep_until(now).await;
             }
             let job = Job::attach(Arc::clone(&kind), id(number, u64::from(u32::MAX)));
-            lane.watch(&job, Duration::from_secs(864_000)).unwrap();
+            let options = Duration::from_secs(864_000);
+            fleet.watch(job, tag(number), options).unwrap();
         }
     };
     clock.run(begin).await;
@@ -226,8 +225,7 @@ async fn year(jobs: usize, batch: usize) -> String {
     let clock = ManualClock::new();
     let kind = Instant::new(clock.shared(), batch);
     let kind = Arc::new(kind);
-    let (fleet, mut ends) = Fleet::new(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&kind), |()| ());
+    let mut fleet = Fleet::new(FleetConfig::default());
     let before = cpu(&real);
     let mut longest = 0u64;
     let feed = async {
@@ -242,14 +240,14 @@ async fn year(jobs: usize, batch: usize) -> String {
             let takes = 1000 << (number * 7 % 9);
             longest = longest.max(takes);
             let job = Job::attach(Arc::clone(&kind), id(number, start + takes));
-            lane.watch(&job, Duration::from_secs(3600)).unwrap();
+            fleet.watch(job, (), Duration::from_secs(3600)).unwrap();
             waiting += 1;
             while waiting > 500 {
-                done += take_all(&mut ends, 1).await;
+                done += take_all(&mut fleet, 1).await;
                 waiting -= 1;
             }
         }
-        done + take_all(&mut ends, waiting).await
+        done + take_all(&mut fleet, waiting).await
     };
     let done = clock.run(feed).await;
     let took = (cpu(&real) - before) as f64 / 1e9;
@@ -274,7 +272,10 @@ fn main() {
     let line = match arguments.first().map(String::as_str) {
         Some("scheduler") => runtime.block_on(scheduler(number(1, 100_000), number(2, 1))),
         Some("polls") => runtime.block_on(polls(number(1, 100_000), number(2, 1))),
-        Some("memory") => runtime.block_on(memory(number(1, 1_000_000))),
+        Some("memory") => match number(2, 0) {
+            8 => runtime.block_on(memory(number(1, 1_000_000), |number| number as u64)),
+            _ => runtime.block_on(memory(number(1, 1_000_000), |_| ())),
+        },
         Some("year") => runtime.block_on(year(number(1, 1_000_000), number(2, 1))),
         _ => "usage: bench_fleet scheduler JOBS BATCH | polls JOBS BATCH | memory JOBS | year JOBS BATCH".to_owned(),
     };

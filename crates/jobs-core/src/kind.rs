@@ -34,6 +34,13 @@ pub trait JobKind: Debug + Send + Sync {
     /// The clock by which its jobs are waited for.
     fn clock(&self) -> &Arc<dyn Clock>;
 
+    /// Kinds of one name and account that return the same number poll each other's jobs: a [`Fleet`](crate::Fleet) puts such
+    /// jobs on one poll. A client that makes a new kind for each of its jobs returns its own address. By default, jobs are
+    /// polled together that share one `Arc` of the kind.
+    fn poll_group(&self) -> Option<usize> {
+        None
+    }
+
     /// Polls once at each of `ids`, at most [`KindPolicy::max_batch`] of them, in as few requests as the vendor allows.
     ///
     /// Does not repeat anything by itself and may be dropped at any await. Start from [`PollResults::of`], which holds a

@@ -38,7 +38,7 @@ pub use self::clock::{Clock, Moment, SystemClock};
 pub use self::env::Env;
 pub use self::error::{Delivery, Error, ErrorKind, Refusal};
 pub use self::fleet::{
-    Fleet, FleetConfig, FleetEvent, FleetEvents, FleetHandle, Unfinished, WatchError,
+    Finished, Fleet, FleetConfig, FleetEvent, FleetHandle, KindHandle, Unfinished, WatchError,
 };
 pub use self::id::{Account, InvalidJobId, JobId};
 pub use self::job::{Job, ResumeError, Update, UpdateStream, Updates};

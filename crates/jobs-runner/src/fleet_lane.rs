@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jobs_core::{Fleet, FleetHandle, Job, JobId, JobKind as _, WaitOptions};
+use jobs_core::{Fleet, Job, JobId, JobKind as _, KindHandle, WaitOptions};
 use jobs_ledger::{Claim, at};
 
 use crate::context::Context;
@@ -63,13 +63,13 @@ pub(crate) trait FleetLane: Send + Sync {
 
 pub(crate) struct HandlerLane<H: Handler> {
     handler: Arc<H>,
-    lane: FleetHandle<H::Kind>,
+    lane: KindHandle<H::Kind>,
 }
 
 impl<H: Handler> HandlerLane<H> {
     pub(crate) fn new(fleet: &Fleet<FetchTask>, handler: Arc<H>) -> Self {
         let fetches = Arc::clone(&handler);
-        let lane = fleet.handle(handler.kind(), move |output| {
+        let lane = fleet.kind(handler.kind(), move |output| {
             let handler = Arc::clone(&fetches);
             FetchTask::new(Box::new(move |context: Context, claim, target, format| {
                 Box::pin(async move {
@@ -88,7 +88,7 @@ impl<H: Handler> HandlerLane<H> {
 
     fn add(&self, job: &Job<H::Kind>, patience: WaitOptions) -> Result<(), RunnerError> {
         self.lane
-            .watch(job, patience)
+            .watch(job, (), patience)
             .map_err(|refused| RunnerError::new(RunnerErrorKind::NotWatched(refused)))
     }
 }

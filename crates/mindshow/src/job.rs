@@ -214,6 +214,10 @@ impl JobKind for Deck {
         self.api.clock()
     }
 
+    fn poll_group(&self) -> Option<usize> {
+        Some(self.api.address())
+    }
+
     async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
         let mut looks = PollResults::of(VENDOR, ids);
         let mut open: Vec<(usize, &JobId)> = ids.iter().enumerate().collect();

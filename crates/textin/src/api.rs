@@ -119,6 +119,11 @@ impl Api {
         self.0.transport.origin()
     }
 
+    /// The same for all clones, and for nobody else while one of them lives.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0) as usize
+    }
+
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
         self.0.transport.clock()
     }

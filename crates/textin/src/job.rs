@@ -259,6 +259,10 @@ impl JobKind for Parse {
         self.api.clock()
     }
 
+    fn poll_group(&self) -> Option<usize> {
+        Some(self.api.address())
+    }
+
     async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
         let mut looks = PollResults::of(VENDOR, ids);
         for (place, id) in ids.iter().enumerate() {

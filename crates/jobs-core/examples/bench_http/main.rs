@@ -70,14 +70,12 @@ async fn bare(client: &reqwest::Client, vendor: &Vendor) {
 
 /// So many jobs that somebody is always due.
 async fn fleet(kind: &Arc<Loopback>, jobs: usize) {
-    let (fleet, mut ends) = Fleet::new(FleetConfig::default().with_max_in_flight(AT_ONCE));
-    let lane = fleet.handle(Arc::clone(kind), |()| ());
+    let mut fleet = Fleet::new(FleetConfig::default().with_max_in_flight(AT_ONCE));
     for number in 0..jobs {
         let job = Job::attach(Arc::clone(kind), id(number));
-        lane.watch(&job, Duration::from_secs(60)).unwrap();
+        fleet.watch(job, (), Duration::from_secs(60)).unwrap();
     }
-    drop((fleet, lane));
-    while ends.next().await.is_some() {}
+    while fleet.next().await.is_some() {}
 }
 
 /// The processor time of this thread in nanoseconds; none where the system does not tell.

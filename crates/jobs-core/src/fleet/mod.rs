@@ -1,230 +1,185 @@
-//! Any number of jobs at once: one task for each account, compact entries, batched polls.
+//! Any number of jobs at once: one task for each account, one compact entry for each job, one poll for many jobs.
+//!
+//! # The life of one entry
+//!
+//! 1. [`Fleet::watch`] finds the job's [account](account), and in its lock the number of the job's kind. The
+//!    [scheduler](scheduler) looks the id up in the [table](table): a job that is watched already is refused; one that is cooling
+//!    down hands over when it was last polled. The [event queue](event_queue) counts the job, or says that the fleet is full. The
+//!    table takes the entry (*waiting*): its [`WaitState`](crate::poller::WaitState) has decided when the first poll is due,
+//!    and the [timer wheel](timer_wheel) takes the slot for that moment. The first job of an account spawns its task; for a
+//!    later one the task is [woken](task_waker), if it sleeps longer than that.
+//! 2. When the moment comes, the task takes the lock and asks the scheduler for a plan. The wheel gives the slot out, the entry is
+//!    *ready*, and stands in its kind's [queue](ready_queue) in the class of its age.
+//! 3. If the [concurrency limit](concurrency_limit) and the [circuit breaker](circuit_breaker) in front of it admit a poll, the scheduler
+//!    takes the kind and the jobs with the highest [gain](priority), fills the batch up with jobs that are due soon, and marks
+//!    them *polling* with the poll's serial. The task drops the lock and [polls the futures](in_flight). A ready job that found no
+//!    place has a timer for the end of its wait.
+//! 4. The answer comes. Under the lock, each entry that still has this serial learns its result: unfinished or failed, it
+//!    is *waiting* again, and what was seen is [interned](snapshot_interner). An answer that came after the entry's deadline is
+//!    nobody's: the deadline's timer has made the last poll in its place.
+//! 5. Output, failure or deadline end the wait. The tag leaves the entry and goes with the result into the event queue. The
+//!    entry is *cooling down* until the minimum interval has passed, so that a new watch of the job does not poll it too early;
+//!    then its slot is free.
+//!
+//! # Locks
+//!
+//! Each account has one mutex around its scheduler, which owns table, wheel, queues and limit. The event queue has a mutex
+//! of its own, taken inside an account's or alone. The map of accounts has one that is held while an account is looked up.
+//! None is held across an await, and no kind's code runs under one.
 
 mod account;
+mod accounts;
+mod circuit_breaker;
 mod concurrency_limit;
-mod events;
+mod config;
+mod event;
+mod event_queue;
+mod handle;
 mod in_flight;
 mod metrics;
 mod poll;
 mod priority;
+mod ready_queue;
 mod scheduler;
 mod snapshot_interner;
 mod table;
 mod task_waker;
 mod timer_wheel;
+mod unfinished;
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
 use std::fmt;
-use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
-pub use self::events::{FleetEvent, FleetEvents, WatchError};
+use futures_core::Stream;
 
-use self::account::AccountTask;
-use self::events::EventQueue;
-use self::poll::ErasedKind;
-use self::table::{JobTable, KindKey};
-use crate::id::{Account, JobId};
+pub use self::config::FleetConfig;
+pub use self::event::{Finished, FleetEvent, WatchError};
+pub use self::handle::{FleetHandle, KindHandle};
+pub use self::unfinished::Unfinished;
+
+use self::accounts::Accounts;
+use crate::id::JobId;
 use crate::job::Job;
 use crate::kind::JobKind;
-use crate::poller::{History, WaitOptions};
-use crate::ticket::Ticket;
+use crate::poller::WaitOptions;
 
-/// The bounds of a fleet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct FleetConfig {
-    /// How many jobs may be watched at once; a million takes about 120 MB. A million unless set.
-    pub capacity: usize,
-    /// With so many news not yet taken, no further poll begins. Polls in flight still end, so that it is exceeded by
-    /// them at most. 1024 unless set.
-    pub event_buffer: usize,
-    /// How many polls of one account may be in flight, each at one batch; at most 64. 32 unless set.
-    pub max_in_flight: u32,
-    /// Where chance begins: the same seed spreads pauses in the same way.
-    pub seed: u64,
-}
-
-impl Default for FleetConfig {
-    fn default() -> Self {
-        Self {
-            capacity: 1_000_000,
-            event_buffer: 1024,
-            max_in_flight: 32,
-            seed: 0,
-        }
-    }
-}
-
-impl FleetConfig {
-    /// Sets how many jobs may be watched at once.
-    #[must_use]
-    pub fn with_capacity(mut self, jobs: usize) -> Self {
-        self.capacity = jobs;
-        self
-    }
-
-    /// Sets how many news may wait for the consumer.
-    #[must_use]
-    pub fn with_event_buffer(mut self, event: usize) -> Self {
-        self.event_buffer = event;
-        self
-    }
-
-    /// Sets how many polls of one account may be in flight, 1 to 64.
-    #[must_use]
-    pub fn with_max_in_flight(mut self, polls: u32) -> Self {
-        self.max_in_flight = polls.clamp(1, in_flight::MAX_IN_FLIGHT);
-        self
-    }
-
-    /// Sets where chance begins.
-    #[must_use]
-    pub fn with_seed(mut self, seed: u64) -> Self {
-        self.seed = seed;
-        self
-    }
-}
-
-/// Waits for any number of jobs of any kinds, with one task for each account and none for a job.
+/// Waits for any number of jobs, with one task for each account and none for a job.
 ///
-/// Each job is waited for by the same rules as [`Job::wait`], polled together with others where its kind takes
-/// several ids at once, and ends once, in [`FleetEvents`]. `O` is what all kinds' outputs are turned into by their
-/// [`FleetHandle`]s. Clones are the same fleet.
+/// Each job is waited for by the same rules as [`Job::wait`], polled together with others where its kind takes several ids at
+/// once, and reported once, with the tag that the caller put on it. `O` is the output of the jobs, `T` the tag.
 ///
-/// An account's polls in flight are bounded by a window that grows with its answers, is halved when the vendor says
-/// "too many", and closes in an outage until a single poll has found the vendor back. A kind's `observe` that panics is
-/// a failed poll of the jobs it was asked for, and of no other.
-pub struct Fleet<O> {
-    shared: Arc<Shared<O>>,
+/// ```no_run
+/// # use jobs_core::{Fleet, FleetConfig, Job, JobKind};
+/// # use std::{path::PathBuf, time::Duration};
+/// # async fn many<K: JobKind<Output = String> + 'static>(jobs: Vec<(PathBuf, Job<K>)>) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut fleet = Fleet::new(FleetConfig::default());
+/// for (path, job) in jobs {
+///     fleet.watch(job, path, Duration::from_secs(3600))?;
+/// }
+/// while let Some(done) = fleet.next().await {
+///     println!("{}: {:?}", done.tag.display(), done.result);
+/// }
+/// # Ok(()) }
+/// ```
+///
+/// Jobs whose outputs differ share a fleet too: [`kind`](Self::kind) turns a kind's output into the fleet's. Other tasks add
+/// jobs through a [`handle`](Self::handle). Dropping the fleet shuts it down; the jobs go on at the vendor.
+///
+/// How many polls of an account are in flight follows its answers: the limit is halved when the vendor says "too many requests",
+/// and in an outage a single poll finds out when the vendor is back. A kind's `poll` that panics is a failed poll of the
+/// jobs that it was asked for, and of no other.
+pub struct Fleet<O, T = ()> {
+    accounts: Arc<Accounts<O, T>>,
 }
 
-struct Shared<O> {
-    config: FleetConfig,
-    events: Arc<EventQueue<O>>,
-    accounts: Mutex<Accounts<O>>,
-}
-
-/// By vendor and account.
-type Accounts<O> = HashMap<(&'static str, Account), Arc<AccountTask<O>>>;
-
-impl<O> Drop for Shared<O> {
-    fn drop(&mut self) {
-        self.events.close();
-    }
-}
-
-impl<O> Clone for Fleet<O> {
-    fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
-    }
-}
-
-impl<O> fmt::Debug for Fleet<O> {
+impl<O, T> fmt::Debug for Fleet<O, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Fleet")
-            .field("settings", &self.shared.config)
-            .field("backlog", &self.shared.events)
-            .finish_non_exhaustive()
+        f.debug_tuple("Fleet").field(&self.accounts.events).finish()
     }
 }
 
-impl<O: Send + 'static> Fleet<O> {
-    /// A fleet without jobs, and where their ends come out.
-    pub fn new(config: FleetConfig) -> (Self, FleetEvents<O>) {
+impl<O: Send + 'static, T: Send + 'static> Fleet<O, T> {
+    /// A fleet without jobs.
+    pub fn new(config: FleetConfig) -> Self {
         let config = config.with_max_in_flight(config.max_in_flight);
-        let events = Arc::new(EventQueue::new(config.event_buffer, config.capacity));
-        let ends = FleetEvents {
-            events: Arc::clone(&events),
-        };
-        let shared = Shared {
-            config: config,
-            events: events,
-            accounts: Mutex::default(),
-        };
-        let fleet = Self {
-            shared: Arc::new(shared),
-        };
-        (fleet, ends)
+        Self {
+            accounts: Arc::new(Accounts::new(config)),
+        }
     }
 
-    /// The way in for jobs of `kind`, whose outputs become the fleet's by `wrap`.
+    /// Waits for `job`, at most as `options` say; [`next`](Self::next) reports its end with `tag`. Sends nothing by itself.
     ///
-    /// Kinds of one account share its task, its window and its breaker, and must share one clock. A lane is for all jobs
-    /// of its kind: it is kept as long as the fleet, and an account has room for 65 535 of them.
-    pub fn handle<K: JobKind + ?Sized + 'static>(
+    /// Jobs of one client are polled together; see [`JobKind::poll_group`]. The minimum interval counts from the last poll that
+    /// the job's handle knows of, and from the fleet's own. The job must not be waited for elsewhere at the same time.
+    ///
+    /// # Errors
+    /// [`WatchError`]: the fleet watches it already, is full or shut down, or there is no tokio runtime.
+    pub fn watch<K>(
+        &self,
+        job: impl Borrow<Job<K>>,
+        tag: T,
+        options: impl Into<WaitOptions>,
+    ) -> Result<(), WatchError>
+    where
+        K: JobKind<Output = O> + ?Sized + 'static,
+    {
+        self.accounts.watch(job.borrow(), tag, options.into())
+    }
+
+    /// The next job whose wait is over; `None` when nothing is watched and no [`FleetHandle`] is left that could add a job.
+    ///
+    /// While nobody takes what has ended, polls pause, and nothing is lost: see [`FleetConfig::event_buffer`]. May be dropped at any
+    /// await. After `None` more jobs can be watched.
+    pub async fn next(&mut self) -> Option<Finished<O, T>> {
+        poll_fn(|cx| self.poll_finished(cx)).await
+    }
+
+    /// Like [`next`](Self::next), with the polls of the kinds that [report them](KindHandle::with_poll_events).
+    pub async fn next_event(&mut self) -> Option<FleetEvent<O, T>> {
+        poll_fn(|cx| self.accounts.events.poll_next(cx)).await
+    }
+
+    /// A way in for other tasks. While it or a clone is there, [`next`](Self::next) waits for the jobs that it may add.
+    pub fn handle(&self) -> FleetHandle<O, T> {
+        FleetHandle::new(Arc::clone(&self.accounts))
+    }
+
+    /// A way in for jobs of `kind`, whose outputs become the fleet's by `wrap`.
+    ///
+    /// Kinds of one account share its task and its limits, and must share one clock. The kind is kept as long as the fleet, and
+    /// an account has room for 65 535 of them.
+    pub fn kind<K: JobKind + ?Sized + 'static>(
         &self,
         kind: Arc<K>,
         wrap: impl Fn(K::Output) -> O + Send + Sync + 'static,
-    ) -> FleetHandle<K> {
-        let key = KindKey {
-            vendor: kind.vendor(),
-            kind: kind.name(),
-            account: kind.account(),
-        };
-        let account = {
-            let mut accounts = self
-                .shared
-                .accounts
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let account = accounts
-                .entry((key.vendor, key.account))
-                .or_insert_with(|| {
-                    Arc::new(AccountTask::new(
-                        Arc::clone(kind.clock()),
-                        Arc::clone(&self.shared.events),
-                        self.shared.config,
-                    ))
-                });
-            Arc::clone(account)
-        };
-        let policy = kind.policy().clone();
-        let number = account.add_kind(Arc::new(ErasedKind { kind, wrap }), key, policy);
-        FleetHandle {
-            account: Arc::new(AccountHandle {
-                account: account,
-                _shared: Arc::clone(&self.shared),
-            }),
-            key: key,
-            kind_number: number,
-            kind: PhantomData,
-        }
+    ) -> KindHandle<K, T> {
+        KindHandle::new(&self.accounts, kind, wrap)
     }
 
     /// Polls a job of `vendor` as soon as the minimum interval and the vendor's hints allow; for a webhook, which is not
-    /// believed. Whether it is watched.
+    /// believed. Whether the job is watched.
     pub fn poll_soon(&self, vendor: &str, id: &JobId) -> bool {
-        let mut known = false;
-        for account in self.accounts(|name| name == vendor) {
-            known |= account.poll_soon(None, id);
-        }
-        known
+        self.accounts.poll_soon(vendor, id)
     }
 
-    /// Begins no more polls, drops those in flight, and hands back the tickets of all jobs that have not ended. Ends
+    /// Waits for a job no longer, and reports no end. It goes on at the vendor. Its tag, if it was watched.
+    pub fn unwatch<K: JobKind + ?Sized>(&self, job: impl Borrow<Job<K>>) -> Option<T> {
+        self.accounts.unwatch(job.borrow())
+    }
+
+    /// Begins no more polls, drops those in flight, and hands back the tags and tickets of all jobs that have not ended. Ends
     /// that were not taken yet can still be taken.
-    pub fn shutdown(&self) -> Unfinished {
-        self.shared.events.shutdown();
-        let tables: Vec<JobTable> = self
-            .accounts(|_| true)
-            .iter()
-            .map(|account| account.shutdown())
-            .collect();
-        let jobs = tables.iter().map(JobTable::watched_count).sum();
-        self.shared.events.dismiss(jobs);
-        Unfinished {
-            tables: tables,
-            slot: 0,
-        }
+    pub fn shutdown(&self) -> Unfinished<T> {
+        self.accounts.shutdown()
     }
 
     /// How many jobs are watched.
     pub fn len(&self) -> usize {
-        self.shared.events.jobs()
+        self.accounts.events.jobs()
     }
 
     /// Whether no job is watched.
@@ -232,164 +187,34 @@ impl<O: Send + 'static> Fleet<O> {
         self.len() == 0
     }
 
-    /// The heap that the entries of the watched jobs, their ids and the tables of them take, in bytes.
+    /// The bytes on the heap for the watched jobs: their entries, ids, tags, timers and the index of them.
     pub fn bytes(&self) -> usize {
-        self.accounts(|_| true)
-            .iter()
-            .map(|account| account.bytes())
-            .sum()
-    }
-
-    fn accounts(&self, of: impl Fn(&str) -> bool) -> Vec<Arc<AccountTask<O>>> {
-        let accounts = self
-            .shared
-            .accounts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        accounts
-            .iter()
-            .filter(|((vendor, _), _)| of(vendor))
-            .map(|(_, account)| Arc::clone(account))
-            .collect()
+        self.accounts.bytes()
     }
 }
 
-/// The way into a fleet for jobs of one kind. Clones are the same lane.
-///
-/// A fleet takes jobs as long as it or one of its lanes is there.
-pub struct FleetHandle<K: ?Sized> {
-    account: Arc<dyn DynAccount>,
-    key: KindKey,
-    kind_number: u16,
-    kind: PhantomData<fn(&K)>,
-}
-
-impl<K: ?Sized> Clone for FleetHandle<K> {
-    fn clone(&self) -> Self {
-        Self {
-            account: Arc::clone(&self.account),
-            key: self.key,
-            kind_number: self.kind_number,
-            kind: PhantomData,
-        }
-    }
-}
-
-impl<K: ?Sized> fmt::Debug for FleetHandle<K> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Lane({} {})", self.key.vendor, self.key.kind)
-    }
-}
-
-impl<K: JobKind + ?Sized> FleetHandle<K> {
-    /// Also reports polls that found a job unfinished or failed, of this lane and its clones. They are left out while
-    /// the consumer lags; ends never are.
-    #[must_use]
-    pub fn with_poll_events(self) -> Self {
-        self.account.with_poll_events(self.kind_number);
-        self
-    }
-
-    /// Waits for `job`; its end comes out of [`FleetEvents`]. Sends nothing by itself.
-    ///
-    /// The floor counts from the last poll that the job's handle knows of, and from the fleet's own. It is not to be
-    /// waited for elsewhere at the same time.
-    ///
-    /// # Errors
-    /// [`WatchError`]: it is watched already, the fleet is full or stopped, or the job is not of this lane's kind.
-    pub fn watch(&self, job: &Job<K>, options: impl Into<WaitOptions>) -> Result<(), WatchError> {
-        let kind = job.kind();
-        let key = KindKey {
-            vendor: kind.vendor(),
-            kind: kind.name(),
-            account: kind.account(),
-        };
-        if key != self.key {
-            return Err(WatchError::KindMismatch);
-        }
-        self.account
-            .watch(self.kind_number, job.id(), job.history(), options.into())
-    }
-
-    /// Polls a job as soon as the minimum interval and the vendor's hints allow; for a webhook, which is not believed. Whether
-    /// it is watched.
-    pub fn poll_soon(&self, id: &JobId) -> bool {
-        self.account.poll_soon(self.key.kind, id)
-    }
-
-    /// Waits for a job no longer, and reports no end. It goes on at the vendor. Whether it was watched.
-    pub fn unwatch(&self, id: &JobId) -> bool {
-        self.account.unwatch(self.key.kind, id)
-    }
-}
-
-/// A desk as a lane sees it, whatever the fleet's outputs are.
-trait DynAccount: Send + Sync {
-    fn with_poll_events(&self, lane: u16);
-    fn watch(
-        &self,
-        lane: u16,
-        id: &JobId,
-        history: (History, SystemTime),
-        options: WaitOptions,
-    ) -> Result<(), WatchError>;
-    fn poll_soon(&self, kind: &str, id: &JobId) -> bool;
-    fn unwatch(&self, kind: &str, id: &JobId) -> bool;
-}
-
-struct AccountHandle<O> {
-    account: Arc<AccountTask<O>>,
-    /// Keeps the fleet open.
-    _shared: Arc<Shared<O>>,
-}
-
-impl<O: Send + 'static> DynAccount for AccountHandle<O> {
-    fn with_poll_events(&self, lane: u16) {
-        self.account.with_poll_events(lane);
-    }
-
-    fn watch(
-        &self,
-        lane: u16,
-        id: &JobId,
-        history: (History, SystemTime),
-        options: WaitOptions,
-    ) -> Result<(), WatchError> {
-        self.account.watch(lane, id, history, options)
-    }
-
-    fn poll_soon(&self, kind: &str, id: &JobId) -> bool {
-        self.account.poll_soon(Some(kind), id)
-    }
-
-    fn unwatch(&self, kind: &str, id: &JobId) -> bool {
-        self.account.unwatch(kind, id)
-    }
-}
-
-/// The tickets of the jobs that a stopped fleet had not seen end.
-#[derive(Debug)]
-pub struct Unfinished {
-    tables: Vec<JobTable>,
-    slot: u32,
-}
-
-impl Iterator for Unfinished {
-    type Item = Ticket;
-
-    fn next(&mut self) -> Option<Ticket> {
+impl<O, T> Fleet<O, T> {
+    fn poll_finished(&self, cx: &mut Context<'_>) -> Poll<Option<Finished<O, T>>> {
         loop {
-            let table = self.tables.last()?;
-            if self.slot >= table.slots() {
-                self.tables.pop();
-                self.slot = 0;
-                continue;
-            }
-            let slot = self.slot;
-            self.slot += 1;
-            if table.is_watched(slot) {
-                return table.ticket(slot);
+            match std::task::ready!(self.accounts.events.poll_next(cx)) {
+                Some(FleetEvent::Finished(finished)) => return Poll::Ready(Some(finished)),
+                Some(FleetEvent::Progress { .. } | FleetEvent::PollFailed { .. }) => {}
+                None => return Poll::Ready(None),
             }
         }
+    }
+}
+
+impl<O, T> Stream for Fleet<O, T> {
+    type Item = Finished<O, T>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Finished<O, T>>> {
+        self.poll_finished(cx)
+    }
+}
+
+impl<O, T> Drop for Fleet<O, T> {
+    fn drop(&mut self) {
+        drop(self.accounts.shutdown());
     }
 }

@@ -14,12 +14,12 @@ pub(super) struct TaskWaker {
 }
 
 impl TaskWaker {
-    /// `task` is who is to be woken.
-    pub(super) fn answer(&self, task: &Waker) {
+    /// Wakes `task` from now on.
+    pub(super) fn register(&self, task: &Waker) {
         self.task.register(task);
     }
 
-    /// Told once.
+    /// Whether it was woken since the last call.
     pub(super) fn take_notified(&self) -> bool {
         self.notified.swap(false, Ordering::AcqRel)
     }

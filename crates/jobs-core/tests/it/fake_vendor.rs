@@ -33,8 +33,9 @@ pub(crate) struct FakeVendor {
     shared: Arc<dyn Clock>,
     policy: KindPolicy,
     name: &'static str,
+    group: Option<usize>,
     /// How long a request takes.
-    max_batch: Duration,
+    latency: Duration,
     limiter: Option<RateLimiter>,
     condition: Condition,
     done: Mutex<HashMap<String, (Moment, ScriptedEnd)>>,
@@ -53,7 +54,7 @@ pub(crate) enum ScriptedEnd {
 
 impl fmt::Debug for FakeVendor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Yard")
+        f.write_str("FakeVendor")
     }
 }
 
@@ -80,7 +81,8 @@ impl FakeVendor {
             shared: clock.shared(),
             policy,
             name: "play",
-            max_batch: Duration::ZERO,
+            group: None,
+            latency: Duration::ZERO,
             limiter: None,
             condition: Box::new(|_, _| None),
             done: Mutex::default(),
@@ -93,37 +95,42 @@ impl FakeVendor {
         self
     }
 
-    pub(crate) fn with_max_batch(mut self, time: Duration) -> Self {
-        self.max_batch = time;
+    pub(crate) fn in_group(mut self, group: Option<usize>) -> Self {
+        self.group = group;
         self
     }
 
-    pub(crate) fn with_shared_rate(mut self, quota: RateLimiter) -> Self {
-        self.limiter = Some(quota);
+    pub(crate) fn with_latency(mut self, time: Duration) -> Self {
+        self.latency = time;
         self
     }
 
-    pub(crate) fn with_policy(mut self, tune: impl FnOnce(&mut KindPolicy)) -> Self {
-        tune(&mut self.policy);
+    pub(crate) fn with_shared_rate(mut self, limiter: RateLimiter) -> Self {
+        self.limiter = Some(limiter);
         self
     }
 
-    /// `weather` gets the moment and the number of requests before.
+    pub(crate) fn with_policy(mut self, configure: impl FnOnce(&mut KindPolicy)) -> Self {
+        configure(&mut self.policy);
+        self
+    }
+
+    /// `condition` gets the moment and the number of requests before.
     pub(crate) fn in_condition(
         mut self,
-        weather: impl Fn(Moment, usize) -> Option<Error> + Send + Sync + 'static,
+        condition: impl Fn(Moment, usize) -> Option<Error> + Send + Sync + 'static,
     ) -> Self {
-        self.condition = Box::new(weather);
+        self.condition = Box::new(condition);
         self
     }
 
-    /// A job with this fate.
-    pub(crate) fn job(self: &Arc<Self>, number: usize, fate: ScriptedEnd) -> Job<Self> {
+    /// A job that ends like this.
+    pub(crate) fn job(self: &Arc<Self>, number: usize, end: ScriptedEnd) -> Job<Self> {
         let id = id(number);
         self.done
             .lock()
             .unwrap()
-            .insert(id.to_string(), (self.clock.now(), fate));
+            .insert(id.to_string(), (self.clock.now(), end));
         Job::accepted(Arc::clone(self), id)
     }
 
@@ -164,9 +171,13 @@ impl JobKind for FakeVendor {
         &self.shared
     }
 
+    fn poll_group(&self) -> Option<usize> {
+        self.group
+    }
+
     async fn poll(&self, ids: &[JobId]) -> PollResults<JobId> {
         let permit = match &self.limiter {
-            Some(quota) => Some(quota.acquire(RequestClass::Poll).await.unwrap()),
+            Some(limiter) => Some(limiter.acquire(RequestClass::Poll).await.unwrap()),
             None => None,
         };
         let now = self.clock.now();
@@ -180,8 +191,8 @@ impl JobKind for FakeVendor {
             }
             asked.requests.len() - 1
         };
-        if !self.max_batch.is_zero() {
-            self.clock.sleep_until(now + self.max_batch).await;
+        if !self.latency.is_zero() {
+            self.clock.sleep_until(now + self.latency).await;
         }
         self.asked().in_flight -= 1;
         let error = (self.condition)(now, before);
@@ -198,8 +209,8 @@ impl JobKind for FakeVendor {
         }
         let mut polls = PollResults::of("vendor", ids);
         for (place, id) in ids.iter().enumerate() {
-            let fate = self.done.lock().unwrap().get(id.as_str()).copied();
-            let status = match fate {
+            let end = self.done.lock().unwrap().get(id.as_str()).copied();
+            let status = match end {
                 Some((from, ScriptedEnd::Done(time))) if from + secs(time) <= now => {
                     Status::Succeeded(id.clone())
                 }

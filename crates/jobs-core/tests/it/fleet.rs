@@ -13,8 +13,8 @@ use proptest::prelude::*;
 
 use jobs_core::testing::ManualClock;
 use jobs_core::{
-    Clock, Error, ErrorKind, Fleet, FleetConfig, FleetEvent, FleetEvents, Job, JobId, Moment,
-    RateLimit, RateLimiter, WaitError, WaitErrorKind, WaitOptions, WatchError,
+    Clock, Error, ErrorKind, Fleet, FleetConfig, FleetEvent, Job, JobId, Moment, RateLimit,
+    RateLimiter, WaitError, WaitErrorKind, WaitOptions, WatchError,
 };
 
 use crate::fake_vendor::{FakeVendor, MIN_INTERVAL, PAUSE, ScriptedEnd, id, secs, server_error};
@@ -23,24 +23,23 @@ const LONG: Duration = Duration::from_secs(3600);
 
 type End = (JobId, Result<JobId, WaitError>);
 
-fn fleet(settings: FleetConfig) -> (Fleet<JobId>, FleetEvents<JobId>) {
-    Fleet::new(settings)
+/// A fleet whose tags are the ids.
+fn fleet(config: FleetConfig) -> Fleet<JobId, JobId> {
+    Fleet::new(config)
 }
 
-async fn ended(ends: &mut FleetEvents<JobId>) -> Option<End> {
-    loop {
-        if let FleetEvent::Ended { id, result, .. } = ends.next().await? {
-            return Some((id, result));
-        }
-    }
+async fn ended(fleet: &mut Fleet<JobId, JobId>) -> Option<End> {
+    let done = fleet.next().await?;
+    assert_eq!(done.tag, done.id, "the tag of another job");
+    Some((done.id, done.result))
 }
 
 /// All ends up to the last one.
-async fn all(clock: &ManualClock, mut ends: FleetEvents<JobId>) -> Vec<End> {
+async fn all(clock: &ManualClock, fleet: &mut Fleet<JobId, JobId>) -> Vec<End> {
     clock
         .run(async {
             let mut seen = Vec::new();
-            while let Some(end) = ended(&mut ends).await {
+            while let Some(end) = ended(fleet).await {
                 seen.push(end);
             }
             seen
@@ -69,8 +68,8 @@ async fn each_job_ends_once_as_it_would_alone() {
     ];
     for batch in [1, 3] {
         let vendor = Arc::new(FakeVendor::new(&clock, batch));
-        let (fleet, ends) = fleet(FleetConfig::default());
-        let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+        let mut fleet = fleet(FleetConfig::default());
+        let handle = fleet.kind(Arc::clone(&vendor), |output| output);
         let mut alone = BTreeMap::new();
         for (number, fate) in fates.into_iter().enumerate() {
             let job = vendor.job(number, fate);
@@ -78,11 +77,15 @@ async fn each_job_ends_once_as_it_would_alone() {
             alone.insert(job.id().clone(), format!("{end:?}"));
         }
         for (number, fate) in fates.into_iter().enumerate() {
-            lane.watch(&vendor.job(number, fate), Duration::from_secs(60))
+            handle
+                .watch(
+                    &vendor.job(number, fate),
+                    id(number),
+                    Duration::from_secs(60),
+                )
                 .unwrap();
         }
-        drop((fleet, lane));
-        let together: Vec<_> = all(&clock, ends).await;
+        let together: Vec<_> = all(&clock, &mut fleet).await;
         assert_eq!(together.len(), fates.len());
         for (id, end) in together {
             // The tickets differ in the second of acceptance only.
@@ -115,11 +118,16 @@ async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
     let vendor = Arc::new(FakeVendor::new(&clock, 50).with_policy(|policy| {
         policy.min_interval.set(Duration::from_secs(1));
     }));
-    let (fleet, ends) = fleet(FleetConfig::default().with_event_buffer(20_000));
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let mut fleet = fleet(FleetConfig::default().with_event_buffer(20_000));
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     // They come one by one over the length of a pause, so that no two are due together by themselves.
     for number in 0..10_000 {
-        lane.watch(&vendor.job(number, ScriptedEnd::Done(31.0)), LONG)
+        handle
+            .watch(
+                &vendor.job(number, ScriptedEnd::Done(31.0)),
+                id(number),
+                LONG,
+            )
             .unwrap();
         clock.advance(PAUSE / 10_000);
         if number % 100 == 0 {
@@ -142,8 +150,7 @@ async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
     );
     // Riding along makes a pause a quarter shorter at most.
     assert!((3.5..=5.5).contains(&rounds), "{rounds}");
-    drop((fleet, lane));
-    assert_eq!(all(&clock, ends).await.len(), 10_000);
+    assert_eq!(all(&clock, &mut fleet).await.len(), 10_000);
     for (id, polls) in &vendor.asked().polls {
         for pair in polls.windows(2) {
             assert!(pair[1].since(pair[0]) >= PAUSE * 3 / 4, "{id}: {polls:?}");
@@ -155,15 +162,19 @@ async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
 async fn the_last_poll_is_at_the_deadline_to_the_nanosecond() {
     let clock = ManualClock::new();
     let vendor = Arc::new(FakeVendor::new(&clock, 10));
-    let (fleet, ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let mut fleet = fleet(FleetConfig::default());
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     let deadlines = [23_370_000_001u64, 23_370_000_002, 23_370_999_999].map(Duration::from_nanos);
     for (number, deadline) in deadlines.into_iter().enumerate() {
-        lane.watch(&vendor.job(number, ScriptedEnd::Never), deadline)
+        handle
+            .watch(
+                &vendor.job(number, ScriptedEnd::Never),
+                id(number),
+                deadline,
+            )
             .unwrap();
     }
-    drop((fleet, lane));
-    let ends = all(&clock, ends).await;
+    let ends = all(&clock, &mut fleet).await;
     assert!(ends.iter().all(|(_, end)| matches!(
         end.as_ref().unwrap_err().kind(),
         WaitErrorKind::DeadlineExceeded
@@ -180,49 +191,59 @@ async fn a_job_is_watched_once_and_only_by_its_own_handle() {
     let clock = ManualClock::new();
     let vendor = Arc::new(FakeVendor::new(&clock, 1));
     let other = Arc::new(FakeVendor::new(&clock, 1).named("other"));
-    let (fleet, ends) = fleet(FleetConfig::default().with_capacity(2));
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
-    let again = fleet.handle(Arc::clone(&vendor), |output| output);
-    let foreign = fleet.handle(Arc::clone(&other), |output| output);
+    let mut fleet = fleet(FleetConfig::default().with_capacity(2));
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
+    let again = fleet.kind(Arc::clone(&vendor), |output| output);
+    let foreign = fleet.kind(Arc::clone(&other), |output| output);
     let job = vendor.job(1, ScriptedEnd::Done(3.0));
-    lane.watch(&job, LONG).unwrap();
-    assert_eq!(lane.watch(&job, LONG), Err(WatchError::AlreadyWatched));
-    assert_eq!(again.watch(&job, LONG), Err(WatchError::AlreadyWatched));
-    assert_eq!(foreign.watch(&job, LONG), Err(WatchError::KindMismatch));
+    handle.watch(&job, job.id().clone(), LONG).unwrap();
+    assert_eq!(
+        handle.watch(&job, job.id().clone(), LONG),
+        Err(WatchError::AlreadyWatched)
+    );
+    assert_eq!(
+        again.watch(&job, job.id().clone(), LONG),
+        Err(WatchError::AlreadyWatched)
+    );
+    assert_eq!(
+        foreign.watch(&job, job.id().clone(), LONG),
+        Err(WatchError::KindMismatch)
+    );
     // The same id means another job at another kind.
     foreign
-        .watch(&other.job(1, ScriptedEnd::Done(3.0)), LONG)
+        .watch(&other.job(1, ScriptedEnd::Done(3.0)), id(1), LONG)
         .unwrap();
     assert_eq!(
-        lane.watch(&vendor.job(2, ScriptedEnd::Never), LONG),
+        handle.watch(&vendor.job(2, ScriptedEnd::Never), id(2), LONG),
         Err(WatchError::AtCapacity)
     );
     assert_eq!(fleet.len(), 2);
-    drop((fleet, lane, again, foreign));
-    assert_eq!(all(&clock, ends).await.len(), 2);
+    assert_eq!(all(&clock, &mut fleet).await.len(), 2);
 }
 
 #[tokio::test]
 async fn the_min_interval_outlives_forgetting_and_ends() {
     let clock = ManualClock::new();
     let vendor = Arc::new(FakeVendor::new(&clock, 1));
-    let (fleet, mut ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let mut fleet = fleet(FleetConfig::default());
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     let job = vendor.job(1, ScriptedEnd::Never);
     // A handle of its own each time, which knows of no poll.
     let fresh = || Job::attach(Arc::clone(&vendor), id(1));
-    lane.watch(&fresh(), LONG).unwrap();
+    handle.watch(&fresh(), id(1), LONG).unwrap();
     pass(&clock, Duration::from_millis(10)).await;
-    assert!(lane.unwatch(job.id()));
-    assert!(!lane.unwatch(job.id()));
-    assert!(!lane.poll_soon(job.id()), "nobody waits for it");
-    lane.watch(&fresh(), Duration::from_secs(10)).unwrap();
-    let (_, end) = clock.run(ended(&mut ends)).await.unwrap();
+    assert_eq!(handle.unwatch(job.id()), Some(id(1)));
+    assert_eq!(handle.unwatch(job.id()), None);
+    assert!(!handle.poll_soon(job.id()), "nobody waits for it");
+    handle
+        .watch(&fresh(), id(1), Duration::from_secs(10))
+        .unwrap();
+    let (_, end) = clock.run(ended(&mut fleet)).await.unwrap();
     assert!(matches!(
         end.unwrap_err().kind(),
         WaitErrorKind::DeadlineExceeded
     ));
-    lane.watch(&fresh(), LONG).unwrap();
+    handle.watch(&fresh(), id(1), LONG).unwrap();
     pass(&clock, Duration::from_secs(5)).await;
     let polls = seconds(&vendor.asked().polls[job.id().as_str()]);
     assert_eq!(polls, [0.0, 2.0, 7.0 + (polls[2] - 7.0), 10.01, 12.01]);
@@ -237,26 +258,27 @@ async fn a_poll_soon_is_a_poll_as_soon_as_the_min_interval_allows_and_is_not_bel
             .schedule
             .set(jobs_core::PollSchedule::every(Duration::from_secs(50)));
     }));
-    let (fleet, mut ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
-    lane.watch(&vendor.job(1, ScriptedEnd::Done(30.0)), LONG)
+    let mut fleet = fleet(FleetConfig::default());
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
+    handle
+        .watch(&vendor.job(1, ScriptedEnd::Done(30.0)), id(1), LONG)
         .unwrap();
     pass(&clock, Duration::from_secs(1)).await;
     // Forged: the job is not done. Twice is no more than once.
     assert!(fleet.poll_soon("vendor", &id(1)));
-    assert!(lane.poll_soon(&id(1)));
+    assert!(handle.poll_soon(&id(1)));
     assert!(!fleet.poll_soon("elsewhere", &id(1)));
-    assert!(!lane.poll_soon(&id(2)));
+    assert!(!handle.poll_soon(&id(2)));
     pass(&clock, Duration::from_secs(30)).await;
     assert_eq!(seconds(&vendor.asked().polls[id(1).as_str()]), [0.0, 2.0]);
-    assert!(lane.poll_soon(&id(1)));
-    let (_, end) = clock.run(ended(&mut ends)).await.unwrap();
+    assert!(handle.poll_soon(&id(1)));
+    let (_, end) = clock.run(ended(&mut fleet)).await.unwrap();
     assert_eq!(end.unwrap(), id(1));
     assert_eq!(
         seconds(&vendor.asked().polls[id(1).as_str()]),
         [0.0, 2.0, 31.0]
     );
-    assert!(!lane.poll_soon(&id(1)), "it has ended");
+    assert!(!handle.poll_soon(&id(1)), "it has ended");
 }
 
 #[tokio::test]
@@ -264,21 +286,21 @@ async fn a_poll_soon_during_a_poll_brings_the_next_one_forward() {
     let clock = ManualClock::new();
     let vendor = Arc::new(
         FakeVendor::new(&clock, 1)
-            .with_max_batch(Duration::from_secs(3))
+            .with_latency(Duration::from_secs(3))
             .with_policy(|policy| {
                 policy
                     .schedule
                     .set(jobs_core::PollSchedule::every(Duration::from_secs(50)));
             }),
     );
-    let (fleet, ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
-    lane.watch(&vendor.job(1, ScriptedEnd::Done(1.0)), LONG)
+    let mut fleet = fleet(FleetConfig::default());
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
+    handle
+        .watch(&vendor.job(1, ScriptedEnd::Done(1.0)), id(1), LONG)
         .unwrap();
     pass(&clock, Duration::from_secs(2)).await;
-    assert!(lane.poll_soon(&id(1)));
-    drop((fleet, lane));
-    assert_eq!(all(&clock, ends).await.len(), 1);
+    assert!(handle.poll_soon(&id(1)));
+    assert_eq!(all(&clock, &mut fleet).await.len(), 1);
     assert_eq!(seconds(&vendor.asked().polls[id(1).as_str()]), [0.0, 5.0]);
 }
 
@@ -286,22 +308,26 @@ async fn a_poll_soon_during_a_poll_brings_the_next_one_forward() {
 async fn who_does_not_take_the_ends_holds_up_the_polls_and_loses_nothing() {
     let clock = ManualClock::new();
     let vendor = Arc::new(FakeVendor::new(&clock, 10));
-    let (fleet, ends) = fleet(
+    let mut fleet = fleet(
         FleetConfig::default()
             .with_event_buffer(100)
             .with_max_in_flight(4),
     );
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..1000 {
-        lane.watch(&vendor.job(number, ScriptedEnd::Done(1.0)), LONG)
+        handle
+            .watch(
+                &vendor.job(number, ScriptedEnd::Done(1.0)),
+                id(number),
+                LONG,
+            )
             .unwrap();
     }
     pass(&clock, Duration::from_secs(1000)).await;
     // The first round found nothing; of the second, the backlog and what was in flight.
     let asked: usize = vendor.asked().requests.iter().map(|(_, jobs)| jobs).sum();
     assert!((1100..=1140).contains(&asked), "{asked}");
-    drop((fleet, lane));
-    let mut ids: Vec<_> = all(&clock, ends)
+    let mut ids: Vec<_> = all(&clock, &mut fleet)
         .await
         .into_iter()
         .map(|(id, end)| (id, end.is_ok()))
@@ -315,16 +341,18 @@ async fn who_does_not_take_the_ends_holds_up_the_polls_and_loses_nothing() {
 #[tokio::test]
 async fn stopping_delivers_what_ended_and_hands_back_the_rest() {
     let clock = ManualClock::new();
-    let vendor = Arc::new(FakeVendor::new(&clock, 5).with_max_batch(Duration::from_secs(1)));
-    let (fleet, ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let vendor = Arc::new(FakeVendor::new(&clock, 5).with_latency(Duration::from_secs(1)));
+    let mut fleet = fleet(FleetConfig::default());
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..20 {
         let fate = if number < 7 {
             ScriptedEnd::Done(0.0)
         } else {
             ScriptedEnd::Never
         };
-        lane.watch(&vendor.job(number, fate), LONG).unwrap();
+        handle
+            .watch(&vendor.job(number, fate), id(number), LONG)
+            .unwrap();
     }
     pass(&clock, Duration::from_millis(6500)).await;
     assert!(vendor.asked().in_flight > 0, "some polls are in flight");
@@ -332,14 +360,14 @@ async fn stopping_delivers_what_ended_and_hands_back_the_rest() {
     assert_eq!(rest.len(), 13);
     assert!(
         rest.iter()
-            .all(|ticket| ticket.vendor() == "vendor" && ticket.kind() == "play")
+            .all(|(_, ticket)| ticket.vendor() == "vendor" && ticket.kind() == "play")
     );
     assert_eq!(
-        lane.watch(&vendor.job(99, ScriptedEnd::Never), LONG),
+        handle.watch(&vendor.job(99, ScriptedEnd::Never), id(99), LONG),
         Err(WatchError::ShutDown)
     );
     let requests = vendor.requests();
-    assert_eq!(all(&clock, ends).await.len(), 7);
+    assert_eq!(all(&clock, &mut fleet).await.len(), 7);
     pass(&clock, LONG).await;
     assert_eq!(vendor.requests(), requests, "no poll after the stop");
     assert_eq!(fleet.shutdown().count(), 0);
@@ -348,21 +376,26 @@ async fn stopping_delivers_what_ended_and_hands_back_the_rest() {
 #[tokio::test]
 async fn a_forgotten_job_has_no_end_although_its_poll_was_in_flight() {
     let clock = ManualClock::new();
-    let vendor = Arc::new(FakeVendor::new(&clock, 5).with_max_batch(Duration::from_secs(3)));
-    let (fleet, ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let vendor = Arc::new(FakeVendor::new(&clock, 5).with_latency(Duration::from_secs(3)));
+    let mut fleet = fleet(FleetConfig::default());
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..5 {
-        lane.watch(&vendor.job(number, ScriptedEnd::Done(0.0)), LONG)
+        handle
+            .watch(
+                &vendor.job(number, ScriptedEnd::Done(0.0)),
+                id(number),
+                LONG,
+            )
             .unwrap();
     }
     pass(&clock, Duration::from_secs(1)).await;
-    assert!(lane.unwatch(&id(3)));
+    assert!(handle.unwatch(&id(3)).is_some());
     // Watched again before that poll is answered: the answer is not the new wait's, whose poll comes after the minimum interval.
-    assert!(lane.unwatch(&id(4)));
-    lane.watch(&Job::attach(Arc::clone(&vendor), id(4)), LONG)
+    assert_eq!(handle.unwatch(&id(4)), Some(id(4)));
+    handle
+        .watch(&Job::attach(Arc::clone(&vendor), id(4)), id(4), LONG)
         .unwrap();
-    drop((fleet, lane));
-    let ids: Vec<_> = all(&clock, ends)
+    let ids: Vec<_> = all(&clock, &mut fleet)
         .await
         .into_iter()
         .map(|(id, _)| id)
@@ -376,16 +409,25 @@ async fn a_forgotten_job_has_no_end_although_its_poll_was_in_flight() {
 async fn a_panic_is_a_failed_poll_of_those_it_was_asked_for() {
     let clock = ManualClock::new();
     let vendor = Arc::new(FakeVendor::new(&clock, 1));
-    let (fleet, ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
-    lane.watch(&vendor.job(0, ScriptedEnd::Panics), Duration::from_secs(30))
+    let mut fleet = fleet(FleetConfig::default());
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
+    handle
+        .watch(
+            &vendor.job(0, ScriptedEnd::Panics),
+            id(0),
+            Duration::from_secs(30),
+        )
         .unwrap();
     for number in 1..10 {
-        lane.watch(&vendor.job(number, ScriptedEnd::Done(9.0)), LONG)
+        handle
+            .watch(
+                &vendor.job(number, ScriptedEnd::Done(9.0)),
+                id(number),
+                LONG,
+            )
             .unwrap();
     }
-    drop((fleet, lane));
-    let ends = all(&clock, ends).await;
+    let ends = all(&clock, &mut fleet).await;
     assert_eq!(ends.len(), 10);
     for (of, end) in ends {
         match end {
@@ -404,21 +446,25 @@ async fn an_outage_costs_few_polls_and_no_job_and_the_return_is_paced() {
     let clock = ManualClock::new();
     let (from, to) = (secs(10.0), secs(310.0));
     let vendor = FakeVendor::new(&clock, 1)
-        .with_max_batch(Duration::from_millis(100))
+        .with_latency(Duration::from_millis(100))
         .in_condition(move |now, _| (from..to).contains(&now.since_start()).then(server_error));
     let vendor = Arc::new(vendor);
-    let (fleet, ends) = fleet(
+    let mut fleet = fleet(
         FleetConfig::default()
             .with_max_in_flight(16)
             .with_event_buffer(5000),
     );
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..200 {
-        lane.watch(&vendor.job(number, ScriptedEnd::Done(400.0)), LONG)
+        handle
+            .watch(
+                &vendor.job(number, ScriptedEnd::Done(400.0)),
+                id(number),
+                LONG,
+            )
             .unwrap();
     }
-    drop((fleet, lane));
-    let ends = all(&clock, ends).await;
+    let ends = all(&clock, &mut fleet).await;
     assert_eq!(ends.iter().filter(|(_, end)| end.is_ok()).count(), 200);
     let asked = vendor.asked();
     let during = |span: Range<Duration>| -> Vec<Moment> {
@@ -451,19 +497,19 @@ async fn in_an_outage_without_end_every_wait_ends_unreachable_or_at_its_deadline
     let clock = ManualClock::new();
     let vendor = FakeVendor::new(&clock, 1).in_condition(|_, _| Some(server_error()));
     let vendor = Arc::new(vendor);
-    let (fleet, mut ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let mut fleet = fleet(FleetConfig::default());
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..100 {
         let options = WaitOptions {
             max_unreachable: Duration::from_secs(100),
             ..WaitOptions::new(Duration::from_secs(if number % 2 == 0 { 50 } else { 5000 }))
         };
-        lane.watch(&vendor.job(number, ScriptedEnd::Never), options)
+        handle
+            .watch(&vendor.job(number, ScriptedEnd::Never), id(number), options)
             .unwrap();
     }
-    drop((fleet, lane));
     for number in 0..100 {
-        let (_, end) = clock.run(ended(&mut ends)).await.unwrap();
+        let (_, end) = clock.run(ended(&mut fleet)).await.unwrap();
         let end = end.unwrap_err();
         let now = clock.now().since_start().as_secs();
         if number < 50 {
@@ -483,7 +529,7 @@ async fn in_an_outage_without_end_every_wait_ends_unreachable_or_at_its_deadline
 async fn too_many_requests_narrow_the_window_and_the_hint_is_kept() {
     let clock = ManualClock::new();
     let vendor = FakeVendor::new(&clock, 1)
-        .with_max_batch(Duration::from_millis(100))
+        .with_latency(Duration::from_millis(100))
         .in_condition(|now, _| {
             (now.since_start() < Duration::from_millis(350)).then(|| {
                 Error::new(ErrorKind::RateLimited, "vendor", "poll")
@@ -491,14 +537,18 @@ async fn too_many_requests_narrow_the_window_and_the_hint_is_kept() {
             })
         });
     let vendor = Arc::new(vendor);
-    let (fleet, ends) = fleet(FleetConfig::default().with_max_in_flight(16));
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let mut fleet = fleet(FleetConfig::default().with_max_in_flight(16));
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..50 {
-        lane.watch(&vendor.job(number, ScriptedEnd::Done(0.0)), LONG)
+        handle
+            .watch(
+                &vendor.job(number, ScriptedEnd::Done(0.0)),
+                id(number),
+                LONG,
+            )
             .unwrap();
     }
-    drop((fleet, lane));
-    assert_eq!(all(&clock, ends).await.len(), 50);
+    assert_eq!(all(&clock, &mut fleet).await.len(), 50);
     let asked = vendor.asked();
     let before: Vec<_> = asked
         .requests
@@ -526,17 +576,18 @@ async fn polls_a_second(refused: Range<usize>) -> Vec<usize> {
         per: Duration::from_secs(1),
     };
     let vendor = FakeVendor::new(&clock, 1)
-        .with_max_batch(Duration::from_millis(10))
+        .with_latency(Duration::from_millis(10))
         .with_shared_rate(RateLimiter::new(clock.shared(), &[window]))
         .in_condition(move |_, before| {
             let error = || Error::new(ErrorKind::RateLimited, "vendor", "poll");
             refused.contains(&before).then(error)
         });
     let vendor = Arc::new(vendor);
-    let (fleet, _ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let fleet = fleet(FleetConfig::default());
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..400 {
-        lane.watch(&vendor.job(number, ScriptedEnd::Never), LONG)
+        handle
+            .watch(&vendor.job(number, ScriptedEnd::Never), id(number), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_secs(40)).await;
@@ -573,17 +624,22 @@ async fn the_window_and_the_quota_slow_down_once_for_a_refusal_and_recover_with_
 #[tokio::test]
 async fn a_poll_that_hangs_over_a_deadline_gives_way_to_the_last_one() {
     let clock = ManualClock::new();
-    let vendor = Arc::new(FakeVendor::new(&clock, 5).with_max_batch(Duration::from_secs(20)));
-    let (fleet, mut ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
-    lane.watch(&vendor.job(1, ScriptedEnd::Never), Duration::from_secs(12))
+    let vendor = Arc::new(FakeVendor::new(&clock, 5).with_latency(Duration::from_secs(20)));
+    let mut fleet = fleet(FleetConfig::default());
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
+    handle
+        .watch(
+            &vendor.job(1, ScriptedEnd::Never),
+            id(1),
+            Duration::from_secs(12),
+        )
         .unwrap();
-    lane.watch(&vendor.job(2, ScriptedEnd::Done(0.0)), LONG)
+    handle
+        .watch(&vendor.job(2, ScriptedEnd::Done(0.0)), id(2), LONG)
         .unwrap();
-    drop((fleet, lane));
-    let (first, end) = clock.run(ended(&mut ends)).await.unwrap();
+    let (first, end) = clock.run(ended(&mut fleet)).await.unwrap();
     assert_eq!((first, end.unwrap()), (id(2), id(2)));
-    let (_, end) = clock.run(ended(&mut ends)).await.unwrap();
+    let (_, end) = clock.run(ended(&mut fleet)).await.unwrap();
     assert!(matches!(
         end.unwrap_err().kind(),
         WaitErrorKind::DeadlineExceeded
@@ -596,12 +652,13 @@ async fn a_poll_that_hangs_over_a_deadline_gives_way_to_the_last_one() {
 async fn when_not_everybody_can_be_polled_at_all_wait_about_as_long() {
     let clock = ManualClock::new();
     // 400 jobs every 5 s is 80 polls a second; four at a time of 100 ms each make 40.
-    let vendor = FakeVendor::new(&clock, 1).with_max_batch(Duration::from_millis(100));
+    let vendor = FakeVendor::new(&clock, 1).with_latency(Duration::from_millis(100));
     let vendor = Arc::new(vendor);
-    let (fleet, _ends) = fleet(FleetConfig::default().with_max_in_flight(4));
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let fleet = fleet(FleetConfig::default().with_max_in_flight(4));
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..400 {
-        lane.watch(&vendor.job(number, ScriptedEnd::Never), LONG)
+        handle
+            .watch(&vendor.job(number, ScriptedEnd::Never), id(number), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_secs(100)).await;
@@ -631,17 +688,17 @@ async fn when_not_everybody_can_be_polled_at_all_wait_about_as_long() {
 async fn a_waiting_job_takes_less_than_128_bytes() {
     let clock = ManualClock::new();
     let vendor = Arc::new(FakeVendor::new(&clock, 100));
-    let (fleet, _ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let fleet = Fleet::<JobId>::new(FleetConfig::default());
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     // Just past the point at which the table of ids has doubled, where it costs most.
     for number in 0..100_000 {
         let job = Job::attach(Arc::clone(&vendor), id(number));
-        lane.watch(&job, LONG).unwrap();
+        handle.watch(&job, (), LONG).unwrap();
     }
     let each = fleet.bytes() as f64 / 100_000.0;
     assert!((36.0..=128.0).contains(&each), "{each}");
     for number in 0..100_000 {
-        assert!(lane.unwatch(&id(number)));
+        assert!(handle.unwatch(&id(number)).is_some());
     }
     assert_eq!(fleet.bytes(), 0, "nothing is held once nobody waits");
 }
@@ -652,21 +709,21 @@ async fn polls_are_reported_to_handles_that_asked() {
     let vendor =
         FakeVendor::new(&clock, 1).in_condition(|_, before| (before == 1).then(server_error));
     let vendor = Arc::new(vendor);
-    let (fleet, mut ends) = fleet(FleetConfig::default());
-    let lane = fleet
-        .handle(Arc::clone(&vendor), |output| output)
+    let mut fleet = fleet(FleetConfig::default());
+    let handle = fleet
+        .kind(Arc::clone(&vendor), |output| output)
         .with_poll_events();
-    lane.watch(&vendor.job(1, ScriptedEnd::Done(8.0)), LONG)
+    handle
+        .watch(&vendor.job(1, ScriptedEnd::Done(8.0)), id(1), LONG)
         .unwrap();
-    drop((fleet, lane));
     let mut names = Vec::new();
     clock
         .run(async {
-            while let Some(news) = ends.next().await {
-                names.push(match news {
+            while let Some(event) = fleet.next_event().await {
+                names.push(match event {
                     FleetEvent::Progress { snapshot, .. } => snapshot.vendor_status.to_string(),
                     FleetEvent::PollFailed { error, .. } => format!("{}", error.kind()),
-                    FleetEvent::Ended { result, .. } => format!("{}", result.is_ok()),
+                    FleetEvent::Finished(done) => format!("{}", done.result.is_ok()),
                     other => format!("{other:?}"),
                 });
             }
@@ -678,26 +735,29 @@ async fn polls_are_reported_to_handles_that_asked() {
 #[test]
 fn a_runtime_that_goes_away_takes_no_job_with_it() {
     let clock = ManualClock::new();
-    let vendor = Arc::new(FakeVendor::new(&clock, 1).with_max_batch(Duration::from_secs(1)));
-    let (fleet, ends) = fleet(FleetConfig::default());
-    let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+    let vendor = Arc::new(FakeVendor::new(&clock, 1).with_latency(Duration::from_secs(1)));
+    let mut fleet = fleet(FleetConfig::default());
+    let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     let job = vendor.job(1, ScriptedEnd::Done(0.0));
-    assert_eq!(lane.watch(&job, LONG), Err(WatchError::NoRuntime));
+    assert_eq!(
+        handle.watch(&job, job.id().clone(), LONG),
+        Err(WatchError::NoRuntime)
+    );
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .build()
             .unwrap()
     };
     runtime().block_on(async {
-        lane.watch(&job, LONG).unwrap();
+        handle.watch(&job, job.id().clone(), LONG).unwrap();
         pass(&clock, Duration::from_millis(500)).await;
     });
     // Its poll was dropped in flight. The next job starts the account's task again, for both.
     runtime().block_on(async {
-        lane.watch(&vendor.job(2, ScriptedEnd::Done(0.0)), LONG)
+        handle
+            .watch(&vendor.job(2, ScriptedEnd::Done(0.0)), id(2), LONG)
             .unwrap();
-        drop((fleet, lane));
-        assert_eq!(all(&clock, ends).await.len(), 2);
+        assert_eq!(all(&clock, &mut fleet).await.len(), 2);
     });
     min_interval_is_kept(&vendor);
 }
@@ -711,11 +771,13 @@ async fn whatever_its_end_was_a_job_watched_again_keeps_the_min_interval() {
         ScriptedEnd::Never,
     ] {
         let vendor = Arc::new(FakeVendor::new(&clock, 1));
-        let (fleet, mut ends) = fleet(FleetConfig::default());
-        let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+        let mut fleet = fleet(FleetConfig::default());
+        let handle = fleet.kind(Arc::clone(&vendor), |output| output);
         for _ in 0..3 {
-            lane.watch(&vendor.job(1, fate), secs(0.5)).unwrap();
-            let end = clock.run(ended(&mut ends)).await;
+            handle
+                .watch(&vendor.job(1, fate), id(1), secs(0.5))
+                .unwrap();
+            let end = clock.run(ended(&mut fleet)).await;
             assert!(end.is_some());
         }
         assert!(vendor.requests() >= 1, "{fate:?}");
@@ -760,15 +822,15 @@ proptest! {
         let (waits, ends, vendor) = runtime.block_on(async {
             let clock = ManualClock::new();
             let vendor = FakeVendor::new(&clock, batch)
-                .with_max_batch(Duration::from_millis(takes))
+                .with_latency(Duration::from_millis(takes))
                 .in_condition(move |_, before| match storms.get(before) {
                     Some(0) => Some(server_error()),
                     Some(1) => Some(Error::new(ErrorKind::RateLimited, "vendor", "poll")),
                     _ => None,
                 });
             let vendor = Arc::new(vendor);
-            let (fleet, mut ends) = fleet(FleetConfig::default().with_event_buffer(backlog));
-            let lane = fleet.handle(Arc::clone(&vendor), |output| output);
+            let mut fleet = fleet(FleetConfig::default().with_event_buffer(backlog));
+            let handle = fleet.kind(Arc::clone(&vendor), |output| output);
             let (mut waits, mut seen) = (vec![0i32; 12], vec![0i32; 12]);
             let number = |id: &JobId| id.as_str().rsplit('-').next().unwrap().parse::<usize>().unwrap();
             for event in events {
@@ -781,7 +843,7 @@ proptest! {
                         };
                         let job_of = vendor.job(job, fate);
                         let options = Duration::from_millis(1234 * (job as u64 + 1));
-                        match lane.watch(&job_of, options) {
+                        match handle.watch(&job_of, id(job), options) {
                             Ok(()) => waits[job] += 1,
                             Err(why) => assert_eq!(why, WatchError::AlreadyWatched),
                         }
@@ -790,14 +852,14 @@ proptest! {
                         fleet.poll_soon("vendor", &id(job));
                     }
                     Event::Forget(job) => {
-                        if lane.unwatch(&id(job)) {
+                        if handle.unwatch(&id(job)).is_some() {
                             waits[job] -= 1;
                         }
                     }
                     Event::Pass(millis) => pass(&clock, Duration::from_millis(millis)).await,
                     Event::Take(most) => {
                         for _ in 0..most {
-                            let mut next = pin!(ended(&mut ends));
+                            let mut next = pin!(ended(&mut fleet));
                             let now = poll_fn(|cx| Poll::Ready(next.as_mut().poll(cx))).await;
                             if let Poll::Ready(Some((id, _))) = now {
                                 seen[number(&id)] += 1;
@@ -806,8 +868,7 @@ proptest! {
                     }
                 }
             }
-            drop((fleet, lane));
-            for (id, _) in all(&clock, ends).await {
+            for (id, _) in all(&clock, &mut fleet).await {
                 seen[number(&id)] += 1;
             }
             (waits, seen, vendor)
@@ -815,4 +876,108 @@ proptest! {
         prop_assert_eq!(waits, ends);
         min_interval_is_kept(&vendor);
     }
+}
+
+#[tokio::test]
+async fn a_fleet_ends_by_itself_and_hands_back_what_the_caller_put_on_each_job() {
+    // Neither `Clone` nor `Debug`.
+    struct Tag(usize);
+    let clock = ManualClock::new();
+    let vendor = Arc::new(FakeVendor::new(&clock, 10));
+    let mut fleet = Fleet::new(FleetConfig::default());
+    assert!(
+        clock.run(fleet.next()).await.is_none(),
+        "nothing is watched"
+    );
+    for round in 0..2 {
+        for number in 0..600 {
+            let job = vendor.job(round * 600 + number, ScriptedEnd::Done(number as f64 % 7.0));
+            fleet.watch(job, Tag(round * 600 + number), LONG).unwrap();
+        }
+        let dropped = vendor.job(round * 600 + 5, ScriptedEnd::Never);
+        assert!(
+            fleet
+                .unwatch(&dropped)
+                .is_some_and(|tag| tag.0 == round * 600 + 5)
+        );
+        assert!(fleet.unwatch(&dropped).is_none());
+        let ends = clock.run(async {
+            let mut ends = 0;
+            while let Some(done) = fleet.next().await {
+                assert_eq!(done.id, id(done.tag.0));
+                ends += 1;
+            }
+            ends
+        });
+        assert_eq!(ends.await, 599);
+    }
+    // They shared polls: each job was polled a few times, ten jobs at a time.
+    let polls: usize = vendor.asked().polls.values().map(Vec::len).sum();
+    assert!(
+        vendor.requests() * 5 < polls,
+        "{} of {polls}",
+        vendor.requests()
+    );
+}
+
+#[tokio::test]
+async fn a_handle_elsewhere_keeps_the_fleet_waiting_until_it_is_dropped() {
+    let clock = ManualClock::new();
+    let vendor = Arc::new(FakeVendor::new(&clock, 1));
+    let mut fleet = fleet(FleetConfig::default());
+    let (handle, job) = (fleet.handle(), vendor.job(1, ScriptedEnd::Done(3.0)));
+    let elsewhere = {
+        let (clock, handle) = (clock.clone(), handle.clone());
+        tokio::spawn(async move {
+            clock
+                .sleep_until(clock.now() + Duration::from_secs(100))
+                .await;
+            handle.watch(&job, id(1), LONG)
+        })
+    };
+    drop(handle);
+    assert_eq!(all(&clock, &mut fleet).await.len(), 1);
+    elsewhere.await.unwrap().unwrap();
+    assert!(clock.now().since_start() >= Duration::from_secs(100));
+}
+
+#[tokio::test]
+async fn kinds_with_other_outputs_share_a_fleet_and_their_polls_only_by_group() {
+    let clock = ManualClock::new();
+    let [one, same, other] =
+        [Some(7), Some(7), None].map(|group| Arc::new(FakeVendor::new(&clock, 10).in_group(group)));
+    let mut fleet = fleet(FleetConfig::default());
+    for (number, vendor) in [&one, &same, &other].into_iter().enumerate() {
+        fleet
+            .watch(vendor.job(number, ScriptedEnd::Done(0.0)), id(number), LONG)
+            .unwrap();
+    }
+    let shouted = fleet.kind(
+        Arc::new(FakeVendor::new(&clock, 10).named("other")),
+        |output| JobId::new(output.as_str().to_uppercase()).unwrap(),
+    );
+    let renamed = Arc::new(FakeVendor::new(&clock, 10).named("other"));
+    shouted
+        .watch(renamed.job(9, ScriptedEnd::Never), id(9), secs(1.0))
+        .unwrap();
+    assert_eq!(all(&clock, &mut fleet).await.len(), 4);
+    assert_eq!(
+        [one.requests(), same.requests(), other.requests()],
+        [1, 0, 1]
+    );
+}
+
+#[tokio::test]
+async fn a_tag_of_eight_bytes_costs_nine() {
+    let clock = ManualClock::new();
+    let vendor = Arc::new(FakeVendor::new(&clock, 100));
+    let fleet = Fleet::<JobId, u64>::new(FleetConfig::default());
+    for number in 0..100_000 {
+        let job = Job::attach(Arc::clone(&vendor), id(number));
+        fleet.watch(job, number as u64, LONG).unwrap();
+    }
+    let each = fleet.bytes() as f64 / 100_000.0;
+    assert!(each <= 136.0, "{each}");
+    let tags: Vec<u64> = fleet.shutdown().map(|(tag, _)| tag).collect();
+    assert_eq!(tags, (0..100_000).collect::<Vec<u64>>());
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jobs_core::{Fleet, FleetConfig, FleetEvent, Job, JobId};
+use jobs_core::{Fleet, FleetConfig, Job, JobId};
 
 use kind::Loopback;
 use vendor::Vendor;
@@ -21,20 +21,15 @@ async fn counted(batch: usize, jobs: usize, polls: u64) -> (u64, u64, u64) {
     let vendor = Vendor::start().unwrap();
     vendor.asked.begin(polls);
     let kind = Arc::new(Loopback::new(vendor.address, batch));
-    let (fleet, mut ends) = Fleet::new(FleetConfig::default().with_max_in_flight(AT_ONCE));
-    let lane = fleet.handle(Arc::clone(&kind), |()| ());
+    let mut fleet = Fleet::new(FleetConfig::default().with_max_in_flight(AT_ONCE));
     for number in 0..jobs {
         let id = JobId::new(format!("job-{number}")).unwrap();
-        lane.watch(&Job::attach(Arc::clone(&kind), id), Duration::from_secs(60))
-            .unwrap();
+        let job = Job::attach(Arc::clone(&kind), id);
+        fleet.watch(job, (), Duration::from_secs(60)).unwrap();
     }
-    drop((fleet, lane));
     let mut done = 0;
-    while let Some(news) = ends.next().await {
-        assert!(
-            matches!(news, FleetEvent::Ended { result: Ok(()), .. }),
-            "{news:?}"
-        );
+    while let Some(end) = fleet.next().await {
+        assert!(end.result.is_ok(), "{end:?}");
         done += 1;
     }
     assert_eq!(done, jobs);

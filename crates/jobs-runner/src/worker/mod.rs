@@ -145,7 +145,7 @@ impl Worker {
     /// leases end.
     ///
     /// # Errors
-    /// [`Unexpected`](crate::RunnerErrorKind::Unexpected) when the scheduler has ended.
+    /// None so far: what goes wrong with a job is reported to the observer, and the worker goes on.
     pub async fn run(
         self,
         shutdown: impl Future<Output = ()>,
@@ -156,7 +156,7 @@ impl Worker {
             config,
         } = self;
         let settings = FleetConfig::default().with_capacity(config.capacity);
-        let (fleet, ends) = Fleet::new(settings);
+        let fleet = Fleet::new(settings);
         let mut models = Vec::new();
         for handler in &handlers {
             let models_of = &config.poll_models;
@@ -169,7 +169,7 @@ impl Worker {
             .into_iter()
             .map(|handler| Entry::new(handler, &fleet))
             .collect();
-        let scheduler = fleet.clone();
+        let scheduler = fleet.handle();
         let registered = context.register(move |vendor, id| {
             scheduler.poll_soon(vendor, id);
         });
@@ -178,7 +178,7 @@ impl Worker {
             shutdown: CancellationToken::new(),
         };
         let run_loop = RunLoop::new(worker, fleet, entries, models, config);
-        let report = Box::pin(run_loop.run(ends, shutdown)).await;
+        let report = Box::pin(run_loop.run(shutdown)).await;
         drop(registered);
         report
     }

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobs_core::{
-    Account, Error, ErrorKind, Fleet, FleetEvent, FleetEvents, JobId, WaitError, WaitErrorKind,
-    WaitOptions,
+    Account, Error, ErrorKind, Fleet, FleetEvent, JobId, WaitError, WaitErrorKind, WaitOptions,
 };
 use jobs_ledger::{
     Claim, ClaimKey, ClaimUpdate, Claimed, Due, JobFilter, JobRecord, LedgerId, Note, ParkReason,
@@ -146,7 +145,6 @@ impl RunLoop {
     /// Works until told to end, or until nothing is left to do; then gives everything back.
     pub(super) async fn run(
         mut self,
-        mut ends: FleetEvents<FetchTask>,
         shutdown: impl Future<Output = ()>,
     ) -> Result<WorkerReport, RunnerError> {
         let accounts = self.accounts();
@@ -184,10 +182,7 @@ impl RunLoop {
                     was_shut_down = true;
                     break;
                 }
-                news = ends.next() => match news {
-                    Some(news) => self.hear(news),
-                    None => return Err(RunnerError::unexpected("the scheduler has ended")),
-                },
+                Some(event) = self.fleet.next_event() => self.hear(event),
                 Some(done) = self.running.join_next() => self.finished(done).await,
                 () = clock.sleep_until(flush), if self.has_news() => {
                     self.settle().await;
@@ -201,7 +196,7 @@ impl RunLoop {
                 () = ledger.wait_for_work(look_for_work), if may_take => look_for_work = clock.now(),
             }
         }
-        let given_back = self.close(ends).await;
+        let given_back = self.close().await;
         let worst = if was_shut_down {
             self.worst
         } else {
@@ -465,18 +460,13 @@ impl RunLoop {
     /// What the scheduler has to say about a job.
     fn hear(&mut self, news: FleetEvent<FetchTask>) {
         let (key, result) = match news {
-            FleetEvent::Ended {
-                vendor,
-                kind,
-                id,
-                result,
-                ..
-            } => ((vendor, kind, id), result),
+            FleetEvent::Finished(done) => ((done.vendor, done.kind, done.id), done.result),
             FleetEvent::Progress {
                 vendor,
                 kind,
                 id,
                 snapshot,
+                ..
             } => {
                 let key = (vendor, kind, id);
                 if let Some(watched) = self.watched.get_mut(&key) {
@@ -490,6 +480,7 @@ impl RunLoop {
                 kind,
                 id,
                 error,
+                ..
             } => {
                 // The same page for hours is one answer.
                 if let Some(watched) = self.watched.get_mut(&(vendor, kind, id))
@@ -940,12 +931,12 @@ impl RunLoop {
     }
 
     /// Gives everything back within the lease. Paid calls are waited for: cutting one off would leave its outcome unknown.
-    async fn close(&mut self, mut ends: FleetEvents<FetchTask>) -> usize {
+    async fn close(&mut self) -> usize {
         self.stopping = true;
         self.worker.shutdown.cancel();
         let given_back = self.claims.len();
         self.fleet.shutdown();
-        while let Some(news) = ends.next().await {
+        while let Some(news) = self.fleet.next_event().await {
             self.hear(news);
         }
         for (task, class, _) in self.tasks.values() {
