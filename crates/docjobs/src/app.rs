@@ -150,6 +150,11 @@ impl App {
             .with_shutdown(self.shutdown.token()))
     }
 
+    /// Whether the ledger is a file that is not there yet.
+    pub(crate) fn is_ledger_missing(&self) -> Result<bool, CommandError> {
+        Ok(self.ledger_file()?.is_some_and(|path| !path.exists()))
+    }
+
     fn ledger_address(&self) -> Result<String, CommandError> {
         let given = self.options.ledger.as_deref().unwrap_or_default();
         match address::ledger(given, || etcetera::home_dir().ok())? {
@@ -207,6 +212,13 @@ impl App {
             clock.sleep_until(clock.now() + pause).await;
             pause = (pause * 2).min(MOST);
         }
+    }
+
+    /// The same command with another deadline.
+    pub(crate) fn with_deadline(&self, deadline: Duration) -> Self {
+        let mut app = self.clone();
+        app.options.deadline = deadline;
+        app
     }
 
     /// The same command with so many connections to a database at most.

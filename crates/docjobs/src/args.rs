@@ -16,6 +16,7 @@ use jobs_ledger::Stage;
 
 use crate::clean;
 use crate::examples;
+use crate::input_args::{BatchArgs, InputArgs, OutArgs, deadline};
 
 /// A command line that was understood.
 #[derive(Debug)]
@@ -314,12 +315,8 @@ pub(crate) enum TextinCommand {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ParseArgs {
-    /// The document: a file, - for stdin, or an http(s) address from which the vendor fetches it.
-    #[arg(value_name = "INPUT")]
-    pub(crate) input: OsString,
-    /// What the document on stdin is called, such as report.pdf: the vendor knows its type by it.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
     /// Where to put the result; stdout unless given, or with -. Never replaced without --overwrite.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) output: Option<PathBuf>,
@@ -332,6 +329,10 @@ pub(crate) struct ParseArgs {
     /// The password of an encrypted document: the first line of this file. Of it, the path alone is remembered.
     #[arg(long, value_name = "FILE")]
     pub(crate) password_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) out: OutArgs,
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -343,15 +344,15 @@ pub(crate) enum PpjCommand {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConvertArgs {
-    /// The PowerPoint file, or - for stdin.
-    #[arg(value_name = "INPUT")]
-    pub(crate) input: PathBuf,
-    /// What the file on stdin is called, such as slides.pptx: the vendor knows its type by it.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
     /// Where to put the zip; stdout unless given, or with -. Never replaced without --overwrite.
     #[arg(short, long, value_name = "OUT.zip")]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) out: OutArgs,
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -371,6 +372,10 @@ pub(crate) struct DeckArgs {
     /// Where to put the deck; stdout unless given, or with -. Never replaced without --overwrite.
     #[arg(short, long, value_name = "OUT.pptx")]
     pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) out: OutArgs,
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -380,23 +385,28 @@ pub(crate) struct DeckSource {
     #[arg(long, value_name = "TEXT")]
     pub(crate) topic: Option<String>,
     /// By AI, from an outline in Markdown (- for stdin); 11 credits, most likely.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) outline: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) outline: Vec<OsString>,
     /// Without AI, from Markdown with four levels of headings (- for stdin); 10 credits.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) markdown: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub(crate) markdown: Vec<OsString>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct PdfArgs {
-    /// The deck's job, by the vendor's id.
-    pub(crate) job_id: String,
+    /// The decks' jobs, by the vendor's ids.
+    #[arg(required = true, value_name = "JOB_ID")]
+    pub(crate) job_ids: Vec<String>,
     /// Where to put the PDF; stdout unless given, or with -. Never replaced without --overwrite.
     #[arg(short, long, value_name = "OUT.pdf")]
     pub(crate) output: Option<PathBuf>,
     /// How many calls to make at most: the vendor does not say whether each one is charged.
     #[arg(long, default_value_t = MAX_CALLS, value_parser = clap::value_parser!(u32).range(1..), value_name = "N")]
     pub(crate) max_calls: u32,
+    #[command(flatten)]
+    pub(crate) out: OutArgs,
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -408,12 +418,10 @@ pub(crate) enum TencentEssCommand {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SignableArgs {
-    /// The file, or - for stdin.
-    #[arg(value_name = "INPUT")]
-    pub(crate) input: PathBuf,
-    /// What the file on stdin is called, such as contract.docx: the vendor knows its type by it.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) inputs: InputArgs,
+    #[command(flatten)]
+    pub(crate) batch: BatchArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -655,10 +663,6 @@ fn byte_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "a size such as 500MB or 1GiB".to_owned())
 }
 
-fn deadline(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|problem| format!("{problem}; write 90s, 10m or 2h"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -767,7 +771,7 @@ mod tests {
         else {
             panic!("another command");
         };
-        assert_eq!(parse.input, odd());
+        assert_eq!(parse.inputs.inputs, [odd()]);
         let refused = Args::try_parse_from(words(&["docjobs", "show"])).unwrap_err();
         assert!(
             refused.to_string().contains(r#""\xBA\xCF.pdf""#),

@@ -13,6 +13,7 @@ use crate::args::{
 };
 use crate::clean::count;
 use crate::exit::{CommandError, ExitCode};
+use crate::input_args::{BatchArgs, InputArgs, OutArgs};
 use crate::output::print_line;
 use crate::{mindshow, ppj, printer, tencent, textin};
 
@@ -60,14 +61,16 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
     let deck = folder.join("report.pptx");
     let source = DeckSource {
         topic: None,
-        outline: None,
-        markdown: Some(outline),
+        outline: Vec::new(),
+        markdown: vec![outline.into_os_string()],
     };
     mindshow::deck(
         &app,
         DeckArgs {
             source,
             output: Some(deck.clone()),
+            out: OutArgs::default(),
+            batch: BatchArgs::default(),
         },
     )
     .await?;
@@ -86,9 +89,11 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
         .map(|job| job.id.clone())
         .unwrap_or_default();
     let export = PdfArgs {
-        job_id: deck_id,
+        job_ids: vec![deck_id],
         output: Some(pdf.clone()),
         max_calls: crate::args::MAX_CALLS,
+        out: OutArgs::default(),
+        batch: BatchArgs::default(),
     };
     mindshow::pdf(&app, export).await?;
     say(
@@ -102,9 +107,10 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
     ppj::convert(
         &app,
         ConvertArgs {
-            input: deck,
-            name: None,
+            inputs: InputArgs::of(deck),
             output: Some(bundle.clone()),
+            out: OutArgs::default(),
+            batch: BatchArgs::default(),
         },
     )
     .await?;
@@ -117,12 +123,13 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
 
     let markdown = folder.join("report.md");
     let parse = ParseArgs {
-        input: pdf.into_os_string(),
-        name: None,
+        inputs: InputArgs::of(pdf),
         output: Some(markdown.clone()),
         format: Format::Markdown,
         pages: None,
         password_file: None,
+        out: OutArgs::default(),
+        batch: BatchArgs::default(),
     };
     Box::pin(textin::parse(&app, parse)).await?;
     expect(&markdown, "It was made from this outline")?;
@@ -145,8 +152,8 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
     tencent::convert(
         &app,
         SignableArgs {
-            input: contract,
-            name: None,
+            inputs: InputArgs::of(contract),
+            batch: BatchArgs::default(),
         },
     )
     .await?;

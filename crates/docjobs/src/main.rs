@@ -3,12 +3,15 @@
 mod address;
 mod app;
 mod args;
+mod batch;
 mod clean;
 mod demo;
 mod doctor;
 mod examples;
 mod exit;
 mod input;
+mod input_args;
+mod inputs;
 mod job_table;
 mod jobs;
 mod json_text;

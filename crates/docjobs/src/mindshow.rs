@@ -1,36 +1,70 @@
 //! `docjobs mindshow`: make decks, and export them to PDF.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use jobs_core::JobId;
 use mindshow::Client;
+use serde_json::json;
 
 use crate::app::App;
 use crate::args::{DeckArgs, PdfArgs};
+use crate::batch::{self, Batch, Documents, Results};
 use crate::exit::CommandError;
 use crate::input::{self, Given};
-use crate::{rate, run};
+use crate::{inputs, rate, run};
 
 pub(crate) const VENDOR: &str = "mindshow";
 
 /// `docjobs mindshow deck`
 pub(crate) async fn deck(app: &App, args: DeckArgs) -> Result<(), CommandError> {
-    let handler = mindshow::handler(client(app)?);
     let output = args.output.as_deref();
-    let source = args.source;
-    let (path, is_outline) = match (source.topic, source.outline, source.markdown) {
-        (Some(topic), _, _) => {
+    let source = &args.source;
+    let (files, word) = match (source.topic.as_deref(), source.outline.as_slice()) {
+        (Some(topic), _) => {
+            if args.out.out.is_some() || args.batch.asks_for_batch() {
+                return Err(CommandError::invalid_input(
+                    "--topic makes one deck: give its place with -o, or make several from --outline or --markdown files",
+                ));
+            }
+            let handler = mindshow::handler(client(app)?);
+            let app = &app.with_deadline(args.batch.bound(app.options.deadline));
             return run::new_job(app, handler, mindshow::topic_input(topic), output).await;
         }
-        (_, Some(path), _) => (path, true),
-        (_, _, Some(path)) => (path, false),
-        (None, None, None) => {
-            return Err(CommandError::invalid_input(
-                "give --topic, --outline or --markdown",
-            ));
-        }
+        (None, []) => (source.markdown.as_slice(), "markdown"),
+        (None, files) => (files, "outline"),
     };
-    let name = input::is_stdin(&path).then(|| "stdin.md".to_owned());
-    let given = Given::new(&path, name).await?;
-    let input = if is_outline {
+    let given = inputs::Given {
+        inputs: files,
+        list: None,
+        stdin_name: Some("stdin.md").filter(|_| files.iter().any(|file| is_stdin(file))),
+        out: args.out.out.as_deref(),
+    };
+    if batch::is_wanted(&given, &args.batch) {
+        let batch = Batch {
+            vendor: VENDOR,
+            kind: "deck",
+            documents: Documents::Given(given),
+            options: json!({ "source": word }),
+            format: None,
+            results: Results::Files {
+                out: args.out.out.clone(),
+                output: args.output.clone(),
+            },
+            handler: |app, runner| Ok(runner.with(mindshow::handler(client(app)?))),
+            args: &args.batch,
+        };
+        return Box::pin(batch::run(app, batch)).await;
+    }
+    let [path] = files else {
+        return Err(CommandError::invalid_input(
+            "give --topic, --outline or --markdown",
+        ));
+    };
+    let handler = mindshow::handler(client(app)?);
+    let name = is_stdin(path).then(|| "stdin.md".to_owned());
+    let given = Given::new(Path::new(path), name).await?;
+    let input = if word == "outline" {
         mindshow::outline_input(given.place())?
     } else {
         mindshow::markdown_input(given.place())?
@@ -40,16 +74,41 @@ pub(crate) async fn deck(app: &App, args: DeckArgs) -> Result<(), CommandError> 
     } else {
         input.without_path()
     };
+    let app = &app.with_deadline(args.batch.bound(app.options.deadline));
     run::new_job(app, handler, input, output).await
+}
+
+fn is_stdin(file: &OsStr) -> bool {
+    input::is_stdin(Path::new(file))
 }
 
 /// `docjobs mindshow pdf`
 pub(crate) async fn pdf(app: &App, args: PdfArgs) -> Result<(), CommandError> {
-    let deck = JobId::new(args.job_id.as_str())
+    let job_id = match args.job_ids.as_slice() {
+        [job_id] if args.out.out.is_none() && !args.batch.asks_for_batch() => job_id,
+        job_ids => {
+            let batch = Batch {
+                vendor: VENDOR,
+                kind: "pdf",
+                documents: Documents::Jobs(job_ids),
+                options: json!({ "max_calls": args.max_calls }),
+                format: None,
+                results: Results::Files {
+                    out: args.out.out.clone(),
+                    output: args.output.clone(),
+                },
+                handler: |app, runner| Ok(runner.with(mindshow::pdf_handler(client(app)?))),
+                args: &args.batch,
+            };
+            return Box::pin(batch::run(app, batch)).await;
+        }
+    };
+    let deck = JobId::new(job_id.as_str())
         .map_err(|problem| CommandError::invalid_input(problem.to_string()))?;
     let handler = mindshow::pdf_handler(client(app)?);
     let input = mindshow::pdf_input(&deck, args.max_calls);
     let options = |options: jobs_runner::RunOptions| options.with_max_paid_polls(args.max_calls);
+    let app = &app.with_deadline(args.batch.bound(app.options.deadline));
     run::new_job_with(app, handler, input, args.output.as_deref(), options).await
 }
 

@@ -191,6 +191,41 @@ impl Report {
         }
     }
 
+    /// From now on the bar counts documents instead of telling what one job does.
+    pub(crate) fn begin_counting(&self, total: u64) {
+        if let Some(bar) = &self.bar {
+            let style = "{bar:30} {pos}/{len} documents, {per_sec}, {eta} left {wide_msg}";
+            if let Ok(style) = ProgressStyle::with_template(style) {
+                bar.set_style(style);
+            }
+            bar.set_length(total);
+            bar.set_position(0);
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+    }
+
+    /// So many are done.
+    pub(crate) fn counted(&self, done: u64) {
+        if let Some(bar) = &self.bar {
+            bar.set_position(done);
+        }
+    }
+
+    /// Says beside the bar what is being done.
+    pub(crate) fn beside_bar(&self, line: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(clean::line(line).into_owned());
+        }
+    }
+
+    /// Does something that writes to the terminal, with the bar out of its way.
+    pub(crate) fn suspended<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
     /// Takes the bar away.
     pub(crate) fn quiet(&self) {
         if let Some(bar) = &self.bar {
@@ -203,6 +238,10 @@ impl Report {
         self.quiet();
         if stop.exit == ExitCode::Closed {
             return std::process::ExitCode::SUCCESS;
+        }
+        // The summary of a batch has told all there is.
+        if stop.line.is_empty() {
+            return std::process::ExitCode::from(stop.exit as u8);
         }
         let ticket = stop.ticket.as_ref().map(ToString::to_string);
         self.event(

@@ -1,9 +1,14 @@
 //! `docjobs tencent-ess`: convert a file to a PDF that can be signed.
 
+use std::path::Path;
+
+use jobs_core::JobKind as _;
+use serde_json::json;
 use tencent_ess::Client;
 
 use crate::app::App;
 use crate::args::SignableArgs;
+use crate::batch::{self, Batch, Documents, Results};
 use crate::exit::CommandError;
 use crate::input::Given;
 use crate::{rate, run};
@@ -13,13 +18,29 @@ pub(crate) const VENDOR: &str = "tencent-ess";
 /// `docjobs tencent-ess convert`
 pub(crate) async fn convert(app: &App, args: SignableArgs) -> Result<(), CommandError> {
     let client = client(app)?;
-    let given = Given::new(&args.input, args.name).await?;
+    let given = args.inputs.given(None);
+    if batch::is_wanted(&given, &args.batch) {
+        let kind = client.kind();
+        let batch = Batch {
+            vendor: VENDOR,
+            kind: kind.name(),
+            documents: Documents::Given(given),
+            options: json!({}),
+            format: None,
+            results: Results::Texts,
+            handler: |app, runner| Ok(runner.with(tencent_ess::handler(self::client(app)?))),
+            args: &args.batch,
+        };
+        return Box::pin(batch::run(app, batch)).await;
+    }
+    let given = Given::new(Path::new(args.inputs.single()?), args.inputs.name.clone()).await?;
     let input = tencent_ess::input(given.open()?);
     let input = if given.is_kept() {
         input
     } else {
         input.without_path()
     };
+    let app = &app.with_deadline(args.batch.bound(app.options.deadline));
     run::new_job(app, tencent_ess::handler(client), input, None).await
 }
 

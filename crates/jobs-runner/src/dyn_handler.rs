@@ -110,6 +110,11 @@ impl DynHandler {
         self.0.accepted_types()
     }
 
+    /// The largest document with this extension that the vendor takes, in bytes.
+    pub fn largest_document(&self, extension: &str) -> u64 {
+        self.0.largest_document(extension)
+    }
+
     /// Whether the vendor fetches a document from an address itself.
     pub fn accepts_url(&self) -> bool {
         self.0.accepts_url()
@@ -235,6 +240,7 @@ trait Erased: Send + Sync {
     fn extension(&self, format: Option<&str>) -> &'static str;
     fn is_text(&self, format: Option<&str>) -> bool;
     fn accepted_types(&self) -> &'static [&'static str];
+    fn largest_document(&self, extension: &str) -> u64;
     fn accepts_url(&self) -> bool;
     fn can_search(&self) -> bool;
     fn polls_cost(&self) -> bool;
@@ -311,6 +317,10 @@ impl<H: Handler> Erased for Typed<H> {
 
     fn accepted_types(&self) -> &'static [&'static str] {
         self.0.accepted_types()
+    }
+
+    fn largest_document(&self, extension: &str) -> u64 {
+        self.0.largest_document(extension)
     }
 
     fn accepts_url(&self) -> bool {

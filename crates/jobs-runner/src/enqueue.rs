@@ -188,7 +188,12 @@ async fn intend(
     }
 }
 
-fn intent(handler: &DynHandler, input: &JobInput, output: Option<PathBuf>, again: bool) -> Intent {
+pub(crate) fn intent(
+    handler: &DynHandler,
+    input: &JobInput,
+    output: Option<PathBuf>,
+    again: bool,
+) -> Intent {
     let mut intent = Intent::new(
         handler.vendor(),
         handler.kind(),
@@ -212,7 +217,7 @@ fn intent(handler: &DynHandler, input: &JobInput, output: Option<PathBuf>, again
 }
 
 /// The path from the root, so that it means the same to every process.
-fn absolute(path: &Path) -> Result<PathBuf, RunnerError> {
+pub(crate) fn absolute(path: &Path) -> Result<PathBuf, RunnerError> {
     std::path::absolute(path).map_err(|problem| RunnerError::invalid_output(path, problem))
 }
 
@@ -259,11 +264,11 @@ fn still_holds(job: &JobRecord, path: &Path) -> bool {
     found.is_ok_and(|found| job.sha256.is_none_or(|digest| digest == found))
 }
 
-/// The handler of an input, and the input.
-pub(crate) fn handler_of_input(
-    handlers: &[DynHandler],
-    input: JobInput,
-) -> Result<(DynHandler, JobInput), RunnerError> {
+/// The handler of an input.
+pub(crate) fn handler_of_input<'a>(
+    handlers: &'a [DynHandler],
+    input: &JobInput,
+) -> Result<&'a DynHandler, RunnerError> {
     let handler = handlers.iter().find(|handler| {
         handler.vendor() == input.vendor
             && input.kind.is_none_or(|kind| kind == handler.kind())
@@ -271,11 +276,10 @@ pub(crate) fn handler_of_input(
                 .account
                 .is_none_or(|account| account == handler.account())
     });
-    match handler {
-        Some(handler) => Ok((handler.clone(), input)),
-        None => Err(RunnerError::new(RunnerErrorKind::NoHandler {
+    handler.ok_or_else(|| {
+        RunnerError::new(RunnerErrorKind::NoHandler {
             vendor: input.vendor.into(),
             kind: input.kind.unwrap_or("such").into(),
-        })),
-    }
+        })
+    })
 }

@@ -84,6 +84,12 @@ pub trait Handler: Send + Sync + 'static {
         &[]
     }
 
+    /// The largest document with this extension that the vendor takes, in bytes.
+    fn largest_document(&self, extension: &str) -> u64 {
+        let _ = extension;
+        u64::MAX
+    }
+
     /// Whether the vendor fetches a document from an address itself.
     fn accepts_url(&self) -> bool {
         false

@@ -207,6 +207,28 @@ impl JobInput {
         Ok(self)
     }
 
+    /// The same for another file, whose SHA-256 is known: it is not read.
+    ///
+    /// # Errors
+    /// [`InputError::NotUnicode`] for a path that cannot be written down.
+    pub fn for_file(&self, path: &Path, digest: [u8; 32]) -> Result<Self, InputError> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let input = Self {
+            label: name.chars().filter(|c| !c.is_control()).collect(),
+            digest,
+            live: None,
+            ..self.clone()
+        };
+        input.with_path(path)
+    }
+
+    /// Lets go of the handler's own input, which may be large: it is built anew from the record when the job is submitted.
+    #[must_use]
+    pub fn without_live(mut self) -> Self {
+        self.live = None;
+        self
+    }
+
     /// Forgets the path: the file is gone after this process, so that no other one can submit it.
     #[must_use]
     pub fn without_path(mut self) -> Self {

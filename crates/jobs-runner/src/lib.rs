@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod bulk;
 mod context;
 mod durable_steps;
 mod dyn_handler;
@@ -21,6 +22,7 @@ mod worker;
 pub use jobs_ledger::{Estimate, OverBudget};
 pub use tokio_util::sync::CancellationToken;
 
+pub use self::bulk::BulkJob;
 pub use self::durable_steps::{
     DurableSteps, FetchOutcome, SearchOutcome, SubmitOutcome, lost_submit, retry_ledger_write,
 };

@@ -119,7 +119,10 @@ impl Runner {
         let job = input
             .into_job_input()
             .map_err(RunnerError::from)
-            .and_then(|input| handler_of_input(&self.handlers, input));
+            .and_then(|input| {
+                let handler = handler_of_input(&self.handlers, &input)?.clone();
+                Ok((handler, input))
+            });
         Enqueue::new(&self.context, job)
     }
 

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::client::Client;
 use crate::job::{Parse, Ready};
 use crate::page_count::count_pages;
-use crate::request::{PageRange, ParseRequest};
+use crate::request::{FORMATS as TYPES, PageRange, ParseRequest, largest};
 
 const VENDOR: &str = "textin";
 const KIND: &str = "parse";
@@ -287,10 +287,11 @@ impl Handler for ParseHandler {
     }
 
     fn accepted_types(&self) -> &'static [&'static str] {
-        &[
-            "png", "jpg", "jpeg", "pdf", "bmp", "tiff", "webp", "doc", "docx", "html", "mhtml",
-            "xls", "xlsx", "csv", "ppt", "pptx", "txt", "ofd", "rtf",
-        ]
+        &TYPES
+    }
+
+    fn largest_document(&self, extension: &str) -> u64 {
+        largest(extension)
     }
 
     fn accepts_url(&self) -> bool {

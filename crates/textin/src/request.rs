@@ -10,7 +10,7 @@ use crate::code::VENDOR;
 use crate::generated::types::{Engine, ParseConfig};
 
 /// The formats that the document engine takes, by extension.
-const FORMATS: [&str; 19] = [
+pub(crate) const FORMATS: [&str; 19] = [
     "png", "jpg", "jpeg", "pdf", "bmp", "tiff", "webp", "doc", "docx", "html", "mhtml", "xls",
     "xlsx", "csv", "ppt", "pptx", "txt", "ofd", "rtf",
 ];
@@ -19,6 +19,14 @@ const GUI_FORMATS: [&str; 5] = ["png", "jpg", "jpeg", "gif", "webp"];
 const LARGEST: u64 = 500 << 20;
 const LARGEST_TEXT: u64 = 100 << 10;
 const LARGEST_GUI: u64 = 10 << 20;
+
+/// The largest document with this extension that the document engine takes.
+pub(crate) fn largest(extension: &str) -> u64 {
+    match extension {
+        "txt" => LARGEST_TEXT,
+        _ => LARGEST,
+    }
+}
 
 /// A document to parse, or its address, and how.
 ///
@@ -200,10 +208,10 @@ impl<C> ParseRequest<C> {
                 formats.join(", ")
             ));
         }
-        let largest = match extension.as_str() {
-            _ if is_gui => LARGEST_GUI,
-            "txt" => LARGEST_TEXT,
-            _ => LARGEST,
+        let largest = if is_gui {
+            LARGEST_GUI
+        } else {
+            largest(&extension)
         };
         match document.size() {
             0 => Err(format!("{name:?} is empty")),

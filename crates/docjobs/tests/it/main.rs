@@ -10,6 +10,7 @@
 )]
 
 mod answers;
+mod batch;
 mod demo;
 mod ends;
 mod ledger;

@@ -40,6 +40,8 @@ pub struct WorkerConfig {
     pub max_wait: Duration,
     /// The schedules by which its handlers' clients poll, if they adapt.
     pub poll_models: PollModels,
+    /// Whether a file that is at the place of a result is replaced, at once and as a whole.
+    pub overwrite: bool,
     /// Work on these jobs only, and end when each of them is settled, or cannot be continued before long.
     pub only: Option<Vec<LedgerId>>,
 }
@@ -66,6 +68,7 @@ impl Default for WorkerConfig {
             retry_interval: Duration::from_secs(30),
             max_wait: Duration::from_secs(24 * 60 * 60),
             poll_models: PollModels::default(),
+            overwrite: false,
             only: None,
         }
     }
@@ -111,6 +114,13 @@ impl WorkerConfig {
     #[must_use]
     pub fn with_poll_models(mut self, models: PollModels) -> Self {
         self.poll_models = models;
+        self
+    }
+
+    /// Whether a file that is at the place of a result is replaced.
+    #[must_use]
+    pub fn overwriting(mut self, overwrites: bool) -> Self {
+        self.overwrite = overwrites;
         self
     }
 
@@ -176,6 +186,7 @@ impl Worker {
         let worker = WorkerContext {
             context,
             shutdown: CancellationToken::new(),
+            overwrites: config.overwrite,
         };
         let run_loop = RunLoop::new(worker, fleet, entries, models, config);
         let report = Box::pin(run_loop.run(shutdown)).await;

@@ -22,6 +22,8 @@ pub(super) struct WorkerContext {
     pub(super) context: Context,
     /// Cancelled when the worker is to end.
     pub(super) shutdown: CancellationToken,
+    /// Whether a file that is at the place of a result is replaced.
+    pub(super) overwrites: bool,
 }
 
 /// What waits for a free task.
@@ -116,15 +118,17 @@ impl WorkItem {
                     other.job().id
                 ))),
             },
-            Self::Fetch(entry, claim, id, fetch, path, format) => match OutputTarget::new(path) {
-                Ok(target) => {
-                    let fetched = fetch.begin(context.clone(), claim, target, format).await?;
-                    Ok(Outcome::Fetched(entry, id, fetched))
+            Self::Fetch(entry, claim, id, fetch, path, format) => {
+                match OutputTarget::at(Some(&path), worker.overwrites) {
+                    Ok(target) => {
+                        let fetched = fetch.begin(context.clone(), claim, target, format).await?;
+                        Ok(Outcome::Fetched(entry, id, fetched))
+                    }
+                    Err(error) => Ok(Outcome::NoTarget(error)),
                 }
-                Err(error) => Ok(Outcome::NoTarget(error)),
-            },
+            }
             Self::Alone(entry, claimed, path, options, retry_after) => {
-                let target = match OutputTarget::new(path) {
+                let target = match OutputTarget::at(Some(&path), worker.overwrites) {
                     Ok(target) => target,
                     Err(error) => return Ok(Outcome::NoTarget(error)),
                 };
