@@ -35,6 +35,8 @@ pub enum LedgerErrorKind {
     NotFound,
     /// The arguments cannot be kept, such as a path that is not Unicode.
     InvalidInput,
+    /// A job is to be bought again that may have been bought already.
+    InDoubt,
     /// A paid call does not fit into the vendor's budget; the source is the [`OverBudget`](crate::OverBudget).
     OverBudget,
     /// Another process holds the file locked.

@@ -91,6 +91,8 @@ pub mod event_kind {
     pub const NOT_UNDERSTOOD: &str = "not_understood";
     /// It was parked, and is due again.
     pub const UNPARKED: &str = "unparked";
+    /// Somebody asked for a poll at once.
+    pub const POLL_REQUESTED: &str = "poll_requested";
     /// It does not fit into the vendor's budget.
     pub const BLOCKED: &str = "blocked";
     /// A remark of the caller.
@@ -120,6 +122,13 @@ impl Note {
             text: Some(one_line(text.as_ref())).filter(|text| !text.is_empty()),
             ..Self::default()
         }
+    }
+
+    /// Adds who did it.
+    #[must_use]
+    pub fn by(mut self, actor: impl AsRef<str>) -> Self {
+        self.data.actor = Some(one_line(actor.as_ref()).into());
+        self
     }
 
     /// Adds the vendor's id of the request.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::claim::{Claim, at};
+use crate::id::LedgerId;
 use crate::job_record::JobRecord;
 
 /// A job that somebody wants to submit.
@@ -41,6 +42,14 @@ pub struct Intent {
     pub format: Option<Box<str>>,
     /// Whether to buy it even if the same was bought already. Recorded in the history.
     pub again: bool,
+    /// The job that is to be bought again: the same intent once more attaches to the job that it made.
+    pub again_of: Option<LedgerId>,
+    /// The name under which it is bought even if the same was bought already: the same name attaches to what it bought.
+    pub run: Option<Box<str>>,
+    /// How many polls that cost money the job allows. Not part of what is bought.
+    pub max_calls: Option<u32>,
+    /// Who asks, for the history.
+    pub actor: Option<Box<str>>,
 }
 
 impl Intent {
@@ -64,6 +73,10 @@ impl Intent {
             output: None,
             format: None,
             again: false,
+            again_of: None,
+            run: None,
+            max_calls: None,
+            actor: None,
         }
     }
 
@@ -123,20 +136,79 @@ impl Intent {
         self
     }
 
+    /// What that job was, to be bought as it was. What nobody may read of its request is forgotten once it was accepted.
+    pub fn of(job: &JobRecord) -> Self {
+        Self {
+            options: job.options.clone(),
+            request: job.request.clone(),
+            private_request: job.private_request.clone(),
+            input: job.input.as_str().into(),
+            input_path: job.input_path.clone(),
+            output: job.output.clone(),
+            format: job.format.as_deref().map(Into::into),
+            max_calls: job.max_calls,
+            ..Self::new(
+                job.vendor.as_str(),
+                job.kind.as_str(),
+                job.account,
+                job.content,
+            )
+        }
+    }
+
+    /// Buys again what that job was, once: the same intent once more attaches to the job that it made. Refused while the
+    /// job is in doubt; of a job of which nothing was bought yet nothing is bought twice, it attaches to that one.
+    #[must_use]
+    pub fn again_of(mut self, job: LedgerId) -> Self {
+        self.again_of = Some(job);
+        self
+    }
+
+    /// Buys it under a name even if the same was bought already: the same name attaches to what it bought.
+    #[must_use]
+    pub fn run(mut self, name: impl Into<Box<str>>) -> Self {
+        self.run = Some(name.into());
+        self
+    }
+
+    /// Allows so many polls that cost money.
+    #[must_use]
+    pub fn max_calls(mut self, calls: u32) -> Self {
+        self.max_calls = Some(calls);
+        self
+    }
+
+    /// Adds who asks.
+    #[must_use]
+    pub fn by(mut self, actor: impl Into<Box<str>>) -> Self {
+        self.actor = Some(actor.into());
+        self
+    }
+
+    /// By what a request to buy again is recognised.
+    pub(crate) fn purchase(&self) -> Option<[u8; 32]> {
+        let mut hash = Sha256::new();
+        match (self.again_of, &self.run) {
+            (None, None) => return None,
+            (Some(job), _) => hash.update(format!("again of {job}")),
+            (None, Some(run)) => {
+                hash.update("run ");
+                hash.update(self.digest());
+                hash.update(run.as_bytes());
+            }
+        }
+        Some(hash.finalize().into())
+    }
+
     /// SHA-256 over vendor, kind, account, options and content. The order of keys in the options does not matter.
     pub fn digest(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        for part in [
-            self.vendor.as_bytes(),
-            self.kind.as_bytes(),
-            self.account.to_string().as_bytes(),
-            canonical(&self.options).as_bytes(),
+        job_digest(
+            &self.vendor,
+            &self.kind,
+            self.account,
+            &self.options,
             &self.content,
-        ] {
-            hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-            hash.update(part);
-        }
-        hash.finalize().into()
+        )
     }
 }
 
@@ -148,6 +220,28 @@ pub enum IntendOutcome {
     New(Claim<at::Intended>, JobRecord),
     /// The same is in flight, in doubt or done: go on with that one. Nothing was written.
     Attached(JobRecord),
+}
+
+/// What makes two jobs the same: SHA-256 over vendor, kind, account, options and content.
+fn job_digest(
+    vendor: &str,
+    kind: &str,
+    account: Account,
+    options: &Value,
+    content: &[u8; 32],
+) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in [
+        vendor.as_bytes(),
+        kind.as_bytes(),
+        account.to_string().as_bytes(),
+        canonical(options).as_bytes(),
+        content,
+    ] {
+        hash.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 /// The JSON text with sorted keys, whatever order the map of this build keeps.

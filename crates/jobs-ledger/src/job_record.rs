@@ -42,6 +42,8 @@ pub struct JobRecord {
     pub input_path: Option<PathBuf>,
     /// SHA-256 of the content.
     pub content: [u8; 32],
+    /// By what the same input is recognised: vendor, kind, account, options and content.
+    pub digest: [u8; 32],
     /// The options of the submit.
     pub options: Value,
     /// All that a submit needs beside the content; null if nobody said.

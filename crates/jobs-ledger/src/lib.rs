@@ -27,10 +27,12 @@ pub use self::intent::{IntendOutcome, Intent};
 pub use self::job_record::JobRecord;
 pub use self::lease_heartbeat::LeaseHeartbeat;
 pub use self::ledger::{
-    Acquired, Budget, BudgetPeriod, ClaimUpdate, ClaimUpdateSummary, DayMoney, Due, Enqueued,
-    Estimate, EventCursor, InvalidBudgetPeriod, InvalidEventCursor, JobFilter, JobPage, Ledger,
-    LedgerCheck, MoneyInDoubt, OverBudget, PollRecord, RateSlot, StageCount, StreamedEvent,
-    SubmitPermission, WebhookReceipt,
+    Acquired, Budget, BudgetPeriod, BulkAction, BulkOutcome, ClaimUpdate, ClaimUpdateSummary,
+    DayMoney, Due, Enqueued, Estimate, EventCursor, FileIdentity, InvalidBudgetPeriod,
+    InvalidEventCursor, JobFilter, JobPage, Ledger, LedgerCheck, MoneyInDoubt, OverBudget,
+    PollRecord, RateSlot, RateUse, StageCount, StreamedEvent, SubmitPermission, WebhookCall,
+    WebhookCount, WebhookFilter, WebhookReceipt, WebhookRecord, WebhookTrust, WebhookVerdict,
+    WorkerRecord,
 };
 pub use self::record::{ErrorRecord, EventData, JobOutcome, ParkReason, UnverifiedResult};
 pub use self::stage::Stage;

@@ -15,7 +15,11 @@ pub(crate) struct RateSlots {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct WindowSlots {
     per: i64,
+    /// How many there are, as it was asked last.
+    #[serde(default)]
+    limit: usize,
     /// Serial number and the time at which the place is free again.
+    #[serde(alias = "places")]
     slots: Vec<(u64, i64)>,
 }
 
@@ -47,9 +51,20 @@ impl RateSlots {
         let serial = self.serial;
         for limit in limits {
             let until = now.saturating_add(limit.per.saturating_mul(2));
-            self.window(limit.per).slots.push((serial, until));
+            let window = self.window(limit.per);
+            window.limit = limit.limit;
+            window.slots.push((serial, until));
         }
         Ok(serial)
+    }
+
+    /// Of each window in use its length, its limit, and how much of it is taken.
+    pub(crate) fn uses(mut self, now: i64) -> Vec<(i64, usize, usize)> {
+        self.forget(now);
+        let windows = self.windows.iter();
+        windows
+            .map(|window| (window.per, window.limit, window.slots.len()))
+            .collect()
     }
 
     /// Gives back what was taken under that number, one window length from now.
@@ -82,6 +97,7 @@ impl RateSlots {
         let at = at.unwrap_or_else(|| {
             self.windows.push(WindowSlots {
                 per,
+                limit: 0,
                 slots: Vec::new(),
             });
             self.windows.len() - 1

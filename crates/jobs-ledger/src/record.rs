@@ -28,6 +28,9 @@ pub struct EventData {
     /// Why the job waits for somebody.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parked: Option<ParkReason>,
+    /// Who did it, where somebody said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorRecord>,

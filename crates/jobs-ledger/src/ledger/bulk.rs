@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use super::new_job::{Inserted, NewJob, path};
 use super::row::{self, select_jobs};
-use super::submit::{Inserted, NewJob, path};
 use super::{Ledger, batch, claim_jobs, history, totals};
 use crate::claim::{ClaimKey, ClaimOutcome};
 use crate::error::LedgerError;
@@ -12,6 +12,7 @@ use crate::event::event_kind;
 use crate::id::LedgerId;
 use crate::intent::Intent;
 use crate::job_record::JobRecord;
+use crate::record::hex_digest;
 use crate::store::{Flush, Sql, args};
 
 /// What became of one of many intents.
@@ -81,16 +82,50 @@ impl Ledger {
             "WHERE j.live IN (SELECT unhex(value) FROM json_each($1))",
             "WHERE j.live IN (SELECT decode(x, 'hex') FROM unnest($1::text[]) x)"
         );
-        let digests: Vec<[u8; 32]> = intents.iter().map(Intent::digest).collect();
-        let texts: Vec<String> = digests.iter().map(hex).collect();
-        let rows = self.store.read(SQL, args![texts]).await?;
-        let mut known = HashMap::with_capacity(rows.len());
-        for row in &rows {
+        let plain = intents.iter().filter(|intent| intent.purchase().is_none());
+        let digests: Vec<String> = plain.map(|intent| hex(&intent.digest())).collect();
+        let mut known = HashMap::new();
+        for row in &self.store.read(SQL, args![digests]).await? {
             let job = row::job(row)?;
-            known.insert(digest(&job), job);
+            known.insert(job.digest, job);
         }
-        let found = digests.iter().map(|digest| known.get(digest).cloned());
-        Ok(found.collect())
+        let purchases = intents.iter().filter_map(Intent::purchase);
+        let purchases: Vec<String> = purchases.map(|request| hex(&request)).collect();
+        if !purchases.is_empty() {
+            for (request, job) in self.bought(purchases).await? {
+                known.insert(request, job);
+            }
+        }
+        let keys = intents
+            .iter()
+            .map(|intent| intent.purchase().unwrap_or_else(|| intent.digest()));
+        Ok(keys.map(|key| known.get(&key).cloned()).collect())
+    }
+
+    /// The jobs that these requests to buy again made.
+    async fn bought(
+        &self,
+        requests: Vec<String>,
+    ) -> Result<Vec<([u8; 32], JobRecord)>, LedgerError> {
+        const SQL: Sql = Sql::each(
+            "SELECT job, lower(hex(request)) FROM purchase WHERE request IN (SELECT unhex(value) FROM json_each($1))",
+            "SELECT job, encode(request, 'hex') FROM purchase \
+             WHERE request IN (SELECT decode(x, 'hex') FROM unnest($1::text[]) x)",
+        );
+        let rows = self.store.read(SQL, args![requests]).await?;
+        let mut requests = HashMap::with_capacity(rows.len());
+        let mut jobs = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if let (Ok(job), Some(request)) = (row.str(0)?.parse(), hex_digest::decode(row.str(1)?))
+            {
+                jobs.push(job);
+                requests.insert(job, request);
+            }
+        }
+        let jobs = self.get_many(&jobs).await?.into_iter();
+        Ok(jobs
+            .filter_map(|job| Some((*requests.get(&job.id)?, job)))
+            .collect())
     }
 
     /// Gives unsettled jobs a place for their results where they have none; says how many had none.
@@ -134,18 +169,6 @@ impl Ledger {
         })
         .await
     }
-}
-
-/// That of the intent which became this job.
-fn digest(job: &JobRecord) -> [u8; 32] {
-    Intent::new(
-        job.vendor.as_str(),
-        job.kind.as_str(),
-        job.account,
-        job.content,
-    )
-    .with_options(job.options.clone())
-    .digest()
 }
 
 fn hex(digest: &[u8; 32]) -> String {

@@ -3,10 +3,14 @@
 mod batch;
 mod budget;
 mod bulk;
+mod bulk_action;
 mod claim_jobs;
 mod filter;
 mod history;
+mod inbox;
+mod inputs;
 mod list;
+mod new_job;
 mod poll;
 mod rate;
 mod read;
@@ -16,6 +20,7 @@ mod shared_rate;
 mod stream;
 mod submit;
 mod totals;
+mod worker;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -29,13 +34,20 @@ pub use self::budget::{
     Budget, BudgetPeriod, Estimate, InvalidBudgetPeriod, OverBudget, SubmitPermission,
 };
 pub use self::bulk::Enqueued;
+pub use self::bulk_action::{BulkAction, BulkOutcome};
 pub use self::claim_jobs::Due;
 pub use self::filter::{JobFilter, JobPage};
+pub use self::inbox::{
+    WebhookCall, WebhookCount, WebhookFilter, WebhookReceipt, WebhookRecord, WebhookTrust,
+    WebhookVerdict,
+};
+pub use self::inputs::FileIdentity;
 pub use self::poll::PollRecord;
 pub use self::read::LedgerCheck;
-pub use self::shared_rate::{Acquired, RateSlot, WebhookReceipt};
+pub use self::shared_rate::{Acquired, RateSlot, RateUse};
 pub use self::stream::{EventCursor, InvalidEventCursor, StreamedEvent};
 pub use self::totals::{DayMoney, MoneyInDoubt, StageCount};
+pub use self::worker::WorkerRecord;
 use crate::config::LedgerConfig;
 use crate::error::LedgerError;
 use crate::job_record::{from_micros, micros};
@@ -122,7 +134,8 @@ impl Ledger {
 
     /// Waits until another process may have made a job due, or until the moment `until`.
     ///
-    /// PostgreSQL tells at once; for a file of several processes only `until` helps, so keep it within a second.
+    /// PostgreSQL tells at once, through a pooler not at all: keep `until` within a second. A file of several processes is
+    /// looked at every 50 ms.
     pub async fn wait_for_work(&self, until: Moment) {
         jobs_core::clock::bounded(self.clock.as_ref(), until, self.store.notified()).await;
     }

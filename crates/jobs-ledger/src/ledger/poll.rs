@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::new_job::path;
 use super::row::{self, AfterWrite, Step, Writer};
-use super::submit::{end_reservation, path};
+use super::submit::end_reservation;
 use super::{Ledger, history};
 use crate::claim::{AtVendor, Claim, ClaimKey, WithResult, at};
 use crate::error::LedgerError;

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use jobs_core::{Account, Error};
 
+use super::new_job::path;
 use super::row::{self, AfterWrite, LockedJob};
-use super::submit::path;
 use super::{Ledger, history};
 use crate::claim::{AtStage, AtVendor, Claim, ClaimKey};
 use crate::error::LedgerError;

@@ -22,12 +22,13 @@ use crate::store::{Row, Sql, Tx, args};
 /// A whole job as one JSON array in the order of [`Fields`]: handing a value over costs as much as finding it.
 macro_rules! job_line {
     (sqlite) => {
-        $crate::ledger::row::job_line!("json_array", "hex(j.content), hex(j.sha256), hex(j.verified))")
+        $crate::ledger::row::job_line!("json_array", "hex(j.content), hex(j.sha256), hex(j.verified), hex(j.digest))")
     };
     (postgres) => {
         $crate::ledger::row::job_line!(
             "json_build_array",
-            "encode(j.content, 'hex'), encode(j.sha256, 'hex'), encode(j.verified, 'hex'))::text"
+            "encode(j.content, 'hex'), encode(j.sha256, 'hex'), encode(j.verified, 'hex'), \
+             encode(j.digest, 'hex'))::text"
         )
     };
     ($array:literal, $digests:literal) => {
@@ -110,6 +111,7 @@ struct Fields<'r> {
     content: &'r str,
     sha256: Option<&'r str>,
     verified: Option<&'r str>,
+    digest: &'r str,
 }
 
 /// A job as [`select_jobs`] asked for it.
@@ -151,6 +153,7 @@ fn fenced(it: Fields<'_>) -> Result<(JobRecord, i64), LedgerError> {
         input: it.input,
         input_path: it.input_path,
         content: known(hex_digest::decode(it.content))?,
+        digest: known(hex_digest::decode(it.digest))?,
         options: json(&it.options)?,
         output: it.output,
         sha256: opt_digest(it.sha256)?,
@@ -380,6 +383,9 @@ pub(super) async fn put(
 
 /// From now on the same input does not attach to this job. If *again* was refused, it attaches to what was bought before.
 async fn free_input(tx: &mut Tx, id: LedgerId, to: Stage) -> Result<(), LedgerError> {
+    // The request that bought it anew buys anew once more.
+    let sql = "DELETE FROM purchase WHERE job = $1";
+    tx.run(sql, args![id.to_string()]).await?;
     let was_live = tx
         .run(
             "UPDATE job SET live = NULL WHERE id = $1 AND live IS NOT NULL",

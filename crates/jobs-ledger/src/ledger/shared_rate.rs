@@ -1,11 +1,10 @@
-//! What workers share beside jobs: rates, pushes that came early, and what was learnt.
+//! What workers share beside jobs: rates, and what was learnt.
 
 use std::time::Duration;
 
-use jobs_core::{Account, JobId, RateLimit};
+use jobs_core::{Account, RateLimit};
 
 use super::Ledger;
-use super::submit::WEBHOOK_LIFE;
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::rate_slots::{Limit, RateSlots};
 use crate::store::{Flush, Sql, Tx, args};
@@ -49,13 +48,22 @@ impl RateSlot {
     }
 }
 
-/// What a push led to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WebhookReceipt {
-    /// The job is known. If it is unfinished it is due at once, or as soon as its claim ends.
-    Matched,
-    /// No job has that id yet; the push is kept for a minute.
-    Stored,
+/// How much of a rate is in use that processes share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RateUse {
+    /// Of this vendor; none before its account has a job.
+    pub vendor: Option<String>,
+    /// Of this account.
+    pub account: Account,
+    /// Of these requests.
+    pub action: String,
+    /// In this time.
+    pub per: Duration,
+    /// So many are allowed; 0 if nobody has said so yet.
+    pub limit: usize,
+    /// So many are taken.
+    pub used: usize,
 }
 
 impl Ledger {
@@ -162,19 +170,101 @@ impl Ledger {
         Ok(is_written.then_some(value))
     }
 
-    /// Notes that the vendor pushed news of a job. A push is only a hint: the job is looked at, nothing else.
+    /// How much of each rate is in use that processes share, by account and action.
     ///
     /// # Errors
     /// The store's.
-    pub async fn record_webhook(
-        &self,
-        vendor: &str,
-        remote_id: &JobId,
-    ) -> Result<WebhookReceipt, LedgerError> {
-        let (vendor, remote_id, now) =
-            (vendor.replace('\0', ""), remote_id.to_string(), self.now());
-        self.write(Flush::Later, move |tx| {
-            Box::pin(async move { hint(tx, vendor, remote_id, now).await })
+    pub async fn rates(&self) -> Result<Vec<RateUse>, LedgerError> {
+        let sql = "SELECT q.account, q.action, q.taken, (SELECT min(c.vendor) FROM job_class c WHERE c.account = q.account) \
+                   FROM quota q ORDER BY q.account, q.action";
+        let mut uses = Vec::new();
+        for row in self.store.read(sql.into(), Vec::new()).await? {
+            let Some(account) = Account::parse(row.str(0)?) else {
+                continue;
+            };
+            for (per, limit, used) in from_text(row.str(2)?)?.uses(self.now()) {
+                uses.push(RateUse {
+                    vendor: row.opt_text(3)?,
+                    account,
+                    action: row.text(1)?,
+                    per: Duration::from_micros(per.unsigned_abs()),
+                    limit,
+                    used,
+                });
+            }
+        }
+        Ok(uses)
+    }
+
+    /// Keeps a value for all processes on this ledger, such as an address. Never a secret that opens anything.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn put_shared(&self, key: &str, value: &str) -> Result<(), LedgerError> {
+        let args = args![key.replace('\0', ""), value.replace('\0', "")];
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                tx.run(
+                    "INSERT INTO memo (account, key, value) VALUES ('', $1, $2) \
+                     ON CONFLICT (account, key) DO UPDATE SET value = excluded.value",
+                    args,
+                )
+                .await
+                .map(drop)
+            })
+        })
+        .await
+    }
+
+    /// The value that was kept last for all processes.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn get_shared(&self, key: &str) -> Result<Option<String>, LedgerError> {
+        let sql = "SELECT value FROM memo WHERE account = '' AND key = $1";
+        let rows = self
+            .store
+            .read(sql.into(), args![key.replace('\0', "")])
+            .await?;
+        rows.first().map(|row| row.text(0)).transpose()
+    }
+
+    /// The value that is kept for all processes, or this one, which is kept from now on: of many who ask at once, all get
+    /// the same.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn get_or_put_shared(&self, key: &str, value: &str) -> Result<String, LedgerError> {
+        let args = args![key.replace('\0', ""), value.replace('\0', "")];
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                let row = tx
+                    .row(
+                        "INSERT INTO memo (account, key, value) VALUES ('', $1, $2) \
+                         ON CONFLICT (account, key) DO UPDATE SET value = memo.value RETURNING value",
+                        args,
+                    )
+                    .await?;
+                match row {
+                    Some(row) => row.text(0),
+                    None => Ok(String::new()),
+                }
+            })
+        })
+        .await
+    }
+
+    /// Forgets the value that is kept for all processes.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn remove_shared(&self, key: &str) -> Result<(), LedgerError> {
+        let args = args![key.replace('\0', "")];
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                let sql = "DELETE FROM memo WHERE account = '' AND key = $1";
+                tx.run(sql, args).await.map(drop)
+            })
         })
         .await
     }
@@ -263,47 +353,4 @@ async fn rate_slots(tx: &mut Tx, account: &str, action: &str) -> Result<RateSlot
         .await?;
     }
     Ok(RateSlots::default())
-}
-
-async fn hint(
-    tx: &mut Tx,
-    vendor: String,
-    remote_id: String,
-    now: i64,
-) -> Result<WebhookReceipt, LedgerError> {
-    tx.run(
-        "DELETE FROM hint WHERE at < $1",
-        args![now.saturating_sub(WEBHOOK_LIFE)],
-    )
-    .await?;
-    let known = tx
-        .row(
-            "SELECT count(*) FROM job WHERE vendor = $1 AND remote_id = $2",
-            args![vendor.as_str(), remote_id.as_str()],
-        )
-        .await?
-        .map(|row| row.int(0))
-        .transpose()?;
-    if known.unwrap_or_default() == 0 {
-        tx.run(
-            "INSERT INTO hint (vendor, remote_id, at) VALUES ($1, $2, $3) \
-             ON CONFLICT (vendor, remote_id) DO UPDATE SET at = excluded.at",
-            args![vendor, remote_id, now],
-        )
-        .await?;
-        return Ok(WebhookReceipt::Stored);
-    }
-    let woken = tx
-        .run(
-            // The due time of a claimed job is its lease: it is not touched, the end of the claim sees the nudge.
-            "UPDATE wake SET due = CASE WHEN owner IS NULL THEN $3 ELSE due END, \
-             nudge = CASE WHEN owner IS NULL THEN 0 ELSE 1 END \
-             WHERE stage = 'accepted' AND id IN (SELECT id FROM job WHERE vendor = $1 AND remote_id = $2)",
-            args![vendor, remote_id, now],
-        )
-        .await?;
-    if woken > 0 {
-        tx.notify_on_commit();
-    }
-    Ok(WebhookReceipt::Matched)
 }

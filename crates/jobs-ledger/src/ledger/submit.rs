@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use jobs_core::{JobId, Ticket};
-use serde_json::Value;
-use sha2::{Digest, Sha256};
 
 use super::budget::{self, Admission, Estimate, OverBudget, SubmitPermission};
+use super::new_job::{Inserted, NewJob};
 use super::row::{self, AfterWrite, LockedJob, Step, Writer, select_jobs};
 use super::totals::{self, Reservation};
-use super::{Due, Ledger, history};
+use super::{Due, Ledger, history, inbox};
 use crate::claim::{Abandonable, AtStage, Claim, ClaimKey, Rejectable, at};
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::event::{Note, event_kind, one_line};
@@ -20,9 +19,6 @@ use crate::intent::{IntendOutcome, Intent};
 use crate::job_record::{JobRecord, from_micros, micros};
 use crate::stage::{Stage, Transition, transition};
 use crate::store::{Flush, Tx, args};
-
-/// How long a push for an id that is not known yet is kept.
-pub(super) const WEBHOOK_LIFE: i64 = 60_000_000;
 
 impl Ledger {
     /// Writes the wish down and claims it, or finds the same wish in flight, in doubt, done, failed or gone.
@@ -33,7 +29,7 @@ impl Ledger {
     /// [`InvalidInput`](LedgerErrorKind::InvalidInput) for names or paths that cannot be kept; else the store's.
     pub async fn intend(&self, intent: Intent) -> Result<IntendOutcome, LedgerError> {
         let new = NewJob::intended(&intent)?;
-        let again = intent.again;
+        let again = new.again;
         let by = self.writer();
         self.write(Flush::Now, move |tx| {
             Box::pin(async move {
@@ -44,7 +40,7 @@ impl Ledger {
                         } else {
                             event_kind::INTENDED
                         };
-                        history::event(tx, &by, id, Some(1), what, &Note::none()).await?;
+                        history::event(tx, &by, id, Some(1), what, &new.note()).await?;
                         let job = row::read(tx, id).await?;
                         let claim = Claim::new(id, 1, from_micros(by.lease_end));
                         Ok(IntendOutcome::New(claim, job))
@@ -558,10 +554,11 @@ async fn keep_id(
         .run(
             "DELETE FROM hint WHERE remote_id = $2 AND at >= $3 \
              AND vendor = (SELECT vendor FROM job WHERE id = $1)",
-            args![id.to_string(), remote_id, by.now - WEBHOOK_LIFE],
+            args![id.to_string(), remote_id, by.now - inbox::EARLY],
         )
         .await?;
     if hints > 0 {
+        inbox::settle_early(tx, by, id, remote_id).await?;
         tx.run(
             "UPDATE wake SET nudge = 1 WHERE id = $1",
             args![id.to_string()],
@@ -569,212 +566,4 @@ async fn keep_id(
         .await?;
     }
     Ok(())
-}
-
-/// A row that is about to be.
-#[derive(Clone)]
-pub(super) struct NewJob {
-    vendor: String,
-    kind: String,
-    account: String,
-    live: Vec<u8>,
-    content: Vec<u8>,
-    options: String,
-    request: Option<String>,
-    private_request: Option<String>,
-    input: String,
-    input_path: Option<String>,
-    output: Option<String>,
-    format: Option<String>,
-    pub(super) again: bool,
-    stage: Stage,
-    remote_id: Option<String>,
-    accepted_at: Option<i64>,
-}
-
-pub(super) enum Inserted {
-    New(LedgerId),
-    Known(Box<JobRecord>),
-}
-
-impl NewJob {
-    pub(super) fn intended(intent: &Intent) -> Result<Self, LedgerError> {
-        check_names(intent)?;
-        Ok(Self {
-            vendor: intent.vendor.to_string(),
-            kind: intent.kind.to_string(),
-            account: intent.account.to_string(),
-            live: intent.digest().to_vec(),
-            content: intent.content.to_vec(),
-            options: intent.options.to_string(),
-            request: json(&intent.request),
-            private_request: json(&intent.private_request),
-            input: one_line(&intent.input).into(),
-            input_path: path(intent.input_path.as_deref())?,
-            output: path(intent.output.as_deref())?,
-            format: intent.format.as_deref().map(one_line).map(Into::into),
-            again: intent.again,
-            stage: Stage::Intended,
-            remote_id: None,
-            accepted_at: None,
-        })
-    }
-
-    fn held(ticket: &Ticket, output: Option<&Path>) -> Result<Self, LedgerError> {
-        let digest = Sha256::digest(ticket.to_string()).to_vec();
-        Ok(Self {
-            vendor: ticket.vendor().to_owned(),
-            kind: ticket.kind().to_owned(),
-            account: ticket.account().to_string(),
-            live: digest.clone(),
-            content: digest,
-            options: Value::Null.to_string(),
-            request: None,
-            private_request: None,
-            input: String::new(),
-            input_path: None,
-            output: path(output)?,
-            format: None,
-            again: false,
-            stage: Stage::Accepted,
-            remote_id: Some(ticket.id().to_string()),
-            accepted_at: Some(micros(ticket.accepted())),
-        })
-    }
-
-    /// Of an intent that buys again, the job that was bought before is no longer attached to: whoever asks without "again"
-    /// from now on attaches to the newest.
-    pub(super) async fn insert_or_find(
-        &self,
-        tx: &mut Tx,
-        by: &Writer,
-    ) -> Result<Inserted, LedgerError> {
-        if self.again {
-            tx.run(
-                "UPDATE job SET live = NULL WHERE live = $1",
-                args![self.live.clone()],
-            )
-            .await?;
-        }
-        self.insert(tx, by).await
-    }
-
-    async fn insert(&self, tx: &mut Tx, by: &Writer) -> Result<Inserted, LedgerError> {
-        for _ in 0..8 {
-            let known = tx
-                .row(select_jobs!("WHERE j.live = $1"), args![self.live.clone()])
-                .await?;
-            if let Some(known) = known {
-                return Ok(Inserted::Known(Box::new(row::job(&known)?)));
-            }
-            let id = LedgerId::new(by.now);
-            if self.try_insert(tx, by, id).await? {
-                return Ok(Inserted::New(id));
-            }
-            // The id was taken, or the same wish was written down by another process just now.
-        }
-        Err(LedgerError::new(
-            LedgerErrorKind::Store,
-            "no free id was found in eight tries",
-        ))
-    }
-
-    async fn try_insert(
-        &self,
-        tx: &mut Tx,
-        by: &Writer,
-        id: LedgerId,
-    ) -> Result<bool, LedgerError> {
-        let rows = tx
-            .run(
-                "INSERT INTO job (id, vendor, kind, account, live, digest, content, options, input, input_path, \
-                 output, again, remote_id, accepted_at, attempts, calls, created_at, format, request, \
-                 request_private) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, 0, $15, $16, \
-                 $17, $18) \
-                 ON CONFLICT DO NOTHING",
-                args![
-                    id.to_string(),
-                    self.vendor.as_str(),
-                    self.kind.as_str(),
-                    self.account.as_str(),
-                    self.live.clone(),
-                    self.live.clone(),
-                    self.content.clone(),
-                    self.options.as_str(),
-                    self.input.as_str(),
-                    self.input_path.as_deref(),
-                    self.output.as_deref(),
-                    self.again,
-                    self.remote_id.as_deref(),
-                    self.accepted_at,
-                    by.now,
-                    self.format.as_deref(),
-                    self.request.as_deref(),
-                    self.private_request.as_deref()
-                ],
-            )
-            .await?;
-        if rows == 0 {
-            return Ok(false);
-        }
-        let (due, owner) = match self.stage {
-            Stage::Intended => (by.lease_end, Some(by.owner.to_text())),
-            _ => (by.now, None),
-        };
-        tx.run(
-            "INSERT INTO wake (id, account, kind, created_at, stage, due, fence, owner, nudge, looks, updated_at) \
-             VALUES ($1, $2, $3, $7, $4, $5, 1, $6, 0, 0, $7)",
-            args![
-                id.to_string(),
-                self.account.as_str(),
-                self.kind.as_str(),
-                self.stage.as_str(),
-                due,
-                owner,
-                by.now
-            ],
-        )
-        .await?;
-        tx.run(
-            "INSERT INTO job_class (vendor, kind, account) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-            args![
-                self.vendor.as_str(),
-                self.kind.as_str(),
-                self.account.as_str()
-            ],
-        )
-        .await?;
-        Ok(true)
-    }
-}
-
-/// As it is stored; PostgreSQL takes no NUL, which JSON text has as an escape alone.
-fn json(value: &Value) -> Option<String> {
-    (!value.is_null()).then(|| value.to_string())
-}
-
-/// Names that a ticket could not carry are refused before anything is bought under them.
-fn check_names(intent: &Intent) -> Result<(), LedgerError> {
-    let id = JobId::new("0").map_err(|problem| input(&problem.to_string()))?;
-    Ticket::new(
-        &intent.vendor,
-        &intent.kind,
-        intent.account,
-        SystemTime::UNIX_EPOCH,
-        id,
-    )
-    .map(drop)
-    .map_err(|_| input("names of vendors and kinds have 1 to 20 small letters, digits and hyphens"))
-}
-
-pub(super) fn path(path: Option<&Path>) -> Result<Option<String>, LedgerError> {
-    path.map(|path| match path.to_str() {
-        Some(text) if !text.contains('\0') => Ok(text.to_owned()),
-        _ => Err(input("a path is not Unicode: rename the file")),
-    })
-    .transpose()
-}
-
-fn input(problem: &str) -> LedgerError {
-    LedgerError::new(LedgerErrorKind::InvalidInput, problem)
 }

@@ -95,9 +95,7 @@ pub(crate) async fn open(
         Address::Postgres(url) => Ok(Arc::new(
             postgres::Store::open(&url, clock, settings).await?,
         )),
-        Address::File(path) => Ok(Arc::new(
-            sqlite::Store::open(path, clock.as_ref(), settings).await?,
-        )),
+        Address::File(path) => Ok(Arc::new(sqlite::Store::open(path, clock, settings).await?)),
     }
 }
 

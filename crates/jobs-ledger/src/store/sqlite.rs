@@ -3,11 +3,14 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jobs_core::Clock;
+use jobs_core::clock::bounded;
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
 use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection, SqlitePool, raw_sql};
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -31,11 +34,19 @@ const CACHE: u32 = 16 * 1024;
 /// How many rows of an answer are handed over before the reader has to keep up.
 const ROWS: usize = 1024;
 
+/// How often to see whether another process has made a job due; a file tells nobody.
+const LISTEN: Duration = Duration::from_millis(50);
+
+const UNSEEN: i64 = i64::MIN;
+
 #[derive(Debug)]
 pub(super) struct Store {
     readers: SqlitePool,
     inbox: mpsc::Sender<Message>,
     notified: Arc<Notify>,
+    clock: Arc<dyn Clock>,
+    /// The last count of what other processes made due.
+    seen: AtomicI64,
     warnings: Vec<String>,
 }
 
@@ -53,7 +64,7 @@ struct Write {
 impl Store {
     pub(super) async fn open(
         path: &str,
-        clock: &dyn Clock,
+        clock: &Arc<dyn Clock>,
         settings: &LedgerConfig,
     ) -> Result<Self, LedgerError> {
         let path = PathBuf::from(path);
@@ -74,7 +85,7 @@ impl Store {
         let mut writer = SqliteConnection::connect_with(&writing)
             .await
             .map_err(error::of)?;
-        migrate(&mut writer, clock, settings.patience).await?;
+        migrate(&mut writer, clock.as_ref(), settings.patience).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(3)
             .acquire_timeout(settings.patience)
@@ -86,8 +97,28 @@ impl Store {
             readers,
             inbox,
             notified: nudged,
+            clock: Arc::clone(clock),
+            seen: AtomicI64::new(UNSEEN),
             warnings,
         })
+    }
+}
+
+impl Store {
+    /// Whether another process has made a job due since this was asked last.
+    async fn is_signalled(&self) -> bool {
+        let count = sqlx::query("SELECT count FROM wake_signal")
+            .fetch_one(&self.readers)
+            .await
+            .and_then(|row| row.try_get::<i64, _>(0));
+        match count {
+            Ok(count) => {
+                let before = self.seen.swap(count, Ordering::Relaxed);
+                before != UNSEEN && before != count
+            }
+            // Whoever waits has a limit of its own.
+            Err(_) => false,
+        }
     }
 }
 
@@ -122,7 +153,15 @@ impl super::Store for Store {
     }
 
     async fn notified(&self) {
-        self.notified.notified().await;
+        let mut told = pin!(self.notified.notified());
+        loop {
+            let limit = self.clock.now() + LISTEN;
+            let is_told = bounded(self.clock.as_ref(), limit, told.as_mut()).await;
+            // Read in any case: what was told here is not news any more.
+            if self.is_signalled().await || is_told.is_some() {
+                return;
+            }
+        }
     }
 
     fn name(&self) -> &'static str {
@@ -405,6 +444,10 @@ async fn run(
             _ => {}
         }
         outcomes.push(outcome);
+    }
+    if tx.nudge {
+        let signal = "UPDATE wake_signal SET count = count + 1";
+        tx.run(signal, Vec::new()).await?;
     }
     tx.run("COMMIT", Vec::new()).await?;
     Ok(outcomes)

@@ -74,7 +74,7 @@ conformance! {
     only_new_words_enter_the_history
     parked_jobs_wait_for_their_name
     a_push_wakes_a_known_job
-    an_early_push_is_kept_for_a_minute
+    an_early_push_is_kept_for_ten_minutes
     workers_share_a_rate
     places_of_a_dead_worker_are_free_again
     workers_in_a_hurry_never_get_more_than_the_limit
@@ -532,7 +532,7 @@ async fn a_stale_claim_writes_nothing(world: &World) {
     rescued.sort_by_key(|claimed| claimed.job().content);
     let stages: Vec<Stage> = rescued.iter().map(|claimed| claimed.job().stage).collect();
     let before = other.list(&JobFilter::all()).await.unwrap();
-    let history = other.events_after(EventCursor::START, 1000).await.unwrap();
+    let history = histories(&other).await;
 
     let result = Value::Null;
     let mut lost = Vec::new();
@@ -634,10 +634,7 @@ async fn a_stale_claim_writes_nothing(world: &World) {
         ]
     );
     assert_eq!(other.list(&JobFilter::all()).await.unwrap(), before);
-    assert_eq!(
-        other.events_after(EventCursor::START, 1000).await.unwrap(),
-        history
-    );
+    assert_eq!(histories(&other).await, history);
 }
 
 async fn a_claim_holds_as_long_as_its_lease_and_no_longer(world: &World) {
@@ -1446,9 +1443,9 @@ async fn a_push_wakes_a_known_job(world: &World) {
     assert_eq!(get(&ledger, over.id).await, over);
 }
 
-async fn an_early_push_is_kept_for_a_minute(world: &World) {
+async fn an_early_push_is_kept_for_ten_minutes(world: &World) {
     let ledger = world.open().await;
-    for (content, pause, is_early) in [(1u8, 59, true), (2, 61, false)] {
+    for (content, pause, is_early) in [(1u8, 599, true), (2, 601, false)] {
         let id = remote(&format!("remote-{content}"));
         assert_eq!(
             ledger.record_webhook("textin", &id).await.unwrap(),
@@ -1759,13 +1756,33 @@ async fn a_job_is_found_by_either_id(world: &World) {
     );
 }
 
+/// The histories of all jobs, whether or not every reader would see them yet.
+async fn histories(ledger: &Ledger) -> Vec<JobEvent> {
+    let mut all = Vec::new();
+    for job in ledger.list(&JobFilter::all()).await.unwrap().jobs {
+        all.extend(ledger.events(job.id).await.unwrap());
+    }
+    all
+}
+
+/// On PostgreSQL an event shows up when older transactions have ended, those of other tests too.
+async fn streamed(ledger: &Ledger, after: EventCursor, count: usize) -> Vec<StreamedEvent> {
+    for _ in 0..10_000 {
+        let events = ledger.events_after(after, count).await.unwrap();
+        if events.len() >= count {
+            return events;
+        }
+    }
+    panic!("the events do not show up");
+}
+
 async fn the_history_of_all_jobs_is_read_behind_a_cursor(world: &World) {
     let (writer, reader) = (world.open().await, world.open().await);
     let kinds = |events: &[StreamedEvent]| -> Vec<String> {
         events.iter().map(|it| it.event.kind.clone()).collect()
     };
     let claim = held(&writer, 1).await;
-    let first = reader.events_after(EventCursor::START, 2).await.unwrap();
+    let first = streamed(&reader, EventCursor::START, 2).await;
     assert_eq!(
         kinds(&first),
         [event_kind::INTENDED, event_kind::SUBMITTING]
@@ -1775,7 +1792,7 @@ async fn the_history_of_all_jobs_is_read_behind_a_cursor(world: &World) {
     // Nothing is used up by reading, and a cursor survives as text.
     let cursor: EventCursor = first[1].cursor.to_string().parse().unwrap();
     for _ in 0..2 {
-        let rest = reader.events_after(cursor, 10).await.unwrap();
+        let rest = streamed(&reader, cursor, 1).await;
         assert_eq!(kinds(&rest), [event_kind::ACCEPTED]);
         assert_eq!(
             reader.events_after(rest[0].cursor, 10).await.unwrap(),
@@ -1788,7 +1805,7 @@ async fn the_history_of_all_jobs_is_read_behind_a_cursor(world: &World) {
         .record_failed(&claim, Note::new("bad pdf"))
         .await
         .unwrap();
-    let next = reader.events_after(end, 10).await.unwrap();
+    let next = streamed(&reader, end, 1).await;
     assert_eq!(kinds(&next), [event_kind::FAILED]);
     assert_eq!(next[0].event.job, claim.job());
     assert_eq!(writer.events(claim.job()).await.unwrap().len(), 4);

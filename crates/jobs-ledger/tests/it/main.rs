@@ -11,6 +11,7 @@
 #[macro_use]
 mod conformance;
 mod budgets;
+mod inbox;
 mod lists;
 mod model;
 #[cfg(unix)]

@@ -85,6 +85,7 @@ UPDATE wake SET kind = j.kind, created_at = j.created_at,
 FROM job j WHERE j.id = wake.id;
 CREATE INDEX wake_list ON wake (account, kind, stage, created_at, id);
 CREATE INDEX wake_settled ON wake (settled_at) WHERE settled_at IS NOT NULL;
+CREATE INDEX wake_nudged ON wake (owner) WHERE nudge = 1;
 CREATE INDEX wake_blocked ON wake (account, created_at) WHERE blocked_until IS NOT NULL;
 
 -- The kind of the error, as in error_data.
@@ -174,7 +175,8 @@ CREATE TABLE webhook (
     body TEXT NOT NULL,
     digest BYTEA NOT NULL
 );
-CREATE INDEX webhook_same ON webhook (vendor, remote_id, digest);
+CREATE INDEX webhook_same ON webhook (digest);
+CREATE INDEX webhook_unknown ON webhook (remote_id) WHERE verdict = 'unknown_job';
 CREATE INDEX webhook_job ON webhook (job, seq) WHERE job IS NOT NULL;
 CREATE INDEX webhook_verdict ON webhook (verdict, seq);
 CREATE INDEX webhook_vendor ON webhook (vendor, seq);
