@@ -21,6 +21,7 @@ mod mutants;
 mod old_ledger;
 mod package;
 mod soak;
+mod temporal;
 mod tidy;
 mod tool;
 
@@ -112,6 +113,12 @@ const TASKS: &[Task] = &[
         arguments: "[--runs N] [--seed S] [--store postgres://...] [--workers N [--jobs N]] [--width N] [--profile NAME]",
         about: "the command killed at N points, then both ledgers compared; with --jobs: N workers finish that many jobs",
         run: crash::run,
+    },
+    Task {
+        name: "temporal",
+        arguments: "[--full] [TEST...]",
+        about: "crates/jobs-temporal against a real server, installed by hash; --full: 1 000 jobs",
+        run: temporal::run,
     },
     Task {
         name: "fuzz",

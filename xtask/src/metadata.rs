@@ -10,6 +10,9 @@ use serde::Deserialize;
 /// The tests as the README tells everybody to run them. Same flags, same environment: nothing is built twice.
 pub(crate) const TEST: &[&str] = &["test", "--workspace"];
 
+/// Published packages that are workspaces of their own, so that the usual build does not pay for what they need.
+pub(crate) const STANDING_ALONE: &[&str] = &["crates/jobs-temporal"];
+
 /// Our packages, in the order cargo lists them.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Metadata {

@@ -56,7 +56,11 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 /// Every broken rule of the real tree.
 fn check(root: &Path) -> Result<Vec<Violation>> {
     let tree = tree::read(root)?;
-    let metadata = metadata::read(root)?;
+    let mut metadata = metadata::read(root)?;
+    for folder in metadata::STANDING_ALONE {
+        let alone = metadata::read(&root.join(folder))?;
+        metadata.packages.extend(alone.packages);
+    }
     Ok(check_all(&tree, &metadata, root))
 }
 

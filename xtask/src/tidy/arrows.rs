@@ -30,6 +30,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "jobs-temporal",
+        &[
+            "jobs-core",
+            "jobs-ledger",
+            "jobs-runner",
+            "mindshow",
+            "ppj",
+            "tencent-ess",
+            "textin",
+            "vendor-sim",
+        ],
+    ),
+    (
         "docjobs-tests",
         &[
             "docjobs",

@@ -13,6 +13,10 @@ const CLOCK_ALLOWED: &[(&str, &str)] = &[(
 const FOREIGN_ALLOWED: &[(&str, &str)] = &[
     ("Cargo.lock", "written by cargo, names the registry"),
     (
+        "crates/jobs-temporal/Cargo.lock",
+        "written by cargo, names the registry",
+    ),
+    (
         "xtask/peers/Cargo.lock",
         "written by cargo, names the registry",
     ),
