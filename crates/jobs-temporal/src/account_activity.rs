@@ -35,10 +35,15 @@ impl LocalActivities {
         named: KindName,
     ) -> Result<AccountTarget, ActivityError> {
         let KindName { vendor, kind } = named;
-        let known = self.kinds.iter().find(|(known, of, _)| (*known, *of) == (vendor.as_str(), kind.as_str()));
+        let known = self
+            .kinds
+            .iter()
+            .find(|(known, of, _)| (*known, *of) == (vendor.as_str(), kind.as_str()));
         match known {
             Some((vendor, _, account)) => Ok(self.starters.target(vendor, *account)),
-            None => Err(ActivityError::application(unknown_kind(&vendor, &kind).into_application())),
+            None => Err(ActivityError::application(
+                unknown_kind(&vendor, &kind).into_application(),
+            )),
         }
     }
 }

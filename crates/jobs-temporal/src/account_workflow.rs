@@ -36,7 +36,9 @@ impl AccountWorkflow {
             .retry_policy(retried())
             .do_not_eagerly_execute(true)
             .build();
-        let ended = ctx.execute_activity(AccountActivities::watch, (), options).await;
+        let ended = ctx
+            .execute_activity(AccountActivities::watch, (), options)
+            .await;
         if ctx.cancellation_token().is_cancelled() {
             return Err(temporalio_sdk::WorkflowTermination::cancelled());
         }

@@ -71,7 +71,9 @@ impl AccountActivities {
         ctx: ActivityContext,
         request: JobRequest,
     ) -> Result<JobReport, ActivityError> {
-        self.starters.ensure_account(&ctx.client(), self.vendor, self.account).await;
+        self.starters
+            .ensure_account(&ctx.client(), self.vendor, self.account)
+            .await;
         let work = self.submit_once(&ctx, request);
         let (report, is_late) = with_heartbeats(&ctx, Box::pin(work)).await;
         // The engine has given this attempt up and refuses its completion: the workflow hears of the answer by a signal.
@@ -88,7 +90,9 @@ impl AccountActivities {
         ctx: ActivityContext,
         request: JobRequest,
     ) -> Result<JobReport, ActivityError> {
-        with_heartbeats(&ctx, Box::pin(self.search_once(&ctx, request))).await.0
+        with_heartbeats(&ctx, Box::pin(self.search_once(&ctx, request)))
+            .await
+            .0
     }
 
     /// The record of a job.
@@ -108,7 +112,9 @@ impl AccountActivities {
         ctx: ActivityContext,
         request: FetchRequest,
     ) -> Result<JobReport, ActivityError> {
-        with_heartbeats(&ctx, Box::pin(self.fetch_once(request))).await.0
+        with_heartbeats(&ctx, Box::pin(self.fetch_once(request)))
+            .await
+            .0
     }
 
     /// Does what a person has decided about a job in doubt.
@@ -121,11 +127,16 @@ impl AccountActivities {
         let id = parse_id(&request.id)?;
         let resolution = match request.resolve {
             Resolve::Adopt(remote) => Resolution::Adopt(JobId::new(remote).map_err(|problem| {
-                final_failure(Failure::invalid_input(format!("the id to adopt is not usable: {problem}")))
+                final_failure(Failure::invalid_input(format!(
+                    "the id to adopt is not usable: {problem}"
+                )))
             })?),
             Resolve::Abandon(_) => Resolution::Abandon,
         };
-        let by = format!("temporal workflow {}", ctx.info().workflow_id.as_deref().unwrap_or_default());
+        let by = format!(
+            "temporal workflow {}",
+            ctx.info().workflow_id.as_deref().unwrap_or_default()
+        );
         match self.runner.resolve(id, resolution, &by).await {
             Ok(()) => Ok(JobReport::of(&self.row(id).await?, None)),
             Err(error) if is_passing(&error) => Err(passing(&error)),
@@ -135,7 +146,11 @@ impl AccountActivities {
 
     /// Brings the next poll of a job forward.
     #[activity(name = "poll_soon")]
-    pub(crate) async fn poll_soon(self: Arc<Self>, _ctx: ActivityContext, id: String) -> Result<(), ActivityError> {
+    pub(crate) async fn poll_soon(
+        self: Arc<Self>,
+        _ctx: ActivityContext,
+        id: String,
+    ) -> Result<(), ActivityError> {
         match self.runner.poll_soon(parse_id(&id)?).await {
             Err(error) if is_passing(&error) => Err(passing(&error)),
             _ => Ok(()),
@@ -144,7 +159,11 @@ impl AccountActivities {
 
     /// Has the account's jobs polled, all of them by one scheduler, for as long as this worker lives.
     #[activity(name = "watch")]
-    pub(crate) async fn watch(self: Arc<Self>, ctx: ActivityContext, _input: ()) -> Result<(), ActivityError> {
+    pub(crate) async fn watch(
+        self: Arc<Self>,
+        ctx: ActivityContext,
+        _input: (),
+    ) -> Result<(), ActivityError> {
         let stop = self.shutdown.child_token();
         let work = watch(&self, &ctx, stop.clone());
         let work = async {
@@ -161,7 +180,11 @@ impl AccountActivities {
 }
 
 impl AccountActivities {
-    async fn submit_once(&self, ctx: &ActivityContext, request: JobRequest) -> Result<JobReport, ActivityError> {
+    async fn submit_once(
+        &self,
+        ctx: &ActivityContext,
+        request: JobRequest,
+    ) -> Result<JobReport, ActivityError> {
         let stop = CancellationToken::new();
         let attached = Attached {
             job: Arc::default(),
@@ -186,16 +209,26 @@ impl AccountActivities {
         };
         match (id.or_else(|| attached.job.get().copied()), outcome) {
             (Some(id), outcome) => {
-                self.starters.register(&self.runner, ctx, self.account, id).await;
+                self.starters
+                    .register(&self.runner, ctx, self.account, id)
+                    .await;
                 Ok(after_submit(&self.row(id).await?, outcome.err()))
             }
             (None, Err(error)) if is_passing(&error) => Err(passing(&error)),
             (None, Err(error)) => Ok(JobReport::refused(Failure::from(&error))),
-            (None, Ok(_)) => Err(final_failure(Failure::new("Unexpected", 1, "the submitted job has no id"))),
+            (None, Ok(_)) => Err(final_failure(Failure::new(
+                "Unexpected",
+                1,
+                "the submitted job has no id",
+            ))),
         }
     }
 
-    async fn search_once(&self, ctx: &ActivityContext, request: JobRequest) -> Result<JobReport, ActivityError> {
+    async fn search_once(
+        &self,
+        ctx: &ActivityContext,
+        request: JobRequest,
+    ) -> Result<JobReport, ActivityError> {
         let enqueued = match self.enqueue(&self.runner, &request).await? {
             Ok(enqueue) => enqueue.await,
             Err(failure) => return Ok(JobReport::refused(failure)),
@@ -205,7 +238,9 @@ impl AccountActivities {
             Err(error) if is_passing(&error) => return Err(passing(&error)),
             Err(error) => return Ok(JobReport::refused(Failure::from(&error))),
         };
-        self.starters.register(&self.runner, ctx, self.account, row.id).await;
+        self.starters
+            .register(&self.runner, ctx, self.account, row.id)
+            .await;
         if !is_open(row.stage) || row.parked.is_some() {
             return Ok(JobReport::of(&row, None));
         }
@@ -213,7 +248,11 @@ impl AccountActivities {
     }
 
     /// The job of a request, not written down yet.
-    async fn enqueue<'a>(&self, runner: &'a Runner, request: &JobRequest) -> Result<Result<Enqueue<'a>, Failure>, ActivityError> {
+    async fn enqueue<'a>(
+        &self,
+        runner: &'a Runner,
+        request: &JobRequest,
+    ) -> Result<Result<Enqueue<'a>, Failure>, ActivityError> {
         let handler = match self.handler(request) {
             Ok(handler) => handler.clone(),
             Err(failure) => return Ok(Err(failure)),
@@ -263,11 +302,15 @@ impl AccountActivities {
     async fn fetch_once(&self, request: FetchRequest) -> Result<JobReport, ActivityError> {
         let id = parse_id(&request.id)?;
         let row = self.row(id).await?;
-        let wanted = request.output.filter(|path| row.output.as_deref() != Some(path));
+        let wanted = request
+            .output
+            .filter(|path| row.output.as_deref() != Some(path));
         if row.stage == Stage::Completed && wanted.is_none() {
             return Ok(JobReport::of(&row, None));
         }
-        let output = wanted.clone().map_or(OutputChoice::Recorded, OutputChoice::File);
+        let output = wanted
+            .clone()
+            .map_or(OutputChoice::Recorded, OutputChoice::File);
         let options = RunOptions::default()
             .with_deadline(FETCH)
             .with_output(output)
@@ -282,7 +325,9 @@ impl AccountActivities {
                 }
                 Ok(report)
             }
-            Err(error) if is_passing(&error) || error.category() == ErrorCategory::Interrupted => Err(passing(&error)),
+            Err(error) if is_passing(&error) || error.category() == ErrorCategory::Interrupted => {
+                Err(passing(&error))
+            }
             Err(error) => {
                 let mut report = JobReport::of(&row, Some(Failure::from(&error)));
                 report.next = NextStep::Fail;
@@ -369,14 +414,19 @@ fn source(input: &InputSource) -> jobs_runner::InputSource {
 }
 
 fn parse_id(id: &str) -> Result<LedgerId, ActivityError> {
-    id.parse()
-        .map_err(|problem| final_failure(Failure::invalid_input(format!("{id:?} is no job of a ledger: {problem}"))))
+    id.parse().map_err(|problem| {
+        final_failure(Failure::invalid_input(format!(
+            "{id:?} is no job of a ledger: {problem}"
+        )))
+    })
 }
 
 /// Trouble of the ledger that may pass: the engine tries again.
 fn is_passing(error: &RunnerError) -> bool {
     match error.kind() {
-        RunnerErrorKind::Ledger(problem) => ErrorCategory::of_ledger(problem) != ErrorCategory::InvalidInput,
+        RunnerErrorKind::Ledger(problem) => {
+            ErrorCategory::of_ledger(problem) != ErrorCategory::InvalidInput
+        }
         RunnerErrorKind::Busy | RunnerErrorKind::TakenOver | RunnerErrorKind::NotFetched(_) => true,
         _ => false,
     }
@@ -394,7 +444,10 @@ fn final_failure(failure: Failure) -> ActivityError {
 
 /// Runs the work while telling the engine that this worker lives; also says whether the engine must have taken it for dead
 /// meanwhile.
-async fn with_heartbeats<T>(ctx: &ActivityContext, mut work: impl Future<Output = T> + Unpin) -> (T, bool) {
+async fn with_heartbeats<T>(
+    ctx: &ActivityContext,
+    mut work: impl Future<Output = T> + Unpin,
+) -> (T, bool) {
     let clock = SystemClock::shared();
     let mut last = clock.now();
     let mut is_late = false;
@@ -421,7 +474,9 @@ async fn tell_late(ctx: &ActivityContext, report: Option<&JobReport>) {
     let client = ctx.client();
     let namespace = client.namespace();
     let handle = client.get_workflow_handle::<JobWorkflow>(&workflow);
-    let answer = report.and_then(|report| report.job.clone()).unwrap_or_default();
+    let answer = report
+        .and_then(|report| report.job.clone())
+        .unwrap_or_default();
     let told = handle
         .signal(JobWorkflow::late, answer, WorkflowSignalOptions::default())
         .await;

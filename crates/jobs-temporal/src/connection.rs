@@ -87,11 +87,15 @@ pub async fn connect(
     let connection = Connection::connect(options)
         .await
         .map_err(|problem| unreachable(chain(&problem)))?;
-    Client::new(connection, ClientOptions::new(namespace).build()).map_err(|problem| unreachable(problem.to_string()))
+    Client::new(connection, ClientOptions::new(namespace).build())
+        .map_err(|problem| unreachable(problem.to_string()))
 }
 
 /// TLS as the variables say: on where one of them names a certificate or an API key is in use, unless it is switched off.
-fn tls(lookup: &impl Fn(&str) -> Option<String>, has_api_key: bool) -> Result<Option<TlsOptions>, ConnectError> {
+fn tls(
+    lookup: &impl Fn(&str) -> Option<String>,
+    has_api_key: bool,
+) -> Result<Option<TlsOptions>, ConnectError> {
     let ca = bytes(lookup, "TEMPORAL_TLS_SERVER_CA_CERT")?;
     let certificate = bytes(lookup, "TEMPORAL_TLS_CLIENT_CERT")?;
     let key = bytes(lookup, "TEMPORAL_TLS_CLIENT_KEY")?;
@@ -102,7 +106,8 @@ fn tls(lookup: &impl Fn(&str) -> Option<String>, has_api_key: bool) -> Result<Op
             "this worker carries credentials and always verifies the host",
         ));
     }
-    let is_asked_for = has_api_key || ca.is_some() || certificate.is_some() || key.is_some() || domain.is_some();
+    let is_asked_for =
+        has_api_key || ca.is_some() || certificate.is_some() || key.is_some() || domain.is_some();
     if !switch(lookup, "TEMPORAL_TLS")?.unwrap_or(is_asked_for) {
         return Ok(None);
     }
@@ -115,10 +120,16 @@ fn tls(lookup: &impl Fn(&str) -> Option<String>, has_api_key: bool) -> Result<Op
         ),
         (None, None) => None,
         (Some(_), None) => {
-            return Err(ConnectError::variable("TEMPORAL_TLS_CLIENT_KEY_PATH", "a client certificate needs its key"));
+            return Err(ConnectError::variable(
+                "TEMPORAL_TLS_CLIENT_KEY_PATH",
+                "a client certificate needs its key",
+            ));
         }
         (None, Some(_)) => {
-            return Err(ConnectError::variable("TEMPORAL_TLS_CLIENT_CERT_PATH", "a client key needs its certificate"));
+            return Err(ConnectError::variable(
+                "TEMPORAL_TLS_CLIENT_CERT_PATH",
+                "a client key needs its certificate",
+            ));
         }
     };
     Ok(Some(
@@ -131,25 +142,40 @@ fn tls(lookup: &impl Fn(&str) -> Option<String>, has_api_key: bool) -> Result<Op
 }
 
 /// The bytes that `NAME_DATA` holds or `NAME_PATH` names.
-fn bytes(lookup: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<Vec<u8>>, ConnectError> {
+fn bytes(
+    lookup: &impl Fn(&str) -> Option<String>,
+    name: &str,
+) -> Result<Option<Vec<u8>>, ConnectError> {
     let (data, path) = (format!("{name}_DATA"), format!("{name}_PATH"));
     match (lookup(&data), lookup(&path)) {
-        (Some(_), Some(_)) => Err(ConnectError::variable(&data, format!("{path} is set too; set one of them"))),
+        (Some(_), Some(_)) => Err(ConnectError::variable(
+            &data,
+            format!("{path} is set too; set one of them"),
+        )),
         (Some(text), None) => Ok(Some(text.into_bytes())),
         (None, Some(file)) => match std::fs::read(PathBuf::from(&file)) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(problem) => Err(ConnectError::variable(&path, format!("cannot read {file}: {problem}"))),
+            Err(problem) => Err(ConnectError::variable(
+                &path,
+                format!("cannot read {file}: {problem}"),
+            )),
         },
         (None, None) => Ok(None),
     }
 }
 
-fn switch(lookup: &impl Fn(&str) -> Option<String>, name: &str) -> Result<Option<bool>, ConnectError> {
+fn switch(
+    lookup: &impl Fn(&str) -> Option<String>,
+    name: &str,
+) -> Result<Option<bool>, ConnectError> {
     match lookup(name).as_deref() {
         None => Ok(None),
         Some("true" | "1") => Ok(Some(true)),
         Some("false" | "0") => Ok(Some(false)),
-        Some(other) => Err(ConnectError::variable(name, format!("it is {other:?}; set true or false"))),
+        Some(other) => Err(ConnectError::variable(
+            name,
+            format!("it is {other:?}; set true or false"),
+        )),
     }
 }
 
@@ -183,7 +209,10 @@ fn chain(error: &dyn std::error::Error) -> String {
 mod tests {
     use super::*;
 
-    fn tls_of(variables: &[(&str, &str)], has_api_key: bool) -> Result<Option<TlsOptions>, ConnectError> {
+    fn tls_of(
+        variables: &[(&str, &str)],
+        has_api_key: bool,
+    ) -> Result<Option<TlsOptions>, ConnectError> {
         let lookup = |name: &str| {
             let found = variables.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
@@ -195,9 +224,19 @@ mod tests {
     fn tls_is_on_where_a_variable_or_a_key_asks_for_it() {
         assert!(tls_of(&[], false).unwrap().is_none());
         assert!(tls_of(&[], true).unwrap().is_some());
-        assert!(tls_of(&[("TEMPORAL_TLS", "true")], false).unwrap().is_some());
-        assert!(tls_of(&[("TEMPORAL_TLS", "false")], true).unwrap().is_none());
-        let named = tls_of(&[("TEMPORAL_TLS_SERVER_NAME", "t.example")], false).unwrap().unwrap();
+        assert!(
+            tls_of(&[("TEMPORAL_TLS", "true")], false)
+                .unwrap()
+                .is_some()
+        );
+        assert!(
+            tls_of(&[("TEMPORAL_TLS", "false")], true)
+                .unwrap()
+                .is_none()
+        );
+        let named = tls_of(&[("TEMPORAL_TLS_SERVER_NAME", "t.example")], false)
+            .unwrap()
+            .unwrap();
         assert_eq!(named.domain.as_deref(), Some("t.example"));
     }
 
@@ -224,7 +263,9 @@ mod tests {
             .await
             .unwrap_err();
         assert!(
-            error.to_string().starts_with("cannot reach the Temporal server at 127.0.0.1:9: "),
+            error
+                .to_string()
+                .starts_with("cannot reach the Temporal server at 127.0.0.1:9: "),
             "{error}"
         );
     }

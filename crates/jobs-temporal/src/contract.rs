@@ -167,7 +167,10 @@ mod tests {
 
     fn refused(input: Value) -> String {
         let failure = JobRequest::parse(input).unwrap_err();
-        assert_eq!((failure.kind(), failure.exit_code), ("docjobs.InvalidInput", 2));
+        assert_eq!(
+            (failure.kind(), failure.exit_code),
+            ("docjobs.InvalidInput", 2)
+        );
         failure.message
     }
 
@@ -210,7 +213,8 @@ mod tests {
         let odd = json!({"vendor": "v", "kind": "k", "input": {"path": "a"}, "outptu": "b"});
         assert!(refused(odd).contains("unknown field `outptu`"));
         for deadline in ["soon", "0s"] {
-            let late = json!({"vendor": "v", "kind": "k", "input": {"text": "a"}, "deadline": deadline});
+            let late =
+                json!({"vendor": "v", "kind": "k", "input": {"text": "a"}, "deadline": deadline});
             assert!(refused(late).contains("the deadline"));
         }
     }
@@ -237,6 +241,9 @@ mod tests {
     #[test]
     fn queues_and_ids_have_the_names_of_the_contract() {
         assert_eq!(account_queue("textin", "ab12"), "docjobs/textin/ab12");
-        assert_eq!(workflow_id("textin", "ab12", &[0xfe, 1]), "docjobs/textin/ab12/fe01");
+        assert_eq!(
+            workflow_id("textin", "ab12", &[0xfe, 1]),
+            "docjobs/textin/ab12/fe01"
+        );
     }
 }

@@ -65,10 +65,16 @@ impl Failure {
             return None;
         };
         let kind = told.r#type.strip_prefix("docjobs.")?;
-        let payload = told.details.as_ref().and_then(|details| details.payloads.first());
-        let details = payload.and_then(|payload| serde_json::from_slice::<Details>(&payload.data).ok());
+        let payload = told
+            .details
+            .as_ref()
+            .and_then(|details| details.payloads.first());
+        let details =
+            payload.and_then(|payload| serde_json::from_slice::<Details>(&payload.data).ok());
         Some(match details {
-            Some(details) => Self::new(kind, details.exit_code, details.message).with_ticket(details.ticket),
+            Some(details) => {
+                Self::new(kind, details.exit_code, details.message).with_ticket(details.ticket)
+            }
             None => Self::new(kind, 1, failure.message.clone()),
         })
     }
@@ -92,7 +98,12 @@ impl Failure {
 impl From<&RunnerError> for Failure {
     fn from(error: &RunnerError) -> Self {
         let ticket = error.ticket().map(ToString::to_string);
-        Self::new(&kind_of(error), exit_code(error.category()), error.to_string()).with_ticket(ticket)
+        Self::new(
+            &kind_of(error),
+            exit_code(error.category()),
+            error.to_string(),
+        )
+        .with_ticket(ticket)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jobs_core::http::Origin;
+use jobs_core::http::{ClientConfig, Origin};
 use jobs_core::{Account, Clock, Env, Error, KindPolicy, SharedRate, SystemClock};
 use jobs_ledger::Ledger;
 use jobs_runner::{PollModels, Runner};
@@ -107,6 +107,13 @@ impl Clients<'_> {
         Env::new(vendor, self.lookup)
     }
 
+    /// One clock and one rate for all workers of the ledger.
+    fn configure(&self, config: ClientConfig) -> ClientConfig {
+        config
+            .with_clock(Arc::clone(&self.clock))
+            .with_shared_rate(Arc::clone(&self.rate))
+    }
+
     /// Has a client poll when its jobs tend to end.
     fn adapt(&self, vendor: &'static str, policy: &mut KindPolicy) {
         self.models.learn(vendor, policy);
@@ -139,8 +146,7 @@ impl Clients<'_> {
     fn textin(&self) -> Result<AccountRunner, HandlerError> {
         const VENDOR: &str = "textin";
         let client = textin::Client::builder_from(&self.env(VENDOR))?
-            .with_clock(Arc::clone(&self.clock))
-            .with_shared_rate(Arc::clone(&self.rate))
+            .with_config(|config| self.configure(config))
             .with_policy(|policy| self.adapt(VENDOR, policy))
             .build()?;
         self.allow_scale(client.origin())?;
@@ -151,8 +157,7 @@ impl Clients<'_> {
     fn ppj(&self) -> Result<AccountRunner, HandlerError> {
         const VENDOR: &str = "ppj";
         let client = ppj::Client::builder_from(&self.env(VENDOR))?
-            .with_clock(Arc::clone(&self.clock))
-            .with_shared_rate(Arc::clone(&self.rate))
+            .with_config(|config| self.configure(config))
             .with_policy(|policy| self.adapt(VENDOR, policy))
             .build()?;
         self.allow_scale(client.origin())?;
@@ -163,8 +168,7 @@ impl Clients<'_> {
     fn mindshow(&self) -> Result<AccountRunner, HandlerError> {
         const VENDOR: &str = "mindshow";
         let client = mindshow::Client::builder_from(&self.env(VENDOR))?
-            .with_clock(Arc::clone(&self.clock))
-            .with_shared_rate(Arc::clone(&self.rate))
+            .with_config(|config| self.configure(config))
             .with_policy(|policy| self.adapt(VENDOR, policy))
             .build()?;
         self.allow_scale(client.origin())?;
@@ -179,18 +183,22 @@ impl Clients<'_> {
     fn tencent(&self) -> Result<AccountRunner, HandlerError> {
         const VENDOR: &str = "tencent-ess";
         let client = tencent_ess::Client::builder_from(&self.env(VENDOR))?
-            .with_clock(Arc::clone(&self.clock))
-            .with_shared_rate(Arc::clone(&self.rate))
+            .with_config(|config| self.configure(config))
             .with_policy(|policy| self.adapt(VENDOR, policy))
             .build()?;
         for origin in client.origins() {
             self.allow_scale(origin)?;
         }
         let account = jobs_core::JobKind::account(&*client.kind());
+        // A job stays with the pair of operations that created it, whichever one new jobs use.
+        let other = match client.kind().family() {
+            Family::Current => Family::Legacy,
+            _ => Family::Current,
+        };
         let runner = self
             .runner()
-            .with(tencent_ess::handler_of(client.clone(), Family::Legacy))
-            .with(tencent_ess::handler_of(client, Family::Current));
+            .with(tencent_ess::handler(client.clone()))
+            .with(tencent_ess::handler_of(client, other));
         Ok(self.account(VENDOR, account, runner))
     }
 }

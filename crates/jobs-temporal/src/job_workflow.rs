@@ -19,13 +19,14 @@ use temporalio_common::search_attributes::SearchAttributeUpdate;
 use temporalio_macros::{workflow, workflow_methods};
 use temporalio_sdk::{
     ActivityCancellationType, ActivityCloseTimeouts, ActivityExecutionError, ActivityOptions,
-    LocalActivityOptions, SyncWorkflowContext, TimeoutType, TimerOptions,
-    WorkflowContext, WorkflowContextView, WorkflowResult,
-    WorkflowTermination, workflows,
+    LocalActivityOptions, SyncWorkflowContext, TimeoutType, TimerOptions, WorkflowContext,
+    WorkflowContextView, WorkflowResult, WorkflowTermination, workflows,
 };
 
 use crate::account_activity::{KindName, LocalActivities};
-use crate::activities::{AccountActivities, FETCH, FetchRequest, HEARTBEAT, ResolveRequest, SUBMIT};
+use crate::activities::{
+    AccountActivities, FETCH, FetchRequest, HEARTBEAT, ResolveRequest, SUBMIT,
+};
 use crate::contract::{AccountTarget, JobRequest, Resolve, account_queue};
 use crate::failure::Failure;
 use crate::report::{JobReport, NextStep};
@@ -143,12 +144,16 @@ impl JobWorkflow {
 
     /// Decides about a job in doubt: `{"adopt": JOB_ID}` or `{"abandon": true}`.
     #[update(name = "resolve")]
-    pub async fn resolve(ctx: &mut WorkflowContext<Self>, decision: Value) -> Result<Value, Box<dyn Error + Send + Sync>> {
+    pub async fn resolve(
+        ctx: &mut WorkflowContext<Self>,
+        decision: Value,
+    ) -> Result<Value, Box<dyn Error + Send + Sync>> {
         let resolve = Resolve::parse(decision).map_err(Failure::into_application)?;
-        let (id, queue) = match ctx.state(|state| (state.id.clone(), state.queue.clone(), state.is_in_doubt)) {
-            (Some(id), Some(queue), true) => (id, queue),
-            _ => return Err(not_in_doubt().into_application().into()),
-        };
+        let (id, queue) =
+            match ctx.state(|state| (state.id.clone(), state.queue.clone(), state.is_in_doubt)) {
+                (Some(id), Some(queue), true) => (id, queue),
+                _ => return Err(not_in_doubt().into_application().into()),
+            };
         let options = ActivityOptions::with_start_to_close_timeout(SHORT)
             .task_queue(queue)
             .retry_policy(retried())
@@ -169,7 +174,10 @@ impl JobWorkflow {
 
 impl Run {
     /// Makes the paid call, or finds out how an earlier one ended.
-    async fn submit(&self, ctx: &mut WorkflowContext<JobWorkflow>) -> Result<JobReport, WorkflowTermination> {
+    async fn submit(
+        &self,
+        ctx: &mut WorkflowContext<JobWorkflow>,
+    ) -> Result<JobReport, WorkflowTermination> {
         let mut pause = FIRST_PAUSE;
         loop {
             let options = ActivityOptions::with_start_to_close_timeout(SUBMIT * 3)
@@ -188,7 +196,9 @@ impl Run {
                 Err(error) if timeout(&error) == Some(TimeoutType::ScheduleToStart) => {
                     return Err(self.not_started().into_application().into());
                 }
-                Err(ActivityExecutionError::Cancelled(_)) => return Err(WorkflowTermination::cancelled()),
+                Err(ActivityExecutionError::Cancelled(_)) => {
+                    return Err(WorkflowTermination::cancelled());
+                }
                 Err(_) => self.search(ctx).await?,
             };
             if !matches!(report.next, NextStep::Submit | NextStep::Search) {
@@ -205,7 +215,10 @@ impl Run {
     }
 
     /// How a submit ended that gave no answer.
-    async fn search(&self, ctx: &mut WorkflowContext<JobWorkflow>) -> Result<JobReport, WorkflowTermination> {
+    async fn search(
+        &self,
+        ctx: &mut WorkflowContext<JobWorkflow>,
+    ) -> Result<JobReport, WorkflowTermination> {
         let options = self.free_activity(ctx, SUBMIT * 3, Some(HEARTBEAT));
         let found = ctx.execute_activity(AccountActivities::search, self.request.clone(), options);
         found.await.map_err(|error| match timeout(&error) {
@@ -215,7 +228,11 @@ impl Run {
     }
 
     /// Waits until something happens to the job, or the ledger should be asked again; then asks it.
-    async fn wait(&self, ctx: &mut WorkflowContext<JobWorkflow>, report: JobReport) -> Result<JobReport, WorkflowTermination> {
+    async fn wait(
+        &self,
+        ctx: &mut WorkflowContext<JobWorkflow>,
+        report: JobReport,
+    ) -> Result<JobReport, WorkflowTermination> {
         let Some(id) = report.id.clone() else {
             return Err(self.failed(&report));
         };
@@ -257,7 +274,11 @@ impl Run {
     }
 
     /// Delivers the result to its place.
-    async fn fetch(&self, ctx: &mut WorkflowContext<JobWorkflow>, report: &JobReport) -> Result<JobReport, WorkflowTermination> {
+    async fn fetch(
+        &self,
+        ctx: &mut WorkflowContext<JobWorkflow>,
+        report: &JobReport,
+    ) -> Result<JobReport, WorkflowTermination> {
         let Some(id) = report.id.clone() else {
             return Err(self.failed(report));
         };
@@ -272,7 +293,12 @@ impl Run {
     }
 
     /// An activity of the account that costs nothing: tried again until it works, or the deadline has passed.
-    fn free_activity(&self, ctx: &WorkflowContext<JobWorkflow>, attempt: Duration, heartbeat: Option<Duration>) -> ActivityOptions {
+    fn free_activity(
+        &self,
+        ctx: &WorkflowContext<JobWorkflow>,
+        attempt: Duration,
+        heartbeat: Option<Duration>,
+    ) -> ActivityOptions {
         ActivityOptions::with_close_timeouts(ActivityCloseTimeouts::ScheduleAndStartToClose {
             schedule_to_close: self.left(ctx).max(LAST),
             start_to_close: attempt,
@@ -283,7 +309,11 @@ impl Run {
         .build()
     }
 
-    async fn pause(&self, ctx: &mut WorkflowContext<JobWorkflow>, pause: Duration) -> Result<(), WorkflowTermination> {
+    async fn pause(
+        &self,
+        ctx: &mut WorkflowContext<JobWorkflow>,
+        pause: Duration,
+    ) -> Result<(), WorkflowTermination> {
         ctx.timer(pause).await;
         if ctx.cancellation_token().is_cancelled() {
             return Err(WorkflowTermination::cancelled());
@@ -315,7 +345,8 @@ impl Run {
 
     fn failed(&self, report: &JobReport) -> WorkflowTermination {
         let failure = report.failure.clone();
-        let failure = failure.unwrap_or_else(|| Failure::new("Unexpected", 1, "the job ended without a result"));
+        let failure = failure
+            .unwrap_or_else(|| Failure::new("Unexpected", 1, "the job ended without a result"));
         failure.into_application().into()
     }
 
@@ -324,8 +355,12 @@ impl Run {
         let (vendor, ticket) = (&self.request.vendor, ticket_of(report));
         let message = match (&report.failure, report.next) {
             (Some(failure), _) => format!("the deadline passed: {failure}"),
-            (None, NextStep::Submit) => format!("job {job}: the deadline passed before anything was sent to {vendor}"),
-            (None, _) => format!("job {job}: the deadline passed; it goes on at {vendor}; start the same input again to continue"),
+            (None, NextStep::Submit) => {
+                format!("job {job}: the deadline passed before anything was sent to {vendor}")
+            }
+            (None, _) => format!(
+                "job {job}: the deadline passed; it goes on at {vendor}; start the same input again to continue"
+            ),
         };
         Failure::new("DeadlineExceeded", 4, message)
             .with_ticket(ticket)
@@ -338,7 +373,9 @@ impl Run {
         Failure::new(
             "OutcomeUnknown",
             5,
-            format!("a submit to {vendor} was begun, and nobody could say until the deadline how it ended; it may have been charged; start the same input again to continue with it"),
+            format!(
+                "a submit to {vendor} was begun, and nobody could say until the deadline how it ended; it may have been charged; start the same input again to continue with it"
+            ),
         )
     }
 
@@ -347,13 +384,19 @@ impl Run {
         Failure::new(
             "Timeout",
             8,
-            format!("no worker took the {vendor} job from the task queue {queue} before the deadline; nothing was sent; start docjobs-temporal worker"),
+            format!(
+                "no worker took the {vendor} job from the task queue {queue} before the deadline; nothing was sent; start docjobs-temporal worker"
+            ),
         )
     }
 
     /// The end of a workflow that was cancelled: the job goes on at the vendor, and its ticket is in the details.
     fn cancelled(&self, report: &JobReport) -> WorkflowTermination {
-        let mut failure = Failure::new("Interrupted", 4, format!("interrupted; the job goes on at {}", self.request.vendor));
+        let mut failure = Failure::new(
+            "Interrupted",
+            4,
+            format!("interrupted; the job goes on at {}", self.request.vendor),
+        );
         if report.next == NextStep::Resolve {
             failure = report.failure.clone().unwrap_or(failure);
         }
@@ -407,7 +450,9 @@ fn of_activity(error: ActivityExecutionError) -> WorkflowTermination {
 }
 
 fn not_in_doubt() -> Failure {
-    Failure::new("NotResolvable", 2, "the job is not in doubt: there is nothing to resolve")
+    Failure::new(
+        "NotResolvable",
+        2,
+        "the job is not in doubt: there is nothing to resolve",
+    )
 }
-
-

@@ -47,6 +47,8 @@ impl SharedRate for LedgerRate {
 
 impl fmt::Debug for LedgerRate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LedgerRate").field("scale", &self.scale).finish_non_exhaustive()
+        f.debug_struct("LedgerRate")
+            .field("scale", &self.scale)
+            .finish_non_exhaustive()
     }
 }

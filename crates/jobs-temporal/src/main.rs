@@ -8,7 +8,9 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use jobs_core::SystemClock;
 use jobs_ledger::{Ledger, LedgerConfig};
-use jobs_temporal::{Worker, WorkerError, WorkerSettings, accounts, connect, register_search_attributes};
+use jobs_temporal::{
+    Worker, WorkerError, WorkerSettings, accounts, connect, register_search_attributes,
+};
 use tracing_subscriber::EnvFilter;
 
 /// Document jobs on a Temporal cluster.
@@ -49,7 +51,8 @@ struct WorkerArgs {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,jobs_temporal=info"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,jobs_temporal=info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -87,8 +90,9 @@ impl Stop {
 }
 
 async fn work(args: WorkerArgs) -> Result<(), Stop> {
-    std::fs::create_dir_all(&args.out)
-        .map_err(|problem| Stop::bad_input(format!("cannot make {}: {problem}", args.out.display())))?;
+    std::fs::create_dir_all(&args.out).map_err(|problem| {
+        Stop::bad_input(format!("cannot make {}: {problem}", args.out.display()))
+    })?;
     let output_dir = std::path::absolute(&args.out).map_err(Stop::bad_input)?;
     let mut config = LedgerConfig::default();
     config.connections = CONNECTIONS;
@@ -101,18 +105,30 @@ async fn work(args: WorkerArgs) -> Result<(), Stop> {
     let lookup = |name: &str| std::env::var(name).ok();
     let accounts = accounts(&ledger, &lookup).map_err(Stop::bad_input)?;
     let identity = format!("docjobs-temporal@{}", std::process::id());
-    let client = connect(args.address.as_deref(), args.namespace.as_deref(), identity, lookup)
-        .await
-        .map_err(Stop::unreachable)?;
+    let client = connect(
+        args.address.as_deref(),
+        args.namespace.as_deref(),
+        identity,
+        lookup,
+    )
+    .await
+    .map_err(Stop::unreachable)?;
     if args.setup {
         register_search_attributes(&client)
             .await
-            .map_err(|problem| Stop::unreachable(format!("the search attributes were not registered: {problem}")))?;
+            .map_err(|problem| {
+                Stop::unreachable(format!(
+                    "the search attributes were not registered: {problem}"
+                ))
+            })?;
     }
     let mut work = WorkerSettings::default();
     work.output_dir = output_dir;
     work.recheck = args.recheck;
-    match Worker::new(client, accounts, work).run(asked_to_end()).await {
+    match Worker::new(client, accounts, work)
+        .run(asked_to_end())
+        .await
+    {
         Ok(()) => Ok(()),
         Err(problem @ WorkerError::NoAccount) => Err(Stop::bad_input(problem)),
         Err(problem) => Err(Stop::unreachable(problem)),
@@ -125,7 +141,10 @@ const CONNECTIONS: u32 = 8;
 /// Returns at the first of the signals that end a service; the second one ends the process at once.
 async fn asked_to_end() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut hup)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) else {
+    let (Ok(mut term), Ok(mut hup)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {

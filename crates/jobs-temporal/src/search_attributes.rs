@@ -68,7 +68,11 @@ pub(crate) async fn are_registered(client: &Client) -> Result<bool, tonic::Statu
         .await?
         .into_inner()
         .custom_attributes;
-    let names = ["DocjobsVendor", "DocjobsKind", "DocjobsStage", "DocjobsCredits"];
+    let names = [
+        "DocjobsVendor",
+        "DocjobsKind",
+        "DocjobsStage",
+        "DocjobsCredits",
+    ];
     Ok(names.iter().all(|name| known.contains_key(*name)))
 }
-

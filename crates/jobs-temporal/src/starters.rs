@@ -9,7 +9,8 @@ use jobs_ledger::{Ledger, LedgerId};
 use jobs_runner::Runner;
 use serde::{Deserialize, Serialize};
 use temporalio_client::{
-    Client, NamespacedClient as _, WorkflowIdConflictPolicy, WorkflowSignalOptions, WorkflowStartOptions,
+    Client, NamespacedClient as _, WorkflowIdConflictPolicy, WorkflowSignalOptions,
+    WorkflowStartOptions,
 };
 use temporalio_sdk::activities::ActivityContext;
 
@@ -56,7 +57,9 @@ impl Starters {
     /// Starts the account's workflow unless it runs; asks the engine once a minute at most.
     pub(crate) async fn ensure_account(&self, client: &Client, vendor: &str, account: Account) {
         let now = SystemClock::shared().now();
-        let is_fresh = |seen: &HashMap<Account, Moment>| seen.get(&account).is_some_and(|at| now < *at + FRESH);
+        let is_fresh = |seen: &HashMap<Account, Moment>| {
+            seen.get(&account).is_some_and(|at| now < *at + FRESH)
+        };
         if self.seen.lock().is_ok_and(|seen| is_fresh(&seen)) {
             return;
         }
@@ -66,18 +69,29 @@ impl Starters {
             .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
             .static_summary(format!("polls the jobs of a {vendor} account"))
             .build();
-        match client.start_workflow(AccountWorkflow::run, target, options).await {
+        match client
+            .start_workflow(AccountWorkflow::run, target, options)
+            .await
+        {
             Ok(_) => {
                 if let Ok(mut seen) = self.seen.lock() {
                     seen.insert(account, now);
                 }
             }
-            Err(problem) => tracing::warn!(workflow = id, %problem, "the account's workflow was not started; the next submit tries again"),
+            Err(problem) => {
+                tracing::warn!(workflow = id, %problem, "the account's workflow was not started; the next submit tries again")
+            }
         }
     }
 
     /// Has this activity's workflow told when the job settles.
-    pub(crate) async fn register(&self, runner: &Runner, ctx: &ActivityContext, account: Account, job: LedgerId) {
+    pub(crate) async fn register(
+        &self,
+        runner: &Runner,
+        ctx: &ActivityContext,
+        account: Account,
+        job: LedgerId,
+    ) {
         let Some(workflow) = ctx.info().workflow_id.clone() else {
             return;
         };
@@ -99,7 +113,13 @@ impl Starters {
     }
 
     /// Tells the workflows that wait for the job that it has settled or needs attention.
-    pub(crate) async fn tell(&self, client: &Client, ledger: &Ledger, account: Account, job: LedgerId) {
+    pub(crate) async fn tell(
+        &self,
+        client: &Client,
+        ledger: &Ledger,
+        account: Account,
+        job: LedgerId,
+    ) {
         for waiter in waiters(ledger, account, job).await {
             let Some(client) = client_of(client, &waiter.namespace) else {
                 continue;

@@ -19,28 +19,30 @@ pub(crate) async fn watch(
 ) -> Result<(), ActivityError> {
     let (sender, mut settled) = mpsc::unbounded_channel();
     let runner = account.runner.clone().with_observer(SettledJobs(sender));
-    let config = WorkerConfig::default().with_output_dir(&account.output_dir)
+    let config = WorkerConfig::default()
+        .with_output_dir(&account.output_dir)
         .with_poll_models(account.models.clone());
     let client = ctx.client();
     let (watched, told) = (Arc::clone(account), runner.ledger().clone());
     let tells = tokio::spawn(async move {
         while let Some(job) = settled.recv().await {
-            watched.starters.tell(&client, &told, watched.account, job).await;
+            watched
+                .starters
+                .tell(&client, &told, watched.account, job)
+                .await;
         }
     });
-    let worker = runner.worker(config);
+    let ended = runner.worker(config).run(stop.cancelled_owned()).await;
     drop(runner);
-    // On a thread of its own: a worker's future stays on the thread on which it began.
-    let handle = tokio::runtime::Handle::current();
-    let working = tokio::task::spawn_blocking(move || handle.block_on(worker.run(stop.cancelled_owned())));
-    let ended = working.await?;
     // What has settled until now is still told.
     drop(tells.await);
     match ended {
         Ok(_) => Err(ActivityError::application(ApplicationFailure::new(
             "this worker ends; another one continues",
         ))),
-        Err(error) => Err(ActivityError::application(ApplicationFailure::new(error.to_string()))),
+        Err(error) => Err(ActivityError::application(ApplicationFailure::new(
+            error.to_string(),
+        ))),
     }
 }
 

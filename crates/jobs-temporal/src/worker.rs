@@ -103,7 +103,9 @@ impl Worker {
         }
         let has_search_attributes = are_registered(&self.client).await?;
         if !has_search_attributes {
-            tracing::warn!("the namespace lacks our search attributes; `docjobs-temporal worker --setup` registers them");
+            tracing::warn!(
+                "the namespace lacks our search attributes; `docjobs-temporal worker --setup` registers them"
+            );
         }
         let starters = Arc::new(Starters::new(self.settings.recheck, has_search_attributes));
         let stop = CancellationToken::new();
@@ -113,12 +115,20 @@ impl Worker {
         for account in &self.accounts {
             workers.push(self.activities(&runtime, account, &starters, &stop)?);
         }
-        let ends: Vec<_> = workers.iter().map(temporalio_sdk::Worker::shutdown_handle).collect();
+        let ends: Vec<_> = workers
+            .iter()
+            .map(temporalio_sdk::Worker::shutdown_handle)
+            .collect();
         for account in &self.accounts {
-            starters.ensure_account(&self.client, account.vendor, account.account).await;
+            starters
+                .ensure_account(&self.client, account.vendor, account.account)
+                .await;
         }
         tracing::info!(accounts = self.accounts.len(), "the worker is ready");
-        let mut running: FuturesUnordered<_> = workers.iter_mut().map(temporalio_sdk::Worker::run).collect();
+        let mut running: FuturesUnordered<_> = workers
+            .iter_mut()
+            .map(temporalio_sdk::Worker::run)
+            .collect();
         let mut shutdown = std::pin::pin!(shutdown.fuse());
         let mut outcome = Ok(());
         let end_all = || {
@@ -143,10 +153,16 @@ impl Worker {
         outcome
     }
 
-    fn workflows(&self, runtime: &Runtime, starters: &Arc<Starters>) -> Result<temporalio_sdk::Worker, WorkerError> {
+    fn workflows(
+        &self,
+        runtime: &Runtime,
+        starters: &Arc<Starters>,
+    ) -> Result<temporalio_sdk::Worker, WorkerError> {
         let kinds = self.accounts.iter().flat_map(|account| {
             let handlers = account.runner.handlers();
-            handlers.iter().map(|handler| (handler.vendor(), handler.kind(), handler.account()))
+            handlers
+                .iter()
+                .map(|handler| (handler.vendor(), handler.kind(), handler.account()))
         });
         let local = LocalActivities {
             kinds: kinds.collect(),
@@ -158,7 +174,11 @@ impl Worker {
             .register_activities(local)
             .graceful_shutdown_period(GRACE)
             .build();
-        Ok(temporalio_sdk::Worker::new(runtime, self.client.clone(), options)?)
+        Ok(temporalio_sdk::Worker::new(
+            runtime,
+            self.client.clone(),
+            options,
+        )?)
     }
 
     fn activities(
@@ -182,6 +202,10 @@ impl Worker {
             .register_activities(activities)
             .graceful_shutdown_period(GRACE)
             .build();
-        Ok(temporalio_sdk::Worker::new(runtime, self.client.clone(), options)?)
+        Ok(temporalio_sdk::Worker::new(
+            runtime,
+            self.client.clone(),
+            options,
+        )?)
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use vendor_sim::{Fault, Times};
 
-use super::world::{SPEED, World, WorkerProcess, result};
+use super::world::{SPEED, WorkerProcess, World, result};
 
 /// So many rounds of kills; `cargo xtask temporal --full` asks for more.
 fn rounds() -> usize {
@@ -13,12 +13,17 @@ fn rounds() -> usize {
 }
 
 fn number(name: &str, usual: usize) -> usize {
-    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+    std::env::var(name)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(usual)
 }
 
 #[tokio::test]
 async fn workers_killed_at_any_instant_buy_once_and_lose_nothing() {
-    let Some(world) = World::start().await else { return };
+    let Some(world) = World::start().await else {
+        return;
+    };
     let mut rng = Rng::with_seed(20_261_130);
     let client = world.server.client("default").await;
     let mut workers: Vec<WorkerProcess> = vec![world.worker().await, world.worker().await];
@@ -51,26 +56,37 @@ async fn settle(world: &World, _handles: &[impl Sized]) -> usize {
         let rows = world.rows().await;
         let open = rows
             .iter()
-            .filter(|row| !row.stage.is_settled() && !(row.stage == jobs_ledger::Stage::InDoubt && row.parked.is_some()))
+            .filter(|row| {
+                !row.stage.is_settled()
+                    && !(row.stage == jobs_ledger::Stage::InDoubt && row.parked.is_some())
+            })
             .count();
         if open == 0 && rows.len() == _handles.len() {
             return rows.iter().filter(|row| !row.stage.is_settled()).count();
         }
-        assert!(world.clock.now() < limit, "{open} jobs are open: {rows:?}\n{}", world.logs());
+        assert!(
+            world.clock.now() < limit,
+            "{open} jobs are open: {rows:?}\n{}",
+            world.logs()
+        );
         world.sleep(Duration::from_millis(500)).await;
     }
 }
 
 #[tokio::test]
 async fn a_worker_stopped_past_its_heartbeat_buys_once_and_its_late_answer_is_kept() {
-    let Some(world) = World::start().await else { return };
+    let Some(world) = World::start().await else {
+        return;
+    };
     let client = world.server.client("default").await;
     let stopped = world.worker().await;
     let hold = Fault::Delay {
         seconds: 3.0 * f64::from(SPEED),
     };
     world.vendor.set_fault_times("submit", hold, Times::Once);
-    let handle = world.submit(&client, "stopped", &world.document("stopped.txt")).await;
+    let handle = world
+        .submit(&client, "stopped", &world.document("stopped.txt"))
+        .await;
     for _ in 0..200 {
         if world.vendor.jobs().len() == 1 {
             break;
@@ -91,7 +107,9 @@ async fn a_worker_stopped_past_its_heartbeat_buys_once_and_its_late_answer_is_ke
 
 #[tokio::test]
 async fn a_server_that_is_killed_continues_where_it_was() {
-    let Some(mut world) = World::start_with(100.0).await else { return };
+    let Some(mut world) = World::start_with(100.0).await else {
+        return;
+    };
     let client = world.server.client("default").await;
     let _worker = world.worker().await;
     let mut names = Vec::new();
@@ -115,10 +133,16 @@ async fn a_server_that_is_killed_continues_where_it_was() {
 /// says how many.
 #[tokio::test]
 async fn many_jobs_by_three_workers_are_polled_in_batches() {
-    let Some(world) = World::start_with(60.0).await else { return };
+    let Some(world) = World::start_with(60.0).await else {
+        return;
+    };
     let jobs = number("DOCJOBS_TEST_TEMPORAL_JOBS", 60);
     let client = world.server.client("default").await;
-    let mut workers = vec![world.worker().await, world.worker().await, world.worker().await];
+    let mut workers = vec![
+        world.worker().await,
+        world.worker().await,
+        world.worker().await,
+    ];
     let mut names = Vec::new();
     let mut handles = Vec::new();
     for number in 0..jobs {

@@ -60,15 +60,25 @@ impl Server {
         let limit = clock.now() + UP;
         while self.try_client("default").await.is_none() {
             assert!(clock.now() < limit, "the Temporal server does not come up");
-            assert!(self.child.try_wait().unwrap().is_none(), "the Temporal server has ended");
-            clock.sleep_until(clock.now() + Duration::from_millis(200)).await;
+            assert!(
+                self.child.try_wait().unwrap().is_none(),
+                "the Temporal server has ended"
+            );
+            clock
+                .sleep_until(clock.now() + Duration::from_millis(200))
+                .await;
         }
     }
 
     async fn try_client(&self, namespace: &str) -> Option<Client> {
-        jobs_temporal::connect(Some(&self.address()), Some(namespace), "test".to_owned(), |_| None)
-            .await
-            .ok()
+        jobs_temporal::connect(
+            Some(&self.address()),
+            Some(namespace),
+            "test".to_owned(),
+            |_| None,
+        )
+        .await
+        .ok()
     }
 
     pub(crate) async fn client(&self, namespace: &str) -> Client {
@@ -88,7 +98,17 @@ impl Server {
 
     /// The events of a workflow's latest run.
     pub(crate) fn history(&self, namespace: &str, workflow: &str) -> Vec<Value> {
-        let shown = self.command(namespace, &["workflow", "show", "--workflow-id", workflow, "--output", "json"]);
+        let shown = self.command(
+            namespace,
+            &[
+                "workflow",
+                "show",
+                "--workflow-id",
+                workflow,
+                "--output",
+                "json",
+            ],
+        );
         let history: Value = serde_json::from_slice(&shown.stdout).unwrap_or_else(|problem| {
             panic!("{problem}: {}", String::from_utf8_lossy(&shown.stderr));
         });
@@ -111,8 +131,21 @@ fn spawn(program: &Path, folder: &Path, port: u16) -> Child {
         .open(folder.join("server.log"))
         .unwrap();
     Command::new(program)
-        .args(["server", "start-dev", "--headless", "--ip", "127.0.0.1", "--log-level", "error"])
-        .args(["--port", &port_text, "--http-port", &free_port().to_string()])
+        .args([
+            "server",
+            "start-dev",
+            "--headless",
+            "--ip",
+            "127.0.0.1",
+            "--log-level",
+            "error",
+        ])
+        .args([
+            "--port",
+            &port_text,
+            "--http-port",
+            &free_port().to_string(),
+        ])
         .args(["--metrics-port", &free_port().to_string()])
         .args(["--namespace", "default", "--namespace", "other"])
         .arg("--db-filename")

@@ -3,14 +3,25 @@
 use std::process::Command;
 use std::time::Duration;
 
+use jobs_temporal::JobWorkflow;
 use serde_json::{Value, json};
 use temporalio_client::{WorkflowCancelOptions, WorkflowQueryOptions, WorkflowSignalOptions};
-use jobs_temporal::JobWorkflow;
 
 use super::world::{World, result};
 
 const KEYS: [&str; 12] = [
-    "created_at", "credits", "error", "id", "input", "kind", "output", "remote_id", "stage", "ticket", "updated_at", "vendor",
+    "created_at",
+    "credits",
+    "error",
+    "id",
+    "input",
+    "kind",
+    "output",
+    "remote_id",
+    "stage",
+    "ticket",
+    "updated_at",
+    "vendor",
 ];
 
 fn keys(job: &Value) -> Vec<String> {
@@ -21,7 +32,9 @@ fn keys(job: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn a_job_is_bought_once_and_its_result_delivered() {
-    let Some(world) = World::start().await else { return };
+    let Some(world) = World::start().await else {
+        return;
+    };
     let worker = world.worker_of("default", &["--setup"]).await;
     let client = world.server.client("default").await;
     let input = world.document("one.txt");
@@ -32,10 +45,20 @@ async fn a_job_is_bought_once_and_its_result_delivered() {
         .unwrap();
     let job = result(&world, &handle).await.unwrap();
     assert_eq!(keys(&job), KEYS);
-    assert_eq!((&job["stage"], &job["vendor"]), (&json!("completed"), &json!("textin")));
+    assert_eq!(
+        (&job["stage"], &job["vendor"]),
+        (&json!("completed"), &json!("textin"))
+    );
     assert_eq!(job["output"], input["output"]);
-    assert!(job["ticket"].as_str().is_some_and(|ticket| !ticket.is_empty()));
-    let shown = handle.query(JobWorkflow::job, (), WorkflowQueryOptions::default()).await.unwrap();
+    assert!(
+        job["ticket"]
+            .as_str()
+            .is_some_and(|ticket| !ticket.is_empty())
+    );
+    let shown = handle
+        .query(JobWorkflow::job, (), WorkflowQueryOptions::default())
+        .await
+        .unwrap();
     assert_eq!(shown, job);
     // Another workflow for the same input is answered from the ledger.
     let again = world.submit(&client, "another id", &input).await;
@@ -45,7 +68,10 @@ async fn a_job_is_bought_once_and_its_result_delivered() {
     let query = "DocjobsVendor = 'textin' AND DocjobsStage = 'completed' AND DocjobsKind = 'parse'";
     let mut found = String::new();
     for _ in 0..50 {
-        let listed = world.server.command("default", &["workflow", "list", "--query", query, "--output", "json"]);
+        let listed = world.server.command(
+            "default",
+            &["workflow", "list", "--query", query, "--output", "json"],
+        );
         found = String::from_utf8_lossy(&listed.stdout).into_owned();
         if found.contains("another id") {
             break;
@@ -59,7 +85,9 @@ async fn a_job_is_bought_once_and_its_result_delivered() {
 
 #[tokio::test]
 async fn a_start_that_cannot_be_used_fails_with_its_type_and_buys_nothing() {
-    let Some(world) = World::start().await else { return };
+    let Some(world) = World::start().await else {
+        return;
+    };
     let _worker = world.worker().await;
     let client = world.server.client("default").await;
     let good = world.document("good.txt");
@@ -69,18 +97,52 @@ async fn a_start_that_cannot_be_used_fails_with_its_type_and_buys_nothing() {
         input
     };
     let cases = [
-        ("no vendor", json!({"kind": "parse"}), "docjobs.InvalidInput", "missing field `vendor`"),
-        ("no object", json!("parse this"), "docjobs.InvalidInput", "is not usable"),
-        ("vendor", with("vendor", json!("nobody")), "docjobs.NoHandler", "nobody parse jobs are not known"),
-        ("kind", with("kind", json!("translate")), "docjobs.NoHandler", "textin translate jobs are not known"),
-        ("file", with("input", json!({"path": "/nowhere/a.pdf"})), "docjobs.InvalidInput", "cannot read /nowhere/a.pdf"),
-        ("option", with("options", json!({"pgaes": "1"})), "docjobs.InvalidInput", "pgaes"),
+        (
+            "no vendor",
+            json!({"kind": "parse"}),
+            "docjobs.InvalidInput",
+            "missing field `vendor`",
+        ),
+        (
+            "no object",
+            json!("parse this"),
+            "docjobs.InvalidInput",
+            "is not usable",
+        ),
+        (
+            "vendor",
+            with("vendor", json!("nobody")),
+            "docjobs.NoHandler",
+            "nobody parse jobs are not known",
+        ),
+        (
+            "kind",
+            with("kind", json!("translate")),
+            "docjobs.NoHandler",
+            "textin translate jobs are not known",
+        ),
+        (
+            "file",
+            with("input", json!({"path": "/nowhere/a.pdf"})),
+            "docjobs.InvalidInput",
+            "cannot read /nowhere/a.pdf",
+        ),
+        (
+            "option",
+            with("options", json!({"pgaes": "1"})),
+            "docjobs.InvalidInput",
+            "pgaes",
+        ),
     ];
     for (id, input, kind, text) in cases {
         let handle = world.submit(&client, id, &input).await;
         let failure = result(&world, &handle).await.unwrap_err();
         assert_eq!(failure["type"], kind, "{id}: {failure}");
-        assert_eq!((&failure["non_retryable"], &failure["details"]["exit_code"]), (&json!(true), &json!(2)), "{id}");
+        assert_eq!(
+            (&failure["non_retryable"], &failure["details"]["exit_code"]),
+            (&json!(true), &json!(2)),
+            "{id}"
+        );
         let message = failure["details"]["message"].as_str().unwrap();
         assert!(message.contains(text), "{id}: {message}");
         assert_eq!(failure["details"]["ticket"], Value::Null, "{id}");
@@ -92,24 +154,38 @@ async fn a_start_that_cannot_be_used_fails_with_its_type_and_buys_nothing() {
 
 #[tokio::test]
 async fn a_job_that_the_vendor_fails_ends_with_the_vendors_words_and_the_ticket() {
-    let Some(world) = World::start().await else { return };
+    let Some(world) = World::start().await else {
+        return;
+    };
     let _worker = world.worker().await;
     let client = world.server.client("default").await;
-    world.vendor.next_outcome(vendor_sim::textin::Outcome::Failed {
-        message: "damaged beyond repair".to_owned(),
-    });
-    let handle = world.submit(&client, "bad", &world.document("bad.txt")).await;
+    world
+        .vendor
+        .next_outcome(vendor_sim::textin::Outcome::Failed {
+            message: "damaged beyond repair".to_owned(),
+        });
+    let handle = world
+        .submit(&client, "bad", &world.document("bad.txt"))
+        .await;
     let failure = result(&world, &handle).await.unwrap_err();
     assert_eq!(failure["type"], "docjobs.Failed", "{failure}");
     assert_eq!(failure["details"]["exit_code"], 3);
-    assert!(failure["details"]["message"].as_str().unwrap().contains("damaged beyond repair"), "{failure}");
+    assert!(
+        failure["details"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("damaged beyond repair"),
+        "{failure}"
+    );
     assert!(failure["details"]["ticket"].is_string(), "{failure}");
     world.end().await;
 }
 
 #[tokio::test]
 async fn a_cancelled_wait_hands_back_the_ticket_and_the_job_is_still_had() {
-    let Some(world) = World::start_with(120.0).await else { return };
+    let Some(world) = World::start_with(120.0).await else {
+        return;
+    };
     let _worker = world.worker().await;
     let client = world.server.client("default").await;
     let input = world.document("slow.txt");
@@ -121,7 +197,10 @@ async fn a_cancelled_wait_hands_back_the_ticket_and_the_job_is_still_had() {
         world.sleep(Duration::from_millis(100)).await;
     }
     world.sleep(Duration::from_secs(1)).await;
-    handle.cancel(WorkflowCancelOptions::default()).await.unwrap();
+    handle
+        .cancel(WorkflowCancelOptions::default())
+        .await
+        .unwrap();
     let ended = result(&world, &handle).await.unwrap_err();
     assert!(ended["cancelled"]["ticket"].is_string(), "{ended}");
     let again = world.submit(&client, "slow again", &input).await;
@@ -132,34 +211,50 @@ async fn a_cancelled_wait_hands_back_the_ticket_and_the_job_is_still_had() {
 
 #[tokio::test]
 async fn a_deadline_ends_the_wait_with_the_ticket() {
-    let Some(world) = World::start_with(100_000.0).await else { return };
+    let Some(world) = World::start_with(100_000.0).await else {
+        return;
+    };
     let _worker = world.worker().await;
     let client = world.server.client("default").await;
     let mut input = world.document("never.txt");
     input["deadline"] = json!("5s");
     let handle = world.submit(&client, "never", &input).await;
     let failure = result(&world, &handle).await.unwrap_err();
-    assert_eq!((&failure["type"], &failure["details"]["exit_code"]), (&json!("docjobs.DeadlineExceeded"), &json!(4)));
+    assert_eq!(
+        (&failure["type"], &failure["details"]["exit_code"]),
+        (&json!("docjobs.DeadlineExceeded"), &json!(4))
+    );
     assert!(failure["details"]["ticket"].is_string(), "{failure}");
     world.end().await;
 }
 
 #[tokio::test]
 async fn a_job_is_started_by_name_from_python() {
-    let Some(program) = super::server::program() else { return };
+    let Some(program) = super::server::program() else {
+        return;
+    };
     let python = program.with_file_name("python");
-    let has_sdk = Command::new(&python).args(["-c", "import temporalio"]).output();
+    let has_sdk = Command::new(&python)
+        .args(["-c", "import temporalio"])
+        .output();
     if !has_sdk.is_ok_and(|imported| imported.status.success()) {
         eprintln!("SKIPPED: no Python with temporalio beside the server's program");
         return;
     }
-    let Some(world) = World::start().await else { return };
+    let Some(world) = World::start().await else {
+        return;
+    };
     let _worker = world.worker().await;
     let input = world.document("python.txt");
     let script = world.path("start.py");
     std::fs::write(&script, PYTHON).unwrap();
     let words = [world.server.address(), input.to_string()];
-    let started = tokio::process::Command::new(&python).arg(&script).args(words).output().await.unwrap();
+    let started = tokio::process::Command::new(&python)
+        .arg(&script)
+        .args(words)
+        .output()
+        .await
+        .unwrap();
     let said = String::from_utf8_lossy(&started.stderr).into_owned();
     assert!(started.status.success(), "{said}\n{}", world.logs());
     let told: Value = serde_json::from_slice(&started.stdout).unwrap();
@@ -197,7 +292,9 @@ asyncio.run(main())
 
 #[tokio::test]
 async fn a_worker_without_server_namespace_or_vendor_says_so_and_ends() {
-    let Some(world) = World::start().await else { return };
+    let Some(world) = World::start().await else {
+        return;
+    };
     let log = world.path("ended.log");
     let run = |address: &str, namespace: &str, without: Option<&str>| {
         let mut command = world.command_at(address, namespace, &[], &log);
@@ -214,7 +311,10 @@ async fn a_worker_without_server_namespace_or_vendor_says_so_and_ends() {
     let address = world.server.address();
     let (code, said) = run("127.0.0.1:9", "default", None);
     assert_eq!(code, Some(8), "{said}");
-    assert!(said.contains("cannot reach the Temporal server at 127.0.0.1:9"), "{said}");
+    assert!(
+        said.contains("cannot reach the Temporal server at 127.0.0.1:9"),
+        "{said}"
+    );
     let (code, said) = run(&address, "nowhere", None);
     assert_eq!(code, Some(8), "{said}");
     assert!(said.contains("nowhere"), "{said}");

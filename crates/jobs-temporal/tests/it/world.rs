@@ -15,8 +15,8 @@ use sha2::{Digest as _, Sha256};
 use sqlx::Connection as _;
 use temporalio_client::errors::WorkflowGetResultError;
 use temporalio_client::{
-    Client, WorkflowExecuteUpdateOptions, WorkflowGetResultOptions, WorkflowHandle, WorkflowIdConflictPolicy,
-    WorkflowStartOptions,
+    Client, WorkflowExecuteUpdateOptions, WorkflowGetResultOptions, WorkflowHandle,
+    WorkflowIdConflictPolicy, WorkflowStartOptions,
 };
 use temporalio_common::error::IncomingError;
 use vendor_sim::{Clock as SimClock, Site, TextIn, TextInHandle, TextInOptions};
@@ -58,9 +58,15 @@ impl World {
             ..TextInOptions::default()
         };
         let vendor = TextIn::start_at(&site, options).await.unwrap();
-        let database = std::env::var("DOCJOBS_TEST_POSTGRES").ok().filter(|url| !url.is_empty());
+        let database = std::env::var("DOCJOBS_TEST_POSTGRES")
+            .ok()
+            .filter(|url| !url.is_empty());
         let schema = database.map(|url| {
-            let name = format!("docjobs_temporal_{}_{:08x}", std::process::id(), fastrand::u32(..));
+            let name = format!(
+                "docjobs_temporal_{}_{:08x}",
+                std::process::id(),
+                fastrand::u32(..)
+            );
             format!("{url}|{name}")
         });
         let world = Self {
@@ -96,7 +102,9 @@ impl World {
             }
             None => self.ledger_url(),
         };
-        Ledger::open_with(&url, Arc::clone(&self.clock), &config).await.unwrap()
+        Ledger::open_with(&url, Arc::clone(&self.clock), &config)
+            .await
+            .unwrap()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -135,7 +143,13 @@ impl World {
         self.command_at(&self.server.address(), namespace, words, log)
     }
 
-    pub(crate) fn command_at(&self, address: &str, namespace: &str, words: &[&str], log: &Path) -> Command {
+    pub(crate) fn command_at(
+        &self,
+        address: &str,
+        namespace: &str,
+        words: &[&str],
+        log: &Path,
+    ) -> Command {
         let log = std::fs::File::create(log).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_docjobs-temporal"));
         command
@@ -170,7 +184,11 @@ impl World {
     /// A document that no other test has, and the input of its job.
     pub(crate) fn document(&self, name: &str) -> Value {
         let path = self.path(name);
-        std::fs::write(&path, format!("{name} of {}\nsome text\n", self.folder.path().display())).unwrap();
+        std::fs::write(
+            &path,
+            format!("{name} of {}\nsome text\n", self.folder.path().display()),
+        )
+        .unwrap();
         json!({
             "vendor": "textin", "kind": "parse", "input": {"path": path},
             "output": self.path(&format!("{name}.md")),
@@ -178,11 +196,19 @@ impl World {
     }
 
     /// Starts a job's workflow by its type.
-    pub(crate) async fn submit(&self, client: &Client, id: &str, input: &Value) -> WorkflowHandle<Client, JobWorkflow> {
+    pub(crate) async fn submit(
+        &self,
+        client: &Client,
+        id: &str,
+        input: &Value,
+    ) -> WorkflowHandle<Client, JobWorkflow> {
         let options = WorkflowStartOptions::new("docjobs", id)
             .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
             .build();
-        let started = client.start_workflow(JobWorkflow::run, input.clone(), options).await.unwrap();
+        let started = client
+            .start_workflow(JobWorkflow::run, input.clone(), options)
+            .await
+            .unwrap();
         client.get_workflow_handle(started.info().workflow_id.clone())
     }
 
@@ -203,7 +229,10 @@ impl World {
 
     pub(crate) async fn rows(&self) -> Vec<JobRecord> {
         let ledger = self.ledger().await;
-        let page = ledger.list(&JobFilter::all().with_limit(100_000)).await.unwrap();
+        let page = ledger
+            .list(&JobFilter::all().with_limit(100_000))
+            .await
+            .unwrap();
         ledger.close().await;
         page.jobs
     }
@@ -215,7 +244,12 @@ impl World {
         for name in names {
             let bytes = std::fs::read(self.path(name)).unwrap();
             let digest = hex::encode(Sha256::digest(&bytes));
-            assert_eq!(charges.get(&digest), Some(&1), "{name} was charged {charges:?}\n{}", self.logs());
+            assert_eq!(
+                charges.get(&digest),
+                Some(&1),
+                "{name} was charged {charges:?}\n{}",
+                self.logs()
+            );
             let result = std::fs::read(self.path(&format!("{name}.md"))).unwrap();
             assert_eq!(result, bytes, "{name}");
         }
@@ -224,7 +258,9 @@ impl World {
         assert_eq!(rows.len(), names.len());
         for row in &rows {
             assert_eq!(row.stage, Stage::Completed, "{row:?}");
-            let is_known = self.vendor.jobs().iter().any(|job| Some(job.job_id.as_str()) == row.remote_id.as_ref().map(|id| id.as_str()));
+            let is_known = self.vendor.jobs().iter().any(|job| {
+                Some(job.job_id.as_str()) == row.remote_id.as_ref().map(|id| id.as_str())
+            });
             assert!(is_known, "{row:?}");
         }
     }
@@ -232,17 +268,28 @@ impl World {
     /// Does what a person does about jobs in doubt: looks at what the vendor has, and adopts it or gives up.
     pub(crate) async fn adopt_in_doubt(&self, client: &Client, unresolved: usize) {
         let rows = self.rows().await;
-        let in_doubt: Vec<&JobRecord> = rows.iter().filter(|row| row.stage == Stage::InDoubt).collect();
+        let in_doubt: Vec<&JobRecord> = rows
+            .iter()
+            .filter(|row| row.stage == Stage::InDoubt)
+            .collect();
         assert_eq!(in_doubt.len(), unresolved);
         for row in in_doubt {
             let digest = hex::encode(row.content);
-            let job = self.vendor.jobs().into_iter().find(|job| job.sha256 == digest);
+            let job = self
+                .vendor
+                .jobs()
+                .into_iter()
+                .find(|job| job.sha256 == digest);
             let Some(job) = job else {
                 panic!("{row:?} never reached the vendor");
             };
             let handle = client.get_workflow_handle::<JobWorkflow>(&row.input);
             handle
-                .execute_update(JobWorkflow::resolve, json!({"adopt": job.job_id}), WorkflowExecuteUpdateOptions::default())
+                .execute_update(
+                    JobWorkflow::resolve,
+                    json!({"adopt": job.job_id}),
+                    WorkflowExecuteUpdateOptions::default(),
+                )
                 .await
                 .unwrap();
         }
@@ -253,7 +300,10 @@ impl World {
         if let Some((url, schema)) = self.schema.as_ref().and_then(|both| both.split_once('|')) {
             let mut connection = sqlx::PgConnection::connect(url).await.unwrap();
             let sql = format!("DROP SCHEMA IF EXISTS \"{schema}\" CASCADE");
-            sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+            sqlx::raw_sql(sqlx::AssertSqlSafe(sql))
+                .execute(&mut connection)
+                .await
+                .unwrap();
             connection.close().await.unwrap();
         }
         self.vendor.stop().await;
@@ -284,10 +334,18 @@ impl Drop for WorkerProcess {
 }
 
 /// The result of a workflow, within two minutes.
-pub(crate) async fn result(world: &World, handle: &WorkflowHandle<Client, JobWorkflow>) -> Result<Value, Value> {
+pub(crate) async fn result(
+    world: &World,
+    handle: &WorkflowHandle<Client, JobWorkflow>,
+) -> Result<Value, Value> {
     const PATIENCE: Duration = Duration::from_secs(120);
     let limit = world.clock.now() + PATIENCE;
-    let waited = jobs_core::clock::bounded(&*world.clock, limit, handle.get_result(WorkflowGetResultOptions::default())).await;
+    let waited = jobs_core::clock::bounded(
+        &*world.clock,
+        limit,
+        handle.get_result(WorkflowGetResultOptions::default()),
+    )
+    .await;
     let Some(ended) = waited else {
         panic!("the workflow does not end\n{}", world.logs());
     };
