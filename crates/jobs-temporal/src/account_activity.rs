@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 
-use crate::activities::unknown_kind;
 use crate::contract::AccountTarget;
+use crate::failure::unknown_kind;
 use crate::starters::Starters;
 
 /// What every worker of the workflow queue knows.

@@ -12,18 +12,17 @@ use jobs_runner::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use temporalio_client::{NamespacedClient as _, WorkflowSignalOptions};
 use temporalio_macros::activities;
 use temporalio_sdk::ApplicationFailure;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};
 use tokio_util::sync::CancellationToken;
 
+use crate::by_name;
 use crate::contract::{InputSource, JobRequest, Resolve};
-use crate::failure::Failure;
-use crate::job_workflow::JobWorkflow;
+use crate::failure::{Failure, unknown_kind};
 use crate::report::{JobReport, NextStep};
 use crate::starters::Starters;
-use crate::watch::watch;
+use crate::watch::Watch;
 
 /// A worker is taken for dead when it says nothing for so long.
 pub(crate) const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -165,7 +164,14 @@ impl AccountActivities {
         _input: (),
     ) -> Result<(), ActivityError> {
         let stop = self.shutdown.child_token();
-        let work = watch(&self, &ctx, stop.clone());
+        let watch = Watch {
+            runner: self.runner.clone(),
+            account: self.account,
+            models: self.models.clone(),
+            output_dir: self.output_dir.clone(),
+            starters: Arc::clone(&self.starters),
+        };
+        let work = watch.run(ctx.client(), stop.clone());
         let work = async {
             tokio::select! {
                 ended = work => ended,
@@ -393,17 +399,6 @@ impl Observer for Attached {
     }
 }
 
-/// The failure of a start that names what no worker of this queue has.
-pub(crate) fn unknown_kind(vendor: &str, kind: &str) -> Failure {
-    Failure::new(
-        "NoHandler",
-        2,
-        format!(
-            "{vendor} {kind} jobs are not known to this worker: check vendor and kind, and that the worker has the vendor's variables"
-        ),
-    )
-}
-
 fn source(input: &InputSource) -> jobs_runner::InputSource {
     match input {
         InputSource::Path(path) => jobs_runner::InputSource::Path(path.clone()),
@@ -471,16 +466,9 @@ async fn tell_late(ctx: &ActivityContext, report: Option<&JobReport>) {
     let Some(workflow) = ctx.info().workflow_id.clone() else {
         return;
     };
-    let client = ctx.client();
-    let namespace = client.namespace();
-    let handle = client.get_workflow_handle::<JobWorkflow>(&workflow);
-    let answer = report
-        .and_then(|report| report.job.clone())
-        .unwrap_or_default();
-    let told = handle
-        .signal(JobWorkflow::late, answer, WorkflowSignalOptions::default())
-        .await;
+    let job = report.and_then(|report| report.job.clone());
+    let told = by_name::tell_late(&ctx.client(), &workflow, job.unwrap_or_default()).await;
     if let Err(problem) = told {
-        tracing::warn!(workflow, namespace, %problem, "the workflow was not told of a late answer; it asks the ledger itself");
+        tracing::warn!(workflow, %problem, "the workflow was not told of a late answer; it asks the ledger itself");
     }
 }

@@ -11,6 +11,13 @@ use crate::failure::Failure;
 /// The task queue of the workflows.
 pub const WORKFLOW_QUEUE: &str = "docjobs";
 
+/// The type of the workflow that has an account's jobs polled.
+pub(crate) const ACCOUNT_WORKFLOW: &str = "docjobs.Account";
+/// The signal that a job has settled or needs attention.
+pub(crate) const SETTLED: &str = "settled";
+/// The signal that a submit was answered after the engine had given it up.
+pub(crate) const LATE: &str = "late";
+
 /// How long a job may take that says nothing itself.
 const DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 

@@ -107,6 +107,17 @@ impl From<&RunnerError> for Failure {
     }
 }
 
+/// The failure of a start that names what no worker of this queue has.
+pub(crate) fn unknown_kind(vendor: &str, kind: &str) -> Failure {
+    Failure::new(
+        "NoHandler",
+        2,
+        format!(
+            "{vendor} {kind} jobs are not known to this worker: check vendor and kind, and that the worker has the vendor's variables"
+        ),
+    )
+}
+
 /// The name of the error's kind: the vendor's where the vendor said it.
 fn kind_of(error: &RunnerError) -> String {
     use RunnerErrorKind as Kind;

@@ -3,6 +3,7 @@
 mod account_activity;
 mod account_workflow;
 mod activities;
+mod by_name;
 mod connection;
 mod contract;
 mod failure;

@@ -8,15 +8,11 @@ use jobs_core::{Account, Moment, SystemClock};
 use jobs_ledger::{Ledger, LedgerId};
 use jobs_runner::Runner;
 use serde::{Deserialize, Serialize};
-use temporalio_client::{
-    Client, NamespacedClient as _, WorkflowIdConflictPolicy, WorkflowSignalOptions,
-    WorkflowStartOptions,
-};
+use temporalio_client::{Client, NamespacedClient as _};
 use temporalio_sdk::activities::ActivityContext;
 
-use crate::account_workflow::AccountWorkflow;
-use crate::contract::{AccountTarget, WORKFLOW_QUEUE, account_workflow_id};
-use crate::job_workflow::JobWorkflow;
+use crate::by_name::{start_account, tell_settled};
+use crate::contract::AccountTarget;
 
 /// How long an account's workflow is taken to run after it was seen.
 const FRESH: Duration = Duration::from_secs(60);
@@ -64,22 +60,14 @@ impl Starters {
             return;
         }
         let target = self.target(vendor, account);
-        let id = account_workflow_id(vendor, &target.account);
-        let options = WorkflowStartOptions::new(WORKFLOW_QUEUE, id.clone())
-            .id_conflict_policy(WorkflowIdConflictPolicy::UseExisting)
-            .static_summary(format!("polls the jobs of a {vendor} account"))
-            .build();
-        match client
-            .start_workflow(AccountWorkflow::run, target, options)
-            .await
-        {
-            Ok(_) => {
+        match start_account(client, &target).await {
+            Ok(()) => {
                 if let Ok(mut seen) = self.seen.lock() {
                     seen.insert(account, now);
                 }
             }
             Err(problem) => {
-                tracing::warn!(workflow = id, %problem, "the account's workflow was not started; the next submit tries again")
+                tracing::warn!(vendor, %account, %problem, "the account's workflow was not started; the next submit tries again");
             }
         }
     }
@@ -124,11 +112,7 @@ impl Starters {
             let Some(client) = client_of(client, &waiter.namespace) else {
                 continue;
             };
-            let handle = client.get_workflow_handle::<JobWorkflow>(&waiter.workflow);
-            let told = handle
-                .signal(JobWorkflow::settled, (), WorkflowSignalOptions::default())
-                .await;
-            if let Err(problem) = told {
+            if let Err(problem) = tell_settled(&client, &waiter.workflow).await {
                 tracing::debug!(job = %job, workflow = waiter.workflow, %problem, "a workflow was not told");
             }
         }

@@ -1,48 +1,56 @@
 //! Has an account's jobs polled by one scheduler, and tells the workflows that wait for them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use jobs_core::Account;
 use jobs_ledger::LedgerId;
-use jobs_runner::{Observer, RunnerEvent, WorkerConfig};
+use jobs_runner::{Observer, PollModels, Runner, RunnerEvent, WorkerConfig};
+use temporalio_client::Client;
 use temporalio_sdk::ApplicationFailure;
-use temporalio_sdk::activities::{ActivityContext, ActivityError};
+use temporalio_sdk::activities::ActivityError;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::activities::AccountActivities;
+use crate::starters::Starters;
 
-/// Runs until `stop`, and gives everything back then. The engine starts it on another worker when this one dies.
-pub(crate) async fn watch(
-    account: &Arc<AccountActivities>,
-    ctx: &ActivityContext,
-    stop: CancellationToken,
-) -> Result<(), ActivityError> {
-    let (sender, mut settled) = mpsc::unbounded_channel();
-    let runner = account.runner.clone().with_observer(SettledJobs(sender));
-    let config = WorkerConfig::default()
-        .with_output_dir(&account.output_dir)
-        .with_poll_models(account.models.clone());
-    let client = ctx.client();
-    let (watched, told) = (Arc::clone(account), runner.ledger().clone());
-    let tells = tokio::spawn(async move {
-        while let Some(job) = settled.recv().await {
-            watched
-                .starters
-                .tell(&client, &told, watched.account, job)
-                .await;
-        }
-    });
-    let ended = runner.worker(config).run(stop.cancelled_owned()).await;
-    drop(runner);
-    // What has settled until now is still told.
-    drop(tells.await);
-    match ended {
-        Ok(_) => Err(ActivityError::application(ApplicationFailure::new(
-            "this worker ends; another one continues",
-        ))),
-        Err(error) => Err(ActivityError::application(ApplicationFailure::new(
-            error.to_string(),
-        ))),
+/// What polls the jobs of one account.
+pub(crate) struct Watch {
+    pub(crate) runner: Runner,
+    pub(crate) account: Account,
+    pub(crate) models: PollModels,
+    pub(crate) output_dir: PathBuf,
+    pub(crate) starters: Arc<Starters>,
+}
+
+impl Watch {
+    /// Runs until `stop`, and gives everything back then. The engine starts it on another worker when this one dies.
+    pub(crate) async fn run(
+        self,
+        client: Client,
+        stop: CancellationToken,
+    ) -> Result<(), ActivityError> {
+        let (sender, mut settled) = mpsc::unbounded_channel();
+        let ledger = self.runner.ledger().clone();
+        let (starters, account) = (self.starters, self.account);
+        let tells = tokio::spawn(async move {
+            while let Some(job) = settled.recv().await {
+                starters.tell(&client, &ledger, account, job).await;
+            }
+        });
+        let runner = self.runner.with_observer(SettledJobs(sender));
+        let config = WorkerConfig::default()
+            .with_output_dir(self.output_dir)
+            .with_poll_models(self.models);
+        let ended = runner.worker(config).run(stop.cancelled_owned()).await;
+        drop(runner);
+        // What has settled until now is still told.
+        drop(tells.await);
+        let why = match ended {
+            Ok(_) => "this worker ends; another one continues".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Err(ActivityError::application(ApplicationFailure::new(why)))
     }
 }
 

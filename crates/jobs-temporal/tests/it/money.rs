@@ -101,6 +101,19 @@ async fn a_worker_stopped_past_its_heartbeat_buys_once_and_its_late_answer_is_ke
     stopped.signal("CONT");
     // No person decides anything: the answer arrived, and it is kept.
     result(&world, &handle).await.unwrap();
+    let history = world.server.history("default", "stopped");
+    let has = |kind: &str| history.iter().any(|event| event["eventType"] == kind);
+    assert!(
+        has("EVENT_TYPE_ACTIVITY_TASK_TIMED_OUT"),
+        "the submit was not given up"
+    );
+    let signals = history.iter().filter_map(|event| {
+        event["workflowExecutionSignaledEventAttributes"]["signalName"].as_str()
+    });
+    assert!(
+        signals.into_iter().any(|name| name == "late"),
+        "the late answer was not told"
+    );
     world.check_money(&["stopped.txt".to_owned()]).await;
     world.end().await;
 }
