@@ -24,7 +24,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
     let request = request(words)?;
     let server = server(root)?;
     let mut test = Command::new(metadata::cargo());
-    test.args(["test", "--locked"])
+    test.arg("test")
         .current_dir(root.join(FOLDER))
         .env("DOCJOBS_TEST_TEMPORAL", &server);
     if request.is_full {
