@@ -263,6 +263,12 @@ impl AccountActivities {
             Ok(handler) => handler.clone(),
             Err(failure) => return Ok(Err(failure)),
         };
+        // An activity may run more than once, so buying again must name the purchase that it attaches to.
+        if request.again.is_some() {
+            return Ok(Err(Failure::invalid_input(
+                "this worker cannot buy again yet; use docjobs --again; nothing was sent",
+            )));
+        }
         let options = Value::Object(request.options.clone());
         let source = source(&request.input);
         // Reading a document for its digest takes a while.
@@ -270,9 +276,6 @@ impl AccountActivities {
         let mut enqueue = runner.enqueue(input);
         if let Some(path) = &request.output {
             enqueue = enqueue.output(path);
-        }
-        if request.again.is_some() {
-            enqueue = enqueue.again(true);
         }
         Ok(Ok(enqueue))
     }
