@@ -37,6 +37,8 @@ pub enum LedgerErrorKind {
     InvalidInput,
     /// A job is to be bought again that may have been bought already.
     InDoubt,
+    /// The ledger was restored from a copy, and the job may have been bought since.
+    Restored,
     /// A paid call does not fit into the vendor's budget; the source is the [`OverBudget`](crate::OverBudget).
     OverBudget,
     /// Another process holds the file locked.

@@ -30,9 +30,9 @@ pub use self::ledger::{
     Acquired, Budget, BudgetPeriod, BulkAction, BulkOutcome, ClaimUpdate, ClaimUpdateSummary,
     DayMoney, Due, Enqueued, Estimate, EventCursor, FileIdentity, InvalidBudgetPeriod,
     InvalidEventCursor, JobFilter, JobPage, Ledger, LedgerCheck, MoneyInDoubt, OverBudget,
-    PollRecord, RateSlot, RateUse, StageCount, StreamedEvent, SubmitPermission, WebhookCall,
-    WebhookCount, WebhookFilter, WebhookReceipt, WebhookRecord, WebhookTrust, WebhookVerdict,
-    WorkerRecord,
+    PollRecord, RateSlot, RateUse, Recovered, StageCount, StreamedEvent, SubmitPermission,
+    WebhookCall, WebhookCount, WebhookFilter, WebhookReceipt, WebhookRecord, WebhookTrust,
+    WebhookVerdict, WorkerRecord,
 };
 pub use self::record::{ErrorRecord, EventData, JobOutcome, ParkReason, UnverifiedResult};
 pub use self::stage::Stage;

@@ -81,6 +81,8 @@ pub enum ParkReason {
     InDoubt,
     /// The answer to a poll or a download will not change by asking again.
     Refused,
+    /// The ledger was restored from a copy, and the job may have been bought since.
+    Restored,
 }
 
 impl ParkReason {
@@ -101,6 +103,7 @@ impl ParkReason {
         Self::PaidPolls,
         Self::InDoubt,
         Self::Refused,
+        Self::Restored,
     ];
 
     /// The word for it in the ledger.
@@ -113,6 +116,7 @@ impl ParkReason {
             Self::PaidPolls => "paid_polls",
             Self::InDoubt => "in_doubt",
             Self::Refused => "refused",
+            Self::Restored => "restored",
         }
     }
 

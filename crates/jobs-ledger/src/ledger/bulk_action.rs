@@ -7,6 +7,7 @@ use crate::claim::ClaimKey;
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::event::{Note, event_kind};
 use crate::id::LedgerId;
+use crate::record::ParkReason;
 use crate::stage::{Stage, Transition};
 use crate::store::{Flush, Tx, args};
 
@@ -87,7 +88,12 @@ async fn act(
     let held = row::lock(tx, job).await?;
     match action {
         BulkAction::Abandon => {
-            if held.stage.is_settled() || held.stage == Stage::Submitting || held.is_taken(by) {
+            let is_restored = row::read(tx, job).await?.parked == Some(ParkReason::Restored);
+            if is_restored
+                || held.stage.is_settled()
+                || held.stage == Stage::Submitting
+                || held.is_taken(by)
+            {
                 return Ok(false);
             }
             let fence = held.fence + 1;
@@ -109,7 +115,8 @@ async fn act(
         }
         BulkAction::Retry => {
             let waits = held.due.is_none() && held.owner.is_none();
-            if !waits || held.stage.is_settled() || held.stage == Stage::InDoubt {
+            let is_restored = row::read(tx, job).await?.parked == Some(ParkReason::Restored);
+            if !waits || is_restored || held.stage.is_settled() || held.stage == Stage::InDoubt {
                 return Ok(false);
             }
             let sql = "UPDATE wake SET due = $2, parked = NULL, updated_at = $2 WHERE id = $1";

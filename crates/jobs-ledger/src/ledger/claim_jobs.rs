@@ -7,13 +7,14 @@ use jobs_core::Account;
 use jobs_core::clock::Moment;
 
 use super::row::{self, AfterWrite, Writer, job_line};
-use super::{Ledger, history};
+use super::{Ledger, history, keep};
 use crate::claim::{Abandonable, AtStage, Claim, ClaimKey, ClaimOutcome, Claimed};
 use crate::error::LedgerError;
 use crate::event::{Note, event_kind};
 use crate::id::LedgerId;
 use crate::job_record::{JobRecord, from_micros, micros};
 use crate::lease_heartbeat::LeaseHeartbeat;
+use crate::record::ParkReason;
 use crate::stage::{Stage, Transition, transition};
 use crate::store::{Flush, Sql, Tx, args};
 
@@ -225,6 +226,9 @@ pub(super) async fn take_one(
     let job = row::read(tx, id).await?;
     if held.stage.is_settled() {
         return Ok(ClaimOutcome::Settled(job));
+    }
+    if job.parked == Some(ParkReason::Restored) {
+        return Err(keep::held_back(id));
     }
     if held.is_taken(by) {
         let until = from_micros(held.due.unwrap_or(by.now));

@@ -9,6 +9,7 @@ mod filter;
 mod history;
 mod inbox;
 mod inputs;
+mod keep;
 mod list;
 mod new_job;
 mod poll;
@@ -42,6 +43,7 @@ pub use self::inbox::{
     WebhookVerdict,
 };
 pub use self::inputs::FileIdentity;
+pub use self::keep::Recovered;
 pub use self::poll::PollRecord;
 pub use self::read::LedgerCheck;
 pub use self::shared_rate::{Acquired, RateSlot, RateUse};

@@ -1,4 +1,4 @@
-//! Asking the ledger: single jobs, their histories, its own state; and forgetting what is long over.
+//! Asking the ledger: single jobs, their histories, its own state.
 
 use std::path::Path;
 use std::time::Duration;
@@ -83,34 +83,6 @@ impl Ledger {
                    WHERE job = $1 ORDER BY seq";
         let rows = self.store.read(sql.into(), args![job.to_string()]).await?;
         rows.iter().map(event).collect()
-    }
-
-    /// Forgets jobs that were settled longer ago than `older_than`, with their histories; gives their number.
-    ///
-    /// A wish that was done is new again afterwards. Jobs in doubt are never forgotten.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn prune(&self, older_than: Duration) -> Result<u64, LedgerError> {
-        let age = i64::try_from(older_than.as_micros()).unwrap_or(i64::MAX);
-        let before = self.now().saturating_sub(age);
-        self.write(Flush::Now, move |tx| {
-            Box::pin(async move {
-                tx.run(
-                    "DELETE FROM event WHERE job IN (SELECT id FROM wake WHERE updated_at < $1 \
-                     AND stage IN ('completed', 'rejected', 'failed', 'gone', 'abandoned'))",
-                    args![before],
-                )
-                .await?;
-                tx.run(
-                    "DELETE FROM job WHERE id IN (SELECT id FROM wake WHERE updated_at < $1 \
-                     AND stage IN ('completed', 'rejected', 'failed', 'gone', 'abandoned'))",
-                    args![before],
-                )
-                .await
-            })
-        })
-        .await
     }
 
     /// Writes without changing anything: what tells whether a job could be written down.

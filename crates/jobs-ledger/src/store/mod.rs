@@ -7,6 +7,7 @@ mod postgres;
 mod sqlite;
 
 use std::fmt::Debug;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -55,6 +56,9 @@ pub(crate) trait Store: Debug + Send + Sync {
 
     /// Whether what goes to another machine goes in plain text.
     async fn is_plain(&self) -> Result<bool, LedgerError>;
+
+    /// Copies everything into a new file, as it is at one moment.
+    async fn backup(&self, file: &Path) -> Result<(), LedgerError>;
 
     /// Ends the connections.
     async fn close(&self);

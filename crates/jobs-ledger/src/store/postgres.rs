@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -413,6 +414,13 @@ impl super::Store for Store {
         let sql = "SELECT count(*) FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl";
         let row = self.read(sql.into(), Vec::new()).await?.into_iter().next();
         row.map_or(Ok(true), |row| row.int(0).map(|encrypted| encrypted == 0))
+    }
+
+    async fn backup(&self, _file: &Path) -> Result<(), LedgerError> {
+        Err(LedgerError::new(
+            LedgerErrorKind::InvalidInput,
+            "the ledger is in a PostgreSQL database: copy it with pg_dump",
+        ))
     }
 
     async fn close(&self) {

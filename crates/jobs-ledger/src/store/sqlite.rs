@@ -196,6 +196,30 @@ impl super::Store for Store {
         Ok(false)
     }
 
+    async fn backup(&self, file: &Path) -> Result<(), LedgerError> {
+        let place = file.display().to_string();
+        if file.exists() {
+            return Err(LedgerError::new(
+                LedgerErrorKind::InvalidInput,
+                format!("{place} is there already: name a new file for the copy"),
+            ));
+        }
+        let Some(name) = file.to_str() else {
+            let line = "a path is not Unicode: rename the file";
+            return Err(LedgerError::new(LedgerErrorKind::InvalidInput, line));
+        };
+        create_new(file).map_err(|problem| error::of_file(problem, &place))?;
+        let copied = sqlx::query("VACUUM INTO ?1")
+            .bind(name)
+            .execute(&self.readers)
+            .await
+            .map_err(error::of);
+        if copied.is_err() {
+            let _ = fs::remove_file(file);
+        }
+        copied.map(drop)
+    }
+
     async fn close(&self) {
         let (reply, closed) = oneshot::channel();
         if self.inbox.send(Message::Close(reply)).await.is_ok() {

@@ -84,7 +84,7 @@ conformance! {
     lists_come_in_pages_and_by_filter
     a_job_is_found_by_either_id
     the_history_of_all_jobs_is_read_behind_a_cursor
-    old_settled_jobs_are_forgotten_and_no_others
+    old_settled_jobs_are_pruned_and_stay_bought
     values_are_kept_for_each_account
     a_ticket_from_elsewhere_is_taken_in_once
     names_and_paths_that_cannot_be_kept_are_refused
@@ -1811,7 +1811,7 @@ async fn the_history_of_all_jobs_is_read_behind_a_cursor(world: &World) {
     assert_eq!(writer.events(claim.job()).await.unwrap().len(), 4);
 }
 
-async fn old_settled_jobs_are_forgotten_and_no_others(world: &World) {
+async fn old_settled_jobs_are_pruned_and_stay_bought(world: &World) {
     let ledger = world.open().await;
     let old = done(&ledger, 1).await;
     let doubt = ledger
@@ -1823,14 +1823,27 @@ async fn old_settled_jobs_are_forgotten_and_no_others(world: &World) {
     let young = done(&ledger, 4).await;
     assert_eq!(ledger.prune(Duration::from_secs(3600)).await.unwrap(), 0);
     assert_eq!(ledger.prune(Duration::from_secs(3599)).await.unwrap(), 1);
-    assert_eq!(ledger.get(old.id).await.unwrap(), None);
+    assert_eq!(ledger.prune(Duration::from_secs(3599)).await.unwrap(), 0);
+    let pruned = get(&ledger, old.id).await;
+    assert_eq!(
+        (&pruned.options, &pruned.request),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(
+        (pruned.stage, &pruned.output, &pruned.remote_id),
+        (Stage::Completed, &old.output, &old.remote_id)
+    );
     assert!(ledger.events(old.id).await.unwrap().is_empty());
     for kept in [doubt.job(), open.job(), young.id] {
         assert!(ledger.get(kept).await.unwrap().is_some());
         assert!(!ledger.events(kept).await.unwrap().is_empty());
     }
-    let (_, job) = wanted(&ledger, 1).await;
-    assert_ne!(job.id, old.id);
+    // The same input stays bought, and can be bought again.
+    assert_eq!(attached(&ledger, 1).await.id, old.id);
+    let same = ledger.find_same(&[intent(1)]).await.unwrap();
+    assert_eq!(same[0].as_ref().map(|job| job.id), Some(old.id));
+    let again = ledger.intend(intent(1).again_of(old.id)).await.unwrap();
+    assert!(matches!(again, IntendOutcome::New(..)));
 }
 
 async fn values_are_kept_for_each_account(world: &World) {

@@ -29,6 +29,7 @@ conformance! {
     a_request_that_bought_nothing_buys_anew
     files_are_known_again_until_they_change
     who_did_it_is_in_the_history
+    a_restored_ledger_submits_nothing_until_it_is_recovered
 }
 
 fn account() -> Account {
@@ -562,4 +563,42 @@ async fn who_did_it_is_in_the_history(world: &World) {
     let events = ledger.events(job.id).await.unwrap();
     let actors: Vec<_> = events.iter().map(|it| it.data.actor.as_deref()).collect();
     assert_eq!(actors, [Some("alice"), Some("bob")]);
+}
+
+async fn a_restored_ledger_submits_nothing_until_it_is_recovered(world: &World) {
+    let ledger = world.open().await;
+    let (is_new, waiting) = id_of(&ledger, intent(1)).await;
+    assert!(is_new);
+    let lost = submitting(&ledger, 2).await;
+    let running = accepted(&ledger, 3).await;
+    assert_eq!(ledger.mark_restored().await.unwrap(), 2);
+    // What runs at the vendor goes on at once; its former worker is gone.
+    let due = ledger.claim_due(&[account()], 10).await.unwrap();
+    let due: Vec<_> = due.iter().map(|it| it.job().id).collect();
+    assert_eq!(due, [running.job()]);
+    for job in [waiting, lost.job()] {
+        let problem = ledger.claim(job).await.unwrap_err();
+        assert_eq!(problem.kind(), LedgerErrorKind::Restored, "{problem}");
+        assert!(problem.to_string().contains("docjobs ledger recover"));
+    }
+    let unparked = ledger.unpark(&[account()], ParkReason::RETRIED).await;
+    assert_eq!(unparked.unwrap(), 0);
+    let all = JobFilter::all();
+    let note = Note::none();
+    let done = ledger.bulk(BulkAction::Retry, &all, 3, note).await.unwrap();
+    assert_eq!(done, BulkOutcome::Done(Vec::new()));
+    let stale = ledger.record_rejected(&lost, Note::none()).await;
+    assert_eq!(stale.unwrap_err().kind(), LedgerErrorKind::ClaimLost);
+    let recovered = ledger.recover().await.unwrap();
+    assert_eq!((recovered.due, recovered.in_doubt), (1, 1));
+    let due = ledger.claim_due(&[account()], 10).await.unwrap();
+    let due: Vec<_> = due.iter().map(|it| it.job().id).collect();
+    assert_eq!(due, [waiting]);
+    let job = ledger.get(lost.job()).await.unwrap().unwrap();
+    assert_eq!(
+        (job.stage, job.parked),
+        (Stage::InDoubt, Some(ParkReason::InDoubt))
+    );
+    let recovered = ledger.recover().await.unwrap();
+    assert_eq!((recovered.due, recovered.in_doubt), (0, 0));
 }

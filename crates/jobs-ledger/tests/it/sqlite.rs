@@ -388,3 +388,28 @@ async fn several_programs_open_a_new_file_at_once() {
     }
     assert_eq!(new, 1);
 }
+
+#[tokio::test]
+async fn a_copy_of_a_ledger_in_use_is_a_ledger_for_its_owner_alone() {
+    let world = World::sqlite();
+    let ledger = world.open().await;
+    let IntendOutcome::New(_, job) = ledger.intend(intent()).await.unwrap() else {
+        panic!("it is the first");
+    };
+    let file = world.file().with_file_name("copy.db");
+    ledger.backup(&file).await.unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let again = ledger.backup(&file).await.unwrap_err();
+    assert_eq!(again.kind(), LedgerErrorKind::InvalidInput, "{again}");
+    let copy = Ledger::open(file.to_str().unwrap(), world.clock.shared())
+        .await
+        .unwrap();
+    assert_eq!(copy.get(job.id).await.unwrap().unwrap().input, job.input);
+    copy.check().await.unwrap();
+    assert_eq!(copy.mark_restored().await.unwrap(), 1);
+}
