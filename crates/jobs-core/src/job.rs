@@ -210,7 +210,7 @@ impl<K: JobKind + ?Sized> Job<K> {
             .unwrap_or_else(PoisonError::into_inner);
         let history = History {
             accepted: self.accepted_at,
-            last_poll: last_poll,
+            last_poll,
         };
         (history, self.accepted)
     }

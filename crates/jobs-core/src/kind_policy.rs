@@ -96,13 +96,13 @@ impl KindPolicy {
         calls: &'static [Call],
     ) -> Self {
         Self {
-            min_interval: min_interval,
+            min_interval,
             max_interval: Sourced::inferred(
                 Duration::from_secs(60),
                 "a minute late is little beside a job's minutes",
             ),
-            initial_delay: initial_delay,
-            schedule: schedule,
+            initial_delay,
+            schedule,
             poll_timeout: Sourced::inferred(Duration::from_secs(30), "a status answer is small"),
             max_batch: Sourced::inferred(
                 NonZeroUsize::MIN,

@@ -433,12 +433,12 @@ impl Poller {
     ) -> Self {
         let params = WaitParams {
             policy: policy.clone(),
-            options: options,
+            options,
             jitter: 0.0,
         };
         Self {
             state: WaitState::new(&params, now + options.deadline, now, history),
-            params: params,
+            params,
             began: now,
             seed,
         }
@@ -529,7 +529,7 @@ mod tests {
         WaitParams {
             policy,
             options: WaitOptions::new(Duration::ZERO),
-            jitter: jitter,
+            jitter,
         }
     }
 

@@ -538,11 +538,11 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let bare = ready(r#"{"id":"j","status":"succeeded","ppt_url":""}"#);
-        assert!(!bare.ppt_url.is_some());
+        assert!(bare.ppt_url.is_none());
         assert!(
-            !ready(r#"{"id":"j","status":"succeeded"}"#)
+            ready(r#"{"id":"j","status":"succeeded"}"#)
                 .ppt_url
-                .is_some()
+                .is_none()
         );
         let full = ready(
             r#"{"id":"j","status":"succeeded","title":"T","ppt_url":"https://h/x?sig=s3cret"}"#,

@@ -21,6 +21,9 @@ use crate::kind_policy::KindPolicy;
 use crate::poller::{Due, History, PollOutcome, WaitOptions, WaitParams, WaitState};
 use crate::wait_error::{WaitError, WaitErrorKind};
 
+/// A poll and the slot in which it is in flight.
+type StartedPoll<O> = (u32, PollFuture<BatchResult<O>>);
+
 /// Timers that are handled in one go; the lock is free in between.
 const TIMERS_PER_TICK: usize = 4096;
 /// By how much of itself the delay of a job that is polled alone may grow by chance.
@@ -77,7 +80,7 @@ pub(super) struct WatchRequest<'a, T> {
 /// What happens next.
 pub(super) struct Plan<O> {
     /// These polls begin, each with its serial.
-    pub(super) start: Vec<(u32, PollFuture<BatchResult<O>>)>,
+    pub(super) start: Vec<StartedPoll<O>>,
     /// When to plan again at the latest.
     pub(super) wake: Option<Moment>,
     /// Whether to plan again at once.
@@ -442,10 +445,7 @@ impl<O, T> Scheduler<O, T> {
     }
 
     /// Begins as many polls as the limit allows. When it allows more, if that is a matter of time.
-    fn start_polls(
-        &mut self,
-        now: Moment,
-    ) -> (Vec<(u32, PollFuture<BatchResult<O>>)>, Option<Moment>) {
+    fn start_polls(&mut self, now: Moment) -> (Vec<StartedPoll<O>>, Option<Moment>) {
         let mut start = Vec::new();
         loop {
             let Some(kind) = self.best_kind(now) else {

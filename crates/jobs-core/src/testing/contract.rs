@@ -117,8 +117,8 @@ impl<S: KindUnderTest> Scene<S> {
             .set_up(
                 &clock,
                 Script {
-                    steps: steps,
-                    configure: configure,
+                    steps,
+                    configure,
                     shared_rate: rate,
                 },
             )

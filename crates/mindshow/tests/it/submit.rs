@@ -227,7 +227,7 @@ async fn pages_are_sent_as_they_were_given() {
     let mut cover = DeckPage::new(PageType::Cover);
     cover.title = Some("Tea".to_owned());
     let submission = client.deck(JsonDeck::with_pptx(vec![cover])).submit().await;
-    assert!(matches!(submission, Ok(_)));
+    assert!(submission.is_ok());
     assert_eq!(
         vendor.seen()[0].json(),
         serde_json::json!({"page_list": [{"type": "cover", "title": "Tea"}], "create_ppt_flag": true})

@@ -14,9 +14,9 @@ pub fn listing(status: u16, body: &[u8]) {
     let Ok(secret) = Secret::new(SECRET) else {
         return;
     };
-    let answer = canned_response("list", status, &[], body, &[secret.clone()]);
+    let answer = canned_response("list", status, &[], body, std::slice::from_ref(&secret));
     let read = || {
-        let body = envelope::open(&answer, &[secret.clone()])?;
+        let body = envelope::open(&answer, std::slice::from_ref(&secret))?;
         Page::read(&answer, &body)
     };
     let mut pages = Pages::default();

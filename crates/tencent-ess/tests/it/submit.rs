@@ -229,7 +229,7 @@ async fn a_temporary_key_sends_its_token_and_settings_their_headers() {
         ))
         .submit()
         .await;
-    assert!(matches!(submission, Ok(_)));
+    assert!(submission.is_ok());
     mock.assert_async().await;
 }
 
@@ -561,11 +561,7 @@ fn every_future_is_send() {
     send(client.upload_files(&upload));
     send(
         client
-            .convert(ConvertRequest::uploaded(
-                id.clone(),
-                ResourceType::Docx,
-                "a.docx",
-            ))
+            .convert(ConvertRequest::uploaded(id, ResourceType::Docx, "a.docx"))
             .submit(),
     );
     send(client.check_credentials());
