@@ -87,7 +87,7 @@ fn paper(id: &str) -> Intent {
 impl Old {
     async fn write(&self) -> Done {
         let ledger = &self.ledger;
-        // Brought home.
+        // Completed.
         let fetching = self.fetching(document("done.pdf"), "1").await?;
         ledger.note(&fetching, verified()).await?;
         let place = PathBuf::from("/srv/out/done.pdf.md");
@@ -119,7 +119,7 @@ impl Old {
         ledger.refused(&sending, Note::new("textin submit: refused (code 40302)")).await?;
         let wanted = self.wanted(document("stopped.pdf")).await?;
         ledger.abandon(&wanted, Note::new("by a person's word")).await?;
-        // In doubt, left to a person.
+        // In doubt, parked for review.
         let sending = self.sending(topic("A talk about snow")).await?;
         let unknown = ledger.unknown(&sending, Note::new("mindshow submit: no answer")).await?;
         ledger.release(unknown, Due::Parked).await?;

@@ -127,7 +127,7 @@ impl<K: JobKind + ?Sized> Job<K> {
         &self.kind
     }
 
-    /// The text with which another process goes on.
+    /// The text with which any process can resume the job.
     ///
     /// # Errors
     /// [`InvalidTicket`] for a kind whose names are not of the alphabet that [`JobKind`] asks for.
@@ -156,7 +156,7 @@ impl<K: JobKind + ?Sized> Job<K> {
     /// marked otherwise in its [`KindPolicy`](crate::KindPolicy).
     ///
     /// # Errors
-    /// [`WaitError`], which says why and holds the ticket to go on with.
+    /// [`WaitError`], which says why and holds the ticket to resume with.
     pub async fn wait(&self, options: impl Into<WaitOptions>) -> Result<K::Output, WaitError> {
         let mut updates = self.updates(options);
         loop {

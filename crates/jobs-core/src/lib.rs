@@ -31,27 +31,44 @@ pub mod testing;
 mod ticket;
 mod wait_error;
 
-pub use async_trait::async_trait;
-
-pub use self::call::{Activity, CallChanges, CallMonitor};
-pub use self::clock::{Clock, Moment, SystemClock};
-pub use self::env::Env;
-pub use self::error::{Delivery, Error, ErrorKind, Refusal};
+pub use self::clock::{Clock, SystemClock};
+pub use self::error::{Error, ErrorKind};
 pub use self::fleet::{
     Finished, Fleet, FleetConfig, FleetEvent, FleetHandle, KindHandle, Unfinished, WatchError,
 };
-pub use self::id::{Account, InvalidJobId, JobId};
-pub use self::job::{Job, ResumeError, Update, UpdateStream, Updates};
-pub use self::kind::{JobKind, PollResult, PollResults};
-pub use self::kind_policy::{Call, Cost, KindPolicy, Provenance, Repeat, Sourced};
-pub use self::poll_schedule::{AdaptiveSchedule, Durations, InvalidDurations, PollSchedule};
+pub use self::id::{Account, JobId};
+pub use self::job::{Job, Update, Updates};
 pub use self::poller::WaitOptions;
-pub use self::rate_limit::{Acquired, Permit, RateLimit, RateLimiter, RequestClass, SharedRate};
-pub use self::redact::Redactor;
-pub use self::run::run;
 pub use self::run_error::RunError;
-pub use self::secret::{InvalidSecret, Secret};
+pub use self::secret::Secret;
 pub use self::status::{Failure, Progress, Snapshot, Status};
 pub use self::submit_error::{LostSubmit, SubmitError};
-pub use self::ticket::{InvalidTicket, Ticket};
+pub use self::ticket::Ticket;
 pub use self::wait_error::{WaitError, WaitErrorKind};
+
+/// What the authors of a kind need besides: the trait and its policy, rates, repetition, the environment and redaction.
+pub mod vendor {
+    pub use async_trait::async_trait;
+
+    pub use crate::call::{Activity, CallChanges, CallMonitor};
+    pub use crate::clock::Moment;
+    pub use crate::env::{self, Env};
+    pub use crate::error::{Delivery, Refusal};
+    pub use crate::id::InvalidJobId;
+    pub use crate::job::{ResumeError, UpdateStream};
+    pub use crate::kind::{JobKind, PollResult, PollResults};
+    pub use crate::kind_policy::{Call, Cost, KindPolicy, Provenance, Repeat, Sourced};
+    pub use crate::poll_schedule::{AdaptiveSchedule, Durations, InvalidDurations, PollSchedule};
+    pub use crate::rate_limit::{
+        Acquired, Permit, RateLimit, RateLimiter, RequestClass, SharedRate,
+    };
+    pub use crate::redact::Redactor;
+    pub use crate::retry;
+    pub use crate::run::run;
+    pub use crate::secret::InvalidSecret;
+    pub use crate::ticket::InvalidTicket;
+}
+
+// The same at the root, for those who have not moved to `vendor` yet.
+#[doc(hidden)]
+pub use self::vendor::*;

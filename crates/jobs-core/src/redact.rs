@@ -6,7 +6,7 @@ use crate::secret::Secret;
 
 /// The credentials that no message may repeat, in every spelling that an echo may have.
 ///
-/// Clients of this crate's request layer have one already. It is for whoever passes a vendor's words on in another way.
+/// Clients of this crate's request layer have one already. It is for code that passes a vendor's words on in another way.
 ///
 /// ```
 /// use jobs_core::{Redactor, Secret};

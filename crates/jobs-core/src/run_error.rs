@@ -37,7 +37,7 @@ impl RunError {
         matches!(self, Self::Submit(error) if error.is_outcome_unknown())
     }
 
-    /// What to go on with, where a job was accepted: `client.resume(ticket)`. Running the same again would pay twice.
+    /// The ticket to resume with, if a job was accepted: `client.resume(ticket)`. Running the same again would pay twice.
     pub fn ticket(&self) -> Option<&Ticket> {
         match self {
             Self::Request(_) | Self::Submit(_) => None,

@@ -1,4 +1,4 @@
-//! How a submit ends without a job: the vendor did not take it, or nobody knows.
+//! How a submit ends without a job: rejected, or with an unknown outcome.
 
 use std::fmt;
 use std::time::SystemTime;

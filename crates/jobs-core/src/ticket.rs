@@ -1,4 +1,4 @@
-//! Text with which a wait goes on elsewhere.
+//! Text with which any process can resume a wait.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::id::{Account, JobId};
 
-/// All that another process needs to go on waiting for a job, as one short line of text.
+/// All that another process needs to resume the wait for a job, as one short line of text.
 ///
 /// `docjobs1.VENDOR.KIND.ACCOUNT.ACCEPTED.CHECK.ID`: at most 200 bytes, no secret, and read without a request.
 /// `ACCEPTED` is in Unix seconds, `CHECK` notices a ticket that was cut or mistyped, and `ID` stands last

@@ -9,7 +9,7 @@ use crate::ticket::Ticket;
 
 /// A wait that ended without the output.
 ///
-/// Always holds the [`Ticket`] with which to go on: whatever the cause, nothing was done to the job itself.
+/// Always holds the [`Ticket`] to resume with: whatever the cause, nothing was done to the job itself.
 pub struct WaitError(Box<Inner>);
 
 struct Inner {
@@ -59,7 +59,7 @@ impl WaitError {
         &self.0.cause
     }
 
-    /// What to go on with, here or elsewhere.
+    /// The ticket with which any process can resume the job.
     pub fn ticket(&self) -> &Ticket {
         &self.0.ticket
     }
@@ -98,16 +98,18 @@ impl fmt::Display for WaitError {
             WaitErrorKind::Expired => return f.write_str("done, but its result is no longer kept"),
             WaitErrorKind::Gone => return f.write_str("no longer known to the vendor"),
             WaitErrorKind::DeadlineExceeded => f.write_str("not done by the deadline")?,
-            WaitErrorKind::Unreachable(_) => f.write_str("could not be polled at for too long")?,
-            WaitErrorKind::UnknownStatus(word) => {
-                write!(f, "stays in a state that we do not know, {word:?}")?;
+            WaitErrorKind::Unreachable(_) => {
+                f.write_str("status checks kept failing for longer than allowed")?;
             }
-            WaitErrorKind::PollRejected(_) => f.write_str("could not be polled at")?,
+            WaitErrorKind::UnknownStatus(word) => {
+                write!(f, "kept the unknown status {word:?}")?;
+            }
+            WaitErrorKind::PollRejected(_) => f.write_str("the vendor refused the status check")?,
         }
         if let (WaitErrorKind::DeadlineExceeded, Some(last)) = (self.kind(), self.last_snapshot()) {
             write!(f, " (last seen {:?}", last.vendor_status)?;
             if !last.is_known {
-                f.write_str(", a state that we do not know")?;
+                f.write_str(", an unknown status")?;
             }
             f.write_str(")")?;
         }
@@ -119,7 +121,7 @@ impl fmt::Display for WaitError {
         if let Some(error) = error {
             write!(f, ": {error}")?;
         }
-        f.write_str("; go on with its ticket")
+        f.write_str("; resume it with its ticket")
     }
 }
 

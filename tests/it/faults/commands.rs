@@ -113,7 +113,7 @@ fn paid(neighbour: &str) -> &'static str {
     }
 }
 
-/// A paid call whose job can be found again when its answer was lost, and is gone on with.
+/// A paid call whose job can be found again when its answer was lost, and is resumed.
 fn searched(neighbour: &str) -> &'static str {
     match neighbour {
         "foreign page, 200" | "cuts in turn" | "huge key" | "endless 103" | "endless head"

@@ -12,13 +12,13 @@ use atomic_waker::AtomicWaker;
 /// How many polls one account may have in flight: a bit for each.
 pub(super) const MAX_IN_FLIGHT: u32 = u64::BITS;
 
-/// Something in flight.
+/// A poll in flight.
 pub(super) type PollFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Up to [`MAX_IN_FLIGHT`] futures, of which only those are polled that were woken.
 pub(super) struct InFlight<T> {
     slots: Vec<(Option<PollFuture<T>>, Waker)>,
-    /// A bit for each place that holds a flight.
+    /// A bit for each slot that holds a future.
     occupied: u64,
     woken: Arc<Woken>,
 }
@@ -45,7 +45,7 @@ impl Wake for SlotWaker {
     }
 }
 
-/// The future panicked. It was a stranger's code: its panic is its own, not that of the account's other jobs.
+/// The future panicked. It runs a kind's code, whose panic must not end the waits for the account's other jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Panicked;
 
@@ -66,7 +66,7 @@ impl<T> fmt::Debug for InFlight<T> {
 }
 
 impl<T> InFlight<T> {
-    /// Takes a future, which is first polled by the next [`poll`](Self::poll). Its place, until it has landed; `None`,
+    /// Takes a future, which is first polled by the next [`poll`](Self::poll). Its slot, until it has finished; `None`,
     /// and it is dropped, when [`MAX_IN_FLIGHT`] are in flight.
     pub(super) fn push(&mut self, future: PollFuture<T>) -> Option<usize> {
         let place = self.occupied.trailing_ones() as usize;
@@ -83,7 +83,7 @@ impl<T> InFlight<T> {
         Some(place)
     }
 
-    /// Polls whoever was woken, and puts whoever landed into `landed`.
+    /// Polls the futures that were woken, and puts those that have finished into `finished`.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,

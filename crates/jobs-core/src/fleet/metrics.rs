@@ -45,7 +45,7 @@ pub(super) fn wait_ended(vendor: &'static str, kind: &'static str, with_output: 
     let _ = (vendor, kind, with_output);
 }
 
-/// What an account's gate lets through: how many polls at once, and whether the breaker is open.
+/// An account's concurrency limit, and whether its breaker is open.
 #[inline]
 pub(super) fn concurrency(vendor: &'static str, window: u32, open: bool) {
     #[cfg(feature = "metrics")]

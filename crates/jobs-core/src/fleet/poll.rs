@@ -12,7 +12,7 @@ use crate::fleet::in_flight::{Panicked, PollFuture};
 use crate::id::JobId;
 use crate::kind::{JobKind, PollResult};
 
-/// An answer that takes more than this part of its time-out says that polls wait for each other.
+/// An answer that takes more than this part of its time-out means that polls wait for each other.
 const SLOW: u32 = 8;
 
 /// What polls one kind of job: the kind, its output type erased.
@@ -59,15 +59,15 @@ where
     }
 }
 
-/// What came of one poll.
+/// The results of one poll.
 pub(super) struct BatchResult<O> {
-    /// Those that were polled; kept for the room that they have.
+    /// The ids that were polled; kept for their buffer.
     pub(super) ids: Vec<JobId>,
-    /// `None` when it was cut.
+    /// `None` when it timed out.
     pub(super) results: Option<Vec<PollResult<O>>>,
 }
 
-/// What a poll meant for the account.
+/// What a poll said about the account.
 pub(super) fn feedback_of<O>(
     result: &Result<BatchResult<O>, Panicked>,
     took: Duration,

@@ -1,4 +1,4 @@
-//! Who is polled first when not everybody can be.
+//! Which jobs are polled first when not all of them can be.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ mod tests {
             ((Some(0.1), 11), (Some(0.1), 10)),
             ((None, 11), (None, 10)),
             ((Some(0.05), 30), (Some(0.1), 10)),
-            // However unlikely, whoever waits long enough is next, also against the likeliest.
+            // However unlikely, a job that waits long enough is next, also against the likeliest.
             ((Some(0.0), 2600), (Some(f64::INFINITY), 10)),
             ((Some(f64::NAN), 11), (None, 10)),
         ] {

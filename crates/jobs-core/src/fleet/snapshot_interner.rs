@@ -1,4 +1,4 @@
-//! What was last seen of each job, kept once for all jobs of which the same was seen.
+//! The last snapshot of each job, kept once for all jobs with the same one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ struct SharedSnapshot {
     retry_after: Option<Duration>,
 }
 
-/// Outlines by number, each counted: a vendor that never says the same twice costs no more than one for each job.
+/// Snapshots by number, each with a count of its jobs: a vendor that never says the same twice costs no more than one for each job.
 #[derive(Debug, Default)]
 pub(super) struct SnapshotInterner {
     snapshots: Vec<Option<(Arc<SharedSnapshot>, u32)>>,
@@ -62,7 +62,7 @@ impl SnapshotInterner {
         number
     }
 
-    /// One job less has this outline.
+    /// One job less has this snapshot.
     pub(super) fn release(&mut self, number: u32) {
         let Some(place) = self.snapshots.get_mut(number as usize) else {
             return;

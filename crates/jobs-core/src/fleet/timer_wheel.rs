@@ -2,7 +2,7 @@
 
 use crate::clock::Moment;
 
-/// What has a place in the wheel.
+/// What the wheel keeps: slots with a moment and a position.
 pub(super) trait TimerNode {
     /// When `slot` is due.
     fn at(&self, slot: u32) -> Moment;

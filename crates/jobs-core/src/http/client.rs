@@ -45,7 +45,7 @@ pub(crate) struct Inner {
     /// For results: connects only where links may lead, and gives up on a server that stopped sending. The other two have
     /// no limit on silence, because it would count while a long upload is still going out; a limit on the whole they have.
     pub(crate) fetching: reqwest::Client,
-    pub(crate) reach: SsrfGuard,
+    pub(crate) guard: SsrfGuard,
     pub(crate) limiter: RateLimiter,
     pub(crate) max_response_size: u64,
     pub(crate) max_result_size: u64,
@@ -174,10 +174,10 @@ impl HttpClientBuilder {
         if !self.origin.is_loopback() {
             surroundings::check_proxy(self.vendor)?;
         }
-        let reach = SsrfGuard::new(&self.origin, self.networks.clone(), self.resolver.clone());
+        let guard = SsrfGuard::new(&self.origin, self.networks.clone(), self.resolver.clone());
         let client =
             |adjust: &dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
-             insist: &dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder| {
+             enforce: &dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder| {
                 let mut builder = reqwest::Client::builder()
                     .user_agent(concat!("docjobs/", env!("CARGO_PKG_VERSION")))
                     .connect_timeout(CONNECT_TIMEOUT)
@@ -193,7 +193,7 @@ impl HttpClientBuilder {
                 } else if let Some(resolver) = own {
                     builder = builder.dns_resolver(resolver);
                 }
-                insist((self.configure)(adjust(builder)))
+                enforce((self.configure)(adjust(builder)))
                     .https_only(!self.origin.is_loopback())
                     .redirect(reqwest::redirect::Policy::none())
                     .retry(reqwest::retry::never())
@@ -212,9 +212,9 @@ impl HttpClientBuilder {
                 pooled: client(&|client| client, &|client| client)?,
                 fresh: client(&|client| client, &|client| client.pool_max_idle_per_host(0))?,
                 fetching: client(&|client| client.read_timeout(IDLE_TIMEOUT), &|client| {
-                    client.dns_resolver(OnThisMachine(Arc::new(reach.clone())))
+                    client.dns_resolver(OnThisMachine(Arc::new(guard.clone())))
                 })?,
-                reach,
+                guard,
                 limiter: self
                     .limiter
                     .unwrap_or_else(|| RateLimiter::new(Arc::clone(&self.clock), &[])),

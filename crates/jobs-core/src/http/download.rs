@@ -360,7 +360,7 @@ impl HttpClient {
         let mut sent = Delivery::NotSent;
         let mut url = first.map_err(|problem| not_followed(sent, problem))?;
         for _ in 0..=REDIRECTS {
-            let reachable = self.inner.reach.check(&url).await;
+            let reachable = self.inner.guard.check(&url).await;
             reachable.map_err(|problem| not_followed(sent, problem))?;
             let mut request = self.inner.fetching.get(url.clone()).timeout(fetch.timeout);
             for (name, value) in &fetch.headers {

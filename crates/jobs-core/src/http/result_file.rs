@@ -209,7 +209,7 @@ impl UnverifiedFile {
                 draft.file_mut().rewind()?;
                 check(&mut draft, &mut inspection)
             });
-            let verdict = match checked {
+            let outcome = match checked {
                 Ok(value) => Ok((value, inspection.warnings)),
                 Err(CheckError::Invalid(_)) if inspection.stopped.load(Ordering::Relaxed) => {
                     return Err(stopped_error());
@@ -217,11 +217,11 @@ impl UnverifiedFile {
                 Err(CheckError::Invalid(problem)) => Err(problem),
                 Err(CheckError::Local(cause)) => return Err(cause),
             };
-            Ok((draft, len, is_as_served, verdict))
+            Ok((draft, len, is_as_served, outcome))
         });
-        let (file, len, is_as_served, verdict) = checked.await?;
+        let (file, len, is_as_served, outcome) = checked.await?;
         let sha256 = is_as_served.then_some(arrived);
-        match verdict {
+        match outcome {
             Ok((value, warnings)) => {
                 let verified = Verified {
                     file,

@@ -254,7 +254,7 @@ pub(crate) mod tests {
         Url::parse(text).unwrap()
     }
 
-    fn reach(api: &str, names: &[(&'static str, &str)]) -> SsrfGuard {
+    fn guard(api: &str, names: &[(&'static str, &str)]) -> SsrfGuard {
         listing("", api, names)
     }
 
@@ -264,13 +264,13 @@ pub(crate) mod tests {
     }
 
     /// Where a connection to the name in a link would go.
-    async fn connects(reach: &SsrfGuard, name: &str) -> Result<String, InvalidAddress> {
-        reach.check(&url(&format!("https://{name}/x"))).await?;
-        resolved(reach, name).await
+    async fn connects(guard: &SsrfGuard, name: &str) -> Result<String, InvalidAddress> {
+        guard.check(&url(&format!("https://{name}/x"))).await?;
+        resolved(guard, name).await
     }
 
-    async fn resolved(reach: &SsrfGuard, name: &str) -> Result<String, InvalidAddress> {
-        match reach.resolve(name.parse().unwrap()).await {
+    async fn resolved(guard: &SsrfGuard, name: &str) -> Result<String, InvalidAddress> {
+        match guard.resolve(name.parse().unwrap()).await {
             Ok(found) => Ok(found.map(|to| to.ip().to_string() + " ").collect()),
             Err(cause) => Err(refusal(&*cause).unwrap().clone()),
         }
@@ -298,7 +298,7 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn an_inner_address_in_a_link_is_refused_however_it_is_written() {
-        let reach = reach("https://api.example.com", &[("api.example.com", "8.8.8.8")]);
+        let guard = guard("https://api.example.com", &[("api.example.com", "8.8.8.8")]);
         for link in [
             "https://10.0.0.1/x",
             "https://0x7f.1/x",
@@ -309,18 +309,18 @@ pub(crate) mod tests {
             "https://LOCALHOST:8443/x",
             "https://a.localhost/x",
         ] {
-            let refused = reach.check(&url(link)).await;
+            let refused = guard.check(&url(link)).await;
             assert!(
                 matches!(refused, Err(InvalidAddress::Private(_))),
                 "{link}: {refused:?}"
             );
         }
-        assert_eq!(reach.check(&url("https://8.8.4.4/x")).await, Ok(()));
+        assert_eq!(guard.check(&url("https://8.8.4.4/x")).await, Ok(()));
     }
 
     #[tokio::test]
     async fn a_name_that_resolves_to_an_inner_address_is_refused_where_it_is_resolved() {
-        let reach = reach(
+        let guard = guard(
             "https://api.example.com",
             &[
                 ("api.example.com", "8.8.8.8"),
@@ -330,15 +330,15 @@ pub(crate) mod tests {
             ],
         );
         assert_eq!(
-            connects(&reach, "files.example.com").await,
+            connects(&guard, "files.example.com").await,
             Ok("9.9.9.9 2606:4700::1 ".to_owned())
         );
         assert_eq!(
-            connects(&reach, "mixed.example.com").await,
+            connects(&guard, "mixed.example.com").await,
             Ok("9.9.9.9 ".to_owned())
         );
         assert_eq!(
-            connects(&reach, "inside.example.com").await,
+            connects(&guard, "inside.example.com").await,
             Err(InvalidAddress::Private(
                 "10.0.0.1 (inside.example.com)".into()
             ))
@@ -347,7 +347,7 @@ pub(crate) mod tests {
 
     #[tokio::test]
     async fn a_listed_network_may_be_reached_and_none_beside_it() {
-        let reach = listing(
+        let guard = listing(
             "169.254.0.0/24,fd00::/8",
             "https://api.example.com",
             &[
@@ -364,29 +364,29 @@ pub(crate) mod tests {
             ("six.example.com", "fd00::7 "),
             ("mixed.example.com", "9.9.9.9 "),
         ] {
-            assert_eq!(connects(&reach, name).await, Ok(found.to_owned()));
+            assert_eq!(connects(&guard, name).await, Ok(found.to_owned()));
         }
         assert_eq!(
-            connects(&reach, "other.example.com").await,
+            connects(&guard, "other.example.com").await,
             Err(InvalidAddress::Private(
                 "169.254.1.47 (other.example.com)".into()
             ))
         );
         assert_eq!(
-            connects(&reach, "meta.example.com").await,
+            connects(&guard, "meta.example.com").await,
             Err(InvalidAddress::Metadata(
                 "169.254.0.23 (meta.example.com)".into()
             ))
         );
-        assert_eq!(reach.check(&url("https://169.254.0.47/x")).await, Ok(()));
-        let beside = reach.check(&url("https://169.254.1.47/x")).await;
+        assert_eq!(guard.check(&url("https://169.254.0.47/x")).await, Ok(()));
+        let beside = guard.check(&url("https://169.254.1.47/x")).await;
         assert!(matches!(beside, Err(InvalidAddress::Private(_))));
     }
 
     #[tokio::test]
     async fn what_gives_out_secrets_is_never_reached() {
         for api in ["https://api.example.com", "http://127.0.0.1:9000"] {
-            let reach = listing(
+            let guard = listing(
                 "0.0.0.0/0,::/0",
                 api,
                 &[
@@ -402,33 +402,33 @@ pub(crate) mod tests {
                 "https://[64:ff9b::a9fe:a9fe]/x",
                 "https://[fd00:ec2::254]/x",
             ] {
-                let refused = reach.check(&url(link)).await;
+                let refused = guard.check(&url(link)).await;
                 assert!(
                     matches!(refused, Err(InvalidAddress::Metadata(_))),
                     "{link}: {refused:?}"
                 );
             }
-            let refused = connects(&reach, "m.corp").await;
+            let refused = connects(&guard, "m.corp").await;
             assert!(matches!(refused, Err(InvalidAddress::Metadata(_))));
         }
     }
 
     #[tokio::test]
     async fn a_name_that_was_in_no_link_such_as_that_of_a_proxy_is_left_alone() {
-        let reach = reach(
+        let guard = guard(
             "https://api.example.com",
             &[("api.example.com", "8.8.8.8"), ("proxy.corp", "10.0.0.9")],
         );
         assert_eq!(
-            resolved(&reach, "proxy.corp").await,
+            resolved(&guard, "proxy.corp").await,
             Ok("10.0.0.9 ".to_owned())
         );
         for n in 0..=MOST_NAMES {
             let link = format!("https://r{n}.example.com/x");
-            reach.check(&url(&link)).await.unwrap();
+            guard.check(&url(&link)).await.unwrap();
         }
         // Too many to remember: now every name is judged, rather than none.
-        assert!(resolved(&reach, "proxy.corp").await.is_err());
+        assert!(resolved(&guard, "proxy.corp").await.is_err());
     }
 
     #[tokio::test]
@@ -445,14 +445,14 @@ pub(crate) mod tests {
             "http://localhost:1",
             "https://[fd00::1]",
         ] {
-            let reach = reach(api, &names);
+            let guard = guard(api, &names);
             assert_eq!(
-                connects(&reach, "files.corp").await,
+                connects(&guard, "files.corp").await,
                 Ok("10.0.0.2 ".to_owned()),
                 "{api}"
             );
             assert_eq!(
-                reach.check(&url("https://192.168.1.1/x")).await,
+                guard.check(&url("https://192.168.1.1/x")).await,
                 Ok(()),
                 "{api}"
             );
@@ -462,10 +462,10 @@ pub(crate) mod tests {
             "https://api.mixed",
             "https://unknown.corp",
         ] {
-            let reach = reach(api, &names);
-            assert!(connects(&reach, "files.corp").await.is_err(), "{api}");
+            let guard = guard(api, &names);
+            assert!(connects(&guard, "files.corp").await.is_err(), "{api}");
             assert!(
-                reach.check(&url("https://192.168.1.1/x")).await.is_err(),
+                guard.check(&url("https://192.168.1.1/x")).await.is_err(),
                 "{api}"
             );
         }

@@ -76,14 +76,14 @@ struct ForecastCache {
 impl AdaptiveSchedule {
     /// Nothing learnt yet. Pauses from one second to a minute, the first look after one second.
     pub fn new(fallback: PollSchedule) -> Self {
-        let settings = Bounds {
+        let bounds = Bounds {
             poll_cost: None,
             first: 1.0,
             shortest: 1.0,
             longest: 60.0,
             seed: 0,
         };
-        Self::build(fallback, settings, Durations::new())
+        Self::build(fallback, bounds, Durations::new())
     }
 
     /// Begins with what was learnt before.
@@ -102,24 +102,24 @@ impl AdaptiveSchedule {
     /// Polls once the expected lateness is this much, whatever number of polls that takes.
     #[must_use]
     pub fn with_poll_cost(self, lateness: Duration) -> Self {
-        self.set(|settings| settings.poll_cost = Some(lateness.as_secs_f64()))
+        self.set(|bounds| bounds.poll_cost = Some(lateness.as_secs_f64()))
     }
 
     /// No pause is shorter than `floor` or longer than `cap`, and the first poll comes at age `first`, which the budget
     /// counts too.
     #[must_use]
     pub fn with_bounds(self, first: Duration, floor: Duration, cap: Duration) -> Self {
-        self.set(|settings| {
-            settings.first = first.as_secs_f64();
-            settings.shortest = floor.as_secs_f64();
-            settings.longest = cap.max(floor).as_secs_f64();
+        self.set(|bounds| {
+            bounds.first = first.as_secs_f64();
+            bounds.shortest = floor.as_secs_f64();
+            bounds.longest = cap.max(floor).as_secs_f64();
         })
     }
 
     /// Takes the jitter from this seed.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
-        self.set(|settings| settings.seed = seed)
+        self.set(|bounds| bounds.seed = seed)
     }
 
     /// What was learnt so far.
@@ -129,7 +129,7 @@ impl AdaptiveSchedule {
 
     /// The pause after poll number `polls` of a job of this `age`.
     pub fn next_delay(&self, polls: u32, age: Duration) -> Duration {
-        let settings = &self.0.bounds;
+        let bounds = &self.0.bounds;
         let mut state = self.state();
         let state = &mut *state;
         let Some(plan) = &state.cache else {
@@ -137,9 +137,9 @@ impl AdaptiveSchedule {
         };
         let pause = plan
             .forecast
-            .next_delay(age.as_secs_f64(), plan.poll_cost, settings.longest);
+            .next_delay(age.as_secs_f64(), plan.poll_cost, bounds.longest);
         let jitter = 1.0 + JITTER * (2.0 * state.jitter.f64() - 1.0);
-        duration((pause * jitter).clamp(settings.shortest, settings.longest))
+        duration((pause * jitter).clamp(bounds.shortest, bounds.longest))
     }
 
     /// A job was seen unfinished at age `after` and done at age `until`.
@@ -160,20 +160,20 @@ impl AdaptiveSchedule {
     }
 
     fn set(self, change: impl FnOnce(&mut Bounds)) -> Self {
-        let mut settings = self.0.bounds;
-        change(&mut settings);
+        let mut bounds = self.0.bounds;
+        change(&mut bounds);
         let durations = self.durations();
-        Self::build(self.0.fallback.clone(), settings, durations)
+        Self::build(self.0.fallback.clone(), bounds, durations)
     }
 
-    fn build(fallback: PollSchedule, settings: Bounds, durations: Durations) -> Self {
+    fn build(fallback: PollSchedule, bounds: Bounds, durations: Durations) -> Self {
         let mut inner = Inner {
             fallback,
-            bounds: settings,
+            bounds,
             state: Mutex::new(State {
                 cache: None,
                 durations: Durations::new(),
-                jitter: fastrand::Rng::with_seed(settings.seed),
+                jitter: fastrand::Rng::with_seed(bounds.seed),
             }),
         };
         let plan = inner.refresh_forecast(&durations);
@@ -195,7 +195,7 @@ impl Inner {
         if durations.samples() < ENOUGH {
             return None;
         }
-        let outlook = durations.forecast();
+        let forecast = durations.forecast();
         let Bounds {
             poll_cost: price,
             first,
@@ -204,11 +204,11 @@ impl Inner {
             ..
         } = self.bounds;
         let price = price.unwrap_or_else(|| {
-            let budget = outlook.expected_polls(first, |number, _| doubling(number).max(shortest));
-            outlook.poll_cost_for(budget * PLANNED, first, shortest, longest)
+            let budget = forecast.expected_polls(first, |number, _| doubling(number).max(shortest));
+            forecast.poll_cost_for(budget * PLANNED, first, shortest, longest)
         });
         Some(ForecastCache {
-            forecast: outlook,
+            forecast,
             poll_cost: price,
             samples: durations.samples(),
         })

@@ -48,7 +48,7 @@ pub struct Durations {
     weights: [f64; BUCKETS],
     samples: u64,
     /// Where the last jobs stood among those remembered: a half when nothing changes.
-    standing: f64,
+    counts: f64,
 }
 
 /// The text holds no durations that this version can read. Begin with none.
@@ -62,7 +62,7 @@ impl Durations {
         Self {
             weights: [0.0; BUCKETS],
             samples: 0,
-            standing: 0.5,
+            counts: 0.5,
         }
     }
 
@@ -71,8 +71,8 @@ impl Durations {
         let (after, until) = (after.as_secs_f64(), until.as_secs_f64());
         let until = until.max(after + 0.001);
         self.samples = self.samples.saturating_add(1);
-        self.standing += (self.shorter_than(after, until) - self.standing) / SURPRISE_OVER;
-        let has_changed = (self.standing - 0.5).abs() > SURPRISE;
+        self.counts += (self.shorter_than(after, until) - self.counts) / SURPRISE_OVER;
+        let has_changed = (self.counts - 0.5).abs() > SURPRISE;
         let memory = if has_changed { MEMORY / HASTE } else { MEMORY };
         for weight in &mut self.weights {
             *weight *= 1.0 - 1.0 / memory;
@@ -242,8 +242,8 @@ mod tests {
 
     /// The part of the jobs that end between these ages.
     fn part(durations: &Durations, from: f64, to: f64) -> f64 {
-        let outlook = durations.forecast();
-        outlook.ended_by(to) - outlook.ended_by(from)
+        let forecast = durations.forecast();
+        forecast.ended_by(to) - forecast.ended_by(from)
     }
 
     #[test]

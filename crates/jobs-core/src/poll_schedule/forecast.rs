@@ -141,18 +141,18 @@ mod tests {
 
     #[test]
     fn an_even_hazard_gives_the_known_pause() {
-        let outlook = even(0.05);
+        let forecast = even(0.05);
         for age in [0.0, 10.0, 40.0] {
-            assert!((outlook.hazard(age) - 0.05).abs() < 0.001);
+            assert!((forecast.hazard(age) - 0.05).abs() < 0.001);
             // √(2c/h) for a price that is small beside the duration.
-            let pause = outlook.next_delay(age, 0.01, 60.0);
+            let pause = forecast.next_delay(age, 0.01, 60.0);
             assert!((pause - 0.632).abs() < 0.02, "{pause} at {age}");
         }
     }
 
     #[test]
     fn in_the_silence_between_two_humps_it_sees_the_second_one_coming() {
-        let outlook = CompletionForecast::new([
+        let forecast = CompletionForecast::new([
             (2.0, 0.0),
             (4.0, 0.7),
             (110.0, 0.0),
@@ -160,25 +160,26 @@ mod tests {
             (140.0, 0.0),
         ]);
         for age in [5.0, 50.0, 100.0] {
-            let at = age + outlook.next_delay(age, 0.5, 600.0);
+            let at = age + forecast.next_delay(age, 0.5, 600.0);
             assert!((113.0..116.0).contains(&at), "{at} from {age}");
         }
-        assert!((outlook.next_delay(5.0, 0.5, 60.0) - 60.0).abs() < 1e-9);
+        assert!((forecast.next_delay(5.0, 0.5, 60.0) - 60.0).abs() < 1e-9);
     }
 
     #[test]
     fn after_everything_known_it_polls_as_seldom_as_it_may() {
-        let outlook = even(1.0);
-        assert!((outlook.next_delay(1e6, 0.5, 60.0) - 60.0).abs() < 1e-9);
-        assert!(outlook.hazard(1e6) <= 0.0);
+        let forecast = even(1.0);
+        assert!((forecast.next_delay(1e6, 0.5, 60.0) - 60.0).abs() < 1e-9);
+        assert!(forecast.hazard(1e6) <= 0.0);
     }
 
     #[test]
     fn the_price_is_the_one_that_buys_so_many_polls() {
-        let outlook = even(0.05);
+        let forecast = even(0.05);
         for polls in [3.0, 5.0, 8.0] {
-            let price = outlook.poll_cost_for(polls, 1.0, 0.0, 60.0);
-            let taken = outlook.expected_polls(1.0, |_, age| outlook.next_delay(age, price, 60.0));
+            let price = forecast.poll_cost_for(polls, 1.0, 0.0, 60.0);
+            let taken =
+                forecast.expected_polls(1.0, |_, age| forecast.next_delay(age, price, 60.0));
             assert!(
                 taken <= polls && taken > polls * 0.95,
                 "{taken} for {polls}"
@@ -187,8 +188,8 @@ mod tests {
     }
     #[test]
     fn where_the_min_interval_leaves_no_choice_nobody_is_made_to_wait() {
-        let outlook = CompletionForecast::new([(4.0, 0.0), (5.0, 0.99), (400.0, 0.01)]);
-        let price = outlook.poll_cost_for(1.5, 3.0, 10.0, 60.0);
-        assert!(outlook.next_delay(3.0, price, 60.0) <= 10.0, "{price}");
+        let forecast = CompletionForecast::new([(4.0, 0.0), (5.0, 0.99), (400.0, 0.01)]);
+        let price = forecast.poll_cost_for(1.5, 3.0, 10.0, 60.0);
+        assert!(forecast.next_delay(3.0, price, 60.0) <= 10.0, "{price}");
     }
 }

@@ -44,7 +44,7 @@ struct Inner {
     limits: Arc<[RateLimit]>,
     windows_state: Arc<Mutex<SlidingWindows>>,
     shared: Option<shared::SharedLimit>,
-    /// Whoever holds the turn is the next to go.
+    /// Its holder makes the next request.
     lock: FairLock,
 }
 
@@ -128,7 +128,7 @@ impl RateLimiter {
             let again = now + shortest(windows);
             clock.sleep_until(free_at.min(again)).await;
         }
-        // Ours are only taken by whoever has the turn, so they stay free while the store is asked; taken before, they
+        // Ours are only taken by the holder of the lock, so they stay free while the store is asked; taken before, they
         // would run out during a long wait there.
         let shared = match shared_limit {
             Some(shared_limit) => Some(shared_limit.acquire(&**clock, windows).await?),
@@ -181,7 +181,7 @@ impl Permit {
         &*self.limiter.0.clock
     }
 
-    /// For whoever learns later what the vendor said.
+    /// Reports what the vendor said, after the permit is gone.
     pub(crate) fn feedback(&self) -> RateFeedback {
         RateFeedback {
             limiter: self.limiter.clone(),

@@ -52,7 +52,7 @@ pub(super) struct SharedLimit {
 }
 
 impl SharedLimit {
-    /// Waits for a place of each window. The store is asked by one caller at a time: whoever holds the turn.
+    /// Waits for a place of each window. One caller at a time asks the store: the holder of the lock.
     ///
     /// The store holds a place for two windows from when it was asked. A request that is to be counted within them leaves
     /// in the first one, so a place that took longer to hand over is let go.

@@ -26,7 +26,7 @@ struct Slot {
     generation: u64,
 }
 
-/// What one request has taken: for each window the place, and the how-manieth taking of it this is.
+/// What one request has taken: for each window the slot and its generation.
 pub(super) type TakenSlots = Vec<(usize, u64)>;
 
 /// The part of the windows that is used after the vendor said "too many requests", which its windows did not foresee.

@@ -240,7 +240,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whoever comes and goes meanwhile.
+        /// Callers that come and go meanwhile.
         #[test]
         fn the_first_submit_waits_for_one_poll_and_one_fetch_at_most(
             steps in proptest::collection::vec((any_use(), 0usize..3), 1..300),

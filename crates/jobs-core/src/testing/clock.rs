@@ -85,13 +85,13 @@ impl ManualClock {
         Arc::new(self.clone())
     }
 
-    /// Moves time on and wakes whoever's moment has come.
+    /// Moves time on and wakes the sleepers whose moment has come.
     pub fn advance(&self, by: Duration) {
         let target = self.now() + by;
         self.move_to(target);
     }
 
-    /// Moves time on to `target` and wakes whoever's moment has come.
+    /// Moves time on to `target` and wakes the sleepers whose moment has come.
     pub fn move_to(&self, target: Moment) {
         let mut due = {
             let mut state = self.state();

@@ -85,10 +85,10 @@ impl<'a> Fixtures<'a> {
     }
 
     fn names(&self) -> Result<Vec<String>, String> {
-        let trouble = |cause| format!("{}: {cause}", self.folder);
+        let error = |cause| format!("{}: {cause}", self.folder);
         let mut names = Vec::new();
-        for entry in fs::read_dir(self.folder).map_err(trouble)? {
-            let name = entry.map_err(trouble)?.file_name();
+        for entry in fs::read_dir(self.folder).map_err(error)? {
+            let name = entry.map_err(error)?.file_name();
             names.extend(
                 name.to_str()
                     .filter(|name| name.ends_with(".json"))

@@ -1,4 +1,4 @@
-//! Answers that no vendor sent, for whoever reads envelopes.
+//! Answers that no vendor sent, for tests that read envelopes.
 
 use std::error::Error as _;
 

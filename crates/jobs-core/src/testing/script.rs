@@ -70,7 +70,7 @@ impl MalformedBody {
 
 /// What to play.
 pub struct Script<'a> {
-    /// One beat for each poll; the last one goes on for ever.
+    /// One step for each poll; the last one repeats for ever.
     pub steps: &'a [ScriptStep],
     /// Changes to the kind's facts.
     pub configure: &'a (dyn Fn(&mut KindPolicy) + Sync),

@@ -148,7 +148,7 @@ async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
         each <= 0.025,
         "{each} requests per job in a round, of {rounds}"
     );
-    // Riding along makes a pause a quarter shorter at most.
+    // A coalesced poll comes a quarter of the delay earlier at most.
     assert!((3.5..=5.5).contains(&rounds), "{rounds}");
     assert_eq!(all(&clock, &mut fleet).await.len(), 10_000);
     for (id, polls) in &vendor.asked().polls {
