@@ -8,6 +8,7 @@ mod prose;
 mod readme_translation;
 mod sources;
 mod tree;
+mod vocabulary;
 mod words;
 
 use std::path::Path;
@@ -71,6 +72,7 @@ fn check_all(tree: &Tree, metadata: &Metadata, root: &Path) -> Vec<Violation> {
     for file in &tree.files {
         violations.extend(sources::check(&file.path, &file.text));
         violations.extend(prose::check(&file.path, &file.text));
+        violations.extend(vocabulary::check(&file.path, &file.text));
         if file.path.ends_with("Cargo.toml") && file.path != "Cargo.toml" {
             violations.extend(manifests::check_text(&file.path, &file.text));
         }
