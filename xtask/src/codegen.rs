@@ -76,16 +76,19 @@ pub(crate) struct Rendered {
     types: String,
     /// The setters of hand-written requests, where the document asks for any.
     setters: Option<String>,
+    /// The options of requests as data, for `jobs-runner`.
+    options: Option<String>,
 }
 
 impl Rendered {
     fn into_files(self) -> Vec<(String, String)> {
-        let module = module(self.setters.is_some());
+        let module = module(self.setters.is_some(), self.options.is_some());
         let mut files = vec![
             ("mod.rs".to_owned(), module),
             ("types.rs".to_owned(), self.types),
         ];
         files.extend(self.setters.map(|text| ("setters.rs".to_owned(), text)));
+        files.extend(self.options.map(|text| ("options.rs".to_owned(), text)));
         files
     }
 }
@@ -111,13 +114,26 @@ pub(crate) fn render(spec: &str) -> Result<Rendered> {
         setters if setters.is_empty() => None,
         setters => Some(format(&format!("{head}\n{setters}"))?),
     };
-    Ok(Rendered { types, setters })
+    let options = match emit::emit_option_lists(&items)? {
+        options if options.is_empty() => None,
+        options => Some(format(&format!("{head}\n{options}"))?),
+    };
+    Ok(Rendered {
+        types,
+        setters,
+        options,
+    })
 }
 
-fn module(has_setters: bool) -> String {
+fn module(has_setters: bool, has_options: bool) -> String {
+    let options = if has_options {
+        "#[cfg(feature = \"runner\")]\npub(crate) mod options;\n"
+    } else {
+        ""
+    };
     let setters = if has_setters { "mod setters;\n" } else { "" };
     format!(
-        "//! {MARK}: the vendor's JSON as types. Private; what is public is re-exported by name.\n\n{setters}pub(crate) mod types;\n"
+        "//! {MARK}: the vendor's JSON as types. Private; what is public is re-exported by name.\n\n{options}{setters}pub(crate) mod types;\n"
     )
 }
 

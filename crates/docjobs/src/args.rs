@@ -17,6 +17,7 @@ use jobs_ledger::Stage;
 use crate::clean;
 use crate::examples;
 use crate::input_args::{BatchArgs, InputArgs, OutArgs, deadline};
+use crate::vendor_options::{Convert, Deck, Parse, VendorOptions};
 
 /// A command line that was understood.
 #[derive(Debug)]
@@ -106,7 +107,8 @@ fn uses(command: &str) -> &'static [&'static str] {
             "verbose",
         ],
         "resume" => &["json", "deadline", "accept_unverified", "ledger", "verbose"],
-        "printer list" | "printer run" => &["json", "deadline", "ledger", "verbose"],
+        "printer list" | "printer run" | "mindshow account" | "mindshow templates"
+        | "mindshow list" | "ppj list" | "ppj quota" => &["json", "deadline", "ledger", "verbose"],
         _ => &["json", "ledger", "verbose"],
     }
 }
@@ -333,6 +335,8 @@ pub(crate) struct ParseArgs {
     pub(crate) out: OutArgs,
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
+    #[command(flatten)]
+    pub(crate) vendor: VendorOptions<Parse>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -340,6 +344,26 @@ pub(crate) enum PpjCommand {
     /// Convert a PowerPoint file; uses up one project of the quota.
     #[command(after_help = examples::CONVERT)]
     Convert(ConvertArgs),
+    /// List the account's jobs at the vendor, by token; free.
+    List(PpjListArgs),
+    /// Tell how many projects may still be made; free, access keys only.
+    Quota,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct PpjListArgs {
+    /// Only jobs made since then, such as 12h or 3d ago.
+    #[arg(long, value_parser = deadline, value_name = "TIME")]
+    pub(crate) since: Option<Duration>,
+    /// Only jobs in this state, such as completed; signed accounts only.
+    #[arg(long, value_name = "STATE")]
+    pub(crate) state: Option<String>,
+    /// Also name, state and pages of each job, by one request for each.
+    #[arg(long)]
+    pub(crate) details: bool,
+    /// How many to show at most.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) limit: usize,
 }
 
 #[derive(Debug, clap::Args)]
@@ -353,6 +377,9 @@ pub(crate) struct ConvertArgs {
     pub(crate) out: OutArgs,
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
+    /// Also unpack each zip into a folder beside it, named like it.
+    #[arg(long)]
+    pub(crate) unpack: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -363,6 +390,38 @@ pub(crate) enum MindshowCommand {
     /// Export a deck to PDF; each call may cost 10 credits.
     #[command(after_help = examples::PDF)]
     Pdf(PdfArgs),
+    /// Tell the account's credits; free.
+    Account,
+    /// List templates, whose ids --template takes; free.
+    Templates(TemplatesArgs),
+    /// List the account's jobs at the vendor, newest first; free.
+    List(MindshowListArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct TemplatesArgs {
+    /// Which ones.
+    #[arg(long = "type", value_parser = ["public", "private", "share"], value_name = "TYPE")]
+    pub(crate) kind: Option<String>,
+    /// Only those that fit this text.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) query: Option<String>,
+    /// Only those for this scene, by the vendor's number.
+    #[arg(long, value_name = "N")]
+    pub(crate) scene: Option<i64>,
+    /// Only those of this colour, by the vendor's number.
+    #[arg(long, value_name = "N")]
+    pub(crate) color: Option<i64>,
+    /// How many to show at most.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) limit: usize,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct MindshowListArgs {
+    /// How many to show at most.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(crate) limit: usize,
 }
 
 #[derive(Debug, clap::Args)]
@@ -376,6 +435,8 @@ pub(crate) struct DeckArgs {
     pub(crate) out: OutArgs,
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
+    #[command(flatten)]
+    pub(crate) vendor: VendorOptions<Deck>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -422,6 +483,8 @@ pub(crate) struct SignableArgs {
     pub(crate) inputs: InputArgs,
     #[command(flatten)]
     pub(crate) batch: BatchArgs,
+    #[command(flatten)]
+    pub(crate) vendor: VendorOptions<Convert>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -15,6 +15,7 @@ use crate::clean::count;
 use crate::exit::{CommandError, ExitCode};
 use crate::input_args::{BatchArgs, InputArgs, OutArgs};
 use crate::output::print_line;
+use crate::vendor_options::VendorOptions;
 use crate::{mindshow, ppj, printer, tencent, textin};
 
 /// How much faster than the vendors the simulators are.
@@ -67,6 +68,7 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
     mindshow::deck(
         &app,
         DeckArgs {
+            vendor: VendorOptions::default(),
             source,
             output: Some(deck.clone()),
             out: OutArgs::default(),
@@ -107,6 +109,7 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
     ppj::convert(
         &app,
         ConvertArgs {
+            unpack: false,
             inputs: InputArgs::of(deck),
             output: Some(bundle.clone()),
             out: OutArgs::default(),
@@ -123,6 +126,7 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
 
     let markdown = folder.join("report.md");
     let parse = ParseArgs {
+        vendor: VendorOptions::default(),
         inputs: InputArgs::of(pdf),
         output: Some(markdown.clone()),
         format: Format::Markdown,
@@ -152,6 +156,7 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
     tencent::convert(
         &app,
         SignableArgs {
+            vendor: VendorOptions::default(),
             inputs: InputArgs::of(contract),
             batch: BatchArgs::default(),
         },

@@ -32,6 +32,8 @@ mod sim;
 mod tencent;
 mod textin;
 mod timeline;
+mod vendor_lists;
+mod vendor_options;
 mod vendors;
 mod work;
 
@@ -94,10 +96,19 @@ async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), Com
         Command::Sim(sim) => sim::run(&app, sim).await,
         Command::Textin(TextinCommand::Parse(parse)) => Box::pin(textin::parse(&app, parse)).await,
         Command::Ppj(PpjCommand::Convert(convert)) => ppj::convert(&app, convert).await,
+        Command::Ppj(PpjCommand::List(list)) => vendor_lists::ppj_list(&app, list).await,
+        Command::Ppj(PpjCommand::Quota) => vendor_lists::ppj_quota(&app).await,
         Command::Mindshow(MindshowCommand::Deck(deck)) => {
             Box::pin(mindshow::deck(&app, deck)).await
         }
         Command::Mindshow(MindshowCommand::Pdf(pdf)) => mindshow::pdf(&app, pdf).await,
+        Command::Mindshow(MindshowCommand::Account) => vendor_lists::mindshow_account(&app).await,
+        Command::Mindshow(MindshowCommand::Templates(templates)) => {
+            vendor_lists::mindshow_templates(&app, templates).await
+        }
+        Command::Mindshow(MindshowCommand::List(list)) => {
+            vendor_lists::mindshow_list(&app, list).await
+        }
         Command::TencentEss(TencentEssCommand::Convert(convert)) => {
             tencent::convert(&app, convert).await
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jobs_core::JobId;
 use mindshow::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::args::{DeckArgs, PdfArgs};
@@ -29,7 +29,8 @@ pub(crate) async fn deck(app: &App, args: DeckArgs) -> Result<(), CommandError> 
             }
             let handler = mindshow::handler(client(app)?);
             let app = &app.with_deadline(args.batch.bound(app.options.deadline));
-            return run::new_job(app, handler, mindshow::topic_input(topic), output).await;
+            let input = mindshow::topic_input(topic).with_options(&args.vendor.to_json())?;
+            return run::new_job(app, handler, input, output).await;
         }
         (None, []) => (source.markdown.as_slice(), "markdown"),
         (None, files) => (files, "outline"),
@@ -45,7 +46,7 @@ pub(crate) async fn deck(app: &App, args: DeckArgs) -> Result<(), CommandError> 
             vendor: VENDOR,
             kind: "deck",
             documents: Documents::Given(given),
-            options: json!({ "source": word }),
+            options: with_source(args.vendor.to_json(), word),
             format: None,
             results: Results::Files {
                 out: args.out.out.clone(),
@@ -69,6 +70,7 @@ pub(crate) async fn deck(app: &App, args: DeckArgs) -> Result<(), CommandError> 
     } else {
         mindshow::markdown_input(given.place())?
     };
+    let input = input.with_options(&args.vendor.to_json())?;
     let input = if given.is_kept() {
         input
     } else {
@@ -76,6 +78,14 @@ pub(crate) async fn deck(app: &App, args: DeckArgs) -> Result<(), CommandError> 
     };
     let app = &app.with_deadline(args.batch.bound(app.options.deadline));
     run::new_job(app, handler, input, output).await
+}
+
+/// The vendor's options with what the files are.
+fn with_source(mut options: Value, source: &str) -> Value {
+    if let Value::Object(options) = &mut options {
+        options.insert("source".to_owned(), source.into());
+    }
+    options
 }
 
 fn is_stdin(file: &OsStr) -> bool {

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use jobs_core::JobKind as _;
-use serde_json::json;
 use tencent_ess::Client;
 
 use crate::app::App;
@@ -25,7 +24,7 @@ pub(crate) async fn convert(app: &App, args: SignableArgs) -> Result<(), Command
             vendor: VENDOR,
             kind: kind.name(),
             documents: Documents::Given(given),
-            options: json!({}),
+            options: args.vendor.to_json(),
             format: None,
             results: Results::Texts,
             handler: |app, runner| Ok(runner.with(tencent_ess::handler(self::client(app)?))),
@@ -34,7 +33,7 @@ pub(crate) async fn convert(app: &App, args: SignableArgs) -> Result<(), Command
         return Box::pin(batch::run(app, batch)).await;
     }
     let given = Given::new(Path::new(args.inputs.single()?), args.inputs.name.clone()).await?;
-    let input = tencent_ess::input(given.open()?);
+    let input = tencent_ess::input(given.open()?).with_options(&args.vendor.to_json())?;
     let input = if given.is_kept() {
         input
     } else {

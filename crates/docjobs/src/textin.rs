@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use serde_json::Map;
 use textin::{Client, PageRange};
 
 use crate::app::App;
@@ -20,7 +19,7 @@ pub(crate) async fn parse(app: &App, args: ParseArgs) -> Result<(), CommandError
     let given = args.inputs.given(args.out.out.as_deref());
     let password_file = args.password_file.as_deref().map(absolute).transpose()?;
     if batch::is_wanted(&given, &args.batch) {
-        let mut options = Map::new();
+        let mut options = args.vendor.to_map();
         if let Some(pages) = &args.pages {
             options.insert("pages".to_owned(), self::pages(pages)?.to_string().into());
         }
@@ -64,7 +63,9 @@ pub(crate) async fn parse(app: &App, args: ParseArgs) -> Result<(), CommandError
     if let Some(path) = password_file {
         input = input.with_password_file(path);
     }
-    let input = input.with_format(args.format.name());
+    let input = input
+        .with_options(&args.vendor.to_json())?
+        .with_format(args.format.name());
     let app = &app.with_deadline(args.batch.bound(app.options.deadline));
     run::new_job(app, textin::handler(client), input, args.output.as_deref()).await
 }

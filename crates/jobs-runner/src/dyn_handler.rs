@@ -20,6 +20,7 @@ use crate::handler::Handler;
 use crate::job_input::{InputError, InputSource, JobInput, Live};
 use crate::job_runner::JobRunner;
 use crate::observer::{JobLabel, RunnerEvent};
+use crate::option_spec::OptionSpec;
 use crate::options::{RunOptions, RunOutcome};
 use crate::output::OutputTarget;
 use crate::policy::{self, Cut};
@@ -88,6 +89,11 @@ impl DynHandler {
     /// The clock by which its jobs are waited for.
     pub fn clock(&self) -> Arc<dyn Clock> {
         self.0.clock()
+    }
+
+    /// The documented options that an input of this kind takes, each by its name.
+    pub fn options(&self) -> &'static [OptionSpec] {
+        self.0.options()
     }
 
     /// The formats in which a result can be had, the default first; empty where there is no choice.
@@ -236,6 +242,7 @@ trait Erased: Send + Sync {
     fn kind(&self) -> &'static str;
     fn account(&self) -> Account;
     fn clock(&self) -> Arc<dyn Clock>;
+    fn options(&self) -> &'static [OptionSpec];
     fn formats(&self) -> &'static [&'static str];
     fn extension(&self, format: Option<&str>) -> &'static str;
     fn is_text(&self, format: Option<&str>) -> bool;
@@ -301,6 +308,10 @@ impl<H: Handler> Erased for Typed<H> {
 
     fn clock(&self) -> Arc<dyn Clock> {
         Arc::clone(self.0.kind().clock())
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        self.0.options()
     }
 
     fn formats(&self) -> &'static [&'static str] {

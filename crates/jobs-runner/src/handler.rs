@@ -10,6 +10,7 @@ use jobs_ledger::{Claim, Estimate, at};
 use serde_json::Value;
 
 use crate::job_input::{InputError, InputSource, JobInput};
+use crate::option_spec::OptionSpec;
 
 /// One kind of job, in all formats of its result.
 ///
@@ -23,6 +24,11 @@ pub trait Handler: Send + Sync + 'static {
 
     /// The kind of the account in use.
     fn kind(&self) -> Arc<Self::Kind>;
+
+    /// The documented options that [`input`](Self::input) takes, each by its name.
+    fn options(&self) -> &'static [OptionSpec] {
+        &[]
+    }
 
     /// Describes an input for a program that has no types for it, such as an HTTP API. `options` is a JSON object.
     ///

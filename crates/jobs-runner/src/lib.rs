@@ -11,6 +11,7 @@ mod handler;
 mod job_input;
 mod job_runner;
 mod observer;
+mod option_spec;
 mod options;
 mod output;
 mod policy;
@@ -37,6 +38,7 @@ pub use self::job_input::{
 pub use self::observer::{
     CompletedJob, JobLabel, NoObserver, Observer, ProgressUpdate, RunnerEvent,
 };
+pub use self::option_spec::{OptionKind, OptionSpec, known_options, vendor_json};
 pub use self::options::{OutputChoice, RunOptions, RunOutcome};
 pub use self::output::{DeliveredOutput, OutputTarget};
 pub use self::policy::{Cut, doing};

@@ -1,7 +1,7 @@
 //! Durable decks: what `jobs-runner` needs to know of their generation.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use jobs_core::disk::OutputPath;
@@ -9,17 +9,45 @@ use jobs_core::http::DownloadError;
 use jobs_core::{Error, Job, JobId, LostSubmit, Moment, SubmitError};
 use jobs_ledger::{Claim, at};
 use jobs_runner::{
-    FetchedResult, Handler, InputError, InputSource, IntoJobInput, JobInput, recorded_path,
+    FetchedResult, Handler, InputError, InputSource, IntoJobInput, JobInput, OptionKind,
+    OptionSpec, known_options, only_known_options, recorded_path, vendor_json,
 };
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 use crate::client::Client;
+use crate::generated::options::{GPT_DECK, MARKDOWN_DECK};
 use crate::generated::types::{GptDeck, MarkdownDeck};
 use crate::job::{Deck, Ready};
 use crate::lost_submit::SearchCriteria;
+use crate::request::DeckRequest;
 
 const VENDOR: &str = "mindshow";
 const KIND: &str = "deck";
+
+/// Required by the vendor, and empty unless somebody is named.
+const SPEAKER: OptionSpec = OptionSpec {
+    name: "speaker",
+    path: &["speaker"],
+    help: "Who speaks, as the deck's first page names them.",
+    kind: OptionKind::Text,
+};
+
+static GPT_OPTIONS: LazyLock<Vec<OptionSpec>> = LazyLock::new(|| [&[SPEAKER], GPT_DECK].concat());
+static MARKDOWN_OPTIONS: LazyLock<Vec<OptionSpec>> =
+    LazyLock::new(|| [&[SPEAKER], MARKDOWN_DECK].concat());
+static OPTIONS: LazyLock<Vec<OptionSpec>> = LazyLock::new(|| {
+    let mut options = GPT_OPTIONS.clone();
+    let is_new = |option: &&OptionSpec| GPT_DECK.iter().all(|known| known.name != option.name);
+    options.extend(MARKDOWN_DECK.iter().filter(is_new));
+    options
+});
+
+/// The documented options of a deck, each by its name. Some belong to a topic or an outline, some to Markdown.
+pub fn options() -> &'static [OptionSpec] {
+    &OPTIONS
+}
 
 /// The handler of an account's decks. [`pdf_handler`](crate::pdf_handler) exports them.
 pub fn handler(client: Client) -> DeckHandler {
@@ -32,6 +60,7 @@ pub fn topic_input(topic: impl Into<String>) -> DeckInput {
         source: DeckSource::Topic(topic.into()),
         path: None,
         name: None,
+        options: Map::new(),
     }
 }
 
@@ -63,6 +92,15 @@ pub struct DeckInput {
     source: DeckSource,
     path: Option<PathBuf>,
     name: Option<String>,
+    /// Those that are set, by their names.
+    options: Map<String, Value>,
+}
+
+/// What is handed to the vendor, and by what a lost submit is known again.
+#[derive(Debug)]
+pub struct DeckSubmit {
+    request: DeckRequest,
+    title: Option<Box<str>>,
 }
 
 /// What a deck is made of.
@@ -93,6 +131,7 @@ impl DeckInput {
             },
             path: Some(path),
             name,
+            options: Map::new(),
         })
     }
 
@@ -101,6 +140,35 @@ impl DeckInput {
     pub fn without_path(mut self) -> Self {
         self.path = None;
         self
+    }
+
+    /// Sets documented [options] by their names; `given` is a JSON object.
+    ///
+    /// # Errors
+    /// [`InputError`] for an option that this source of a deck does not have, and for a value that an option does not take.
+    pub fn with_options(mut self, given: &Value) -> Result<Self, InputError> {
+        let specs = self.source.options();
+        let names: Vec<&str> = specs.iter().map(|option| option.name).collect();
+        only_known_options(given, &names)?;
+        self.options = known_options(specs, given)?;
+        Ok(self)
+    }
+
+    fn submit(&self) -> Result<DeckSubmit, InputError> {
+        let options = vendor_json(self.source.options(), &self.options);
+        let request = match &self.source {
+            DeckSource::Topic(text) => with_options(&GptDeck::from_topic(text), options)?.into(),
+            DeckSource::Outline(text) => {
+                with_options(&GptDeck::from_outline(text), options)?.into()
+            }
+            DeckSource::Markdown(text) => {
+                with_options(&MarkdownDeck::from_markdown(text), options)?.into()
+            }
+        };
+        Ok(DeckSubmit {
+            request,
+            title: self.source.title(),
+        })
     }
 
     fn described(&self) -> Result<JobInput, InputError> {
@@ -114,6 +182,10 @@ impl DeckInput {
             DeckSource::Outline(text) => (text, name.to_owned(), json!({ "source": "outline" })),
             DeckSource::Markdown(text) => (text, name.to_owned(), json!({ "source": "markdown" })),
         };
+        let mut options = options;
+        if let Value::Object(options) = &mut options {
+            options.extend(self.options.clone());
+        }
         let input = JobInput::text(VENDOR, KIND, text, &label, options);
         match &self.path {
             Some(path) => input.with_path(path),
@@ -124,11 +196,31 @@ impl DeckInput {
 
 impl IntoJobInput for DeckInput {
     fn into_job_input(self) -> Result<JobInput, InputError> {
-        Ok(self.described()?.with_live(self.source))
+        Ok(self.described()?.with_live(self.submit()?))
     }
 }
 
+/// A request with options in the vendor's JSON.
+fn with_options<T: Serialize + DeserializeOwned>(
+    request: &T,
+    options: Value,
+) -> Result<T, InputError> {
+    let unusable = |problem| InputError::invalid(format!("the options: {problem}"));
+    let mut json = serde_json::to_value(request).map_err(unusable)?;
+    if let (Value::Object(json), Value::Object(options)) = (&mut json, options) {
+        json.extend(options);
+    }
+    serde_json::from_value(json).map_err(unusable)
+}
+
 impl DeckSource {
+    fn options(&self) -> &'static [OptionSpec] {
+        match self {
+            Self::Topic(_) | Self::Outline(_) => &GPT_OPTIONS,
+            Self::Markdown(_) => &MARKDOWN_OPTIONS,
+        }
+    }
+
     /// The title that the deck will get, where that is certain.
     fn title(&self) -> Option<Box<str>> {
         match self {
@@ -144,14 +236,17 @@ impl DeckSource {
 #[async_trait]
 impl Handler for DeckHandler {
     type Kind = Deck;
-    type Input = DeckSource;
+    type Input = DeckSubmit;
 
     fn kind(&self) -> Arc<Deck> {
         self.client.kind()
     }
 
+    fn options(&self) -> &'static [OptionSpec] {
+        options()
+    }
+
     fn input(&self, source: InputSource, options: &Value) -> Result<JobInput, InputError> {
-        jobs_runner::only_known_options(options, &["source"])?;
         let word = options.get("source").and_then(Value::as_str);
         let input = match (source, word) {
             (InputSource::Text(text), None | Some("topic")) => topic_input(text),
@@ -162,6 +257,7 @@ impl Handler for DeckHandler {
                 },
                 path: None,
                 name: None,
+                options: Map::new(),
             },
             (InputSource::Path(path), Some("outline")) => outline_input(path)?,
             (InputSource::Path(path), None | Some("markdown")) => markdown_input(path)?,
@@ -171,42 +267,42 @@ impl Handler for DeckHandler {
                 ));
             }
         };
-        input.into_job_input()
+        let mut further = options.clone();
+        if let Value::Object(further) = &mut further {
+            further.remove("source");
+        }
+        input.with_options(&further)?.into_job_input()
     }
 
-    fn rebuild_input(&self, job: &jobs_ledger::JobRecord) -> Result<DeckSource, InputError> {
+    fn rebuild_input(&self, job: &jobs_ledger::JobRecord) -> Result<DeckSubmit, InputError> {
         let option = |name: &str| {
             let value = job.options.get(name).and_then(Value::as_str);
             value.unwrap_or_default()
         };
-        let input = match option("source") {
+        let mut input = match option("source") {
             "topic" => topic_input(option("topic")),
             word => DeckInput::read(word, Path::to_owned(recorded_path(job)?))?,
         };
+        input.options = known_options(input.source.options(), &job.options)?;
         input.described()?.must_match(job)?;
-        Ok(input.source)
+        input.submit()
     }
 
     async fn submit(
         &self,
         _: &Claim<at::Submitting>,
-        source: &DeckSource,
+        input: &DeckSubmit,
     ) -> Result<Job<Deck>, SubmitError> {
-        let request = match source {
-            DeckSource::Topic(text) => self.client.deck(GptDeck::from_topic(text)),
-            DeckSource::Outline(text) => self.client.deck(GptDeck::from_outline(text)),
-            DeckSource::Markdown(text) => self.client.deck(MarkdownDeck::from_markdown(text)),
-        };
-        request.submit().await
+        self.client.deck(input.request.clone()).submit().await
     }
 
     fn can_search(&self) -> bool {
         true
     }
 
-    async fn search(&self, source: &DeckSource, lost: &LostSubmit) -> Result<Vec<JobId>, Error> {
+    async fn search(&self, input: &DeckSubmit, lost: &LostSubmit) -> Result<Vec<JobId>, Error> {
         let mut clues = SearchCriteria::default();
-        clues.title = source.title();
+        clues.title = input.title.clone();
         let candidates = self.client.find_lost(lost, &clues).await?;
         Ok(candidates.into_iter().map(|found| found.id).collect())
     }
@@ -232,5 +328,40 @@ impl Handler for DeckHandler {
 
     fn unit(&self) -> &'static str {
         "credit"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(input: &DeckInput) -> String {
+        let (_, body) = input.submit().unwrap().request.written().unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn options_are_recorded_and_sent_and_belong_to_their_source() {
+        let given = json!({ "language": "en", "page_count": 12, "speaker": "Ann", "resource_id_list": ["r1"] });
+        let input = topic_input("Tea").with_options(&given).unwrap();
+        let sent: Value = serde_json::from_str(&sent(&input)).unwrap();
+        assert_eq!(
+            sent,
+            json!({ "speaker": "Ann", "type": "topic", "content": "Tea", "page_count": 12, "language": "en", "resource_id_list": ["r1"] })
+        );
+        for (options, says) in [
+            (json!({ "use_img_mode": "self" }), "use_img_mode"),
+            (json!({ "language": "xx" }), "zh"),
+        ] {
+            let error = topic_input("Tea").with_options(&options).unwrap_err();
+            assert!(error.to_string().contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn without_options_the_bytes_are_those_of_the_request_alone() {
+        let alone = DeckRequest::from(GptDeck::from_topic("Tea"));
+        let (_, body) = alone.written().unwrap();
+        assert_eq!(sent(&topic_input("Tea")).as_bytes(), &body[..]);
     }
 }

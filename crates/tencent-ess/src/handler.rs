@@ -8,15 +8,40 @@ use jobs_core::http::{Document, DownloadError};
 use jobs_core::{Job, JobKind as _, Moment, SubmitError};
 use jobs_ledger::{Claim, at};
 use jobs_runner::{
-    Estimate, FetchedResult, Handler, InputError, InputSource, IntoJobInput, JobInput,
+    Estimate, FetchedResult, Handler, InputError, InputSource, IntoJobInput, JobInput, OptionKind,
+    OptionSpec, known_options,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::action::Family;
 use crate::client::Client;
+use crate::generated::types::ResourceType;
 use crate::job::{Conversion, Ready};
+use crate::request::ConvertRequest;
 
 const VENDOR: &str = "tencent-ess";
+
+const OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        name: "resource_type",
+        path: &["ResourceType"],
+        help: "What the file is, whatever its name ends in.",
+        kind: OptionKind::Word(&[
+            "doc", "docx", "xls", "xlsx", "jpg", "jpeg", "png", "bmp", "html", "txt",
+        ]),
+    },
+    OptionSpec {
+        name: "resource_name",
+        path: &["ResourceName"],
+        help: "The file's name at the vendor, 1 to 256 characters; its own unless set.",
+        kind: OptionKind::Text,
+    },
+];
+
+/// The documented options of a conversion, each by its name.
+pub fn options() -> &'static [OptionSpec] {
+    OPTIONS
+}
 
 /// The handler of conversions by the pair of operations that the client uses.
 pub fn handler(client: Client) -> ConvertHandler {
@@ -40,6 +65,7 @@ pub fn input(document: Document) -> ConvertInput {
         kind: None,
         document,
         is_kept: true,
+        options: Map::new(),
     }
 }
 
@@ -56,9 +82,32 @@ pub struct ConvertInput {
     kind: Option<&'static str>,
     document: Document,
     is_kept: bool,
+    /// Those that are set, by their names.
+    options: Map<String, Value>,
 }
 
 impl ConvertInput {
+    /// Sets documented [options] by their names; `given` is a JSON object.
+    ///
+    /// # Errors
+    /// [`InputError`] for a value that an option does not take.
+    pub fn with_options(mut self, given: &Value) -> Result<Self, InputError> {
+        self.options = known_options(OPTIONS, given)?;
+        Ok(self)
+    }
+
+    fn request(self) -> ConvertRequest {
+        let text = |name: &str| self.options.get(name).and_then(Value::as_str);
+        let mut request = ConvertRequest::document(self.document);
+        if let Some(word) = text("resource_type") {
+            request = request.with_resource_type(ResourceType::from_word(word));
+        }
+        if let Some(name) = text("resource_name") {
+            request = request.with_resource_name(name);
+        }
+        request
+    }
+
     /// Does not record where the document lies: it is gone after this process.
     #[must_use]
     pub fn without_path(mut self) -> Self {
@@ -67,7 +116,12 @@ impl ConvertInput {
     }
 
     fn described(&self) -> Result<JobInput, InputError> {
-        let input = JobInput::document(VENDOR, self.kind, &self.document, Value::Null)?;
+        // Nothing set is what it was before there were options.
+        let options = match self.options.is_empty() {
+            true => Value::Null,
+            false => self.options.clone().into(),
+        };
+        let input = JobInput::document(VENDOR, self.kind, &self.document, options)?;
         Ok(if self.is_kept {
             input
         } else {
@@ -78,21 +132,25 @@ impl ConvertInput {
 
 impl IntoJobInput for ConvertInput {
     fn into_job_input(self) -> Result<JobInput, InputError> {
-        Ok(self.described()?.with_live(self.document))
+        Ok(self.described()?.with_live(self.request()))
     }
 }
 
 #[async_trait]
 impl Handler for ConvertHandler {
     type Kind = Conversion;
-    type Input = Document;
+    type Input = ConvertRequest;
 
     fn kind(&self) -> Arc<Conversion> {
         Arc::clone(&self.kind)
     }
 
+    fn options(&self) -> &'static [OptionSpec] {
+        OPTIONS
+    }
+
     fn input(&self, source: InputSource, options: &Value) -> Result<JobInput, InputError> {
-        jobs_runner::only_known_options(options, &[])?;
+        jobs_runner::only_known_options(options, &["resource_type", "resource_name"])?;
         let InputSource::Path(path) = source else {
             return Err(InputError::invalid("tencent-ess convert takes a file"));
         };
@@ -100,26 +158,28 @@ impl Handler for ConvertHandler {
             kind: Some(self.kind.name()),
             document: jobs_runner::open(path)?,
             is_kept: true,
+            options: known_options(OPTIONS, options)?,
         };
         input.into_job_input()
     }
 
-    fn rebuild_input(&self, job: &jobs_ledger::JobRecord) -> Result<Document, InputError> {
+    fn rebuild_input(&self, job: &jobs_ledger::JobRecord) -> Result<ConvertRequest, InputError> {
         let input = ConvertInput {
             kind: Some(self.kind.name()),
             document: JobInput::reopen(job)?,
             is_kept: true,
+            options: known_options(OPTIONS, &job.options)?,
         };
         input.described()?.must_match(job)?;
-        Ok(input.document)
+        Ok(input.request())
     }
 
     async fn submit(
         &self,
         _: &Claim<at::Submitting>,
-        document: &Document,
+        request: &ConvertRequest,
     ) -> Result<Job<Conversion>, SubmitError> {
-        self.client.convert(document.clone()).submit().await
+        self.client.convert(request.clone()).submit().await
     }
 
     async fn fetch(
@@ -146,7 +206,7 @@ impl Handler for ConvertHandler {
         ]
     }
 
-    fn estimate(&self, _: &Document) -> Estimate {
+    fn estimate(&self, _: &ConvertRequest) -> Estimate {
         Estimate::Units(1)
     }
 

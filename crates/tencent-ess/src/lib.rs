@@ -38,7 +38,7 @@ pub use self::api::Language;
 pub use self::client::{Client, ClientBuilder};
 pub use self::environment::Environment;
 #[cfg(feature = "runner")]
-pub use self::handler::{ConvertHandler, ConvertInput, handler, handler_of, input};
+pub use self::handler::{ConvertHandler, ConvertInput, handler, handler_of, input, options};
 pub use self::identity::{Agent, Operator, Product};
 pub use self::job::{Conversion, Ready};
 pub use self::request::ConvertRequest;

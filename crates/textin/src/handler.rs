@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use jobs_core::disk::OutputPath;
@@ -10,12 +10,14 @@ use jobs_core::http::{Document, DownloadError};
 use jobs_core::{Job, Moment, SubmitError};
 use jobs_ledger::{Claim, at};
 use jobs_runner::{
-    Estimate, FetchedResult, Handler, InputError, InputSource, IntoJobInput, JobInput,
-    recorded_text,
+    Estimate, FetchedResult, Handler, InputError, InputSource, IntoJobInput, JobInput, OptionSpec,
+    known_options, recorded_text, vendor_json,
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::client::Client;
+use crate::generated::options::PARSE_CONFIG;
+use crate::generated::types::ParseConfig;
 use crate::job::{Parse, Ready};
 use crate::page_count::count_pages;
 use crate::request::{FORMATS as TYPES, PageRange, ParseRequest, largest};
@@ -23,6 +25,18 @@ use crate::request::{FORMATS as TYPES, PageRange, ParseRequest, largest};
 const VENDOR: &str = "textin";
 const KIND: &str = "parse";
 const FORMATS: &[&str] = &["markdown", "json"];
+
+/// The documented options beside pages and password, which are recorded in a form of their own.
+static OPTIONS: LazyLock<Vec<OptionSpec>> = LazyLock::new(|| {
+    let is_apart = |option: &&OptionSpec| matches!(option.name, "page_range" | "password");
+    let options = PARSE_CONFIG.iter().filter(|option| !is_apart(option));
+    options.copied().collect()
+});
+
+/// The documented options of a parse beside pages and password, each by its name.
+pub fn options() -> &'static [OptionSpec] {
+    &OPTIONS
+}
 
 /// The handler of an account's parse jobs.
 pub fn handler(client: Client) -> ParseHandler {
@@ -84,6 +98,17 @@ impl ParseInput {
         self
     }
 
+    /// Sets documented [options] by their names; `given` is a JSON object.
+    ///
+    /// # Errors
+    /// [`InputError`] for a value that an option does not take.
+    pub fn with_options(mut self, given: &Value) -> Result<Self, InputError> {
+        self.options
+            .further
+            .extend(known_options(options(), given)?);
+        Ok(self)
+    }
+
     /// Asks for `markdown`, which is the default, or `json`.
     #[must_use]
     pub fn with_format(mut self, format: impl Into<String>) -> Self {
@@ -137,6 +162,8 @@ struct Options {
     pages: Option<PageRange>,
     /// Where the password is. Its content is read for the submit alone, and kept nowhere; another file is another try.
     password_file: Option<PathBuf>,
+    /// The others that are set, by their names.
+    further: Map<String, Value>,
 }
 
 impl Options {
@@ -152,11 +179,20 @@ impl Options {
             })?;
             options.insert("password_file".to_owned(), text.into());
         }
+        if let Value::Object(options) = &mut options {
+            options.extend(self.further.clone());
+        }
         Ok(options)
     }
 
     /// The request with them; reads the password.
     fn asked_of(&self, mut request: ParseRequest) -> Result<ParseRequest, InputError> {
+        if !self.further.is_empty() {
+            let config = vendor_json(options(), &self.further);
+            let config: ParseConfig = serde_json::from_value(config)
+                .map_err(|problem| InputError::invalid(format!("the options: {problem}")))?;
+            request = request.with_config(config);
+        }
         if let Some(pages) = &self.pages {
             request = request.with_pages(pages);
         }
@@ -171,6 +207,7 @@ impl Options {
         Ok(Self {
             pages: text("pages").map(pages).transpose()?,
             password_file: text("password_file").map(PathBuf::from),
+            further: known_options(options(), written)?,
         })
     }
 }
@@ -215,9 +252,16 @@ impl Handler for ParseHandler {
         self.client.kind()
     }
 
+    fn options(&self) -> &'static [OptionSpec] {
+        options()
+    }
+
     fn input(&self, source: InputSource, options: &Value) -> Result<JobInput, InputError> {
-        const KNOWN: &[&str] = &["pages", "password_file", "format"];
-        jobs_runner::only_known_options(options, KNOWN)?;
+        let further = self::options().iter().map(|option| option.name);
+        let known = ["pages", "password_file", "format"]
+            .into_iter()
+            .chain(further);
+        jobs_runner::only_known_options(options, &known.collect::<Vec<_>>())?;
         let mut parse = match source {
             InputSource::Path(path) => input(jobs_runner::open(path)?),
             InputSource::Url(url) => url_input(url),
@@ -349,8 +393,8 @@ mod tests {
     fn another_password_file_is_another_input_and_none_is_what_it_was() {
         let written = |file: Option<&str>| {
             let options = Options {
-                pages: None,
                 password_file: file.map(PathBuf::from),
+                ..Options::default()
             };
             options.written().unwrap()
         };
@@ -358,6 +402,38 @@ mod tests {
         assert_ne!(written(Some("/a")), written(Some("/b")));
         let read = Options::read(&written(Some("/a"))).unwrap();
         assert_eq!(read.password_file.as_deref(), Some(Path::new("/a")));
+    }
+
+    #[test]
+    fn every_option_is_recorded_under_its_name_and_sent_where_the_vendor_has_it() {
+        let given = json!({
+            "pages": "1-2", "table_view": "markdown", "include_hierarchy": false, "parse_mode": "scan",
+            "formula_level": 1, "exports": [{ "format": "docx" }], "force_engine": "textin",
+        });
+        let parse = || input(Document::from_bytes("a.pdf", "%PDF-1.7"));
+        let mut read = parse();
+        read.options = Options::read(&given).unwrap();
+        let written = read.options.written().unwrap();
+        assert_eq!(written, given);
+        let (request, _) = read.request().unwrap();
+        assert_eq!(
+            serde_json::to_value(request.config()).unwrap(),
+            json!({
+                "capabilities": { "include_hierarchy": false, "table_view": "markdown" },
+                "scope": { "page_range": "1-2" },
+                "config": { "force_engine": "textin", "engine_params": { "parse_mode": "scan", "formula_level": 1 } },
+                "exports": [{ "format": "docx" }],
+            })
+        );
+        let error = parse()
+            .with_options(&json!({ "table_view": "pdf" }))
+            .unwrap_err();
+        assert!(error.to_string().contains("html, markdown"), "{error}");
+        // Set by nobody, the recorded options are those of before.
+        assert_eq!(
+            Options::default().written().unwrap(),
+            json!({ "pages": null })
+        );
     }
 
     #[test]

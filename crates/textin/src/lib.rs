@@ -40,7 +40,7 @@ pub use jobs_core::{
 
 pub use self::client::{Client, ClientBuilder};
 #[cfg(feature = "runner")]
-pub use self::handler::{ParseHandler, ParseInput, handler, input, url_input};
+pub use self::handler::{ParseHandler, ParseInput, handler, input, options, url_input};
 pub use self::job::{Parse, Ready};
 pub use self::page_count::count_pages;
 pub use self::request::{PageRange, ParseRequest};

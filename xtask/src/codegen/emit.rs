@@ -40,6 +40,15 @@ pub(crate) fn emit_request_setters(items: &[Item]) -> Result<String> {
     written(vec![setters])
 }
 
+/// The options of requests as data; empty when no schema asks for any.
+pub(crate) fn emit_option_lists(items: &[Item]) -> Result<String> {
+    let lists = setters::option_lists(items)?;
+    if lists.is_empty() {
+        return Ok(String::new());
+    }
+    written(vec![lists])
+}
+
 fn written(parts: Vec<TokenStream>) -> Result<String> {
     let mut text = String::new();
     for part in parts {
@@ -62,7 +71,8 @@ fn spaced(text: &str) -> String {
         }
         spaced.push_str(line);
         spaced.push('\n');
-        behind_function = line == "    }" || line.starts_with("    use ");
+        behind_function =
+            line == "    }" || line.starts_with("    use ") || line.starts_with("use ");
     }
     spaced
 }

@@ -84,15 +84,24 @@ fn golden_documents_render_to_their_pairs_twice() {
 }
 
 #[test]
-fn setters_of_a_request_render_to_their_pair() {
+fn setters_and_options_of_a_request_render_to_their_pairs() {
     let spec = fs::read_to_string(folder().join("setters.json")).unwrap();
     let spec = spec.replace("\"x-rust-setters\": true", "\"x-rust-setters\": \"Order\"");
-    let setters = render(&spec).unwrap().setters.unwrap();
-    let path = folder().join("setters_of_a_request.txt");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(&path, &setters).unwrap();
+    let spec = spec.replace(
+        "\"x-rust-setters\"",
+        "\"x-rust-option-list\": true, \"x-rust-setters\"",
+    );
+    let rendered = render(&spec).unwrap();
+    for (name, text) in [
+        ("setters_of_a_request.txt", rendered.setters.unwrap()),
+        ("options_of_a_request.txt", rendered.options.unwrap()),
+    ] {
+        let path = folder().join(name);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap_or_default(), text);
     }
-    assert_eq!(fs::read_to_string(&path).unwrap_or_default(), setters);
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub(crate) struct Struct {
     pub(crate) keeps_unknown: bool,
     /// Where its optional fields get setters.
     pub(crate) setters: Option<Setters>,
+    /// Whether its options are listed as data.
+    pub(crate) has_option_list: bool,
 }
 
 /// Which type has the setters of a struct.

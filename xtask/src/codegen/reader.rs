@@ -11,6 +11,9 @@ use super::{names, open_enum, recursion, scalar};
 /// Asks for setters: `true` for the struct itself, or the name of the request in `crate::request` that holds it.
 const SETTERS: &str = "x-rust-setters";
 
+/// Asks for a list of the options as data.
+const OPTION_LIST: &str = "x-rust-option-list";
+
 /// Deeper nesting than this is a reference that leads back to itself.
 const MAX_DEPTH: usize = 40;
 
@@ -59,6 +62,7 @@ struct Members<'a> {
     required: Vec<(&'a str, Place<'a>)>,
     keeps_unknown: bool,
     setters: Option<Setters>,
+    has_option_list: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -124,6 +128,7 @@ impl<'a> Reader<'a> {
             fields,
             keeps_unknown: members.keeps_unknown,
             setters: members.setters,
+            has_option_list: members.has_option_list,
         }));
         items.append(&mut inner);
         Ok(())
@@ -152,6 +157,7 @@ impl<'a> Reader<'a> {
             "additionalProperties",
             "x-rust-name",
             SETTERS,
+            OPTION_LIST,
         ])?;
         if schema.need("type")?.text()? != "object" {
             bail!(schema.error("only objects can be merged"));
@@ -164,6 +170,7 @@ impl<'a> Reader<'a> {
             }
             into.properties.push((key, property));
         }
+        into.has_option_list |= schema.flag(OPTION_LIST)?;
         if let Some(place) = schema.get(SETTERS) {
             into.setters = Some(setters(&place)?);
         }

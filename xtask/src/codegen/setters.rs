@@ -1,12 +1,13 @@
-//! Setters of optional fields, flat: a field of a nested struct is set by one call, too.
+//! Optional fields, flat: a setter for each, and a list of them as data. A field of a nested struct is reached at once, too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
 use super::model::{Field, Item, Setters, Struct, Type};
+use super::names;
 use super::tokens::{doc, ident, plain_type};
 
 /// The setters of a struct on itself.
@@ -37,6 +38,67 @@ pub(super) fn on_requests(items: &[Item]) -> Result<TokenStream> {
     Ok(quote!(#(#blocks)*))
 }
 
+/// The options of every struct that asks for it, as data; empty when there is none.
+pub(super) fn option_lists(items: &[Item]) -> Result<TokenStream> {
+    let mut lists = Vec::new();
+    for item in structs(items).filter(|item| item.has_option_list) {
+        let mut specs = Vec::new();
+        let mut names = BTreeSet::new();
+        collect(item, items, &[], &mut Vec::new(), &mut |field, path| {
+            specs.push(spec(field, path, items));
+            names.insert(field.name.clone())
+        })?;
+        let name = format_ident!("{}", names::field(&item.name).to_uppercase());
+        let doc = doc(&format!("The options of `{}`.", item.name));
+        lists.push(quote! {
+            #doc
+            pub(crate) const #name: &[OptionSpec] = &[#(#specs,)*];
+        });
+    }
+    if lists.is_empty() {
+        return Ok(TokenStream::new());
+    }
+    Ok(quote! {
+        use jobs_runner::{OptionKind, OptionSpec};
+
+        #(#lists)*
+    })
+}
+
+fn spec(field: &Field, path: &[&Field], items: &[Item]) -> TokenStream {
+    let name = field.name.trim_end_matches('_');
+    let keys = path.iter().map(|field| &field.key).chain([&field.key]);
+    let help = &field.doc;
+    let kind = match &field.ty {
+        Type::Bool => quote!(OptionKind::Switch),
+        Type::Int32 | Type::Int64 => quote!(OptionKind::Integer),
+        Type::Text | Type::Secret => quote!(OptionKind::Text),
+        Type::List(entry) if **entry == Type::Text => quote!(OptionKind::TextList),
+        Type::Named(named) => match words(named, items) {
+            Some(words) => quote!(OptionKind::Word(&[#(#words),*])),
+            None => quote!(OptionKind::Json),
+        },
+        _ => quote!(OptionKind::Json),
+    };
+    quote! {
+        OptionSpec {
+            name: #name,
+            path: &[#(#keys),*],
+            help: #help,
+            kind: #kind,
+        }
+    }
+}
+
+fn words<'a>(name: &str, items: &'a [Item]) -> Option<Vec<&'a str>> {
+    items.iter().find_map(|item| match item {
+        Item::OpenEnum(item) if item.name == name => {
+            Some(item.words.iter().map(|word| word.word.as_str()).collect())
+        }
+        _ => None,
+    })
+}
+
 /// One setter for each optional field, from `place` on down.
 ///
 /// `types` is the path to the generated types, from where the setters stand.
@@ -47,9 +109,13 @@ fn of(
     types: &TokenStream,
 ) -> Result<Vec<TokenStream>> {
     let mut found = BTreeMap::new();
-    collect(item, items, place, &mut Vec::new(), &mut |field, place| {
+    collect(item, items, &[], &mut Vec::new(), &mut |field, path| {
         let order = found.len();
-        let setter = setter(field, place, types);
+        let place = path.iter().fold(place.clone(), |place, field| {
+            let name = ident(&field.name);
+            quote!(#place.#name.get_or_insert_default())
+        });
+        let setter = setter(field, &place, types);
         found.insert(field.name.clone(), (order, setter)).is_none()
     })?;
     let mut setters: Vec<(usize, TokenStream)> = found.into_values().collect();
@@ -57,23 +123,23 @@ fn of(
     Ok(setters.into_iter().map(|(_, setter)| setter).collect())
 }
 
+/// Hands every optional field to `take`, with the fields that lead to it; it says whether the name was still free.
 fn collect<'a>(
     item: &'a Struct,
     items: &'a [Item],
-    place: &TokenStream,
+    path: &[&'a Field],
     above: &mut Vec<&'a str>,
-    take: &mut impl FnMut(&Field, &TokenStream) -> bool,
+    take: &mut impl FnMut(&'a Field, &[&'a Field]) -> bool,
 ) -> Result<()> {
     above.push(&item.name);
     for field in item.fields.iter().filter(|field| !field.required) {
-        let name = ident(&field.name);
         match nested(field, items).filter(|inner| !above.contains(&inner.name.as_str())) {
             Some(inner) => {
-                let inner_place = quote!(#place.#name.get_or_insert_default());
-                collect(inner, items, &inner_place, above, take)?;
+                let path = [path, &[field]].concat();
+                collect(inner, items, &path, above, take)?;
             }
             None => {
-                if !take(field, place) {
+                if !take(field, path) {
                     bail!(
                         "#/components/schemas/{}: two options are called `{}`; set `x-rust-name` of one",
                         item.name,

@@ -18,6 +18,7 @@ mod mcp;
 mod mcp_client;
 mod mcp_python;
 mod mindshow;
+mod options;
 mod ppj;
 mod printer;
 mod secrets;
