@@ -347,7 +347,8 @@ pub(crate) enum PpjCommand {
     /// List the account's jobs at the vendor, by token; free.
     List(PpjListArgs),
     /// Tell how many projects may still be made; free, access keys only.
-    Quota,
+    #[command(name = "quota")]
+    ProjectsLeft,
 }
 
 #[derive(Debug, clap::Args)]

@@ -97,7 +97,7 @@ async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), Com
         Command::Textin(TextinCommand::Parse(parse)) => Box::pin(textin::parse(&app, parse)).await,
         Command::Ppj(PpjCommand::Convert(convert)) => ppj::convert(&app, convert).await,
         Command::Ppj(PpjCommand::List(list)) => vendor_lists::ppj_list(&app, list).await,
-        Command::Ppj(PpjCommand::Quota) => vendor_lists::ppj_quota(&app).await,
+        Command::Ppj(PpjCommand::ProjectsLeft) => vendor_lists::ppj_quota(&app).await,
         Command::Mindshow(MindshowCommand::Deck(deck)) => {
             Box::pin(mindshow::deck(&app, deck)).await
         }
