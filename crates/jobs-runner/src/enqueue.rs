@@ -25,6 +25,8 @@ pub struct Enqueue<'a> {
     job: Result<(DynHandler, JobInput), RunnerError>,
     output: Option<PathBuf>,
     again: bool,
+    again_of: Option<LedgerId>,
+    actor: Option<String>,
 }
 
 /// A job that is written down.
@@ -49,6 +51,8 @@ impl<'a> Enqueue<'a> {
             job,
             output: None,
             again: false,
+            again_of: None,
+            actor: None,
         }
     }
 
@@ -72,6 +76,18 @@ impl<'a> Enqueue<'a> {
         self
     }
 
+    /// **Pays once more** for what that job was; the same call once more attaches to the job that this made.
+    pub fn again_of(mut self, job: LedgerId) -> Self {
+        self.again_of = Some(job);
+        self
+    }
+
+    /// Adds who asks, for the history.
+    pub fn by(mut self, actor: impl Into<String>) -> Self {
+        self.actor = Some(actor.into());
+        self
+    }
+
     /// Submits it in this process, and waits for the result. The same input attaches to the job that it is already.
     ///
     /// # Errors
@@ -83,6 +99,7 @@ impl<'a> Enqueue<'a> {
         let output = self.output.as_deref().map(absolute).transpose()?;
         if let Some(path) = output.as_deref()
             && !self.again
+            && self.again_of.is_none()
             && path.exists()
             && let Some(job) = completed_before(context, &handler, &input, path).await?
         {
@@ -91,6 +108,7 @@ impl<'a> Enqueue<'a> {
         }
         let target = OutputTarget::at(output.as_deref(), options.overwrite)?;
         let intent = intent(&handler, &input, output, self.again);
+        let intent = asked(intent, self.again_of, self.actor);
         // A job that is attached to may be on record with another format.
         let options = &RunOptions {
             format: options.format.clone().or(input.format),
@@ -131,6 +149,7 @@ impl<'a> Enqueue<'a> {
         let (handler, input) = self.job?;
         let output = self.output.as_deref().map(absolute).transpose()?;
         let intent = intent(&handler, &input, output, self.again);
+        let intent = asked(intent, self.again_of, self.actor);
         let limit = handler.clock().now() + BUSY;
         Ok(match intend(self.context, &handler, intent, limit).await? {
             IntendOutcome::New(claim, job) => {
@@ -156,6 +175,16 @@ impl<'a> IntoFuture for Enqueue<'a> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.write_down())
+    }
+}
+
+fn asked(mut intent: Intent, again_of: Option<LedgerId>, actor: Option<String>) -> Intent {
+    if let Some(job) = again_of {
+        intent = intent.again_of(job);
+    }
+    match actor {
+        Some(actor) => intent.by(actor),
+        None => intent,
     }
 }
 

@@ -135,16 +135,13 @@ impl McpServer {
         out: Option<PathBuf>,
         again: Option<JobRecord>,
     ) -> Result<JobRecord, ToolError> {
-        if let Some(record) = again {
-            return Err(ToolError::invalid(format!(
-                "buying job {} anew is not possible here yet: use the command line with --again; nothing was sent",
-                record.id
-            )));
-        }
         let runner = self.shared.runner.clone();
         // A cancelled call leaves nothing half written.
         let write = tokio::spawn(async move {
-            let mut enqueue = runner.enqueue(input);
+            let mut enqueue = runner.enqueue(input).by("mcp");
+            if let Some(record) = again {
+                enqueue = enqueue.again_of(record.id);
+            }
             if let Some(out) = out {
                 enqueue = enqueue.output(out);
             }

@@ -878,3 +878,39 @@ async fn over_budget_is_an_answer_and_the_job_goes_on_when_there_is_room() {
         .await;
     assert_eq!(done.answer["stage"], "completed", "{done:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn buying_again_names_the_job_and_a_repeated_call_buys_no_third() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    stage.input("other.txt", "another text\n");
+    let mut client = Client::plain(&stage).await;
+    let first = client
+        .tool("parse_document", json!({ "path": "notes.txt" }))
+        .await;
+    let id = first.text("id").to_owned();
+    let other = client
+        .tool(
+            "parse_document",
+            json!({ "path": "other.txt", "again": id }),
+        )
+        .await;
+    assert!(other.is_error, "{other:?}");
+    assert_eq!(other.answer["exit_code"], 2, "{other:?}");
+    assert_eq!(charges(&stage), 1);
+    let mut second = String::new();
+    for arguments in [
+        json!({ "path": "notes.txt", "again": id }),
+        json!({ "path": "notes.txt", "again": id }),
+        json!({ "again": id }),
+    ] {
+        let again = client.tool("parse_document", arguments).await;
+        assert_eq!(again.answer["exit_code"], 0, "{again:?}");
+        assert_ne!(again.text("id"), id);
+        if !second.is_empty() {
+            assert_eq!(again.text("id"), second);
+        }
+        second = again.text("id").to_owned();
+    }
+    assert_eq!(charges(&stage), 2);
+}
