@@ -79,7 +79,7 @@ async fn each_job_ends_once_as_it_would_alone() {
         for (number, fate) in fates.into_iter().enumerate() {
             handle
                 .watch(
-                    &vendor.job(number, fate),
+                    vendor.job(number, fate),
                     id(number),
                     Duration::from_secs(60),
                 )
@@ -124,7 +124,7 @@ async fn ten_thousand_jobs_in_batches_of_fifty_cost_few_requests() {
     for number in 0..10_000 {
         handle
             .watch(
-                &vendor.job(number, ScriptedEnd::Done(31.0)),
+                vendor.job(number, ScriptedEnd::Done(31.0)),
                 id(number),
                 LONG,
             )
@@ -167,11 +167,7 @@ async fn the_last_poll_is_at_the_deadline_to_the_nanosecond() {
     let deadlines = [23_370_000_001u64, 23_370_000_002, 23_370_999_999].map(Duration::from_nanos);
     for (number, deadline) in deadlines.into_iter().enumerate() {
         handle
-            .watch(
-                &vendor.job(number, ScriptedEnd::Never),
-                id(number),
-                deadline,
-            )
+            .watch(vendor.job(number, ScriptedEnd::Never), id(number), deadline)
             .unwrap();
     }
     let ends = all(&clock, &mut fleet).await;
@@ -211,10 +207,10 @@ async fn a_job_is_watched_once_and_only_by_its_own_handle() {
     );
     // The same id means another job at another kind.
     foreign
-        .watch(&other.job(1, ScriptedEnd::Done(3.0)), id(1), LONG)
+        .watch(other.job(1, ScriptedEnd::Done(3.0)), id(1), LONG)
         .unwrap();
     assert_eq!(
-        handle.watch(&vendor.job(2, ScriptedEnd::Never), id(2), LONG),
+        handle.watch(vendor.job(2, ScriptedEnd::Never), id(2), LONG),
         Err(WatchError::AtCapacity)
     );
     assert_eq!(fleet.len(), 2);
@@ -230,20 +226,20 @@ async fn the_min_interval_outlives_forgetting_and_ends() {
     let job = vendor.job(1, ScriptedEnd::Never);
     // A handle of its own each time, which knows of no poll.
     let fresh = || Job::attach(Arc::clone(&vendor), id(1));
-    handle.watch(&fresh(), id(1), LONG).unwrap();
+    handle.watch(fresh(), id(1), LONG).unwrap();
     pass(&clock, Duration::from_millis(10)).await;
     assert_eq!(handle.unwatch(job.id()), Some(id(1)));
     assert_eq!(handle.unwatch(job.id()), None);
     assert!(!handle.poll_soon(job.id()), "nobody waits for it");
     handle
-        .watch(&fresh(), id(1), Duration::from_secs(10))
+        .watch(fresh(), id(1), Duration::from_secs(10))
         .unwrap();
     let (_, end) = clock.run(ended(&mut fleet)).await.unwrap();
     assert!(matches!(
         end.unwrap_err().kind(),
         WaitErrorKind::DeadlineExceeded
     ));
-    handle.watch(&fresh(), id(1), LONG).unwrap();
+    handle.watch(fresh(), id(1), LONG).unwrap();
     pass(&clock, Duration::from_secs(5)).await;
     let polls = seconds(&vendor.asked().polls[job.id().as_str()]);
     assert_eq!(polls, [0.0, 2.0, 7.0 + (polls[2] - 7.0), 10.01, 12.01]);
@@ -261,7 +257,7 @@ async fn a_poll_soon_is_a_poll_as_soon_as_the_min_interval_allows_and_is_not_bel
     let mut fleet = fleet(FleetConfig::default());
     let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     handle
-        .watch(&vendor.job(1, ScriptedEnd::Done(30.0)), id(1), LONG)
+        .watch(vendor.job(1, ScriptedEnd::Done(30.0)), id(1), LONG)
         .unwrap();
     pass(&clock, Duration::from_secs(1)).await;
     // Forged: the job is not done. Twice is no more than once.
@@ -296,7 +292,7 @@ async fn a_poll_soon_during_a_poll_brings_the_next_one_forward() {
     let mut fleet = fleet(FleetConfig::default());
     let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     handle
-        .watch(&vendor.job(1, ScriptedEnd::Done(1.0)), id(1), LONG)
+        .watch(vendor.job(1, ScriptedEnd::Done(1.0)), id(1), LONG)
         .unwrap();
     pass(&clock, Duration::from_secs(2)).await;
     assert!(handle.poll_soon(&id(1)));
@@ -316,11 +312,7 @@ async fn who_does_not_take_the_ends_holds_up_the_polls_and_loses_nothing() {
     let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..1000 {
         handle
-            .watch(
-                &vendor.job(number, ScriptedEnd::Done(1.0)),
-                id(number),
-                LONG,
-            )
+            .watch(vendor.job(number, ScriptedEnd::Done(1.0)), id(number), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_secs(1000)).await;
@@ -351,7 +343,7 @@ async fn stopping_delivers_what_ended_and_hands_back_the_rest() {
             ScriptedEnd::Never
         };
         handle
-            .watch(&vendor.job(number, fate), id(number), LONG)
+            .watch(vendor.job(number, fate), id(number), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_millis(6500)).await;
@@ -363,7 +355,7 @@ async fn stopping_delivers_what_ended_and_hands_back_the_rest() {
             .all(|(_, ticket)| ticket.vendor() == "vendor" && ticket.kind() == "play")
     );
     assert_eq!(
-        handle.watch(&vendor.job(99, ScriptedEnd::Never), id(99), LONG),
+        handle.watch(vendor.job(99, ScriptedEnd::Never), id(99), LONG),
         Err(WatchError::ShutDown)
     );
     let requests = vendor.requests();
@@ -381,11 +373,7 @@ async fn a_forgotten_job_has_no_end_although_its_poll_was_in_flight() {
     let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..5 {
         handle
-            .watch(
-                &vendor.job(number, ScriptedEnd::Done(0.0)),
-                id(number),
-                LONG,
-            )
+            .watch(vendor.job(number, ScriptedEnd::Done(0.0)), id(number), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_secs(1)).await;
@@ -393,7 +381,7 @@ async fn a_forgotten_job_has_no_end_although_its_poll_was_in_flight() {
     // Watched again before that poll is answered: the answer is not the new wait's, whose poll comes after the minimum interval.
     assert_eq!(handle.unwatch(&id(4)), Some(id(4)));
     handle
-        .watch(&Job::attach(Arc::clone(&vendor), id(4)), id(4), LONG)
+        .watch(Job::attach(Arc::clone(&vendor), id(4)), id(4), LONG)
         .unwrap();
     let ids: Vec<_> = all(&clock, &mut fleet)
         .await
@@ -413,18 +401,14 @@ async fn a_panic_is_a_failed_poll_of_those_it_was_asked_for() {
     let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     handle
         .watch(
-            &vendor.job(0, ScriptedEnd::Panics),
+            vendor.job(0, ScriptedEnd::Panics),
             id(0),
             Duration::from_secs(30),
         )
         .unwrap();
     for number in 1..10 {
         handle
-            .watch(
-                &vendor.job(number, ScriptedEnd::Done(9.0)),
-                id(number),
-                LONG,
-            )
+            .watch(vendor.job(number, ScriptedEnd::Done(9.0)), id(number), LONG)
             .unwrap();
     }
     let ends = all(&clock, &mut fleet).await;
@@ -458,7 +442,7 @@ async fn an_outage_costs_few_polls_and_no_job_and_the_return_is_paced() {
     for number in 0..200 {
         handle
             .watch(
-                &vendor.job(number, ScriptedEnd::Done(400.0)),
+                vendor.job(number, ScriptedEnd::Done(400.0)),
                 id(number),
                 LONG,
             )
@@ -505,7 +489,7 @@ async fn in_an_outage_without_end_every_wait_ends_unreachable_or_at_its_deadline
             ..WaitOptions::new(Duration::from_secs(if number % 2 == 0 { 50 } else { 5000 }))
         };
         handle
-            .watch(&vendor.job(number, ScriptedEnd::Never), id(number), options)
+            .watch(vendor.job(number, ScriptedEnd::Never), id(number), options)
             .unwrap();
     }
     for number in 0..100 {
@@ -541,11 +525,7 @@ async fn too_many_requests_narrow_the_window_and_the_hint_is_kept() {
     let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..50 {
         handle
-            .watch(
-                &vendor.job(number, ScriptedEnd::Done(0.0)),
-                id(number),
-                LONG,
-            )
+            .watch(vendor.job(number, ScriptedEnd::Done(0.0)), id(number), LONG)
             .unwrap();
     }
     assert_eq!(all(&clock, &mut fleet).await.len(), 50);
@@ -587,7 +567,7 @@ async fn polls_a_second(refused: Range<usize>) -> Vec<usize> {
     let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..400 {
         handle
-            .watch(&vendor.job(number, ScriptedEnd::Never), id(number), LONG)
+            .watch(vendor.job(number, ScriptedEnd::Never), id(number), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_secs(40)).await;
@@ -629,13 +609,13 @@ async fn a_poll_that_hangs_over_a_deadline_gives_way_to_the_last_one() {
     let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     handle
         .watch(
-            &vendor.job(1, ScriptedEnd::Never),
+            vendor.job(1, ScriptedEnd::Never),
             id(1),
             Duration::from_secs(12),
         )
         .unwrap();
     handle
-        .watch(&vendor.job(2, ScriptedEnd::Done(0.0)), id(2), LONG)
+        .watch(vendor.job(2, ScriptedEnd::Done(0.0)), id(2), LONG)
         .unwrap();
     let (first, end) = clock.run(ended(&mut fleet)).await.unwrap();
     assert_eq!((first, end.unwrap()), (id(2), id(2)));
@@ -658,7 +638,7 @@ async fn when_not_everybody_can_be_polled_at_all_wait_about_as_long() {
     let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..400 {
         handle
-            .watch(&vendor.job(number, ScriptedEnd::Never), id(number), LONG)
+            .watch(vendor.job(number, ScriptedEnd::Never), id(number), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_secs(100)).await;
@@ -714,7 +694,7 @@ async fn polls_are_reported_to_handles_that_asked() {
         .kind(Arc::clone(&vendor), |output| output)
         .with_poll_events();
     handle
-        .watch(&vendor.job(1, ScriptedEnd::Done(8.0)), id(1), LONG)
+        .watch(vendor.job(1, ScriptedEnd::Done(8.0)), id(1), LONG)
         .unwrap();
     let mut names = Vec::new();
     clock
@@ -755,7 +735,7 @@ fn a_runtime_that_goes_away_takes_no_job_with_it() {
     // Its poll was dropped in flight. The next job starts the account's task again, for both.
     runtime().block_on(async {
         handle
-            .watch(&vendor.job(2, ScriptedEnd::Done(0.0)), id(2), LONG)
+            .watch(vendor.job(2, ScriptedEnd::Done(0.0)), id(2), LONG)
             .unwrap();
         assert_eq!(all(&clock, &mut fleet).await.len(), 2);
     });
@@ -774,9 +754,7 @@ async fn whatever_its_end_was_a_job_watched_again_keeps_the_min_interval() {
         let mut fleet = fleet(FleetConfig::default());
         let handle = fleet.kind(Arc::clone(&vendor), |output| output);
         for _ in 0..3 {
-            handle
-                .watch(&vendor.job(1, fate), id(1), secs(0.5))
-                .unwrap();
+            handle.watch(vendor.job(1, fate), id(1), secs(0.5)).unwrap();
             let end = clock.run(ended(&mut fleet)).await;
             assert!(end.is_some());
         }

@@ -62,7 +62,7 @@ impl<T> Chunk<T> {
     /// The tag of a watched entry.
     pub(super) fn tag(&self, number: usize) -> Option<&T> {
         let entry = self.entries.get(number)?;
-        self.tags.values.get(usize::from(entry.tag_at))
+        self.tags.get(entry.tag_at)
     }
 
     /// Takes the tag of a watched entry, which must be its last use.
@@ -128,29 +128,47 @@ impl<T> Chunk<T> {
 }
 
 impl<T> Tags<T> {
+    /// All tags without a size are alike, so it does not matter which is whose.
+    const HAS_OWNERS: bool = size_of::<T>() > 0;
+
     /// Takes a tag for the entry `owner`; where it is.
     fn push(&mut self, owner: u8, tag: T) -> Option<u8> {
-        let at = u8::try_from(self.owners.len()).ok()?;
-        if self.owners.is_empty() {
+        let at = u8::try_from(self.values.len()).ok()?;
+        if self.values.is_empty() {
             // For all of the chunk at once: doubling would leave up to half of it unused.
-            self.owners.reserve_exact(CHUNK);
             self.values.reserve_exact(CHUNK);
         }
-        self.owners.push(owner);
         self.values.push(tag);
+        if Self::HAS_OWNERS {
+            if self.owners.is_empty() {
+                self.owners.reserve_exact(CHUNK);
+            }
+            self.owners.push(owner);
+        }
         Some(at)
+    }
+
+    fn get(&self, at: u8) -> Option<&T> {
+        if Self::HAS_OWNERS {
+            self.values.get(usize::from(at))
+        } else {
+            self.values.first()
+        }
     }
 
     /// Gives a tag out, and the owner of the one that took its place.
     fn take(&mut self, at: u8) -> Option<(T, Option<u8>)> {
         let at = usize::from(at);
+        if !Self::HAS_OWNERS {
+            return Some((self.values.pop()?, None));
+        }
         if at >= self.values.len() {
             return None;
         }
         let tag = self.values.swap_remove(at);
         self.owners.swap_remove(at);
         let moved = self.owners.get(at).copied();
-        if self.owners.is_empty() {
+        if self.values.is_empty() {
             self.owners = Vec::new();
             self.values = Vec::new();
         }
@@ -162,6 +180,22 @@ impl<T> Tags<T> {
 mod tests {
     use super::*;
     use crate::poller::WaitState;
+
+    #[test]
+    fn tags_without_a_size_cost_nothing_and_are_there_for_every_entry() {
+        let mut chunk = Chunk::new((0..CHUNK).map(|_| Entry::free(0)).collect());
+        for number in 0..CHUNK {
+            let entry = Entry::waiting(WaitState::blank(), 0, 0);
+            chunk.set(number, entry, "id", ()).unwrap();
+        }
+        assert_eq!(chunk.bytes(), CHUNK * (size_of::<Entry>() + 2));
+        for number in 0..CHUNK {
+            assert_eq!(chunk.take_tag(number), Some(()));
+            chunk.free(number, 0);
+            let last = CHUNK - 1;
+            assert_eq!(chunk.tag(last).is_some(), number != last, "{number}");
+        }
+    }
 
     fn chunk() -> Chunk<String> {
         Chunk::new((0..CHUNK).map(|_| Entry::free(0)).collect())
