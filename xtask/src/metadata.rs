@@ -51,6 +51,9 @@ pub(crate) struct Dependency {
     pub(crate) req: String,
     /// Only dependencies inside this workspace have one.
     pub(crate) path: Option<PathBuf>,
+    /// Whether a feature has to ask for it.
+    #[serde(default)]
+    pub(crate) optional: bool,
     pub(crate) features: Vec<String>,
 }
 

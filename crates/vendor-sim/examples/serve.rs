@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 
 use vendor_sim::{SimOptions, Simulators};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
     let speed = std::env::args()
         .nth(1)

@@ -1,6 +1,7 @@
-//! Stateful simulators of document services on real sockets, for tests and for people without a vendor account.
+#![doc = include_str!("../README.md")]
 //!
-//! Each simulator keeps the vendor's rules (state machine, limits, ledger of charges) and speaks the vendor's own JSON.
+//! # Inside
+//!
 //! Everything that is not a vendor's is shared: [`server`] owns the sockets, [`fault`] spoils answers as a test asks,
 //! [`recorder`] remembers every request, [`control`] offers all of it under `/_sim/`, [`clock`] is the only time there is.
 

@@ -24,6 +24,10 @@ pub(super) fn all(
     quick: bool,
 ) -> Result<()> {
     for (one, folder) in archives {
+        if one.is_program {
+            println!("{} is a program: nobody links it", one.publish_name);
+            continue;
+        }
         let user = stage.join("users").join(&one.name);
         let program = program(one, folder)?;
         write(&user.join("src/main.rs"), &program)?;
@@ -85,6 +89,7 @@ fn manifest(one: &Crate, plan: &Plan, archives: &[(&Crate, PathBuf)]) -> String 
     // The types of the core are in every signature, so users name it as well.
     let core = plan.find("jobs-core").filter(|core| core.name != one.name);
     let mine: Vec<&Crate> = core.into_iter().chain([one]).collect();
+    let brought = |other: &Crate| one.brings.contains(&other.name);
     let mut text = format!(
         "[package]\nname = \"user-of-{}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n",
         one.publish_name
@@ -97,7 +102,7 @@ fn manifest(one: &Crate, plan: &Plan, archives: &[(&Crate, PathBuf)]) -> String 
     );
     text.push_str("\n[patch.crates-io]\n");
     for (one, folder) in archives {
-        if mine.contains(one) {
+        if mine.contains(one) || brought(one) {
             text.push_str(&format!(
                 "{} = {{ path = {:?} }}\n",
                 one.publish_name, folder
@@ -129,7 +134,8 @@ fn alone(user: &Path, one: &Crate, plan: &Plan) -> Result<()> {
 
 fn strangers(names: &[&str], one: &Crate, plan: &Plan) -> Result<()> {
     for other in &plan.crates {
-        let expected = other.name == one.name || other.name == "jobs-core";
+        let expected =
+            other.name == one.name || other.name == "jobs-core" || one.brings.contains(&other.name);
         let is_there = names.contains(&other.publish_name.as_str());
         if expected && !is_there {
             bail!(
@@ -227,6 +233,8 @@ mod tests {
             version: "0.1.0".to_owned(),
             place: format!("crates/{name}"),
             needs: Vec::new(),
+            brings: Vec::new(),
+            is_program: false,
         };
         Plan {
             crates: vec![

@@ -135,6 +135,8 @@ mod tests {
             version: "0.1.0".to_owned(),
             place: format!("crates/{name}"),
             needs: needs.iter().map(|need| (*need).to_owned()).collect(),
+            brings: Vec::new(),
+            is_program: false,
         };
         Plan {
             crates: vec![one("core", "our-core", &[]), one("a", "a", &["core"])],

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use crate::metadata::{Metadata, Package};
+use crate::metadata::{Dependency, Metadata, Package};
 
 const RULES: &str = "\
 rules: crates version on their own; the first heading of a changelog is the version to come; a crate asks for exactly the
@@ -30,6 +30,10 @@ pub(super) struct Crate {
     pub(super) place: String,
     /// The siblings it names, dev-dependencies included, by their names here.
     pub(super) needs: Vec<String>,
+    /// The siblings that its users get without asking for a feature, those of siblings included.
+    pub(super) brings: Vec<String>,
+    /// Whether it is a command and has nothing to link.
+    pub(super) is_program: bool,
 }
 
 impl Crate {
@@ -91,12 +95,15 @@ pub(super) fn make(metadata: &Metadata, changelog: impl Fn(&Path) -> String) -> 
             );
         };
         let package = waiting.remove(index);
+        let brings = brings(package, &crates);
         crates.push(Crate {
             name: package.name.clone(),
             publish_name: package.publish_name().to_owned(),
             version: package.version.clone(),
             place: place(package),
             needs: needs(package),
+            brings,
+            is_program: !package.has_library(),
         });
     }
     Ok(Plan { crates })
@@ -123,6 +130,25 @@ fn needs(package: &Package) -> Vec<String> {
     needs.sort();
     needs.dedup();
     needs
+}
+
+/// What the users of a package get of ours beside it; everything that it needs was planned before.
+fn brings(package: &Package, planned: &[Crate]) -> Vec<String> {
+    let is_linked = |dependency: &&Dependency| {
+        dependency.path.is_some()
+            && dependency.kind.is_none()
+            && !dependency.optional
+            && dependency.name != package.name
+    };
+    let mut brings: Vec<String> = Vec::new();
+    for dependency in package.dependencies.iter().filter(is_linked) {
+        let further = planned.iter().find(|one| one.name == dependency.name);
+        brings.push(dependency.name.clone());
+        brings.extend(further.into_iter().flat_map(|one| one.brings.clone()));
+    }
+    brings.sort();
+    brings.dedup();
+    brings
 }
 
 fn broken_rules(package: &Package, metadata: &Metadata, changelog: &str) -> Vec<String> {
@@ -160,7 +186,6 @@ fn broken_rules(package: &Package, metadata: &Metadata, changelog: &str) -> Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metadata::Dependency;
 
     fn package(name: &str, needs: &[&str]) -> Package {
         Package {
@@ -214,6 +239,20 @@ mod tests {
             plan.told()
                 .starts_with("order: our-core 0.1.0, then b 0.1.0, then a 0.1.0\n")
         );
+    }
+
+    #[test]
+    fn users_get_what_is_needed_without_a_feature_and_nothing_else() {
+        let mut a = package("a", &["b", "optional", "tests"]);
+        for dependency in &mut a.dependencies {
+            dependency.optional = dependency.name == "optional";
+            dependency.kind = (dependency.name == "tests").then(|| "dev".to_owned());
+        }
+        let others = ["core", "optional", "tests"].map(|name| package(name, &[]));
+        let mut packages = vec![a, package("b", &["core"])];
+        packages.extend(others);
+        let plan = planned(packages).unwrap();
+        assert_eq!(plan.find("a").unwrap().brings, ["b", "core"]);
     }
 
     #[test]

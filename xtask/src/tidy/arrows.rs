@@ -122,6 +122,7 @@ mod tests {
                 req: "^0.1.0".to_owned(),
                 path: Some(on.into()),
                 features: features.iter().map(|&feature| feature.to_owned()).collect(),
+                ..Dependency::default()
             }],
             ..Package::default()
         }
