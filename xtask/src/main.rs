@@ -14,6 +14,7 @@ mod codegen;
 mod crash;
 mod demo_svg;
 mod deny;
+mod dist;
 mod faults;
 mod fuzz;
 mod metadata;
@@ -80,6 +81,12 @@ const TASKS: &[Task] = &[
         arguments: "[--quick]",
         about: "what would be published: packed, and used by a stranger",
         run: package::run,
+    },
+    Task {
+        name: "dist",
+        arguments: "[--profile NAME]",
+        about: "what people install on this platform: archive, wheel, npm and Debian packages",
+        run: dist::run,
     },
     Task {
         name: "record",
