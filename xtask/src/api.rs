@@ -26,7 +26,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
     let published: Vec<&Package> = metadata
         .packages
         .iter()
-        .filter(|package| package.is_published())
+        .filter(|package| package.is_published() && package.has_library())
         .collect();
     if let Some(unknown) = names
         .iter()
@@ -156,7 +156,7 @@ mod tests {
         for package in metadata
             .packages
             .iter()
-            .filter(|package| package.is_published())
+            .filter(|package| package.is_published() && package.has_library())
         {
             let text = fs::read_to_string(package.folder().join(SNAPSHOT)).unwrap_or_default();
             let library = package.name.replace('-', "_");
