@@ -238,12 +238,12 @@ mod tests {
             }
         };
         let components = [
-            component("a", Some("the text\r\n")),
-            component("b", Some("the text\n")),
+            component("a", Some("Permission\r\n")),
+            component("b", Some("Permission\n")),
             component("c", None),
         ];
         let notices = notices(&components).unwrap();
-        assert_eq!(notices.matches("the text").count(), 1);
+        assert_eq!(notices.matches("Permission").count(), 1);
         assert!(notices.contains("a 1.0.0, b 1.0.0"), "{notices}");
         assert!(notices.contains("\nc 1.0.0: MIT\n"), "{notices}");
     }

@@ -122,6 +122,8 @@ fn words_of_code(line: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
 
+    const NONE: [usize; 0] = [];
+
     fn found(path: &str, text: &str) -> Vec<usize> {
         let violations = check(path, text);
         violations.iter().map(|violation| violation.line).collect()
@@ -131,15 +133,15 @@ mod tests {
     fn an_old_name_is_found_in_code_and_only_there() {
         let text = "struct Quota;\n// A Quota of one's own.\nlet said = \"the Quota\";\nlet a = Quota::new(desk);\n";
         assert_eq!(found("crates/a/src/b.rs", text), [1, 4, 4]);
-        assert_eq!(found("crates/a/tests/b.rs", text), []);
-        assert_eq!(found("README.md", text), []);
+        assert_eq!(found("crates/a/tests/b.rs", text), NONE);
+        assert_eq!(found("README.md", text), NONE);
     }
 
     #[test]
     fn a_word_with_two_meanings_is_banned_where_it_has_only_the_old_one() {
         let text = "let look = gate.open();\n";
         assert_eq!(found("crates/jobs-core/src/fleet/a.rs", text), [1, 1]);
-        assert_eq!(found("crates/vendor-sim/src/a.rs", text), []);
+        assert_eq!(found("crates/vendor-sim/src/a.rs", text), NONE);
     }
 
     #[test]
