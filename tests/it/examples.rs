@@ -48,7 +48,7 @@ impl Stage {
 }
 
 /// Builds the examples, which costs nothing when `cargo test --workspace` has, and tells where they are.
-fn programs() -> Vec<(String, PathBuf)> {
+pub(crate) fn programs() -> Vec<(String, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let output = Command::new(env!("CARGO"))
         .args([

@@ -18,6 +18,8 @@ mod examples;
 mod faults;
 #[cfg(unix)]
 mod field;
+#[cfg(unix)]
+mod kill_service;
 mod metrics;
 #[cfg(target_os = "linux")]
 mod soak;

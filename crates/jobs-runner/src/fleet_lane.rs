@@ -57,6 +57,9 @@ pub(crate) trait FleetLane: Send + Sync {
     /// The same for a job that has just been accepted.
     fn watch_accepted(&self, id: JobId, patience: WaitOptions) -> Result<(), RunnerError>;
 
+    /// Brings its next poll forward, as far as the vendor allows.
+    fn poll_soon(&self, id: &JobId);
+
     /// No longer polls it.
     fn unwatch(&self, id: &JobId);
 }
@@ -106,6 +109,10 @@ impl<H: Handler> FleetLane for HandlerLane<H> {
 
     fn watch_accepted(&self, id: JobId, patience: WaitOptions) -> Result<(), RunnerError> {
         self.add(&Job::accepted(self.handler.kind(), id), patience)
+    }
+
+    fn poll_soon(&self, id: &JobId) {
+        self.lane.poll_soon(id);
     }
 
     fn unwatch(&self, id: &JobId) {

@@ -54,6 +54,8 @@ pub enum RunnerEvent<'a> {
     },
     /// Something is odd about a result that is delivered all the same.
     Warning(&'a str),
+    /// A worker that only polls has seen a job completed at the vendor.
+    Available(LedgerId),
     /// The worker has delivered a result.
     Completed {
         /// The job.

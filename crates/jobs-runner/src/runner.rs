@@ -10,10 +10,11 @@ use jobs_ledger::{
     ClaimOutcome, Claimed, Due, JobFilter, JobRecord, Ledger, LedgerId, Note, ParkReason, Stage,
     WebhookReceipt,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::durable_steps::settle_arrived;
-use crate::dyn_handler::{DynHandler, Plan, Start};
+use crate::durable_steps::{SearchOutcome, settle_arrived};
+use crate::dyn_handler::{DynHandler, DynSubmitOutcome, Plan, Start};
 use crate::enqueue::{Enqueue, handler_of_input};
 use crate::error::{RunnerError, RunnerErrorKind};
 use crate::handler::Handler;
@@ -322,6 +323,105 @@ impl Runner {
             .await
             .map_err(|error| RunnerError::from(error).of_job(id))?;
         found.map_err(|error| RunnerError::new(RunnerErrorKind::NotFetched(error)).of_job(id))
+    }
+
+    /// Makes the paid call of a job that is *intended*, and returns as soon as its outcome is recorded: for an engine that does
+    /// the other steps itself. A job at another stage is returned as it is; nothing is sent then.
+    ///
+    /// # Errors
+    /// [`Rejected`](RunnerErrorKind::Rejected), [`OverBudget`](RunnerErrorKind::OverBudget),
+    /// [`OutcomeUnknown`](RunnerErrorKind::OutcomeUnknown), [`Busy`](RunnerErrorKind::Busy) while a process works on it, and
+    /// the ledger's.
+    pub async fn submit_job(
+        &self,
+        id: LedgerId,
+        shutdown: &CancellationToken,
+    ) -> Result<JobRecord, RunnerError> {
+        let row = self.job(id).await?;
+        let handler = self.handler_of(&row)?;
+        let claim = match self.ledger().claim(id).await? {
+            ClaimOutcome::Claimed(Claimed::Intended(claim, _)) => claim,
+            ClaimOutcome::Claimed(other) => {
+                give_back(self.ledger(), other).await?;
+                return self.job(id).await;
+            }
+            ClaimOutcome::Settled(row) => return Ok(row),
+            ClaimOutcome::Busy { .. } => {
+                return Err(RunnerError::new(RunnerErrorKind::Busy).of_job(id));
+            }
+            _ => {
+                return Err(RunnerError::unexpected(format!(
+                    "job {id} cannot be claimed by this version"
+                )));
+            }
+        };
+        let error = match handler.submit(&self.context, shutdown, claim, &row).await? {
+            DynSubmitOutcome::Accepted(accepted, _) => {
+                self.ledger().release(accepted, Due::Now).await?;
+                return self.job(id).await;
+            }
+            DynSubmitOutcome::Rejected(claim, error) => {
+                let note = Note::from(&error);
+                self.ledger().record_rejected(&claim, note).await?;
+                RunnerError::new(RunnerErrorKind::Rejected(error))
+            }
+            DynSubmitOutcome::OverBudget(over) => {
+                RunnerError::new(RunnerErrorKind::OverBudget(over))
+            }
+            DynSubmitOutcome::Unknown(claim) => {
+                self.ledger().release(claim, Due::Now).await?;
+                let row = self.job(id).await?;
+                RunnerError::new(RunnerErrorKind::OutcomeUnknown {
+                    lost: handler.lost_submit(&row),
+                    candidates: Vec::new(),
+                    interrupted: false,
+                })
+            }
+            DynSubmitOutcome::NotReady(error) => error.into(),
+        };
+        Err(error.of_job(id))
+    }
+
+    /// Searches the vendor for a job in doubt: exactly one fitting job is adopted, otherwise it is parked for a person. Free.
+    ///
+    /// # Errors
+    /// [`OutcomeUnknown`](RunnerErrorKind::OutcomeUnknown) with the candidates unless one is adopted,
+    /// [`Busy`](RunnerErrorKind::Busy), [`NotResolvable`](RunnerErrorKind::NotResolvable) for a job that is not in doubt, and
+    /// the ledger's.
+    pub async fn search_job(&self, id: LedgerId) -> Result<JobRecord, RunnerError> {
+        let row = self.job(id).await?;
+        let handler = self.handler_of(&row)?;
+        let claim = match self.ledger().claim(id).await? {
+            ClaimOutcome::Claimed(Claimed::InDoubt(claim, _)) => claim,
+            ClaimOutcome::Claimed(other) => {
+                let stage = other.job().stage;
+                give_back(self.ledger(), other).await?;
+                return Err(not_resolvable(stage).of_job(id));
+            }
+            ClaimOutcome::Settled(row) => return Err(not_resolvable(row.stage).of_job(id)),
+            _ => return Err(RunnerError::new(RunnerErrorKind::Busy).of_job(id)),
+        };
+        let heartbeat = self.ledger().heartbeat(&claim);
+        let searched = handler.search(&self.context, claim, &row).await?;
+        drop(heartbeat);
+        match searched {
+            SearchOutcome::Adopted(accepted, _) => {
+                self.ledger().release(accepted, Due::Now).await?;
+                self.job(id).await
+            }
+            SearchOutcome::InDoubt(claim, candidates) => {
+                let unknown = RunnerError::new(RunnerErrorKind::OutcomeUnknown {
+                    lost: handler.lost_submit(&row),
+                    candidates,
+                    interrupted: false,
+                });
+                let note = Note::new(unknown.to_string());
+                self.ledger()
+                    .park(claim.key(), ParkReason::InDoubt, note)
+                    .await?;
+                Err(unknown.of_job(id))
+            }
+        }
     }
 
     /// A worker on the jobs of all handlers.

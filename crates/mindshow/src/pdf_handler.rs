@@ -112,8 +112,11 @@ impl Handler for PdfHandler {
     }
 
     fn paid_polls(&self, job: &jobs_ledger::JobRecord) -> u32 {
-        let calls = job.request.get("max_calls").and_then(Value::as_u64);
-        calls.and_then(|calls| calls.try_into().ok()).unwrap_or(0)
+        let requested = || {
+            let calls = job.request.get("max_calls").and_then(Value::as_u64)?;
+            calls.try_into().ok()
+        };
+        job.max_calls.or_else(requested).unwrap_or(0)
     }
 
     fn kind_within(&self, budget: CallBudget) -> Arc<Pdf> {

@@ -5,7 +5,6 @@
 //! row that was printed is never followed by another one, unless a person gave it up.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use jobs_core::clock::bounded;
 use jobs_core::{JobId, Moment};
@@ -27,6 +26,7 @@ use super::report::ReportError;
 use super::spool;
 use super::{KIND, VENDOR, job_id_of, options};
 use crate::exit::{CommandError, ExitCode};
+use crate::observer::CommandObserver;
 
 /// How printing ended.
 enum Ended {
@@ -314,7 +314,7 @@ impl PrintRunner<'_> {
         };
         let record = outcome::to_record(&outcome);
         let noted = self
-            .insist(async || self.ledger.record_outcome(&sending, &record).await)
+            .retry_ledger_write(async || self.ledger.record_outcome(&sending, &record).await)
             .await;
         noted.map_err(|error| self.unwritten(&error, id, &outcome))?;
         let held = self.held(&sending, id).await?;
@@ -499,7 +499,7 @@ impl PrintRunner<'_> {
         id: &JobId,
     ) -> Result<Claim<at::Accepted>, CommandError> {
         let now = self.ledger.clock().wall();
-        self.insist(async || {
+        self.retry_ledger_write(async || {
             self.ledger
                 .record_accepted(sending, id, now, Note::none())
                 .await
@@ -520,26 +520,12 @@ impl PrintRunner<'_> {
     }
 
     /// Writes what cannot be learnt again, however long the ledger is in trouble.
-    async fn insist<T, F: Future<Output = Result<T, LedgerError>>>(
+    async fn retry_ledger_write<T, F: Future<Output = Result<T, LedgerError>>>(
         &self,
         write: impl Fn() -> F,
     ) -> Result<T, LedgerError> {
-        const TRIES: u32 = 30;
-        let clock = self.ledger.clock();
-        for _ in 0..TRIES {
-            match write().await {
-                Err(error) if error.is_transient() => {
-                    self.app
-                        .report
-                        .say(&format!("docjobs: {error}; trying again"));
-                    clock
-                        .sleep_until(clock.now() + Duration::from_secs(1))
-                        .await;
-                }
-                outcome => return outcome,
-            }
-        }
-        write().await
+        let observer = CommandObserver::new(self.app.report.clone(), false);
+        jobs_runner::retry_ledger_write(&self.ledger, &observer, write).await
     }
 
     fn unwritten(&self, error: &LedgerError, id: &JobId, outcome: &PrintOutcome) -> CommandError {

@@ -42,6 +42,9 @@ pub struct WorkerConfig {
     pub poll_models: PollModels,
     /// Whether a file that is at the place of a result is replaced, at once and as a whole.
     pub overwrite: bool,
+    /// Poll only: accepted jobs are polled until they are *available* or over, and released then. Nothing is submitted and
+    /// nothing fetched. For an engine that does these steps itself, on jobs that are [given](Self::only).
+    pub polls_only: bool,
     /// Work on these jobs only, and end when each of them is settled, or cannot be continued before long.
     pub only: Option<Vec<LedgerId>>,
 }
@@ -69,6 +72,7 @@ impl Default for WorkerConfig {
             max_wait: Duration::from_secs(24 * 60 * 60),
             poll_models: PollModels::default(),
             overwrite: false,
+            polls_only: false,
             only: None,
         }
     }
@@ -121,6 +125,13 @@ impl WorkerConfig {
     #[must_use]
     pub fn overwriting(mut self, overwrites: bool) -> Self {
         self.overwrite = overwrites;
+        self
+    }
+
+    /// Polls only.
+    #[must_use]
+    pub fn polls_only(mut self, polls_only: bool) -> Self {
+        self.polls_only = polls_only;
         self
     }
 

@@ -13,6 +13,7 @@ use jobs_ledger::{
     Claim, ClaimKey, ClaimUpdate, Claimed, Due, JobFilter, JobRecord, LedgerId, Note, ParkReason,
     PollRecord, Stage, at,
 };
+use serde_json::Value;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 
 use super::entry::Entry;
@@ -43,6 +44,8 @@ const SOON: u32 = 30;
 const GATHER: Duration = Duration::from_millis(50);
 /// How often work is looked for when nobody says that there is some.
 const IDLE: Duration = Duration::from_secs(1);
+/// How often a worker tells that it is alive.
+const SEEN: Duration = Duration::from_secs(15);
 
 /// One worker's jobs, and what it does with them.
 pub(super) struct RunLoop {
@@ -158,6 +161,7 @@ impl RunLoop {
         let mut look_for_work = clock.now();
         let mut renew = clock.now() + ledger.lease() / 3;
         let mut flush = clock.now();
+        let (mut wake, mut seen) = (clock.now(), clock.now());
         let mut was_shut_down = false;
         loop {
             let free = self.config.capacity.saturating_sub(self.claims.len());
@@ -193,7 +197,17 @@ impl RunLoop {
                     self.keep_models().await;
                     renew = clock.now() + ledger.lease() / 3;
                 }
-                () = ledger.wait_for_work(look_for_work), if may_take => look_for_work = clock.now(),
+                () = clock.sleep_until(seen) => {
+                    self.seen().await;
+                    seen = clock.now() + SEEN;
+                }
+                () = ledger.wait_for_work(wake) => {
+                    self.poll_requested().await;
+                    wake = clock.now() + IDLE;
+                    if may_take {
+                        look_for_work = clock.now();
+                    }
+                }
             }
         }
         let given_back = self.close().await;
@@ -207,6 +221,31 @@ impl RunLoop {
             given_back,
             was_shut_down,
         })
+    }
+
+    /// Other processes see that this worker is alive.
+    async fn seen(&self) {
+        let context = &self.worker.context;
+        if let Err(problem) = context.ledger.worker_seen(self.claims.len()).await {
+            context.ledger_trouble(&problem);
+        }
+    }
+
+    /// Brings polls forward that somebody wants sooner, such as for a webhook that another process has received.
+    async fn poll_requested(&self) {
+        let context = &self.worker.context;
+        let wanted: HashSet<LedgerId> = match context.ledger.take_poll_requests().await {
+            Ok(jobs) => jobs.into_iter().collect(),
+            Err(problem) => return context.ledger_trouble(&problem),
+        };
+        if wanted.is_empty() {
+            return;
+        }
+        for ((_, _, id), watched) in &self.watched {
+            if wanted.contains(&watched.claim.job()) {
+                watched.entry.lane.poll_soon(id);
+            }
+        }
     }
 
     /// Parked jobs are tried again whose cause may be gone, such as a folder that was missing.
@@ -293,6 +332,15 @@ impl RunLoop {
     }
 
     async fn assign(&mut self, entry: Entry, claimed: Claimed) {
+        if self.config.polls_only {
+            return match claimed {
+                Claimed::Accepted(claim, row) if !entry.handler.polls_cost() => {
+                    self.watch(entry, claim, row).await;
+                }
+                // Another step's affair.
+                other => self.give_back(other.job().id, Due::Now).await,
+            };
+        }
         if entry.handler.polls_cost() {
             let row = claimed.job();
             let path = self.place_of(row.id, row.output.clone(), row.format.as_deref(), &entry);
@@ -505,6 +553,13 @@ impl RunLoop {
             ..
         } = watched;
         match result {
+            Ok(_) if self.config.polls_only => {
+                let job = claim.job();
+                self.claims.remove(&job);
+                let available = ClaimUpdate::available(claim, &Value::Null, Note::none());
+                self.settles.push(available);
+                self.worker.context.event(&RunnerEvent::Available(job));
+            }
             Ok(fetch) => {
                 let path = self.place_of(claim.job(), output, format, &entry);
                 let fetch = WorkItem::Fetch(entry, claim, key.2, fetch, path, format);
@@ -974,6 +1029,10 @@ impl RunLoop {
         self.keep_models().await;
         let keys: Vec<ClaimKey> = self.claims.drain().map(|(_, key)| key).collect();
         self.release(keys, Due::Now).await;
+        let context = &self.worker.context;
+        if let Err(problem) = context.ledger.worker_stopped().await {
+            context.ledger_trouble(&problem);
+        }
         given_back
     }
 }
