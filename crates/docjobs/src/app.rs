@@ -17,6 +17,7 @@ use crate::exit::CommandError;
 use crate::observer::CommandObserver;
 use crate::report::Report;
 use crate::signals::Shutdown;
+use crate::webhook_address::WebhookAddress;
 
 type Lookup = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
@@ -26,6 +27,7 @@ pub(crate) struct App {
     pub(crate) options: Common,
     pub(crate) report: Report,
     pub(crate) shutdown: Shutdown,
+    pub(crate) webhook: WebhookAddress,
     lookup: Lookup,
     clock: Arc<OnceLock<Arc<dyn Clock>>>,
     ledger: Arc<OnceCell<Ledger>>,
@@ -45,6 +47,7 @@ impl App {
             options,
             report,
             shutdown,
+            webhook: WebhookAddress::default(),
             lookup: Arc::new(|name| std::env::var(name).ok()),
             clock: Arc::default(),
             ledger: Arc::default(),

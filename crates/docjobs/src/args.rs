@@ -634,6 +634,12 @@ pub(crate) struct ServeArgs {
     /// Also work on jobs, as docjobs work does.
     #[arg(long)]
     pub(crate) work: bool,
+    /// Also offer the jobs to agents at /mcp, by the Model Context Protocol; with a token file, to its tokens.
+    #[arg(long)]
+    pub(crate) mcp: bool,
+    /// With --mcp, a directory below which calls may name files; may be repeated.
+    #[arg(long, value_name = "DIR", requires = "mcp")]
+    pub(crate) root: Vec<PathBuf>,
     /// Give /metrics to whoever asks.
     #[arg(long)]
     pub(crate) open_metrics: bool,

@@ -35,6 +35,7 @@ mod timeline;
 mod vendor_lists;
 mod vendor_options;
 mod vendors;
+mod webhook_address;
 mod work;
 
 use crate::app::App;

@@ -28,7 +28,11 @@ pub(crate) fn all(app: &App, mut runner: Runner) -> Result<Runner, CommandError>
 /// What is missing in the environment.
 pub(crate) fn of(app: &App, runner: Runner, vendor: &str) -> Result<Runner, CommandError> {
     Ok(match vendor {
-        textin::VENDOR => runner.with(::textin::handler(textin::client(app)?)),
+        textin::VENDOR => {
+            let webhook = app.webhook.clone();
+            let handler = ::textin::handler(textin::client(app)?);
+            runner.with(handler.with_webhook(move || webhook.get()))
+        }
         ppj::VENDOR => runner.with(::ppj::handler(ppj::client(app)?)),
         mindshow::VENDOR => {
             let client = mindshow::client(app)?;

@@ -54,7 +54,13 @@ pub(crate) async fn work(app: &App, args: WorkArgs) -> Result<(), CommandError> 
         .with_retry_interval(RETRY_INTERVAL / app.scale()?)
         .with_poll_models(models);
     let shutdown = app.shutdown.token();
-    let worked = runner.worker(config).run(shutdown.cancelled()).await;
+    if let Err(problem) = app.webhook.refresh(&ledger).await {
+        app.report.say(&format!("docjobs: {problem}"));
+    }
+    let worked = tokio::select! {
+        worked = runner.worker(config).run(shutdown.cancelled()) => worked,
+        never = app.webhook.follow(&ledger) => match never {},
+    };
     ledger.close().await;
     let report = worked?;
     match (app.shutdown.asked(), report.worst) {

@@ -1,5 +1,6 @@
 //! Durable parsing: what `jobs-runner` needs to know of this vendor.
 
+use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -40,7 +41,10 @@ pub fn options() -> &'static [OptionSpec] {
 
 /// The handler of an account's parse jobs.
 pub fn handler(client: Client) -> ParseHandler {
-    ParseHandler { client }
+    ParseHandler {
+        client,
+        webhook: None,
+    }
 }
 
 /// A document to be parsed.
@@ -54,9 +58,35 @@ pub fn url_input(url: impl Into<String>) -> ParseInput {
 }
 
 /// Runs parse jobs durably.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ParseHandler {
     client: Client,
+    webhook: Option<WebhookAddress>,
+}
+
+/// Where the vendor is to push news, asked for at each submit: it may change while a program runs.
+type WebhookAddress = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+impl ParseHandler {
+    /// Has the vendor push news of each job to the address that this gives at its submit. It is no part of what is bought.
+    #[must_use]
+    pub fn with_webhook(
+        mut self,
+        address: impl Fn() -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.webhook = Some(Arc::new(address));
+        self
+    }
+}
+
+impl fmt::Debug for ParseHandler {
+    /// Without the address, which has an unguessable part.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParseHandler")
+            .field("client", &self.client)
+            .field("has_webhook", &self.webhook.is_some())
+            .finish()
+    }
 }
 
 /// A document, and how it is to be parsed.
@@ -298,7 +328,11 @@ impl Handler for ParseHandler {
         _: &Claim<at::Submitting>,
         request: &ParseRequest,
     ) -> Result<Job<Parse>, SubmitError> {
-        self.client.parse(request.clone()).submit().await
+        let mut request = request.clone();
+        if let Some(address) = self.webhook.as_ref().and_then(|address| address()) {
+            request = request.with_webhook(address);
+        }
+        self.client.parse(request).submit().await
     }
 
     async fn fetch(

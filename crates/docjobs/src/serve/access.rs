@@ -44,6 +44,14 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// Who it is, as the history keeps it.
+    pub(super) fn as_word(&self) -> String {
+        match &self.name {
+            Some(name) => format!("by {name}"),
+            None => "by a person's word".to_owned(),
+        }
+    }
+
     /// Refuses a change that another page made in this person's name.
     pub(super) fn check_csrf(&self, given: Option<&str>) -> Result<(), Problem> {
         let Some(wanted) = &self.csrf else {

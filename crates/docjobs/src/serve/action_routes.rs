@@ -44,6 +44,7 @@ pub(super) async fn abandon(
 /// `POST /v1/jobs/ID/poll`
 pub(super) async fn poll(
     State(state): State<Arc<ServeState>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json, Problem> {
@@ -51,7 +52,7 @@ pub(super) async fn poll(
     let body = json_body::read(request, &["calls"]).await?;
     let calls = json_body::number(&body, "calls")?;
     let calls = calls.map(|calls| u32::try_from(calls).unwrap_or(u32::MAX));
-    job_actions::poll(&state, &job, calls).await?;
+    job_actions::poll(&state, &job, calls, &caller).await?;
     as_it_is(&state, &job).await
 }
 

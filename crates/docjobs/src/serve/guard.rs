@@ -74,7 +74,15 @@ fn admit(access: &Access, mut request: Request) -> Result<Request, Box<Response>
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     );
-    if is_change && !caller.may_write && path != "/logout" {
+    // Agents bring a token of their own; their tools know of --read-only themselves.
+    if path == "/mcp" && caller.csrf.is_some() {
+        return Err(refuse(Problem::forbidden(
+            "bearer-only",
+            "agents say Authorization: Bearer TOKEN; a cookie is for pages",
+        )));
+    }
+    let is_left_to_tools = path == "/mcp" && access.is_read_only();
+    if is_change && !caller.may_write && path != "/logout" && !is_left_to_tools {
         return Err(refuse(Problem::forbidden(
             "read-only",
             if access.is_read_only() {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobs_core::Clock;
-use jobs_ledger::{Ledger, LedgerError};
+use jobs_ledger::{Ledger, LedgerError, WebhookCall, WebhookTrust};
 use tokio::sync::mpsc;
 
 use super::hook_call::{HookCall, Trust};
@@ -40,10 +40,18 @@ pub(super) async fn write_down(
 }
 
 async fn write(ledger: &Ledger, batch: &[HookCall]) -> Result<(), LedgerError> {
-    for call in batch.iter().filter(|call| call.trust != Trust::Forged) {
-        if let Some(remote_id) = &call.remote_id {
-            ledger.record_webhook(call.vendor, remote_id).await?;
-        }
-    }
-    Ok(())
+    let calls = batch.iter().map(|call| {
+        let trust = match call.trust {
+            Trust::Forged => WebhookTrust::Forged,
+            Trust::Signed => WebhookTrust::Signed,
+            Trust::Unsigned => WebhookTrust::Unsigned,
+        };
+        WebhookCall::new(
+            call.vendor,
+            call.remote_id.clone(),
+            call.body.as_str(),
+            trust,
+        )
+    });
+    ledger.record_webhooks(calls.collect()).await.map(drop)
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jobs_core::JobId;
-use jobs_ledger::{ClaimOutcome, Claimed, Due, JobRecord, Stage};
+use jobs_ledger::{ClaimOutcome, Claimed, Due, JobRecord, Note, Stage};
 use jobs_runner::{Resolution, RunOptions, RunnerErrorKind};
 
 use super::access::Caller;
@@ -14,14 +14,6 @@ use crate::exit::ExitCode;
 
 /// How long a poll that costs money may take.
 const PAID_POLL: Duration = Duration::from_secs(60);
-
-/// Who decided, as the history keeps it.
-fn by(caller: &Caller) -> String {
-    match &caller.name {
-        Some(name) => format!("by {name}"),
-        None => "by a person's word".to_owned(),
-    }
-}
 
 /// Takes the job to be this one at the vendor.
 pub(super) async fn adopt(
@@ -36,7 +28,10 @@ pub(super) async fn adopt(
     let remote_id = JobId::new(remote_id.trim())
         .map_err(|problem| Problem::bad_request(format!("remote_id: {problem}")))?;
     let decided = Resolution::Adopt(remote_id);
-    Ok(state.runner.resolve(job.id, decided, &by(caller)).await?)
+    Ok(state
+        .runner
+        .resolve(job.id, decided, &caller.as_word())
+        .await?)
 }
 
 /// Waits for the job no longer.
@@ -50,7 +45,7 @@ pub(super) async fn abandon(
     }
     Ok(state
         .runner
-        .resolve(job.id, Resolution::Abandon, &by(caller))
+        .resolve(job.id, Resolution::Abandon, &caller.as_word())
         .await?)
 }
 
@@ -59,6 +54,7 @@ pub(super) async fn poll(
     state: &ServeState,
     job: &JobRecord,
     calls: Option<u32>,
+    caller: &Caller,
 ) -> Result<(), Problem> {
     if job.stage != Stage::Accepted {
         return Err(wrong_stage(
@@ -71,7 +67,8 @@ pub(super) async fn poll(
         .handler(&job.vendor, &job.kind)
         .is_some_and(jobs_runner::DynHandler::polls_cost);
     if !costs {
-        state.runner.poll_soon(job.id).await?;
+        let note = Note::new(caller.as_word());
+        state.ledger.poll_soon(job.id, note).await?;
         return Ok(());
     }
     let Some(calls) = calls.filter(|calls| *calls > 0) else {

@@ -86,7 +86,7 @@ struct FilterTexts {
 #[template(path = "jobs.html")]
 struct JobsPage {
     page: Page,
-    done: Option<String>,
+    done: Option<&'static str>,
     has_worker: bool,
     counts: Vec<Count>,
     has_filter: bool,
@@ -106,8 +106,8 @@ pub(super) async fn show(State(state): State<Arc<ServeState>>, request: Request)
     shown(make(&state, page, &query).await)
 }
 
-async fn make(state: &ServeState, page: Page, query: &str) -> Result<JobsPage, (Page, Problem)> {
-    let query = match JobQuery::parse(query, &["done"]) {
+async fn make(state: &ServeState, page: Page, asked: &str) -> Result<JobsPage, (Page, Problem)> {
+    let query = match JobQuery::parse(asked, &["done"]) {
         Ok(query) => query,
         Err(problem) => return Err((page, Problem::bad_request(problem))),
     };
@@ -116,13 +116,15 @@ async fn make(state: &ServeState, page: Page, query: &str) -> Result<JobsPage, (
         let counts = state.ledger.stage_counts().await?;
         // One more than a bulk action may change.
         let unsettled = state.ledger.count(&query.unsettled(), BULK + 1).await?;
-        Ok::<_, Problem>((list, counts, unsettled))
+        let workers = state.ledger.workers().await?;
+        Ok::<_, Problem>((list, counts, unsettled, !workers.is_empty()))
     };
-    let (list, counts, unsettled) = match read.await {
+    let (list, counts, unsettled, has_worker) = match read.await {
         Ok(read) => read,
         Err(problem) => return Err((page, problem)),
     };
     let w = page.w;
+    let done = w.done_word(Some(asked));
     let is_only = |stage: Stage| query.stages == [stage];
     let stages = Stage::ALL.into_iter().map(|stage| Choice {
         word: stage.as_str(),
@@ -155,8 +157,8 @@ async fn make(state: &ServeState, page: Page, query: &str) -> Result<JobsPage, (
     let next = list.next.map(|next| next.to_string());
     let filter = query.with("after", None);
     Ok(JobsPage {
-        done: None,
-        has_worker: true,
+        done,
+        has_worker,
         counts,
         has_filter: query.is_narrow(),
         stages: stages.collect(),

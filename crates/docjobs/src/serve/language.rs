@@ -2,7 +2,6 @@
 
 /// What stands on the page, in one language.
 #[derive(Debug)]
-#[allow(dead_code, reason = "the views of rates, webhooks and workers follow")]
 pub(super) struct Words {
     pub(super) lang: &'static str,
     pub(super) other_lang: &'static str,
@@ -98,10 +97,6 @@ pub(super) struct Words {
     pub(super) by_day: &'static str,
     pub(super) no_rates: &'static str,
     pub(super) waiting: &'static str,
-    pub(super) lateness: &'static str,
-    pub(super) lateness_means: &'static str,
-    pub(super) no_lateness: &'static str,
-    pub(super) mean: &'static str,
     pub(super) hooks_mean: &'static str,
     pub(super) no_hooks: &'static str,
     pub(super) verdict: &'static str,
@@ -210,10 +205,6 @@ static ENGLISH: Words = Words {
     by_day: "by day",
     no_rates: "No request was counted lately.",
     waiting: "Waiting",
-    lateness: "Lateness",
-    lateness_means: "From completed at the vendor to seen here.",
-    no_lateness: "No vendor told when a job was completed.",
-    mean: "Mean",
     hooks_mean: "A hook only brings the next poll forward; it is never believed.",
     no_hooks: "No hook fits.",
     verdict: "Verdict",
@@ -341,10 +332,6 @@ static CHINESE: Words = Words {
     by_day: "按天",
     no_rates: "近期没有请求计数。",
     waiting: "等待中",
-    lateness: "滞后",
-    lateness_means: "从厂商完成到本地获知的时间。",
-    no_lateness: "没有厂商提供完成时间。",
-    mean: "平均",
     hooks_mean: "回调只会让下一次查询提前，其内容不被采信。",
     no_hooks: "没有符合条件的回调。",
     verdict: "判定",
@@ -428,7 +415,6 @@ impl Words {
     }
 
     /// A verdict as people read it.
-    #[allow(dead_code, reason = "the view of webhooks follows")]
     pub(super) fn verdict_name<'a>(&self, verdict: &'a str) -> &'a str {
         name(self.verdicts, verdict)
     }

@@ -1,11 +1,18 @@
 //! `/metrics`: what the process counted, and gauges that are read from the ledger when somebody asks.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use jobs_ledger::{JobFilter, Stage};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::hook_routes::HookCounts;
+use super::problem::Problem;
+use super::state::ServeState;
 
 /// Counts from now on; none where something of this process counts already.
 pub(super) fn start() -> Option<PrometheusHandle> {
@@ -13,6 +20,104 @@ pub(super) fn start() -> Option<PrometheusHandle> {
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).ok()?;
     Some(handle)
+}
+
+/// `GET /metrics`
+pub(super) async fn serve(State(state): State<Arc<ServeState>>) -> Result<Response, Problem> {
+    let mut text = state
+        .metrics
+        .as_ref()
+        .map(PrometheusHandle::render)
+        .unwrap_or_default();
+    let mut gauges = Exposition::default();
+    gauges.hook_counts(&state.hook_counts);
+    ledger(&state, &mut gauges).await?;
+    text.push_str(&gauges.text());
+    let kind = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
+    Ok((kind, text).into_response())
+}
+
+/// How many days of webhooks are counted.
+const DAYS: u32 = 30;
+
+async fn ledger(state: &ServeState, text: &mut Exposition) -> Result<(), Problem> {
+    text.family(
+        "docjobs_jobs",
+        "gauge",
+        "Jobs of the ledger by stage and vendor.",
+    );
+    for count in state.ledger.stage_counts().await? {
+        let labels = [
+            ("stage", count.stage.as_str()),
+            ("vendor", &*count.vendor),
+            ("kind", &*count.kind),
+        ];
+        text.sample("docjobs_jobs", &labels, number(count.jobs));
+    }
+    text.family(
+        "docjobs_oldest_waiting_seconds",
+        "gauge",
+        "Age of the newest page's oldest job that was not submitted yet.",
+    );
+    let waiting = JobFilter::all()
+        .with_stages([Stage::Intended])
+        .with_limit(WAITING);
+    let oldest = state.ledger.list(&waiting).await?.jobs.pop();
+    let age = oldest.and_then(|job| state.clock.wall().duration_since(job.created_at).ok());
+    text.sample(
+        "docjobs_oldest_waiting_seconds",
+        &[],
+        age.unwrap_or_default().as_secs_f64(),
+    );
+    text.family(
+        "docjobs_money_in_doubt",
+        "gauge",
+        "What may have been charged and nobody knows, in the vendor's units.",
+    );
+    for one in state.ledger.money_in_doubt().await? {
+        let account = one.account.to_string();
+        let labels = [("vendor", &*one.vendor), ("account", &*account)];
+        #[allow(clippy::cast_precision_loss, reason = "a count")]
+        text.sample("docjobs_money_in_doubt", &labels, one.reserved as f64);
+    }
+    text.family(
+        "docjobs_charged_today",
+        "gauge",
+        "What was charged since midnight in Shanghai, in the vendor's units.",
+    );
+    for day in state.ledger.money(1).await? {
+        let account = day.account.to_string();
+        let labels = [("vendor", &*day.vendor), ("account", &*account)];
+        #[allow(clippy::cast_precision_loss, reason = "a count")]
+        text.sample("docjobs_charged_today", &labels, day.charged as f64);
+    }
+    text.family("docjobs_workers", "gauge", "Workers that are alive.");
+    let workers = state.ledger.workers().await?.len();
+    text.sample("docjobs_workers", &[], number(workers as u64));
+    text.family(
+        "docjobs_hooks",
+        "gauge",
+        "Webhook calls of the last 30 days by verdict.",
+    );
+    for count in state.ledger.webhook_counts(DAYS).await? {
+        let labels = [
+            ("vendor", &*count.vendor),
+            ("verdict", count.verdict.as_str()),
+        ];
+        text.sample("docjobs_hooks", &labels, number(count.calls));
+    }
+    Ok(())
+}
+
+/// How many jobs that wait are looked through for the oldest.
+const WAITING: usize = 1000;
+
+#[allow(clippy::cast_precision_loss, reason = "a count")]
+fn number(count: u64) -> f64 {
+    count as f64
 }
 
 /// Prometheus text, a family at a time.
@@ -30,7 +135,10 @@ impl Exposition {
         self.0.push_str(name);
         for (number, (label, text)) in labels.iter().enumerate() {
             let before = if number == 0 { '{' } else { ',' };
-            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let text = text
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
             let _ = write!(self.0, "{before}{label}=\"{text}\"");
         }
         if !labels.is_empty() {

@@ -4,6 +4,7 @@ mod access;
 mod action_routes;
 mod assets;
 mod budget_routes;
+mod bulk_routes;
 mod byte_range;
 mod candidates;
 mod event_streams;
@@ -13,7 +14,9 @@ mod form;
 mod guard;
 mod hook_call;
 mod hook_inbox;
+mod hook_list;
 mod hook_routes;
+mod hooks_view;
 mod in_doubt_view;
 mod job_actions;
 mod job_json;
@@ -25,12 +28,14 @@ mod json_answer;
 mod json_body;
 mod language;
 mod login;
+mod metrics;
 mod money_view;
 mod openapi;
 mod page;
 mod page_actions;
 mod parse_route;
 mod problem;
+mod rates_view;
 mod read_routes;
 mod result_routes;
 mod routes;
@@ -43,6 +48,7 @@ mod submission_form;
 mod submit_routes;
 mod summary_routes;
 mod tokens;
+mod workers_view;
 mod wrong_tokens;
 
 use std::net::{SocketAddr, ToSocketAddrs as _};
@@ -50,8 +56,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jobs_core::clock::bounded;
-use jobs_core::{Account, Clock, SystemClock};
-use jobs_ledger::{Ledger, LedgerError};
+use jobs_core::{Clock, SystemClock};
+use jobs_ledger::Ledger;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -70,15 +76,13 @@ use self::tokens::TokenFile;
 use crate::app::App;
 use crate::args::{ServeArgs, WorkArgs};
 use crate::exit::CommandError;
-use crate::{vendors, work};
+use crate::mcp::{self, HttpTools};
+use crate::{vendors, webhook_address, work};
 
 /// How many connections to a database a server may hold.
 const CONNECTIONS: u32 = 8;
 /// How many jobs a worker in this process holds.
 const WORKER_JOBS: usize = 10_000;
-/// Under which names the ledger keeps what all processes need to know of webhooks.
-const HOOKS_URL: &str = "hooks.url";
-const HOOKS_SECRET: &str = "hooks.secret";
 
 /// Answers until it is told to stop.
 pub(crate) async fn serve(app: &App, args: ServeArgs) -> Result<(), CommandError> {
@@ -109,6 +113,7 @@ pub(crate) async fn serve(app: &App, args: ServeArgs) -> Result<(), CommandError
         .open_metrics(args.open_metrics);
     let (end, ending) = Ending::new();
     let results = args.out.unwrap_or_else(|| spool.results());
+    let hook_counts = Arc::new(HookCounts::default());
     let runner = vendors::all(app, app.runner().await?)?;
     let state = Arc::new(ServeState {
         ledger: ledger.clone(),
@@ -119,6 +124,8 @@ pub(crate) async fn serve(app: &App, args: ServeArgs) -> Result<(), CommandError
         candidates: Candidates::default(),
         digests: FileDigests::default(),
         feed: EventFeed::start(ledger.clone(), ending.clone(), Arc::clone(&clock)),
+        metrics: metrics::start(),
+        hook_counts: Arc::clone(&hook_counts),
         ending: ending.clone(),
         max_upload: args.max_upload,
     });
@@ -126,19 +133,28 @@ pub(crate) async fn serve(app: &App, args: ServeArgs) -> Result<(), CommandError
     let unable =
         |problem: std::io::Error| CommandError::unexpected(format!("cannot listen: {problem}"));
     tokio::spawn(spool_cleaner::run(Arc::clone(&state), args.keep_results));
-    let server = Server::start(
-        listener,
-        routes::router(state),
-        ending.clone(),
-        Arc::clone(&clock),
-    );
+    let mut router = routes::router(Arc::clone(&state));
+    if args.mcp {
+        let tools = HttpTools {
+            runner: state.runner.clone(),
+            roots: args.root,
+            results: results.clone(),
+            scale: app.scale()?,
+            read_only: args.read_only,
+            works: args.work,
+            closing: app.shutdown.token(),
+        };
+        router = router.route_service("/mcp", mcp::http_service(tools)?);
+    }
+    let router = routes::guarded(router, &state);
+    let server = Server::start(listener, router, ending.clone(), Arc::clone(&clock));
     let server = server.map_err(unable)?;
     let hooks = match hooks {
         Some(listener) => {
             if let Some(url) = &hooks_url {
-                ledger.put_value(shared(), HOOKS_URL, url).await?;
+                ledger.put_shared(webhook_address::URL, url).await?;
             }
-            let hooks = Hooks::start(listener, keys, &ledger, ending, &clock).await?;
+            let hooks = Hooks::start(listener, keys, hook_counts, &ledger, ending, &clock).await?;
             Some(hooks)
         }
         None => None,
@@ -206,6 +222,7 @@ impl Hooks {
     async fn start(
         listener: TcpListener,
         keys: HookKeys,
+        counts: Arc<HookCounts>,
         ledger: &Ledger,
         ending: Ending,
         clock: &Arc<dyn Clock>,
@@ -216,7 +233,7 @@ impl Hooks {
             keys,
             secret,
             inbox,
-            counts: Arc::new(HookCounts::default()),
+            counts,
             clock: Arc::clone(clock),
         };
         let router = hook_routes::router(Arc::new(state));
@@ -239,22 +256,13 @@ impl Hooks {
 
 /// The unguessable part of TextIn's path, which all processes of the ledger share.
 async fn secret(ledger: &Ledger) -> Result<String, CommandError> {
-    if let Some(secret) = ledger.get_value(shared(), HOOKS_SECRET).await? {
-        return Ok(secret);
-    }
     let mut bytes = [0; 24];
     getrandom::fill(&mut bytes)
         .map_err(|problem| CommandError::unexpected(format!("no random numbers: {problem}")))?;
     let new: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    ledger.put_value(shared(), HOOKS_SECRET, &new).await?;
-    // Another process may have been faster.
-    let kept: Result<_, LedgerError> = ledger.get_value(shared(), HOOKS_SECRET).await;
-    Ok(kept?.unwrap_or(new))
-}
-
-/// Whose values these are: of no vendor's account.
-fn shared() -> Account {
-    Account::of("docjobs", "shared")
+    Ok(ledger
+        .get_or_put_shared(webhook_address::SECRET, &new)
+        .await?)
 }
 
 /// The address that vendors are told, without a slash at its end.

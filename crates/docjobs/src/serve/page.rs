@@ -75,6 +75,9 @@ impl Page {
             ("/", w.jobs),
             ("/in-doubt", w.in_doubt),
             ("/money", w.money),
+            ("/rates", w.rates),
+            ("/hooks", w.hooks),
+            ("/workers", w.workers),
         ];
         let link = |(path, name)| ViewLink {
             path,

@@ -181,7 +181,7 @@ async fn decided(
             job_actions::adopt(state, &job, remote_id, &caller).await
         }
         "abandon" => job_actions::abandon(state, &job, &caller).await,
-        "poll" => job_actions::poll(state, &job, None).await,
+        "poll" => job_actions::poll(state, &job, None, &caller).await,
         "fetch" => job_actions::fetch(state, &job).await,
         _ => Err(Problem::not_found("there is no such action")),
     }

@@ -26,8 +26,8 @@ use crate::exit::ExitCode;
 
 /// How much of a file is in memory at once.
 const PIECE: usize = 64 * 1024;
-/// How long a result that lies elsewhere may take to be had again.
-const AGAIN: Duration = Duration::from_secs(60);
+/// How long a result that lies elsewhere may take to be had again, by the vendor's clock.
+const AGAIN: Duration = Duration::from_secs(10 * 60);
 /// When a client should ask for a result that is not there yet.
 const LATER: Duration = Duration::from_secs(5);
 

@@ -13,17 +13,18 @@ use super::page::{Page, wants_page};
 use super::problem::Problem;
 use super::state::ServeState;
 use super::{
-    action_routes, assets, budget_routes, export_routes, guard, in_doubt_view, job_view, jobs_view,
-    login, money_view, openapi, page, page_actions, parse_route, read_routes, result_routes,
-    submit_routes, summary_routes,
+    action_routes, assets, budget_routes, bulk_routes, export_routes, guard, hook_list, hooks_view,
+    in_doubt_view, job_view, jobs_view, login, metrics, money_view, openapi, page, page_actions,
+    parse_route, rates_view, read_routes, result_routes, submit_routes, summary_routes,
+    workers_view,
 };
 
-/// All of it, behind the guard.
+/// Every route, still without the guard.
 pub(super) fn router(state: Arc<ServeState>) -> Router {
     let access = Arc::clone(&state.access);
     let log_in = Router::new()
         .route("/login", get(login::show).post(login::log_in))
-        .with_state(Arc::clone(&access));
+        .with_state(access);
     Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -47,6 +48,8 @@ pub(super) fn router(state: Arc<ServeState>) -> Router {
                 .put(budget_routes::set)
                 .delete(budget_routes::clear),
         )
+        .route("/v1/bulk", post(bulk_routes::bulk))
+        .route("/v1/hooks", get(hook_list::list))
         .route("/v1/events", get(read_routes::events))
         .route("/v1/summary", get(summary_routes::summary))
         .route("/v1/parse", post(parse_route::parse))
@@ -63,6 +66,11 @@ pub(super) fn router(state: Arc<ServeState>) -> Router {
         )
         .route("/jobs/{id}/poll", post(page_actions::poll))
         .route("/jobs/{id}/fetch", post(page_actions::fetch))
+        .route("/bulk", post(bulk_routes::form))
+        .route("/rates", get(rates_view::show))
+        .route("/hooks", get(hooks_view::show))
+        .route("/workers", get(workers_view::show))
+        .route("/metrics", get(metrics::serve))
         .route("/jobs.csv", get(export_routes::csv))
         .route("/jobs.jsonl", get(export_routes::json_lines))
         .route("/money", get(money_view::show))
@@ -72,7 +80,12 @@ pub(super) fn router(state: Arc<ServeState>) -> Router {
         .merge(log_in)
         .fallback(not_found)
         .method_not_allowed_fallback(not_allowed)
-        .layer(middleware::from_fn_with_state(access, guard::check))
+}
+
+/// The routes behind the guard.
+pub(super) fn guarded(routes: Router, state: &ServeState) -> Router {
+    let access = Arc::clone(&state.access);
+    routes.layer(middleware::from_fn_with_state(access, guard::check))
 }
 
 /// `GET /readyz`: whether the ledger answers.

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use jobs_core::Clock;
 use jobs_ledger::Ledger;
 use jobs_runner::Runner;
+use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::access::Access;
 use super::candidates::Candidates;
 use super::event_streams::EventFeed;
 use super::file_digests::FileDigests;
+use super::hook_routes::HookCounts;
 use super::server::Ending;
 use super::spool::Spool;
 
@@ -24,6 +26,8 @@ pub(super) struct ServeState {
     pub(super) candidates: Candidates,
     pub(super) digests: FileDigests,
     pub(super) feed: EventFeed,
+    pub(super) metrics: Option<PrometheusHandle>,
+    pub(super) hook_counts: Arc<HookCounts>,
     pub(super) ending: Ending,
     /// The longest file that is taken.
     pub(super) max_upload: u64,

@@ -300,12 +300,12 @@ async fn buy_again(
 ) -> Result<Submitted, Problem> {
     let job = find(&state.ledger, again).await?;
     check_again(&job, &form)?;
-    let _ = caller;
-    let mut intent = Intent::new(&*job.vendor, &*job.kind, job.account, job.content)
-        .with_options(job.options.clone())
-        .with_request(job.request.clone())
-        .with_input(&*job.input)
-        .again();
+    let mut intent = Intent::of(&job).again_of(job.id);
+    // Where the first result lies, no second one goes.
+    intent.output = None;
+    if let Some(name) = &caller.name {
+        intent = intent.by(name.as_str());
+    }
     let mut file = None;
     match (form.file, form.url, form.text) {
         (Some(given), _, _) => {

@@ -6,6 +6,7 @@ use axum::extract::State;
 use jobs_ledger::Stage;
 use serde_json::{Map, Value, json};
 
+use super::job_json;
 use super::json_answer::Json;
 use super::money_view::unit_of;
 use super::problem::Problem;
@@ -42,11 +43,32 @@ pub(super) async fn summary(State(state): State<Arc<ServeState>>) -> Result<Json
         })
     });
     let money: Vec<Value> = money.collect();
+    let rates = state.ledger.rates().await?;
+    let rates = rates.iter().map(|rate| {
+        json!({
+            "vendor": rate.vendor,
+            "account": rate.account.to_string(),
+            "action": rate.action,
+            "limit": rate.limit,
+            "per": rate.per.as_secs_f64(),
+            "used": rate.used,
+        })
+    });
+    let rates: Vec<Value> = rates.collect();
+    let workers = state.ledger.workers().await?;
+    let workers = workers.iter().map(|worker| {
+        json!({
+            "id": worker.id,
+            "last_seen": job_json::time(worker.last_seen),
+            "jobs": worker.jobs,
+        })
+    });
+    let workers: Vec<Value> = workers.collect();
     Ok(Json(json!({
         "stages": stages,
         "money": money,
         "spared": spared,
-        "rates": [],
-        "workers": [],
+        "rates": rates,
+        "workers": workers,
     })))
 }

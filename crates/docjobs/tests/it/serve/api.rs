@@ -544,6 +544,48 @@ async fn an_abandoned_job_is_gone_and_its_input_is_new() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn buying_again_names_the_job_and_a_repeated_call_buys_no_third() {
+    let stage = Stage::new().await;
+    let server = Server::start(&stage, &["--work"]).await;
+    let first = submit(&server, "a.txt", "some text\n").await;
+    let job = id(&first);
+    let gone = server
+        .submit("/v1/jobs", &[], &[("again", None, job.as_bytes())])
+        .await;
+    assert_eq!(
+        (gone.status, &*gone.problem()),
+        (409, "input-gone"),
+        "{}",
+        gone.text()
+    );
+    let other = server
+        .submit(
+            "/v1/jobs",
+            &[],
+            &[
+                ("again", None, job.as_bytes()),
+                ("file", Some("a.txt"), b"other"),
+            ],
+        )
+        .await;
+    assert_eq!((other.status, &*other.problem()), (400, "bad-request"));
+    let parts: [Part<'_>; 2] = [
+        ("again", None, job.as_bytes()),
+        ("file", Some("a.txt"), b"some text\n"),
+    ];
+    let second = server.submit("/v1/jobs", &[WAIT], &parts).await;
+    assert_eq!(
+        (second.status, &second.json()["stage"]),
+        (201, &json!("completed")),
+        "{}",
+        second.text()
+    );
+    let third = server.submit("/v1/jobs", &[WAIT], &parts).await;
+    assert_eq!((third.status, id(&third)), (200, id(&second)));
+    assert_eq!(stage.simulators.textin().charges().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_one_input_and_leaves_with_its_job() {
     let stage = Stage::new().await;
     let server = Server::start(&stage, &["--work"]).await;
@@ -715,7 +757,15 @@ async fn a_budget_holds_a_job_back_and_never_refuses_it() {
         "{}",
         held.text()
     );
-    assert!(held.json()["blocked_until"].is_string(), "{}", held.text());
+    let path_of_job = format!("/v1/jobs/{}", id(&held));
+    let mut job = held.json();
+    for _ in 0..2000 {
+        if job["blocked_until"].is_string() {
+            break;
+        }
+        job = server.get(&path_of_job).await.json();
+    }
+    assert!(job["blocked_until"].is_string(), "{job}");
     let result = server.get(&format!("/v1/jobs/{}/result", id(&held))).await;
     assert_eq!(
         (
@@ -743,5 +793,188 @@ async fn a_budget_holds_a_job_back_and_never_refuses_it() {
         ),
         (&json!("textin"), &json!(1)),
         "{summary}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_action_changes_many_jobs_if_they_are_as_many_as_expected() {
+    let stage = Stage::new().await;
+    let server = Server::start(&stage, &[]).await;
+    for number in 0..4 {
+        let (name, content) = (format!("{number}.txt"), format!("text {number}\n"));
+        assert_eq!(
+            server
+                .submit("/v1/jobs", &[], &document(&name, &content))
+                .await
+                .status,
+            201
+        );
+    }
+    for body in [
+        "{}",
+        "{\"action\":\"retry\",\"filter\":{},\"expect\":4}",
+        "{\"action\":\"abandon\",\"filter\":{\"colour\":\"red\"},\"expect\":4}",
+        "{\"action\":\"abandon\",\"filter\":{\"limit\":\"1\"},\"expect\":1}",
+        "{\"action\":\"abandon\",\"filter\":{},\"expect\":1001}",
+        "{\"action\":\"abandon\",\"filter\":{}}",
+        "{\"action\":\"abandon\",\"filter\":[],\"expect\":4}",
+    ] {
+        let answer = server.post("/v1/bulk", &[JSON], body.as_bytes()).await;
+        assert_eq!(
+            (answer.status, &*answer.problem()),
+            (400, "bad-request"),
+            "{body}"
+        );
+    }
+    let ask = async |expect: u32| {
+        let body = json!({"action": "abandon", "filter": {"vendor": "textin", "stage": "intended"}, "expect": expect});
+        server
+            .post("/v1/bulk", &[JSON], body.to_string().as_bytes())
+            .await
+    };
+    let differs = ask(3).await;
+    assert_eq!(
+        (differs.status, &*differs.problem()),
+        (409, "count-differs")
+    );
+    assert_eq!(
+        server.get("/v1/summary").await.json()["stages"]["intended"],
+        4
+    );
+    let done = ask(4).await;
+    assert_eq!((done.status, &done.json()["changed"]), (200, &json!(4)));
+    assert_eq!(
+        server.get("/v1/summary").await.json()["stages"]["abandoned"],
+        4
+    );
+    // The page does the same with the jobs that it shows.
+    server
+        .submit("/v1/jobs", &[], &document("5.txt", "text 5\n"))
+        .await;
+    let form = [
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Accept", "text/html"),
+    ];
+    let stale = server
+        .post(
+            "/bulk",
+            &form,
+            b"filter=vendor%3Dtextin&expect=2&action=abandon",
+        )
+        .await;
+    assert_eq!(stale.status, 409);
+    let right = server
+        .post(
+            "/bulk",
+            &form,
+            b"filter=vendor%3Dtextin&expect=1&action=abandon",
+        )
+        .await;
+    assert_eq!(
+        (right.status, right.header("location")),
+        (303, Some("/?vendor=textin&done=bulk"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_are_prometheus_text_with_gauges_of_the_ledger() {
+    let stage = Stage::new().await;
+    let server = Server::start(&stage, &[]).await;
+    server
+        .submit("/v1/jobs", &[], &document("a.txt", "some text\n"))
+        .await;
+    let metrics = server.get("/metrics").await;
+    assert!(
+        metrics
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/plain; version=0.0.4")
+    );
+    let text = metrics.text();
+    assert!(
+        text.contains("docjobs_jobs{stage=\"intended\",vendor=\"textin\",kind=\"parse\"} 1\n"),
+        "{text}"
+    );
+    for line in text
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
+        let (_, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+    let rules = stage.run(&["manual", "--prometheus-rules"]).await;
+    assert_eq!(rules.exit, 0);
+    // Each metric that a rule names is one that is told, or one of the fleet's.
+    for name in [
+        "docjobs_jobs",
+        "docjobs_workers",
+        "docjobs_oldest_waiting_seconds",
+        "docjobs_hooks",
+    ] {
+        assert!(rules.stdout.contains(name), "{name}");
+        assert!(text.contains(&format!("# TYPE {name} ")), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_there_in_two_languages_and_markup_stays_text() {
+    let stage = Stage::new().await;
+    let server = Server::start(&stage, &[]).await;
+    let job = id(&server
+        .submit("/v1/jobs", &[], &document("<b>bold</b>.txt", "some text\n"))
+        .await);
+    let job_page = format!("/jobs/{job}");
+    let confirm = format!("/jobs/{job}/abandon");
+    for path in [
+        "/",
+        "/in-doubt",
+        "/money",
+        "/rates",
+        "/hooks",
+        "/workers",
+        &job_page,
+        &confirm,
+    ] {
+        for (language, lang) in [
+            ("zh-CN,zh;q=0.9", "<html lang=\"zh-CN\">"),
+            ("en", "<html lang=\"en\">"),
+        ] {
+            let page = server
+                .call(
+                    "GET",
+                    path,
+                    &[("Accept", "text/html"), ("Accept-Language", language)],
+                    b"",
+                )
+                .await;
+            assert_eq!(page.status, 200, "{path}: {}", page.text());
+            assert!(page.text().contains(lang), "{path}");
+            assert!(!page.text().contains("<b>bold"), "{path}");
+        }
+    }
+    assert!(
+        server
+            .get(&job_page)
+            .await
+            .text()
+            .contains("b&#62;bold")
+    );
+    for (path, kind) in [
+        ("/jobs.csv?stage=intended", "text/csv; charset=utf-8"),
+        ("/jobs.jsonl", "application/jsonl"),
+    ] {
+        let file = server.get(path).await;
+        assert_eq!(
+            (file.status, file.header("content-type")),
+            (200, Some(kind))
+        );
+        assert!(file.text().contains(&job), "{path}");
+    }
+    let missing = server
+        .call("GET", "/jobs/nothing", &[("Accept", "text/html")], b"")
+        .await;
+    assert_eq!(
+        (missing.status, missing.header("content-type")),
+        (404, Some("text/html; charset=utf-8"))
     );
 }

@@ -97,10 +97,20 @@ fn unchunked(mut rest: &[u8]) -> Vec<u8> {
 impl Server {
     /// Starts one on free ports, with these further options.
     pub(crate) async fn start(stage: &Stage, options: &[&str]) -> Self {
+        Self::start_with(stage, options, &[]).await
+    }
+
+    /// The same, with further variables.
+    pub(crate) async fn start_with(
+        stage: &Stage,
+        options: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
         let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--json"];
         args.extend(options);
         let mut child = stage
             .command(&args)
+            .envs(variables.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
