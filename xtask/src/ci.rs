@@ -14,7 +14,7 @@ use step::{Action, Step};
 
 /// What takes longer, needs more tools, or looks at what seldom changes.
 const ON_DEMAND: &str = "deny [--advisories], package (builds every archive), record --check, \
-                         fuzz NAME, mutants, crash --runs 10000, bench NAME";
+                         fuzz NAME, mutants, crash --runs 10000, bench NAME, temporal";
 
 /// Runs the named steps, or all of them.
 pub(crate) fn run(root: &Path, names: &[&str]) -> Result<()> {
