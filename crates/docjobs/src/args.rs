@@ -12,7 +12,7 @@ use clap::{
     ValueEnum,
 };
 
-use jobs_ledger::Stage;
+use jobs_ledger::{BudgetPeriod, Stage};
 
 use crate::clean;
 use crate::examples;
@@ -287,6 +287,8 @@ pub(crate) enum Command {
     /// Take webhooks, and offer a page and an HTTP API for the jobs of the ledger, until told to stop.
     #[command(after_help = examples::SERVE)]
     Serve(ServeArgs),
+    /// Show, set or take away what may be spent at a vendor.
+    Budget(BudgetArgs),
     /// Check variables, addresses, clocks, credentials and the ledger, without any charged call.
     #[command(after_help = examples::DOCTOR)]
     Doctor,
@@ -563,9 +565,50 @@ pub(crate) struct JobsArgs {
     /// Only those of this vendor.
     #[arg(long)]
     pub(crate) vendor: Option<String>,
+    /// Only those whose input is or begins with this.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) input: Option<String>,
+    /// Only those with an error of this kind, such as rate_limited, or whose error has this text.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) error: Option<String>,
+    /// Only those recorded since: a date, a time, or how long ago, such as 2h.
+    #[arg(long, value_name = "T")]
+    pub(crate) since: Option<String>,
+    /// Only those recorded before.
+    #[arg(long, value_name = "T")]
+    pub(crate) until: Option<String>,
     /// Instead of listing, forget jobs that were settled longer ago than this, such as 30d.
     #[arg(long, value_parser = deadline, value_name = "TIME")]
     pub(crate) prune: Option<Duration>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct BudgetArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<BudgetCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BudgetCommand {
+    /// Set what may be spent; what was bought before counts.
+    Set {
+        /// textin (pages), ppj (projects), mindshow (credits) or tencent-ess (conversions).
+        vendor: String,
+        /// How many of the vendor's units.
+        #[arg(value_name = "N", allow_hyphen_values = true)]
+        limit: String,
+        /// When it begins anew: day and month are those of Shanghai.
+        #[arg(long, default_value = "total", value_name = "day|month|total")]
+        per: BudgetPeriod,
+        /// Refuse what cannot be estimated, such as an address or an encrypted document.
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Take a budget away.
+    Clear {
+        /// The vendor.
+        vendor: String,
+    },
 }
 
 #[derive(Debug, clap::Args)]

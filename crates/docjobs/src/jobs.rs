@@ -15,6 +15,7 @@ use crate::args::{JobsArgs, ResolveArgs, ResumeArgs, WaitArgs};
 use crate::clean::count;
 use crate::exit::CommandError;
 use crate::job_table;
+use crate::moment;
 use crate::output::{self, print_json, print_line};
 use crate::timeline;
 use crate::{printer, run, tencent, vendors};
@@ -34,6 +35,15 @@ pub(crate) async fn jobs(app: &App, args: JobsArgs) -> Result<(), CommandError> 
         JobFilter::all().with_stages(args.stage)
     };
     filter.vendor = args.vendor;
+    filter.input = args.input;
+    filter.error = args.error;
+    let now = ledger.clock().wall();
+    let at = |option: &str, text: Option<&str>| {
+        let at = text.map(|text| moment::parse(text, now)).transpose();
+        at.map_err(|problem| CommandError::invalid_input(format!("{option}: {problem}")))
+    };
+    filter.since = at("--since", args.since.as_deref())?;
+    filter.until = at("--until", args.until.as_deref())?;
     let is_glanced_at = !app.report.is_json() && std::io::stdout().is_terminal();
     let most = args.limit.or(is_glanced_at.then_some(SCREENFUL));
     let mut left = most.unwrap_or(usize::MAX);

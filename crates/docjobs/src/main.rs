@@ -4,6 +4,7 @@ mod address;
 mod app;
 mod args;
 mod batch;
+mod budget;
 mod clean;
 mod demo;
 mod doctor;
@@ -19,6 +20,7 @@ mod logs;
 mod manual;
 mod mcp;
 mod mindshow;
+mod moment;
 mod observer;
 mod output;
 mod ppj;
@@ -122,6 +124,7 @@ async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), Com
         Command::Work(args) => work::work(&app, args).await,
         Command::Mcp(args) => Box::pin(mcp::run(&app, args)).await,
         Command::Serve(args) => Box::pin(serve::serve(&app, args)).await,
+        Command::Budget(args) => budget::run(&app, args).await,
         Command::Doctor => doctor::run(&app).await,
         Command::Manual(args) => manual::run(&args),
     }

@@ -1,0 +1,65 @@
+//! Points in time as they are typed: a date, a time, or how long ago.
+
+use std::time::SystemTime;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+
+/// `2026-11-30`, `2026-11-30 14:05`, `2026-11-30T14:05:09+08:00`, or `2h` for two hours ago. Without an offset: UTC.
+pub(crate) fn parse(text: &str, now: SystemTime) -> Result<SystemTime, String> {
+    let text = text.trim();
+    if let Ok(at) = DateTime::parse_from_rfc3339(&text.replacen(' ', "T", 1)) {
+        return Ok(at.into());
+    }
+    if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return Ok(DateTime::<Utc>::from_naive_utc_and_offset(
+            date.and_time(chrono::NaiveTime::MIN),
+            Utc,
+        )
+        .into());
+    }
+    for form in [
+        "%Y-%m-%d %H:%M",
+        "%Y-%m-%d %H:%M:%S",
+        "%Y-%m-%dT%H:%M",
+        "%Y-%m-%dT%H:%M:%S",
+    ] {
+        if let Ok(at) = NaiveDateTime::parse_from_str(text, form) {
+            return Ok(at.and_utc().into());
+        }
+    }
+    let ago = humantime::parse_duration(text).ok();
+    ago.and_then(|ago| now.checked_sub(ago)).ok_or_else(|| {
+        "write a date such as 2026-11-30, a time such as 2026-11-30T14:05:00Z, or how long ago, such as 2h".to_owned()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn dates_times_and_ages_are_understood() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_500_000);
+        let seconds = |text: &str| {
+            let at = parse(text, now).ok()?;
+            Some(at.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs())
+        };
+        for (text, at) in [
+            ("1970-01-02", 86_400),
+            ("1970-01-02 00:01", 86_460),
+            ("1970-01-02T00:01:01", 86_461),
+            ("1970-01-02T00:01:01Z", 86_461),
+            ("1970-01-02T08:00:00+08:00", 86_400),
+            ("1970-01-02 08:00:00+08:00", 86_400),
+            ("2h", 1_764_500_000 - 7200),
+            (" 1d ", 1_764_500_000 - 86_400),
+        ] {
+            assert_eq!(seconds(text), Some(at), "{text}");
+        }
+        for wrong in ["", "yesterday", "2026-13-01", "30.11.2026", "99999999y"] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
+    }
+}
