@@ -289,12 +289,31 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Show, set or take away what may be spent at a vendor.
     Budget(BudgetArgs),
+    /// Copy the ledger, or put a copy back.
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Check variables, addresses, clocks, credentials and the ledger, without any charged call.
     #[command(after_help = examples::DOCTOR)]
     Doctor,
     /// Print the man page, or completions for a shell, or write all of them into a folder.
     #[command(hide = true)]
     Manual(ManualArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LedgerCommand {
+    /// Copy the ledger into a new file while it is in use.
+    Backup {
+        /// The new file.
+        file: PathBuf,
+    },
+    /// Put a copy back where no ledger is; what it takes for not submitted waits for `docjobs ledger recover`.
+    Restore {
+        /// The copy; none for a database that was restored by its own tools.
+        file: Option<PathBuf>,
+    },
+    /// Let the jobs go on that wait since the ledger was restored.
+    Recover,
 }
 
 #[derive(Debug, clap::Args)]

@@ -16,6 +16,7 @@ mod inputs;
 mod job_table;
 mod jobs;
 mod json_text;
+mod ledger_commands;
 mod logs;
 mod manual;
 mod mcp;
@@ -125,6 +126,7 @@ async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), Com
         Command::Mcp(args) => Box::pin(mcp::run(&app, args)).await,
         Command::Serve(args) => Box::pin(serve::serve(&app, args)).await,
         Command::Budget(args) => budget::run(&app, args).await,
+        Command::Ledger(command) => ledger_commands::ledger(&app, command).await,
         Command::Doctor => doctor::run(&app).await,
         Command::Manual(args) => manual::run(&args),
     }

@@ -320,6 +320,8 @@ impl ErrorCategory {
                 Self::InvalidInput
             }
             LedgerErrorKind::OverBudget => Self::QuotaExceeded,
+            // A person has to see first whether it was bought.
+            LedgerErrorKind::InDoubt | LedgerErrorKind::Restored => Self::OutcomeUnknown,
             // Nothing is wrong here: another process continues with it.
             ClaimLost => Self::Unfinished,
             // What may pass says nothing about the caller.
