@@ -1,5 +1,7 @@
 //! A web service that parses documents. Kill it at any instant: it buys nothing twice and loses nothing.
 //! Then: `curl --data-binary @a.pdf ADDRESS/a.pdf` gives an id, and `curl ADDRESS/ID` the stage.
+#![allow(clippy::print_stdout, reason = "an example speaks to its user")]
+
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, body::Bytes, routing::post};

@@ -1,6 +1,8 @@
 //! A worker that goes on with the jobs of a ledger, in as many processes as you like, and gives them back at Ctrl-C.
 //! `worker sqlite:ledger.db`
 
+#![allow(clippy::print_stdout, reason = "an example speaks to its user")]
+
 use jobs_runner::{Observer, Runner, RunnerEvent, WorkerConfig};
 
 struct Print;

@@ -419,7 +419,13 @@ async fn again_of_a_job_buys_once_however_often_it_is_asked(world: &World) {
     let first = completed(&ledger, &submitting(&ledger, 1).await, 1).await;
     let job = ledger.get(first).await.unwrap().unwrap();
     let again = Intent::of(&job).again_of(first);
-    assert_eq!(ledger.find_same(&[again.clone()]).await.unwrap(), [None]);
+    assert_eq!(
+        ledger
+            .find_same(std::slice::from_ref(&again))
+            .await
+            .unwrap(),
+        [None]
+    );
     let (is_new, second) = id_of(&ledger, again.clone()).await;
     assert!(is_new && second != first);
     for _ in 0..2 {
