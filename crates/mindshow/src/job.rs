@@ -47,7 +47,7 @@ pub struct Ready {
     /// The new template, of a job that made one.
     pub template_id: Option<Box<str>>,
     /// Preview pictures, where they were asked for. A look through the job list does not see them:
-    /// [`Client::job_info`] does.
+    /// [`Client::job_info`](crate::Client::job_info) does.
     pub preview_img_list: Vec<String>,
     ppt_url: Option<Box<str>>,
     api: Api,

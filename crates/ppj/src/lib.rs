@@ -17,7 +17,7 @@ mod job;
 mod lost_submit;
 mod request;
 mod route;
-mod webhook;
+pub mod webhook;
 
 /// The types of the vendor's JSON.
 pub mod types {

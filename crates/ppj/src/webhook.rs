@@ -33,6 +33,28 @@ pub enum WebhookEvent {
     JobChanged(JobId),
 }
 
+/// What a webhook asks for; with a key, only if it was signed with it.
+///
+/// # Errors
+/// As [`WebhookRequest::parse`] and [`WebhookRequest::parse_verified`].
+///
+/// ```
+/// use ppj::webhook::{self, WebhookEvent, WebhookRequest};
+///
+/// let request = WebhookRequest::get("/ppj?token=8v9iSKnj&type=complete");
+/// assert!(matches!(webhook::parse(&request, None)?, WebhookEvent::JobChanged(_)));
+/// # Ok::<(), ppj::Error>(())
+/// ```
+pub fn parse(
+    request: &WebhookRequest<'_>,
+    key: Option<&WebhookKey>,
+) -> Result<WebhookEvent, Error> {
+    match key {
+        Some(key) => request.parse_verified(key),
+        None => request.parse(),
+    }
+}
+
 /// What checks the signatures of a signed account's callbacks.
 #[derive(Debug, Clone)]
 pub struct WebhookKey {

@@ -16,7 +16,7 @@ mod page_count;
 mod request;
 mod result;
 mod scan;
-mod webhook;
+pub mod webhook;
 
 /// The types of the vendor's JSON: request options, and the parsed document.
 pub mod types {
@@ -45,4 +45,3 @@ pub use self::job::{Parse, Ready};
 pub use self::page_count::count_pages;
 pub use self::request::{PageRange, ParseRequest};
 pub use self::result::{Parsed, ResultSummary};
-pub use self::webhook::parse;

@@ -15,7 +15,7 @@ use crate::generated::types::WebhookBody;
 ///
 /// ```
 /// let body = br#"{"job_id":"c020a1f03c994091a94d6763cdbe0684","status":"completed"}"#;
-/// assert_eq!(textin::parse(body).unwrap().as_str(), "c020a1f03c994091a94d6763cdbe0684");
+/// assert_eq!(textin::webhook::parse(body).unwrap().as_str(), "c020a1f03c994091a94d6763cdbe0684");
 /// ```
 pub fn parse(body: &[u8]) -> Result<JobId, Error> {
     let error = |problem: &str| Error::invalid_input(VENDOR, "webhook", problem);

@@ -32,7 +32,7 @@ fuzz_target!(|input: Input<'_>| {
 
 /// The one without a signature names a job and nothing else.
 fn webhook(body: &[u8]) {
-    match textin::parse(body) {
+    match textin::webhook::parse(body) {
         Ok(job) => {
             let plain: Result<Value, _> = serde_json::from_slice(body);
             if let Ok(plain) = plain {

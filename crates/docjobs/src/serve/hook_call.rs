@@ -99,7 +99,7 @@ impl HookKeys {
 
     /// A call at TextIn's secret path.
     pub(super) fn textin(&self, body: &[u8]) -> Read {
-        match textin::parse(body) {
+        match textin::webhook::parse(body) {
             Ok(job) => Read {
                 answer: Answer::Json("{}".to_owned()),
                 call: Some(HookCall {
