@@ -263,12 +263,14 @@ impl AccountActivities {
             Ok(handler) => handler.clone(),
             Err(failure) => return Ok(Err(failure)),
         };
-        // An activity may run more than once, so buying again must name the purchase that it attaches to.
-        if request.again.is_some() {
-            return Ok(Err(Failure::invalid_input(
-                "this worker cannot buy again yet; use docjobs --again; nothing was sent",
-            )));
-        }
+        let again = match request.again.as_deref().map(str::parse::<LedgerId>) {
+            Some(Ok(job)) => Some(job),
+            Some(Err(problem)) => {
+                let problem = format!("again names no job of a ledger: {problem}");
+                return Ok(Err(Failure::invalid_input(problem)));
+            }
+            None => None,
+        };
         let options = Value::Object(request.options.clone());
         let source = source(&request.input);
         // Reading a document for its digest takes a while.
@@ -276,6 +278,10 @@ impl AccountActivities {
         let mut enqueue = runner.enqueue(input);
         if let Some(path) = &request.output {
             enqueue = enqueue.output(path);
+        }
+        // An activity may run more than once, so that buying again names the job that it buys anew.
+        if let Some(job) = again {
+            enqueue = enqueue.again_of(job);
         }
         Ok(Ok(enqueue))
     }
@@ -423,7 +429,7 @@ fn parse_id(id: &str) -> Result<LedgerId, ActivityError> {
 fn is_passing(error: &RunnerError) -> bool {
     match error.kind() {
         RunnerErrorKind::Ledger(problem) => {
-            ErrorCategory::of_ledger(problem) != ErrorCategory::InvalidInput
+            problem.is_transient() || problem.is_server_busy() || problem.is_claim_lost()
         }
         RunnerErrorKind::Busy | RunnerErrorKind::TakenOver | RunnerErrorKind::NotFetched(_) => true,
         _ => false,

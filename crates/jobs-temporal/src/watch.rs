@@ -72,6 +72,6 @@ impl Observer for SettledJobs {
             _ => return,
         };
         // The receiver lives as long as the worker.
-        drop(self.0.send(job));
+        self.0.send(job).ok();
     }
 }

@@ -72,6 +72,48 @@ async fn a_reset_at_every_completed_workflow_task_buys_nothing_more() {
 }
 
 #[tokio::test]
+async fn buying_again_buys_one_more_however_often_it_is_repeated() {
+    let Some(world) = World::start().await else {
+        return;
+    };
+    let _worker = world.worker().await;
+    let client = world.server.client("default").await;
+    let mut input = world.document("more.txt");
+    let handle = world.submit(&client, "first", &input).await;
+    let first = result(&world, &handle).await.unwrap();
+    input["again"] = first["id"].clone();
+    input["output"] = json!(world.path("more.md"));
+    let handle = world.submit(&client, "second", &input).await;
+    let second = result(&world, &handle).await.unwrap();
+    assert_ne!(second["id"], first["id"]);
+    let reset = world.server.command(
+        "default",
+        &[
+            "workflow",
+            "reset",
+            "--workflow-id",
+            "second",
+            "--type",
+            "FirstWorkflowTask",
+            "--reason",
+            "test",
+        ],
+    );
+    assert!(
+        reset.status.success(),
+        "{}",
+        String::from_utf8_lossy(&reset.stderr)
+    );
+    for id in ["second", "third"] {
+        let handle = world.submit(&client, id, &input).await;
+        assert_eq!(result(&world, &handle).await.unwrap()["id"], second["id"]);
+    }
+    assert_eq!(world.vendor.jobs().len(), 2);
+    assert_eq!(world.vendor.charges().len(), 2);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn terminated_and_started_again_it_is_the_same_job() {
     let Some(world) = World::start_with(100.0).await else {
         return;
