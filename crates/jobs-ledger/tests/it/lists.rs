@@ -252,7 +252,7 @@ async fn a_job_is_found_by_each_of_its_ids_and_by_its_place(world: &World) {
         ledger.find_by_output(&place).await.unwrap(),
         ledger.get_many(&[job.id]).await.unwrap(),
     ] {
-        assert_eq!(found.as_slice(), std::slice::from_ref(&job));
+        assert_eq!(found.as_slice(), std::slice::from_ref(job));
     }
     let nowhere = ledger.find_by_output("/out/none.md".as_ref());
     assert_eq!(nowhere.await.unwrap(), Vec::new());
