@@ -164,7 +164,9 @@ impl<O, T> Scheduler<O, T> {
         let mut history = request.history;
         let found = self.table.find(key.kind, request.id.as_str());
         let cooling = match found.and_then(|slot| Some((slot, self.table.entry(slot)?))) {
-            Some((slot, entry)) if entry.phase == Phase::Cooldown => Some((slot, entry.state.at())),
+            Some((slot, entry)) if entry.phase() == Phase::Cooldown => {
+                Some((slot, entry.state.at()))
+            }
             Some(_) => return Err(WatchError::AlreadyWatched),
             None => None,
         };
@@ -226,7 +228,7 @@ impl<O, T> Scheduler<O, T> {
                 continue;
             };
             is_watched |= entry.is_watched();
-            match entry.phase {
+            match entry.phase() {
                 Phase::Waiting => {
                     self.wheel.remove(&mut self.table, slot);
                     if let Some((entry, params)) = self.table.entry_and_wait_params(slot) {
@@ -247,7 +249,7 @@ impl<O, T> Scheduler<O, T> {
         let slot = self.table.find(kind, id.as_str())?;
         let (entry, params) = self.table.entry_and_wait_params(slot)?;
         let min_interval = params.policy.min_interval.value;
-        let until = match (entry.phase, entry.state.due()) {
+        let until = match (entry.phase(), entry.state.due()) {
             (Phase::Cooldown | Phase::Free, _) => return None,
             (Phase::Waiting, Due::Poll(_)) => entry.state.earliest(),
             (Phase::Ready { .. }, _) => now,
@@ -404,7 +406,7 @@ impl<O, T> Scheduler<O, T> {
         let Some((entry, params)) = self.table.entry_and_wait_params(slot) else {
             return;
         };
-        match entry.phase {
+        match entry.phase() {
             Phase::Waiting => match entry.state.due() {
                 Due::Deadline(_) => {
                     self.finish(slot, now, Err(WaitErrorKind::DeadlineExceeded));
@@ -548,7 +550,7 @@ impl<O, T> Scheduler<O, T> {
         self.wheel.visit(|slot| {
             tries -= 1;
             if let Some((entry, params)) = self.table.entry_and_params(slot)
-                && entry.phase == Phase::Waiting
+                && entry.phase() == Phase::Waiting
                 && usize::from(params.kind) == kind
                 && entry.state.may_coalesce(&params.wait, now)
             {
@@ -564,9 +566,9 @@ impl<O, T> Scheduler<O, T> {
         let Some((entry, params)) = self.table.entry_and_wait_params(slot) else {
             return;
         };
-        entry.phase = Phase::Ready {
+        entry.set_phase(Phase::Ready {
             since: millis(entry.state.at()),
-        };
+        });
         let age = entry.state.age(now);
         let class = priority::class(params.policy.schedule.value.hazard(age), age);
         let kind = self.table.params_of(slot).map(|params| params.kind);
@@ -580,10 +582,10 @@ impl<O, T> Scheduler<O, T> {
         let Some((entry, params)) = self.table.entry_and_wait_params(slot) else {
             return;
         };
-        let state = &mut entry.state;
-        if !matches!(entry.phase, Phase::Ready { .. }) {
+        if !matches!(entry.phase(), Phase::Ready { .. }) {
             return;
         }
+        let state = &mut entry.state;
         let (deadline, unreachable_at) = (state.deadline(), state.unreachable_at(params));
         state.park(if now >= deadline {
             // As late as a last poll that began at the deadline would have ended.
@@ -601,7 +603,7 @@ impl<O, T> Scheduler<O, T> {
     /// A job waits for the moment that its state says.
     fn mark_waiting(&mut self, slot: u32, now: Moment) {
         if let Some((entry, params)) = self.table.entry_and_wait_params(slot) {
-            entry.phase = Phase::Waiting;
+            entry.set_phase(Phase::Waiting);
             if entry.take_poll_soon() {
                 entry.state.poll_soon(params, now);
             }
@@ -618,11 +620,11 @@ impl<O, T> Scheduler<O, T> {
         let Some((entry, params)) = self.table.entry_and_wait_params(slot) else {
             return;
         };
-        if let Phase::Ready { since } = entry.phase {
+        if let Phase::Ready { since } = entry.phase() {
             let late = u64::from(millis(now).wrapping_sub(since));
             metrics::poll_lateness(key.vendor, key.kind, Duration::from_millis(late));
         }
-        entry.phase = Phase::Polling { serial };
+        entry.set_phase(Phase::Polling { serial });
         let limit = entry.state.start_poll(params, now);
         if limit == entry.state.deadline() && now < limit {
             // The poll may outlast the deadline, at which one more is owed.
@@ -636,7 +638,7 @@ impl<O, T> Scheduler<O, T> {
         if until <= now {
             self.table.free(slot);
         } else if let Some(entry) = self.table.entry_mut(slot) {
-            entry.phase = Phase::Cooldown;
+            entry.set_phase(Phase::Cooldown);
             entry.state.park(until);
             self.wheel.insert(&mut self.table, slot);
         }
@@ -762,7 +764,7 @@ fn gain<T>(
     weigh: bool,
 ) -> Option<f64> {
     let (entry, params) = table.entry_and_params(slot)?;
-    if !matches!(entry.phase, Phase::Ready { .. }) || usize::from(params.kind) != kind {
+    if !matches!(entry.phase(), Phase::Ready { .. }) || usize::from(params.kind) != kind {
         return None;
     }
     if !weigh {

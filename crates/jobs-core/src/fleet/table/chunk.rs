@@ -111,7 +111,7 @@ impl<T> Chunk<T> {
         };
         let mut ids = String::with_capacity(room);
         for entry in &mut self.entries {
-            if entry.phase == Phase::Free {
+            if entry.phase() == Phase::Free {
                 continue;
             }
             let from = usize::from(entry.id_at);

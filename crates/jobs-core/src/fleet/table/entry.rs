@@ -1,4 +1,4 @@
-//! What one watched job is to the scheduler, in 72 bytes, and what all jobs that are waited for alike share.
+//! What one watched job is to the scheduler, in 68 bytes, and what all jobs that are waited for alike share.
 
 use crate::fleet::snapshot_interner::NO_SNAPSHOT;
 use crate::id::Account;
@@ -8,7 +8,8 @@ use crate::poller::{WaitParams, WaitState};
 #[derive(Debug, Clone, Copy)]
 pub(in crate::fleet) struct Entry {
     pub(in crate::fleet) state: WaitState,
-    pub(in crate::fleet) phase: Phase,
+    /// The number that goes with its phase: [`Phase`] itself would take four bytes more for padding.
+    phase_data: u32,
     /// Its position in the timer wheel's list; of a free slot, the next free one.
     pub(super) position: u32,
     /// Seconds of the Unix epoch, for the ticket; 2106 stands for later.
@@ -22,7 +23,18 @@ pub(in crate::fleet) struct Entry {
     pub(super) id_len: u8,
     /// Where its tag is in the chunk; of no meaning while nobody watches it.
     pub(super) tag_at: u8,
+    phase: PhaseKind,
     flags: u8,
+}
+
+/// A [`Phase`] without its number.
+#[derive(Debug, Clone, Copy)]
+enum PhaseKind {
+    Free,
+    Waiting,
+    Ready,
+    Polling,
+    Cooldown,
 }
 
 /// What an entry waits for.
@@ -70,7 +82,7 @@ impl Entry {
     pub(super) fn waiting(state: WaitState, params: u16, accepted: u32) -> Self {
         Self {
             state,
-            phase: Phase::Waiting,
+            phase_data: 0,
             position: u32::MAX,
             accepted,
             snapshot: NO_SNAPSHOT,
@@ -79,6 +91,7 @@ impl Entry {
             id_at: 0,
             id_len: 0,
             tag_at: 0,
+            phase: PhaseKind::Waiting,
             flags: 0,
         }
     }
@@ -86,20 +99,46 @@ impl Entry {
     /// A slot without a job; `next` is the next free one.
     pub(super) fn free(next: u32) -> Self {
         Self {
-            phase: Phase::Free,
+            phase: PhaseKind::Free,
             position: next,
             ..Self::waiting(WaitState::blank(), 0, 0)
         }
     }
 
+    /// What it waits for.
+    pub(in crate::fleet) fn phase(&self) -> Phase {
+        match self.phase {
+            PhaseKind::Free => Phase::Free,
+            PhaseKind::Waiting => Phase::Waiting,
+            PhaseKind::Ready => Phase::Ready {
+                since: self.phase_data,
+            },
+            PhaseKind::Polling => Phase::Polling {
+                serial: self.phase_data,
+            },
+            PhaseKind::Cooldown => Phase::Cooldown,
+        }
+    }
+
+    /// Sets what it waits for.
+    pub(in crate::fleet) fn set_phase(&mut self, phase: Phase) {
+        (self.phase, self.phase_data) = match phase {
+            Phase::Free => (PhaseKind::Free, 0),
+            Phase::Waiting => (PhaseKind::Waiting, 0),
+            Phase::Ready { since } => (PhaseKind::Ready, since),
+            Phase::Polling { serial } => (PhaseKind::Polling, serial),
+            Phase::Cooldown => (PhaseKind::Cooldown, 0),
+        };
+    }
+
     /// Whether somebody waits for the job.
     pub(in crate::fleet) fn is_watched(&self) -> bool {
-        !matches!(self.phase, Phase::Free | Phase::Cooldown)
+        !matches!(self.phase, PhaseKind::Free | PhaseKind::Cooldown)
     }
 
     /// Whether the poll with this serial is of this job.
     pub(in crate::fleet) fn is_polled_by(&self, serial: u32) -> bool {
-        self.phase == Phase::Polling { serial }
+        self.phase() == Phase::Polling { serial }
     }
 
     /// Asks for one more poll as soon as the one in flight is answered.
@@ -132,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_entry_is_seventy_two_bytes() {
-        assert_eq!(size_of::<Entry>(), 72);
+    fn an_entry_is_sixty_eight_bytes() {
+        assert_eq!(size_of::<Entry>(), 68);
     }
 }
