@@ -2,7 +2,7 @@
 //!
 //! One [`HttpClient`] for each vendor account: it knows the API's [`Origin`], holds the quota, caps what it reads, says
 //! of every failure whether the vendor may have acted, and never lets a credential reach another origin. A
-//! [`Download`] brings a result to disk in three steps that cannot be taken in another order: [`Fetched`] bytes are
+//! [`Download`] brings a result to disk in three steps that cannot be taken in another order: the bytes of an [`UnverifiedFile`] are
 //! verified, and only [`Verified`] ones can be saved under their final name. Bytes that arrived whole and did not pass are
 //! handed over as an [`InvalidFile`], which can be kept beside the place or accepted.
 
