@@ -303,16 +303,19 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum LedgerCommand {
     /// Copy the ledger into a new file while it is in use.
+    #[command(after_help = examples::LEDGER)]
     Backup {
         /// The new file.
         file: PathBuf,
     },
     /// Put a copy back where no ledger is; what it takes for not submitted waits for `docjobs ledger recover`.
+    #[command(after_help = examples::LEDGER)]
     Restore {
         /// The copy; none for a database that was restored by its own tools.
         file: Option<PathBuf>,
     },
     /// Let the jobs go on that wait since the ledger was restored.
+    #[command(after_help = examples::LEDGER)]
     Recover,
 }
 
@@ -366,9 +369,10 @@ pub(crate) enum PpjCommand {
     #[command(after_help = examples::CONVERT)]
     Convert(ConvertArgs),
     /// List the account's jobs at the vendor, by token; free.
+    #[command(after_help = examples::PPJ_FREE)]
     List(PpjListArgs),
     /// Tell how many projects may still be made; free, access keys only.
-    #[command(name = "quota")]
+    #[command(name = "quota", after_help = examples::PPJ_FREE)]
     ProjectsLeft,
 }
 
@@ -413,10 +417,13 @@ pub(crate) enum MindshowCommand {
     #[command(after_help = examples::PDF)]
     Pdf(PdfArgs),
     /// Tell the account's credits; free.
+    #[command(after_help = examples::MINDSHOW_FREE)]
     Account,
     /// List templates, whose ids --template takes; free.
+    #[command(after_help = examples::MINDSHOW_FREE)]
     Templates(TemplatesArgs),
     /// List the account's jobs at the vendor, newest first; free.
+    #[command(after_help = examples::MINDSHOW_FREE)]
     List(MindshowListArgs),
 }
 
@@ -610,6 +617,7 @@ pub(crate) struct BudgetArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum BudgetCommand {
     /// Set what may be spent; what was bought before counts.
+    #[command(after_help = examples::BUDGET)]
     Set {
         /// textin (pages), ppj (projects), mindshow (credits) or tencent-ess (conversions).
         vendor: String,
@@ -624,6 +632,7 @@ pub(crate) enum BudgetCommand {
         strict: bool,
     },
     /// Take a budget away.
+    #[command(after_help = examples::BUDGET)]
     Clear {
         /// The vendor.
         vendor: String,

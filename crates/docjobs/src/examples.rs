@@ -75,3 +75,26 @@ Examples:
   docjobs serve --work                       page and API on http://127.0.0.1:8787, for this machine alone
   docjobs serve --listen 0.0.0.0:8787 --host docs.example.com --token-file tokens
   docjobs serve --hooks 127.0.0.1:8788 --hooks-url https://hooks.example.com";
+
+pub(crate) const PPJ_FREE: &str = "\
+Examples:
+  docjobs ppj list --since 3d --details
+  docjobs ppj quota --json";
+
+pub(crate) const MINDSHOW_FREE: &str = "\
+Examples:
+  docjobs mindshow account
+  docjobs mindshow templates --json
+  docjobs mindshow list";
+
+pub(crate) const BUDGET: &str = "\
+Examples:
+  docjobs budget set textin 1000 --per day  at most 1000 pages a day, over all machines of the ledger
+  docjobs budget
+  docjobs budget clear textin";
+
+pub(crate) const LEDGER: &str = "\
+Examples:
+  docjobs ledger backup ledger-copy.db
+  docjobs ledger restore ledger-copy.db  where no ledger is; what may have been bought since waits
+  docjobs ledger recover";

@@ -6,16 +6,21 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
 /// `2026-11-30`, `2026-11-30 14:05`, `2026-11-30T14:05:09+08:00`, or `2h` for two hours ago. Without an offset: UTC.
 pub(crate) fn parse(text: &str, now: SystemTime) -> Result<SystemTime, String> {
-    let text = text.trim();
+    let at = read(text.trim(), now).filter(|at| *at >= SystemTime::UNIX_EPOCH);
+    at.ok_or_else(|| {
+        "write a date such as 2026-11-30, a time such as 2026-11-30T14:05:00Z, or how long ago, such as 2h".to_owned()
+    })
+}
+
+fn read(text: &str, now: SystemTime) -> Option<SystemTime> {
     if let Ok(at) = DateTime::parse_from_rfc3339(&text.replacen(' ', "T", 1)) {
-        return Ok(at.into());
+        return Some(at.into());
     }
     if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        return Ok(DateTime::<Utc>::from_naive_utc_and_offset(
-            date.and_time(chrono::NaiveTime::MIN),
-            Utc,
-        )
-        .into());
+        return Some(
+            DateTime::<Utc>::from_naive_utc_and_offset(date.and_time(chrono::NaiveTime::MIN), Utc)
+                .into(),
+        );
     }
     for form in [
         "%Y-%m-%d %H:%M",
@@ -24,13 +29,10 @@ pub(crate) fn parse(text: &str, now: SystemTime) -> Result<SystemTime, String> {
         "%Y-%m-%dT%H:%M:%S",
     ] {
         if let Ok(at) = NaiveDateTime::parse_from_str(text, form) {
-            return Ok(at.and_utc().into());
+            return Some(at.and_utc().into());
         }
     }
-    let ago = humantime::parse_duration(text).ok();
-    ago.and_then(|ago| now.checked_sub(ago)).ok_or_else(|| {
-        "write a date such as 2026-11-30, a time such as 2026-11-30T14:05:00Z, or how long ago, such as 2h".to_owned()
-    })
+    now.checked_sub(humantime::parse_duration(text).ok()?)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use jobs_core::Moment;
-use jobs_ledger::{Due, IntendOutcome, Intent, JobFilter, JobRecord, LedgerError, LedgerId, Stage};
+use jobs_ledger::{Due, IntendOutcome, Intent, JobRecord, LedgerError, LedgerId, Stage};
 
 use crate::context::Context;
 use crate::durable_steps::settle_arrived;
@@ -97,18 +97,24 @@ impl<'a> Enqueue<'a> {
         let context = self.context;
         let deadline = handler.clock().now() + options.deadline;
         let output = self.output.as_deref().map(absolute).transpose()?;
+        let intent = intent(&handler, &input, output.clone(), self.again);
+        let intent = asked(intent, self.again_of, self.actor);
         if let Some(path) = output.as_deref()
             && !self.again
-            && self.again_of.is_none()
             && path.exists()
-            && let Some(job) = completed_before(context, &handler, &input, path).await?
         {
-            let path = path.to_owned();
-            return Ok(RunOutcome::AlreadyThere { job, path });
+            let same = if self.again_of.is_some() || input.run.is_some() {
+                let found = context.ledger.find_same(std::slice::from_ref(&intent));
+                found.await?.into_iter().flatten().collect()
+            } else {
+                context.ledger.find_by_output(path).await?
+            };
+            if let Some(job) = completed_before(context, &handler, &input, path, &same).await? {
+                let path = path.to_owned();
+                return Ok(RunOutcome::AlreadyThere { job, path });
+            }
         }
         let target = OutputTarget::at(output.as_deref(), options.overwrite)?;
-        let intent = intent(&handler, &input, output, self.again);
-        let intent = asked(intent, self.again_of, self.actor);
         // A job that is attached to may be on record with another format.
         let options = &RunOptions {
             format: options.format.clone().or(input.format),
@@ -242,6 +248,9 @@ pub(crate) fn intent(
     if let Some(path) = output {
         intent = intent.with_output(path);
     }
+    if let Some(run) = &input.run {
+        intent = intent.run(run.clone());
+    }
     if again { intent.again() } else { intent }
 }
 
@@ -250,41 +259,35 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, RunnerError> {
     std::path::absolute(path).map_err(|problem| RunnerError::invalid_output(path, problem))
 }
 
-/// The job of the same input whose result lies at that place, in the format that is asked for.
+/// The one of these jobs that is of the same input and whose result lies at that place, in the format that is asked for.
 async fn completed_before(
     context: &Context,
     handler: &DynHandler,
     input: &JobInput,
     path: &Path,
+    jobs: &[JobRecord],
 ) -> Result<Option<LedgerId>, RunnerError> {
-    let mut filter = JobFilter::all()
-        .with_stages([Stage::Completed, Stage::Available, Stage::Downloading])
-        .with_vendor(handler.vendor())
-        .with_kind(handler.kind())
-        .with_account(handler.account());
     let format = handler.format_of(input.format());
-    loop {
-        let page = context.ledger.list(&filter).await?;
-        let same = |job: &&JobRecord| {
-            job.output.as_deref() == Some(path)
-                && job.content == input.digest
-                && job.options == input.options
-                && handler.format_of(job.format.as_deref()) == format
-        };
-        for job in page.jobs.iter().filter(same) {
-            let is_there = match job.stage {
-                Stage::Completed => still_holds(job, path),
-                _ => settle_arrived(&context.ledger, job, path).await?,
-            };
-            if is_there {
-                return Ok(Some(job.id));
+    let same = |job: &&JobRecord| {
+        handler.serves(job)
+            && job.output.as_deref() == Some(path)
+            && job.content == input.digest
+            && job.options == input.options
+            && handler.format_of(job.format.as_deref()) == format
+    };
+    for job in jobs.iter().filter(same) {
+        let is_there = match job.stage {
+            Stage::Completed => still_holds(job, path),
+            Stage::Available | Stage::Downloading => {
+                settle_arrived(&context.ledger, job, path).await?
             }
-        }
-        match page.next {
-            Some(next) => filter = filter.after(next),
-            None => return Ok(None),
+            _ => false,
+        };
+        if is_there {
+            return Ok(Some(job.id));
         }
     }
+    Ok(None)
 }
 
 /// Whether the file is what the job put there, as far as that is on record.

@@ -27,6 +27,7 @@ pub struct JobInput {
     pub(crate) request: Value,
     pub(crate) private_request: Value,
     pub(crate) format: Option<String>,
+    pub(crate) run: Option<Box<str>>,
     pub(crate) live: Option<Live>,
 }
 
@@ -189,6 +190,7 @@ impl JobInput {
             request: Value::Null,
             private_request: Value::Null,
             format: None,
+            run: None,
             live: None,
         }
     }
@@ -254,6 +256,13 @@ impl JobInput {
     #[must_use]
     pub fn with_format(mut self, format: impl Into<String>) -> Self {
         self.format = Some(format.into());
+        self
+    }
+
+    /// **Pays once more** under this name for an input that is a job already; the same name attaches to what it paid for.
+    #[must_use]
+    pub fn with_run(mut self, name: impl Into<Box<str>>) -> Self {
+        self.run = Some(name.into());
         self
     }
 

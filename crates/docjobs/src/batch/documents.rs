@@ -56,6 +56,8 @@ pub(super) struct Describing {
     /// The options of every job.
     pub(super) options: Value,
     pub(super) format: Option<&'static str>,
+    /// The name under which all of them are paid for again.
+    pub(super) run: Option<String>,
     /// Where stdin was written to.
     pub(super) stdin: Option<PathBuf>,
     /// Whether what a document costs is asked for, which takes more than its digest.
@@ -83,7 +85,10 @@ impl Describing {
             match self.input(&selected.source, &mut first_file) {
                 Ok(input) => documents.push(Document {
                     shown,
-                    input,
+                    input: match &self.run {
+                        Some(name) => input.with_run(name.as_str()),
+                        None => input,
+                    },
                     name: self.name(&selected),
                     same_as: None,
                     known: None,

@@ -222,6 +222,7 @@ impl Running<'_> {
             handler,
             options: batch.options.clone(),
             format: batch.format,
+            run: batch.args.run.clone(),
             stdin: stdin.as_ref().map(|given| given.place().to_owned()),
             has_estimates: batch.args.dry_run,
         };
