@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jobs_core::{Delivery, Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
-/// The typed part of an [`Event`](crate::Event): whatever a later step decides by. Its text is for people alone.
+/// The typed part of an [`JobEvent`](crate::JobEvent): whatever a later step decides by. Its text is for people alone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]

@@ -57,7 +57,7 @@ impl Ledger {
     }
 
     /// Counts a result that arrived whole and did not pass our checks, with the place where its bytes are kept, if they
-    /// are. Gives all of them; whether to fetch again says [`Job::allows_fetch`](crate::Job::allows_fetch), or
+    /// are. Gives all of them; whether to fetch again says [`JobRecord::allows_fetch`](crate::JobRecord::allows_fetch), or
     /// [`allows_fetch`](Self::allows_fetch) for what is given here.
     ///
     /// # Errors

@@ -69,7 +69,7 @@ pub struct RateUse {
 impl Ledger {
     /// Asks for one request of the account, counted under `action`, that all processes on this ledger share.
     ///
-    /// Every window must have a place. A place is taken for two window lengths, or after [`answered`](Self::answered) for
+    /// Every window must have a place. A place is taken for two window lengths, or after [`record_response`](Self::record_response) for
     /// one from then on; the vendor has counted the request somewhere in between, so none of its sliding windows ever
     /// holds more than the limit. Clocks that differ by more than a window loosen that.
     ///

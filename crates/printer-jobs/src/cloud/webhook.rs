@@ -188,7 +188,7 @@ impl WebhookKey {
     /// The text of a callback that was signed and encrypted with this key.
     ///
     /// The signature does not say when it was made: the same callback may come again, and is recognised by
-    /// [`Notice::req_id`].
+    /// [`WebhookNotice::req_id`].
     ///
     /// # Errors
     /// [`InvalidInput`](jobs_core::ErrorKind::InvalidInput): forged, damaged, or meant for somebody else.
