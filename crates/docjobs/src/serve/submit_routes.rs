@@ -115,8 +115,11 @@ pub(super) async fn accept(
     let handler = choose(state, vendor.as_deref(), kind.as_deref(), &source, &options)?;
     let (options, password) = keep_password(state, options, file.as_ref(), &source)?;
     let input = make_input(handler, source, options).await?;
-    let _ = caller;
-    let enqueued = state.runner.enqueue(input).await?;
+    let mut enqueue = state.runner.enqueue(input);
+    if let Some(name) = &caller.name {
+        enqueue = enqueue.by(name.as_str());
+    }
+    let enqueued = enqueue.await?;
     if enqueued.is_new {
         if let Some(file) = file {
             file.upload.keep();

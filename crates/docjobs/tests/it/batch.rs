@@ -105,6 +105,36 @@ async fn a_folder_becomes_a_folder_of_results_and_costs_nothing_the_second_time(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_named_run_pays_again_once() {
+    let stage = Stage::new().await;
+    files(&stage, &[("in/a.txt", "# a\n"), ("in/b.txt", "# b\n")]);
+    let parse = |more: &[&str]| {
+        let mut words = vec!["textin", "parse", "in", "--out"];
+        words.extend(more);
+        words.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut bought = Vec::new();
+    for (more, exit, submitted) in [
+        (&["first"][..], 0, 2),
+        (&["second", "--again"], 2, 2),
+        (&["second", "--again", "--run", "r1"], 0, 4),
+        (&["second", "--again", "--run", "r1"], 0, 4),
+        (&["third", "--again", "--run", "r2"], 0, 6),
+        (&["first"], 0, 6),
+    ] {
+        let words = parse(more);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let ran = stage.run(&words).await;
+        assert_eq!(ran.exit, exit, "{more:?}: {}", ran.stderr);
+        bought.push((submits(&stage), submitted));
+    }
+    for (bought, expected) in bought {
+        assert_eq!(bought, expected);
+    }
+    assert_eq!(below(&stage, "second"), ["a.md", "b.md"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn json_ends_with_a_summary_and_the_report_has_a_row_for_each_input() {
     let stage = Stage::new().await;
     files(
