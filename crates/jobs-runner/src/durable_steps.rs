@@ -472,12 +472,16 @@ impl<H: Handler> fmt::Debug for DurableSteps<'_, H> {
 
 /// What is known of a submit that a crash, or another process, left in doubt.
 pub fn lost_submit(vendor: &'static str, row: &jobs_ledger::JobRecord) -> LostSubmit {
+    let error = Error::new(ErrorKind::Unavailable, vendor, "submit");
+    let error = error.with_delivery(Delivery::MaybeSent);
+    let known = row.error.as_deref().unwrap_or_default();
+    // What an earlier search recorded begins with this already.
+    let prefix = format!("{error}: ");
+    let known = known.strip_prefix(&prefix).unwrap_or(known).to_owned();
     LostSubmit {
         summary: row.input.as_str().into(),
         sent_at: row.sent_at.unwrap_or(row.created_at),
-        error: Error::new(ErrorKind::Unavailable, vendor, "submit")
-            .with_delivery(Delivery::MaybeSent)
-            .with_message(row.error.clone().unwrap_or_default()),
+        error: error.with_message(known),
     }
 }
 

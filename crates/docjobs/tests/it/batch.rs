@@ -375,15 +375,28 @@ async fn two_hundred_documents_survive_ten_kills_and_none_is_bought_twice() {
         }
         ran = stage.run(&command).await;
     }
+    // A submit that was cut off and that nothing at the vendor fits, or several do: a person decides.
+    let in_doubt = stage
+        .run(&["jobs", "--json", "--stage", "in_doubt"])
+        .await
+        .stdout
+        .lines()
+        .count();
+    assert!(in_doubt <= 10, "{}", ran.stderr);
+    let delivered = DOCUMENTS - in_doubt;
     let mut bought: HashMap<String, usize> = HashMap::new();
     for job in stage.simulators.ppj().jobs() {
         *bought.entry(job.sha256).or_default() += 1;
     }
     let twice: Vec<_> = bought.iter().filter(|(_, times)| **times > 1).collect();
     assert!(twice.is_empty(), "bought twice: {twice:?}");
-    assert_eq!(ran.exit, 0, "{}", ran.stderr);
-    assert_eq!(stage.simulators.ppj().charges().len(), DOCUMENTS);
-    assert_eq!(below(&stage, "out").len(), DOCUMENTS);
+    let exit = if in_doubt == 0 { 0 } else { 5 };
+    assert_eq!(ran.exit, exit, "{}", ran.stderr);
+    let nested = ran.stderr.matches("outcome unknown").count();
+    assert!(nested <= in_doubt, "{}", ran.stderr);
+    let charges = stage.simulators.ppj().charges().len();
+    assert!((delivered..=DOCUMENTS).contains(&charges), "{charges}");
+    assert_eq!(below(&stage, "out").len(), delivered);
     assert!(
         below(&stage, "out")
             .iter()

@@ -866,7 +866,11 @@ impl RunLoop {
             .event(&RunnerEvent::Parked { job, error: &error });
         self.troubles.insert(job, (1, error.category()));
         if let Some(key) = self.claims.remove(&job) {
-            let note = Note::new(error.to_string());
+            let note = match error.kind() {
+                // The evidence alone: it is read again with each search.
+                RunnerErrorKind::OutcomeUnknown { lost, .. } => Note::from(&lost.error),
+                _ => Note::new(error.to_string()),
+            };
             let parked = self.worker.context.ledger.park(key, reason, note).await;
             if let Err(problem) = parked {
                 self.worker.context.ledger_trouble(&problem);
