@@ -24,8 +24,9 @@
 //! # Locks
 //!
 //! Each account has one mutex around its scheduler, which owns table, wheel, queues and limit. The event queue has a mutex
-//! of its own, taken inside an account's or alone. The map of accounts has one that is held while an account is looked up.
-//! None is held across an await, and no kind's code runs under one.
+//! of its own, taken inside an account's or alone, and so has an adaptive schedule. The map of accounts has one that is held
+//! while an account is looked up, and let go before the account's is taken; a kind is asked its vendor, account and clock
+//! under it. None is held across an await, and no kind polls under one.
 
 mod account;
 mod accounts;
