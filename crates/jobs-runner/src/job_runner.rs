@@ -9,8 +9,8 @@ use jobs_core::{
     WaitErrorKind,
 };
 use jobs_ledger::{
-    Claim, ClaimKey, ClaimOutcome, Claimed, Due, Ledger, LedgerError, Note, ParkReason, PollRecord,
-    Stage, at,
+    Claim, ClaimKey, ClaimOutcome, Claimed, Due, Ledger, LedgerError, LedgerErrorKind, Note,
+    ParkReason, PollRecord, Stage, at,
 };
 
 use crate::context::Context;
@@ -100,8 +100,10 @@ impl<H: Handler> JobRunner<'_, H> {
     ) -> Result<RunOutcome, RunnerError> {
         let clock = self.clock();
         loop {
-            if row.stage == Stage::Completed {
-                return self.deliver_again(&row).await;
+            if row.stage == Stage::Completed
+                && let Some(outcome) = self.deliver_again(&row).await?
+            {
+                return Ok(outcome);
             }
             match self.ledger().claim(row.id).await? {
                 ClaimOutcome::Claimed(claimed) => return self.continue_from(claimed, input).await,
@@ -245,14 +247,18 @@ impl<H: Handler> JobRunner<'_, H> {
         )
     }
 
-    /// Delivers the result of a job that was completed before.
-    async fn deliver_again(&self, row: &jobs_ledger::JobRecord) -> Result<RunOutcome, RunnerError> {
+    /// Delivers the result of a job that was completed before; `None` when another process has reopened the job since it
+    /// was read.
+    async fn deliver_again(
+        &self,
+        row: &jobs_ledger::JobRecord,
+    ) -> Result<Option<RunOutcome>, RunnerError> {
         if let (Some(path), Some(digest), true) = (&row.output, row.sha256, self.is_recorded_format)
         {
             let job = self.steps().job(row)?;
             match self.target.copy(path, digest) {
                 Ok(Some(delivered)) => {
-                    return Ok(completed(JobLabel::of(row.id, &job), delivered));
+                    return Ok(Some(completed(JobLabel::of(row.id, &job), delivered)));
                 }
                 Ok(None) => {}
                 // Gone, or no longer to be read: it is fetched again.
@@ -270,8 +276,12 @@ impl<H: Handler> JobRunner<'_, H> {
             let delivered = RunnerErrorKind::AlreadyDelivered { output };
             return Err(RunnerError::new(delivered).of_job(row.id));
         }
-        let held = self.ledger().reopen(row.id, self.target.path()).await?;
-        self.wait(held, &self.steps().job(row)?, row).await
+        let held = match self.ledger().reopen(row.id, self.target.path()).await {
+            Err(error) if error.kind() == LedgerErrorKind::IllegalTransition => return Ok(None),
+            held => held?,
+        };
+        let outcome = self.wait(held, &self.steps().job(row)?, row).await;
+        outcome.map(Some)
     }
 
     async fn accepted(
