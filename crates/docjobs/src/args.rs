@@ -264,17 +264,17 @@ pub(crate) enum Command {
     /// WeCom: be a smart printer.
     #[command(subcommand)]
     Printer(PrinterCommand),
-    /// List the jobs that were ever wanted here.
+    /// List the jobs of the ledger, newest first.
     Jobs(JobsArgs),
     /// Tell the history of a job.
     Show {
         /// Our id or the vendor's.
         id: String,
     },
-    /// Wait for a job and bring its result.
+    /// Wait for a job and deliver its result.
     #[command(after_help = examples::WAIT)]
     Wait(WaitArgs),
-    /// Carry on everything that is unfinished, or the jobs named.
+    /// Continue everything that is unfinished, or the jobs named.
     Resume(ResumeArgs),
     /// Decide about a job whose outcome is unknown.
     #[command(after_help = examples::RESOLVE)]
@@ -572,14 +572,14 @@ pub(crate) struct ResumeArgs {
     /// Our ids, or the vendor's; everything unfinished unless given.
     #[arg(value_name = "ID")]
     pub(crate) ids: Vec<String>,
-    /// Where results go that were given no place, as ID.md and so on.
+    /// Directory for results without an output path, named ID.md and so on.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct JobsArgs {
-    /// Only those in these stages, such as held,unknown.
+    /// Only those in these stages, such as accepted,in_doubt.
     #[arg(long, value_parser = stage, value_delimiter = ',', value_name = "STAGE")]
     pub(crate) stage: Vec<Stage>,
     /// Only those that are not settled.
@@ -654,7 +654,7 @@ pub(crate) struct ResolveArgs {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct WorkArgs {
-    /// Where results go that were given no place, as ID.md and so on; the current folder unless given.
+    /// Directory for results without an output path, named ID.md and so on; the current folder unless given.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// How many jobs to hold at once.

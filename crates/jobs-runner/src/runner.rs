@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::context::Context;
 use crate::durable_steps::{SearchOutcome, settle_arrived};
 use crate::dyn_handler::{DynHandler, DynSubmitOutcome, Plan, Start};
-use crate::enqueue::{Enqueue, handler_of_input};
+use crate::enqueue::{Enqueue, absolute, handler_of_input};
 use crate::error::{RunnerError, RunnerErrorKind};
 use crate::handler::Handler;
 use crate::job_input::IntoJobInput;
@@ -449,10 +449,6 @@ impl fmt::Debug for Runner {
 
 fn not_resolvable(stage: Stage) -> RunnerError {
     RunnerError::new(RunnerErrorKind::NotResolvable { stage })
-}
-
-fn absolute(path: &Path) -> Result<PathBuf, RunnerError> {
-    std::path::absolute(path).map_err(|problem| RunnerError::invalid_output(path, problem))
 }
 
 async fn abandon(ledger: &Ledger, claimed: Claimed, note: Note) -> Result<(), RunnerError> {

@@ -148,7 +148,7 @@ impl JobQuery {
     }
 }
 
-/// A day (its beginning in UTC), a time as RFC 3339 writes it, or how long ago.
+/// A day (its beginning in UTC), or a time as RFC 3339 writes it.
 fn time(text: &str) -> Result<SystemTime, String> {
     let text = text.trim();
     if let Ok(day) = text.parse::<NaiveDate>() {
