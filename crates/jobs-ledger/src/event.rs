@@ -39,9 +39,11 @@ pub struct JobEvent {
 
 /// The words of [`JobEvent::kind`].
 pub mod event_kind {
-    /// The wish was written down.
+    use crate::stage::Transition;
+
+    /// The intent was recorded.
     pub const INTENDED: &str = "intended";
-    /// The wish was written down although the same was bought before.
+    /// The intent was recorded although the same was bought before.
     pub const INTENDED_AGAIN: &str = "intended_again";
     /// A job of another machine or ledger was taken in by its ticket.
     pub const IMPORTED: &str = "imported";
@@ -75,7 +77,7 @@ pub mod event_kind {
     pub const ADOPTED: &str = "adopted";
     /// A person gave it up.
     pub const ABANDONED: &str = "abandoned";
-    /// The result is wanted once more.
+    /// The result is to be fetched again.
     pub const REOPENED: &str = "reopened";
     /// The work of a process that stopped was taken over.
     pub const TAKEN_OVER: &str = "reclaimed";
@@ -97,6 +99,27 @@ pub mod event_kind {
     pub const BLOCKED: &str = "blocked";
     /// A remark of the caller.
     pub const NOTED: &str = "noted";
+
+    /// The word for a step that a job has taken.
+    pub(crate) fn of(step: Transition) -> &'static str {
+        match step {
+            Transition::Submit => SUBMITTING,
+            Transition::NotSent => NOT_SENT,
+            Transition::Reject => REJECTED,
+            Transition::Accept => ACCEPTED,
+            Transition::Doubt => IN_DOUBT,
+            Transition::Poll => POLLED,
+            Transition::MakeAvailable => AVAILABLE,
+            Transition::Download => DOWNLOADING,
+            Transition::ExpireLink => LINK_EXPIRED,
+            Transition::Complete => COMPLETED,
+            Transition::Fail => FAILED,
+            Transition::Disappear => GONE,
+            Transition::Adopt => ADOPTED,
+            Transition::Abandon => ABANDONED,
+            Transition::Reopen => REOPENED,
+        }
+    }
 }
 
 /// What a caller adds to the history with a write.

@@ -110,13 +110,13 @@ pub enum Transition {
     Accept,
     /// The call's outcome cannot be learnt: the answer was lost, or the process died while sending.
     Doubt,
-    /// A look saw it unfinished.
+    /// A poll saw it unfinished.
     Poll,
-    /// A look saw it finished.
+    /// A poll saw it finished.
     MakeAvailable,
     /// The download begins, or begins again.
     Download,
-    /// The result cannot be fetched with what is known: look again to get another link.
+    /// The result cannot be fetched with what is known: poll again to get another link.
     ExpireLink,
     /// The result is here.
     Complete,
@@ -128,12 +128,12 @@ pub enum Transition {
     Adopt,
     /// A person gives it up.
     Abandon,
-    /// Its result is wanted once more.
+    /// Its result is to be fetched again.
     Reopen,
 }
 
 impl Transition {
-    /// Every move.
+    /// Every transition.
     pub const ALL: [Self; 15] = [
         Self::Submit,
         Self::NotSent,
@@ -153,7 +153,7 @@ impl Transition {
     ];
 }
 
-/// A move that does not exist from that stage.
+/// A transition that does not exist from that stage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a job that is {from} cannot make the move {transition:?}")]
 pub struct IllegalTransition {

@@ -31,7 +31,7 @@ enum Verdict {
     Polled(PollRecord, Option<Due>),
     NotPolled(Due),
     Available(Box<str>, Note),
-    Ended(Transition, &'static str, Note),
+    Ended(Transition, Note),
 }
 
 impl ClaimUpdate {
@@ -59,18 +59,12 @@ impl ClaimUpdate {
 
     /// The vendor gave up on it.
     pub fn failed(claim: Claim<at::Accepted>, note: Note) -> Self {
-        Self::of(
-            &claim,
-            Verdict::Ended(Transition::Fail, event_kind::FAILED, note),
-        )
+        Self::of(&claim, Verdict::Ended(Transition::Fail, note))
     }
 
     /// The vendor no longer has it.
     pub fn gone(claim: Claim<at::Accepted>, note: Note) -> Self {
-        Self::of(
-            &claim,
-            Verdict::Ended(Transition::Disappear, event_kind::GONE, note),
-        )
+        Self::of(&claim, Verdict::Ended(Transition::Disappear, note))
     }
 
     fn of(claim: &Claim<at::Accepted>, verdict: Verdict) -> Self {
@@ -211,9 +205,7 @@ async fn one(tx: &mut Tx, by: &Writer, key: ClaimKey, verdict: Verdict) -> Resul
             record_poll(tx, by, key, &look, AfterWrite::End(due.at(by.now))).await
         }
         Verdict::Polled(look, None) => record_poll(tx, by, key, &look, AfterWrite::Keep).await,
-        Verdict::Ended(step, what, note) => {
-            exit(tx, by, key, step, AfterWrite::End(None), what, &note).await
-        }
+        Verdict::Ended(step, note) => exit(tx, by, key, step, AfterWrite::End(None), &note).await,
         // Settled by the batch.
         Verdict::NotPolled(_) | Verdict::Available(..) => Ok(()),
     }

@@ -99,9 +99,8 @@ async fn act(
             let fence = held.fence + 1;
             let sql = "UPDATE wake SET fence = $2 WHERE id = $1";
             tx.run(sql, args![job.to_string(), fence]).await?;
-            let (key, kind) = (ClaimKey { job, fence }, event_kind::ABANDONED);
-            let then = AfterWrite::End(None);
-            submit::exit(tx, by, key, Transition::Abandon, then, kind, note).await?;
+            let (key, then) = (ClaimKey { job, fence }, AfterWrite::End(None));
+            submit::exit(tx, by, key, Transition::Abandon, then, note).await?;
             Ok(true)
         }
         BulkAction::PollSoon => {

@@ -152,14 +152,8 @@ impl Ledger {
         note: Note,
     ) -> Result<Claim<at::Accepted>, LedgerError> {
         let until = self.lease_end(self.now()).1;
-        self.exit(
-            claim.key(),
-            Transition::ExpireLink,
-            AfterWrite::Keep,
-            event_kind::LINK_EXPIRED,
-            note,
-        )
-        .await?;
+        self.exit(claim.key(), Transition::ExpireLink, AfterWrite::Keep, note)
+            .await?;
         Ok(claim.moved(until))
     }
 
@@ -212,14 +206,8 @@ impl Ledger {
         claim: &Claim<S>,
         note: Note,
     ) -> Result<(), LedgerError> {
-        self.exit(
-            claim.key(),
-            Transition::Fail,
-            AfterWrite::End(None),
-            event_kind::FAILED,
-            note,
-        )
-        .await
+        self.exit(claim.key(), Transition::Fail, AfterWrite::End(None), note)
+            .await
     }
 
     /// Says that the vendor no longer has the job or its result.
@@ -235,7 +223,6 @@ impl Ledger {
             claim.key(),
             Transition::Disappear,
             AfterWrite::End(None),
-            event_kind::GONE,
             note,
         )
         .await

@@ -161,14 +161,8 @@ impl Ledger {
         claim: &Claim<S>,
         note: Note,
     ) -> Result<(), LedgerError> {
-        self.exit(
-            claim.key(),
-            Transition::Reject,
-            AfterWrite::End(None),
-            event_kind::REJECTED,
-            note,
-        )
-        .await
+        self.exit(claim.key(), Transition::Reject, AfterWrite::End(None), note)
+            .await
     }
 
     /// Says that the paid call provably did not reach the vendor, or was refused before any work: the job is wanted again
@@ -183,14 +177,8 @@ impl Ledger {
         note: Note,
     ) -> Result<(), LedgerError> {
         let then = AfterWrite::End(due.at(self.now()));
-        self.exit(
-            claim.key(),
-            Transition::NotSent,
-            then,
-            event_kind::NOT_SENT,
-            note,
-        )
-        .await
+        self.exit(claim.key(), Transition::NotSent, then, note)
+            .await
     }
 
     /// Says that nobody knows how the paid call ended. Keeps the claim, for searching.
@@ -202,14 +190,8 @@ impl Ledger {
         claim: &Claim<at::Submitting>,
         note: Note,
     ) -> Result<Claim<at::InDoubt>, LedgerError> {
-        self.exit(
-            claim.key(),
-            Transition::Doubt,
-            AfterWrite::Keep,
-            event_kind::IN_DOUBT,
-            note,
-        )
-        .await?;
+        self.exit(claim.key(), Transition::Doubt, AfterWrite::Keep, note)
+            .await?;
         Ok(claim.moved(self.lease_end(self.now()).1))
     }
 
@@ -279,7 +261,6 @@ impl Ledger {
             claim.key(),
             Transition::Abandon,
             AfterWrite::End(None),
-            event_kind::ABANDONED,
             note,
         )
         .await
@@ -308,12 +289,11 @@ impl Ledger {
         key: ClaimKey,
         step: Transition,
         then: AfterWrite,
-        what: &'static str,
         note: Note,
     ) -> Result<(), LedgerError> {
         let by = self.writer();
         self.write(Flush::Now, move |tx| {
-            Box::pin(async move { exit(tx, &by, key, step, then, what, &note).await })
+            Box::pin(async move { exit(tx, &by, key, step, then, &note).await })
         })
         .await
     }
@@ -334,14 +314,13 @@ pub(super) async fn exit(
     key: ClaimKey,
     step: Transition,
     then: AfterWrite,
-    what: &'static str,
     note: &Note,
 ) -> Result<(), LedgerError> {
     let Step::Made(from) = row::apply_transition(tx, by, key, step, then).await? else {
         return Ok(());
     };
     row::error(tx, key.job, note).await?;
-    history::event(tx, by, key.job, Some(key.fence), what, note).await?;
+    history::event(tx, by, key.job, Some(key.fence), event_kind::of(step), note).await?;
     end_reservation(tx, by, key.job, from, step).await
 }
 
