@@ -399,12 +399,7 @@ async fn find(ledger: &Ledger, id: &str) -> Result<JobRecord, CommandError> {
 }
 
 pub(crate) fn as_json(job: &JobRecord) -> Result<Value, CommandError> {
-    let mut object = serde_json::to_value(job)
-        .map_err(|problem| CommandError::unexpected(problem.to_string()))?;
-    if let Some(input) = object.get_mut("input") {
-        *input = redacted_address(&job.input).into();
-    }
-    Ok(object)
+    jobs_runner::job_json(job).map_err(|problem| CommandError::unexpected(problem.to_string()))
 }
 
 fn as_row(job: &JobRecord) -> String {

@@ -1,8 +1,8 @@
-//! Points in time as they are typed: a date, a time, or how long ago.
+//! Points in time as they are typed (a date, a time, or how long ago) and as programs read them.
 
 use std::time::SystemTime;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 
 /// `2026-11-30`, `2026-11-30 14:05`, `2026-11-30T14:05:09+08:00`, or `2h` for two hours ago. Without an offset: UTC.
 pub(crate) fn parse(text: &str, now: SystemTime) -> Result<SystemTime, String> {
@@ -10,6 +10,11 @@ pub(crate) fn parse(text: &str, now: SystemTime) -> Result<SystemTime, String> {
     at.ok_or_else(|| {
         "write a date such as 2026-11-30, a time such as 2026-11-30T14:05:00Z, or how long ago, such as 2h".to_owned()
     })
+}
+
+/// As RFC 3339 writes it, to the millisecond in UTC.
+pub(crate) fn rfc3339(at: SystemTime) -> String {
+    DateTime::<Utc>::from(at).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 fn read(text: &str, now: SystemTime) -> Option<SystemTime> {

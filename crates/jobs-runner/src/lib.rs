@@ -9,6 +9,7 @@ mod error;
 mod fleet_lane;
 mod handler;
 mod job_input;
+mod job_json;
 mod job_runner;
 mod observer;
 mod option_spec;
@@ -35,6 +36,7 @@ pub use self::job_input::{
     InputError, InputSource, IntoJobInput, JobInput, digest, only_known_options, open,
     recorded_path, recorded_text,
 };
+pub use self::job_json::job_json;
 pub use self::observer::{
     CompletedJob, JobLabel, NoObserver, Observer, ProgressUpdate, RunnerEvent,
 };

@@ -61,7 +61,7 @@ impl JobReport {
         let ticket = row.ticket().map(|ticket| ticket.to_string());
         Self {
             id: Some(row.id.to_string()),
-            job: serde_json::to_value(row).ok(),
+            job: jobs_runner::job_json(row).ok(),
             next,
             failure: failure.map(|failure| failure.with_ticket(ticket)),
             sha256: row.sha256.map(hex::encode),

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::answer::{self, ToolError};
 use super::arguments::Decision;
 use super::server::{McpServer, protocol_error};
+use crate::moment::rfc3339;
 
 /// How often a client is asked to look at a task.
 const LOOK_MS: u64 = 2_000;
@@ -41,8 +42,8 @@ impl McpServer {
         let task = Task::new(
             record.id.to_string(),
             TaskStatus::Working,
-            time(record.created_at),
-            time(record.updated_at),
+            rfc3339(record.created_at),
+            rfc3339(record.updated_at),
         )
         .with_status_message(status)
         .with_poll_interval_ms(LOOK_MS);
@@ -164,8 +165,4 @@ fn into_object(value: &impl serde::Serialize) -> JsonObject {
         Ok(Value::Object(object)) => object,
         _ => JsonObject::new(),
     }
-}
-
-fn time(at: std::time::SystemTime) -> String {
-    chrono::DateTime::<chrono::Utc>::from(at).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }

@@ -15,6 +15,7 @@ use super::job_json;
 use super::job_query::JobQuery;
 use super::problem::Problem;
 use super::state::ServeState;
+use crate::moment::rfc3339;
 use jobs_runner::redacted_address;
 
 const PAGE: usize = 500;
@@ -137,8 +138,8 @@ fn row(job: &JobRecord) -> String {
             .unwrap_or_default(),
         redacted_address(&job.input),
         output.unwrap_or_default(),
-        job_json::time(job.created_at),
-        job_json::time(job.updated_at),
+        rfc3339(job.created_at),
+        rfc3339(job.updated_at),
         job.credits
             .map(|credits| credits.to_string())
             .unwrap_or_default(),

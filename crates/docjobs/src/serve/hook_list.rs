@@ -7,10 +7,10 @@ use jobs_ledger::{WebhookFilter, WebhookRecord, WebhookVerdict};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::job_json;
 use super::json_answer::Json;
 use super::problem::Problem;
 use super::state::ServeState;
+use crate::moment::rfc3339;
 
 /// The most that one answer holds.
 const MOST: usize = 1000;
@@ -36,7 +36,7 @@ fn told(hook: &WebhookRecord) -> Value {
         "remote_id": hook.remote_id,
         "job": hook.job.map(|job| job.to_string()),
         "body": hook.body,
-        "at": job_json::time(hook.at),
+        "at": rfc3339(hook.at),
     })
 }
 

@@ -8,12 +8,12 @@ use axum::response::Response;
 use jobs_ledger::{WebhookRecord, WebhookVerdict};
 
 use super::hook_list::{filter, next};
-use super::job_json;
 use super::jobs_view::{Count, short};
 use super::language::Words;
 use super::page::{Page, shown};
 use super::problem::Problem;
 use super::state::ServeState;
+use crate::moment::rfc3339;
 
 /// Over how many days verdicts are counted.
 const DAYS: u32 = 30;
@@ -85,7 +85,7 @@ pub(super) async fn show(State(state): State<Arc<ServeState>>, request: Request)
 }
 
 fn row(hook: &WebhookRecord, w: &'static Words) -> HookRow {
-    let at = job_json::time(hook.at);
+    let at = rfc3339(hook.at);
     let verdict = hook.verdict.map_or("", WebhookVerdict::as_str);
     HookRow {
         time: short(&at),

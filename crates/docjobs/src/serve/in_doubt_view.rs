@@ -9,13 +9,13 @@ use jobs_ledger::{JobFilter, JobRecord, Stage};
 
 use jobs_runner::DynHandler;
 
-use super::job_json;
 use super::job_view::{Fact, answer_of};
 use super::jobs_view::{JobRow, short};
 use super::language::Words;
 use super::page::{Page, shown};
 use super::problem::Problem;
 use super::state::ServeState;
+use crate::moment::rfc3339;
 
 /// How many are shown; each is a decision of a person.
 const MOST: usize = 100;
@@ -81,7 +81,7 @@ pub(super) async fn show(State(state): State<Arc<ServeState>>, request: Request)
 }
 
 fn lost(job: &JobRecord, w: &'static Words) -> LostJob {
-    let time = |at| short(&job_json::time(at));
+    let time = |at| short(&rfc3339(at));
     let digest: String = job
         .content
         .iter()

@@ -1,21 +1,18 @@
 //! A job and its history as the API tells them.
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use jobs_ledger::{JobEvent, JobRecord, Stage, StreamedEvent};
 use serde_json::{Map, Value, json};
-use std::time::SystemTime;
 
 use super::problem::Problem;
-use jobs_runner::redacted_address;
+use crate::moment::rfc3339;
 
 /// The keys of `jobs --json`, and what a waiting client wants to know beside them.
 pub(super) fn job(job: &JobRecord) -> Result<Value, Problem> {
-    let value = serde_json::to_value(job);
+    let value = jobs_runner::job_json(job);
     let mut value = value.map_err(|problem| Problem::unexpected(problem.to_string()))?;
     if let Value::Object(fields) = &mut value {
-        fields.insert("input".to_owned(), redacted_address(&job.input).into());
         fields.insert("poll".to_owned(), poll(job));
-        let blocked = job.blocked_until.map(time);
+        let blocked = job.blocked_until.map(rfc3339);
         fields.insert("blocked_until".to_owned(), blocked.into());
         fields.insert(
             "parked".to_owned(),
@@ -28,7 +25,7 @@ pub(super) fn job(job: &JobRecord) -> Result<Value, Problem> {
 fn poll(job: &JobRecord) -> Value {
     json!({
         "count": job.polls,
-        "last_at": job.last_poll.map(time),
+        "last_at": job.last_poll.map(rfc3339),
         "vendor_status": job.vendor_status,
     })
 }
@@ -45,11 +42,6 @@ pub(super) fn event(event: &JobEvent, stage: Option<Stage>) -> Result<Value, Pro
     let mut ordered = Map::from_iter([("job".to_owned(), job), ("stage".to_owned(), stage.into())]);
     ordered.append(&mut fields);
     Ok(ordered.into())
-}
-
-/// A time as RFC 3339 writes it.
-pub(super) fn time(at: SystemTime) -> String {
-    DateTime::<Utc>::from(at).to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
 /// An event of the stream of all jobs.

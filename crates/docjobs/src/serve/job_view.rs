@@ -7,13 +7,13 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use jobs_ledger::{JobEvent, JobRecord, Stage, event_kind};
 
-use super::job_json;
 use super::jobs_view::{JobRow, short};
 use super::language::Words;
 use super::page::{Page, shown};
 use super::problem::Problem;
 use super::read_routes::find;
 use super::state::ServeState;
+use crate::moment::rfc3339;
 
 /// Something that is known, with its name.
 pub(super) struct Fact {
@@ -114,7 +114,7 @@ pub(super) fn answer_of(job: &JobRecord) -> Option<String> {
 }
 
 fn facts(job: &JobRecord, w: &'static Words) -> Vec<Fact> {
-    let time = |at| short(&job_json::time(at));
+    let time = |at| short(&rfc3339(at));
     let mut facts = vec![
         Fact::code(w.id, job.id.to_string()),
         Fact::code(w.account, job.account.to_string()),
@@ -186,7 +186,7 @@ fn actions(job: &JobRecord, w: &'static Words) -> Vec<Action> {
 fn history(events: Vec<JobEvent>) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
     for event in events {
-        let at = job_json::time(event.at);
+        let at = rfc3339(event.at);
         let time = short(&at);
         let is_poll = event.kind == event_kind::POLLED;
         if is_poll

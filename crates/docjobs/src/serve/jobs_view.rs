@@ -7,12 +7,12 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use jobs_ledger::{JobRecord, Stage};
 
-use super::job_json;
 use super::job_query::JobQuery;
 use super::language::Words;
 use super::page::{Page, shown};
 use super::problem::Problem;
 use super::state::ServeState;
+use crate::moment::rfc3339;
 use jobs_runner::redacted_address;
 
 /// A job in a list.
@@ -31,7 +31,7 @@ pub(super) struct JobRow {
 
 impl JobRow {
     pub(super) fn of(job: &JobRecord, w: &'static Words) -> Self {
-        let created_at = job_json::time(job.created_at);
+        let created_at = rfc3339(job.created_at);
         Self {
             id: job.id.to_string(),
             input: redacted_address(&job.input),

@@ -10,12 +10,12 @@ use jobs_ledger::{Budget, BudgetPeriod, DayMoney, MoneyInDoubt};
 
 use super::budget_routes::{VENDORS, period};
 use super::form::Form;
-use super::job_json;
 use super::jobs_view::short;
 use super::language::Words;
 use super::page::{Page, see_other, shown};
 use super::problem::Problem;
 use super::state::ServeState;
+use crate::moment::rfc3339;
 
 /// How many days are shown.
 const DAYS: u32 = 30;
@@ -78,7 +78,7 @@ impl BudgetRow {
             reserved: budget.reserved,
             resets_at: budget
                 .resets_at
-                .map(|at| short(&job_json::time(at)))
+                .map(|at| short(&rfc3339(at)))
                 .unwrap_or_default(),
         }
     }

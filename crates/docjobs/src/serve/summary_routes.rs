@@ -6,11 +6,11 @@ use axum::extract::State;
 use jobs_ledger::Stage;
 use serde_json::{Map, Value, json};
 
-use super::job_json;
 use super::json_answer::Json;
 use super::money_view::unit_of;
 use super::problem::Problem;
 use super::state::ServeState;
+use crate::moment::rfc3339;
 
 /// How many days of money are told.
 const DAYS: u32 = 31;
@@ -59,7 +59,7 @@ pub(super) async fn summary(State(state): State<Arc<ServeState>>) -> Result<Json
     let workers = workers.iter().map(|worker| {
         json!({
             "id": worker.id,
-            "last_seen": job_json::time(worker.last_seen),
+            "last_seen": rfc3339(worker.last_seen),
             "jobs": worker.jobs,
         })
     });

@@ -6,10 +6,10 @@ use askama::Template;
 use axum::extract::{Request, State};
 use axum::response::Response;
 
-use super::job_json;
 use super::jobs_view::short;
 use super::page::{Page, shown};
 use super::state::ServeState;
+use crate::moment::rfc3339;
 
 struct WorkerRow {
     id: String,
@@ -33,7 +33,7 @@ pub(super) async fn show(State(state): State<Arc<ServeState>>, request: Request)
             rows: workers
                 .into_iter()
                 .map(|worker| {
-                    let at = job_json::time(worker.last_seen);
+                    let at = rfc3339(worker.last_seen);
                     WorkerRow {
                         id: worker.id,
                         last_seen: short(&at),
