@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::metadata;
+use crate::program::finish;
 
 /// Fast to build; what a run costs is disk and system calls, not our code.
 const PROFILE: &str = "release";
@@ -47,16 +48,6 @@ fn profile_of<'a>(words: &[&'a str]) -> Result<(&'a str, Vec<&'a str>)> {
 /// The development profile is the only one whose folder has another name.
 fn folder_of(profile: &str) -> &str {
     if profile == "dev" { "debug" } else { profile }
-}
-
-fn finish(command: &mut Command, what: &str) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {what}"))?;
-    if !status.success() {
-        bail!("{what} ended with {status}");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

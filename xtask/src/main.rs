@@ -21,6 +21,7 @@ mod metadata;
 mod mutants;
 mod old_ledger;
 mod package;
+mod program;
 mod soak;
 mod temporal;
 mod tidy;

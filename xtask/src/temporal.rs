@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::metadata;
+use crate::program::finish;
 
 /// The package, a workspace of its own.
 const FOLDER: &str = "crates/jobs-temporal";
@@ -73,16 +74,6 @@ fn server(root: &Path) -> Result<PathBuf> {
     .arg(root.join(FOLDER).join("tests/requirements.txt"));
     finish(&mut pip, "pip install")?;
     Ok(bin.join("temporal"))
-}
-
-fn finish(command: &mut Command, what: &str) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {what}"))?;
-    if !status.success() {
-        bail!("{what} ended with {status}");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod policy;
 mod poll_model;
 mod redacted_address;
 mod runner;
+mod scaled_rate;
 mod worker;
 
 pub use jobs_ledger::{Estimate, OverBudget};
@@ -47,4 +48,5 @@ pub use self::policy::{Cut, doing};
 pub use self::poll_model::PollModels;
 pub use self::redacted_address::redacted_address;
 pub use self::runner::{Resolution, Runner};
+pub use self::scaled_rate::ScaledRate;
 pub use self::worker::{Worker, WorkerConfig, WorkerReport};

@@ -5,10 +5,8 @@ use std::sync::Arc;
 use jobs_core::http::{ClientConfig, Origin};
 use jobs_core::{Account, Clock, Env, Error, KindPolicy, SharedRate, SystemClock};
 use jobs_ledger::Ledger;
-use jobs_runner::{PollModels, Runner};
+use jobs_runner::{PollModels, Runner, ScaledRate};
 use tencent_ess::Family;
-
-use crate::ledger_rate::LedgerRate;
 
 /// Divides every vendor time, for simulators only.
 const TIME_SCALE: &str = "DOCJOBS_TIME_SCALE";
@@ -62,7 +60,7 @@ pub fn accounts(
     let clients = Clients {
         lookup,
         clock: Arc::new(SystemClock::with_speed(scale)),
-        rate: Arc::new(LedgerRate::new(ledger.clone(), scale)),
+        rate: Arc::new(ScaledRate::new(ledger.clone(), scale)),
         scale,
         models: PollModels::default(),
         ledger,

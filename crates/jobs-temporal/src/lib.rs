@@ -9,7 +9,6 @@ mod contract;
 mod failure;
 mod handlers;
 mod job_workflow;
-mod ledger_rate;
 mod report;
 mod retry;
 mod search_attributes;

@@ -96,8 +96,10 @@ async fn read(ledger: &Ledger, sender: &broadcast::Sender<Told>, clock: &dyn Clo
             Ok((from, events)) => {
                 cursor = Some(events.last().map_or(from, |last| last.cursor));
                 for event in &events {
-                    // Nobody may be listening.
-                    drop(sender.send(Told::of(event)));
+                    // Whoever comes later reads from the ledger what was committed until then.
+                    if sender.receiver_count() > 0 {
+                        drop(sender.send(Told::of(event)));
+                    }
                 }
                 if events.len() < PAGE {
                     INTERVAL

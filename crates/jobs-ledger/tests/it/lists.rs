@@ -216,6 +216,8 @@ async fn a_page_goes_on_where_it_ended_whatever_is_added(world: &World) {
 
 async fn an_input_that_many_share_is_found_among_the_newest_and_the_oldest(world: &World) {
     let ledger = brought(world, 8).await;
+    // In the same millisecond, ids would decide which of the others stands among the newest.
+    world.pass(Duration::from_secs(1));
     let intents: Vec<_> = (0..2100u32)
         .map(|number| {
             let mut content = [1; 32];

@@ -1,25 +1,25 @@
-//! The rate of an account, shared by all workers on one ledger, at whatever speed the vendor's clock runs.
+//! A shared rate at a vendor whose clock runs faster than that of whoever keeps the rate.
 
 use std::fmt;
 
 use async_trait::async_trait;
 use jobs_core::{Account, Acquired, Error, RateLimit, SharedRate};
-use jobs_ledger::Ledger;
 
-pub(crate) struct LedgerRate {
-    ledger: Ledger,
-    /// How many vendor seconds pass in a second of the ledger.
+/// Keeps a vendor's limits in seconds of the vendor, of which `scale` pass in one of `rate`; simulators run like that.
+pub struct ScaledRate<R> {
+    rate: R,
     scale: u32,
 }
 
-impl LedgerRate {
-    pub(crate) fn new(ledger: Ledger, scale: u32) -> Self {
-        Self { ledger, scale }
+impl<R: SharedRate> ScaledRate<R> {
+    /// The same rate where `scale` seconds of the vendor pass in one of `rate`.
+    pub fn new(rate: R, scale: u32) -> Self {
+        Self { rate, scale }
     }
 }
 
 #[async_trait]
-impl SharedRate for LedgerRate {
+impl<R: SharedRate> SharedRate for ScaledRate<R> {
     async fn acquire(
         &self,
         account: Account,
@@ -33,7 +33,7 @@ impl SharedRate for LedgerRate {
                 ..*window
             })
             .collect();
-        let acquired = SharedRate::acquire(&self.ledger, account, action, &windows).await?;
+        let acquired = self.rate.acquire(account, action, &windows).await?;
         Ok(match acquired {
             Acquired::Wait(pause) => Acquired::Wait(pause * self.scale),
             granted => granted,
@@ -41,13 +41,13 @@ impl SharedRate for LedgerRate {
     }
 
     async fn record_response(&self, account: Account, action: &str, serial: u64) {
-        SharedRate::record_response(&self.ledger, account, action, serial).await;
+        self.rate.record_response(account, action, serial).await;
     }
 }
 
-impl fmt::Debug for LedgerRate {
+impl<R> fmt::Debug for ScaledRate<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LedgerRate")
+        f.debug_struct("ScaledRate")
             .field("scale", &self.scale)
             .finish_non_exhaustive()
     }
