@@ -41,7 +41,7 @@ async fn workers_killed_at_any_instant_buy_once_and_lose_nothing() {
     }
     let unresolved = settle(&world, &handles).await;
     // A submit whose worker was killed between the request and the answer is in doubt; a person looks at the vendor.
-    world.adopt_in_doubt(&client, unresolved).await;
+    world.resolve_in_doubt(&client, unresolved).await;
     for handle in &handles {
         result(&world, handle).await.unwrap();
     }
@@ -172,7 +172,7 @@ async fn many_jobs_by_three_workers_are_polled_in_batches() {
     world.sleep(Duration::from_secs(16)).await;
     workers[0].signal("CONT");
     let unresolved = settle(&world, &handles).await;
-    world.adopt_in_doubt(&client, unresolved).await;
+    world.resolve_in_doubt(&client, unresolved).await;
     for handle in &handles {
         result(&world, handle).await.unwrap();
     }
