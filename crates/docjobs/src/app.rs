@@ -15,6 +15,7 @@ use crate::address;
 use crate::args::Common;
 use crate::exit::CommandError;
 use crate::observer::CommandObserver;
+use crate::place_key;
 use crate::report::Report;
 use crate::signals::Shutdown;
 use crate::webhook_address::WebhookAddress;
@@ -182,6 +183,13 @@ impl App {
         let clock = SystemClock::shared();
         let mut settings = LedgerConfig::default();
         settings.connections = self.connections;
+        // A file that others can write is no ledger; a database may be written by whoever can connect to it.
+        if self.ledger_file()?.is_none() {
+            let key = place_key::of_user();
+            settings.place_key = Some(key.map_err(|problem| {
+                CommandError::unexpected(format!("no random numbers: {problem}"))
+            })?);
+        }
         let open = || Ledger::open_with(&url, Arc::clone(&clock), &settings);
         let opened = self.patiently(&clock, open).await;
         let ledger = opened?;

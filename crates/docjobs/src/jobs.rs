@@ -304,7 +304,8 @@ fn place_of(
     out: Option<&Path>,
     may_print: bool,
 ) -> Option<OutputChoice> {
-    if job.output.is_some() && job.stage != Stage::Completed {
+    let is_own = job.output.is_some() && runner.ledger().is_own_output(job);
+    if is_own && job.stage != Stage::Completed {
         return Some(OutputChoice::Recorded);
     }
     let handler = runner.handler(&job.vendor, &job.kind);

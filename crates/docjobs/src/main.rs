@@ -24,6 +24,7 @@ mod mindshow;
 mod moment;
 mod observer;
 mod output;
+mod place_key;
 mod ppj;
 mod printer;
 mod rate;

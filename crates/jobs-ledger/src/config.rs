@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::place_key::PlaceKey;
+
 /// What can be set when a ledger is opened.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -14,6 +16,9 @@ pub struct LedgerConfig {
     pub connections: u32,
     /// The PostgreSQL schema to use instead of the user's default one. It is created.
     pub schema: Option<String>,
+    /// By what this user's places are known again among those of others. Without it every place counts as one's own,
+    /// which is right for a file that nobody else can write.
+    pub place_key: Option<PlaceKey>,
 }
 
 impl Default for LedgerConfig {
@@ -23,6 +28,7 @@ impl Default for LedgerConfig {
             patience: Duration::from_secs(5),
             connections: 8,
             schema: None,
+            place_key: None,
         }
     }
 }

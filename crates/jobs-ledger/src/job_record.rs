@@ -52,6 +52,8 @@ pub struct JobRecord {
     pub private_request: Value,
     /// Where the result shall go, and once done, where it is.
     pub output: Option<PathBuf>,
+    /// Who gave that place, where it is proved.
+    pub(crate) output_seal: Option<[u8; 32]>,
     /// In which form the result is wanted, in the caller's word.
     pub format: Option<String>,
     /// SHA-256 of the result file, where the caller computed it.

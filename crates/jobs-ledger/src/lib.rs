@@ -9,6 +9,7 @@ mod intent;
 mod job_record;
 mod lease_heartbeat;
 mod ledger;
+mod place_key;
 mod process_liveness;
 mod rate_slots;
 mod record;
@@ -34,5 +35,6 @@ pub use self::ledger::{
     WebhookCall, WebhookCount, WebhookFilter, WebhookReceipt, WebhookRecord, WebhookTrust,
     WebhookVerdict, WorkerRecord,
 };
+pub use self::place_key::PlaceKey;
 pub use self::record::{ErrorRecord, EventData, JobOutcome, ParkReason, UnverifiedResult};
 pub use self::stage::Stage;

@@ -1,10 +1,11 @@
 //! What every part of a runner works with: the ledger, who hears of events, and the workers of this process.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jobs_core::JobId;
-use jobs_ledger::{Ledger, LedgerError};
+use jobs_ledger::{JobRecord, Ledger, LedgerError};
 
 use crate::observer::{NoObserver, Observer, RunnerEvent};
 
@@ -35,6 +36,12 @@ impl Context {
 
     pub(crate) fn event(&self, event: &RunnerEvent<'_>) {
         self.observer.on_event(event);
+    }
+
+    /// The place of a job's result that this user gave on this machine: nothing is written to anybody else's.
+    pub(crate) fn own_output(&self, job: &JobRecord) -> Option<PathBuf> {
+        let is_own = self.ledger.is_own_output(job);
+        job.output.clone().filter(|_| is_own)
     }
 
     pub(crate) fn ledger_trouble(&self, error: &LedgerError) {

@@ -141,7 +141,9 @@ impl Runner {
         let deadline = handler.clock().now() + options.deadline;
         let output = match &options.output {
             OutputChoice::File(path) => Some(absolute(path)?),
-            OutputChoice::Recorded if row.stage != Stage::Completed => row.output.clone(),
+            OutputChoice::Recorded if row.stage != Stage::Completed => {
+                self.context.own_output(&row)
+            }
             OutputChoice::Recorded | OutputChoice::Scratch => None,
         };
         let target = match OutputTarget::at(output.as_deref(), options.overwrite) {

@@ -19,6 +19,7 @@ mod job_id;
 mod link;
 #[path = "01_odd_text.rs"]
 mod odd_text;
+mod places;
 #[path = "17_printer_proxy.rs"]
 mod printer_proxy;
 #[path = "07_refused_download.rs"]

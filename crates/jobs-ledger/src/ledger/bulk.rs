@@ -134,20 +134,23 @@ impl Ledger {
     /// [`InvalidInput`](crate::LedgerErrorKind::InvalidInput) for a path that is not Unicode; else the store's.
     pub async fn set_outputs(&self, places: &[(LedgerId, PathBuf)]) -> Result<u64, LedgerError> {
         const SQL: Sql = Sql::each(
-            "UPDATE job SET output = s.value ->> 1 FROM json_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
+            "UPDATE job SET output = s.value ->> 1, output_seal = unhex(s.value ->> 2) FROM json_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
              WHERE job.id = w.id AND job.output IS NULL \
              AND w.stage IN ('intended', 'submitting', 'accepted', 'available', 'downloading', 'in_doubt')",
-            "UPDATE job SET output = s.value ->> 1 FROM json_array_elements($1::json) s JOIN wake w ON w.id = s.value ->> 0 \
+            "UPDATE job SET output = s.value ->> 1, output_seal = decode(s.value ->> 2, 'hex') FROM json_array_elements($1::json) s JOIN wake w ON w.id = s.value ->> 0 \
              WHERE job.id = w.id AND job.output IS NULL \
              AND w.stage IN ('intended', 'submitting', 'accepted', 'available', 'downloading', 'in_doubt')",
         );
-        let mut pairs = Vec::with_capacity(places.len());
+        let by = self.writer();
+        let mut given = Vec::with_capacity(places.len());
         for (job, place) in places {
-            pairs.push((job.to_string(), path(Some(place))?));
+            let place = path(Some(place))?;
+            let seal = by.seal(*job, place.as_deref());
+            given.push((job.to_string(), place, seal.as_deref().map(hex)));
         }
-        let pairs = history::lines(pairs.into_iter());
+        let given = history::lines(given.into_iter());
         self.write(Flush::Now, move |tx| {
-            Box::pin(async move { tx.run(SQL, args![pairs]).await })
+            Box::pin(async move { tx.run(SQL, args![given]).await })
         })
         .await
     }
@@ -171,6 +174,6 @@ impl Ledger {
     }
 }
 
-fn hex(digest: &[u8; 32]) -> String {
+fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

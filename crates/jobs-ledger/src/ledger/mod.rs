@@ -53,6 +53,7 @@ pub use self::worker::WorkerRecord;
 use crate::config::LedgerConfig;
 use crate::error::LedgerError;
 use crate::job_record::{from_micros, micros};
+use crate::place_key::PlaceKey;
 use crate::process_liveness::Owner;
 use crate::store::{self, Committed, Flush, Store, Tx, Work, WorkFuture};
 
@@ -65,6 +66,7 @@ pub struct Ledger {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     owner: Arc<Owner>,
+    place_key: Option<PlaceKey>,
     lease: Duration,
     searched: Arc<Mutex<Option<Moment>>>,
 }
@@ -97,6 +99,7 @@ impl Ledger {
             store: store::open(url, &clock, settings).await?,
             clock,
             owner: Arc::new(Owner::new()),
+            place_key: settings.place_key,
             lease: settings.lease.max(Duration::from_millis(1)),
             searched: Arc::default(),
         })
@@ -109,6 +112,7 @@ impl Ledger {
             store: Arc::clone(&self.store),
             clock,
             owner: Arc::new(self.owner.sibling()),
+            place_key: self.place_key,
             lease: self.lease,
             searched: Arc::default(),
         }

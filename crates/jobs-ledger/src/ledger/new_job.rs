@@ -233,8 +233,8 @@ impl NewJob {
             .run(
                 "INSERT INTO job (id, vendor, kind, account, live, digest, content, options, input, input_path, \
                  output, again, remote_id, accepted_at, attempts, calls, created_at, format, request, \
-                 request_private, max_calls) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 0, \
-                 0, $15, $16, $17, $18, $19) \
+                 request_private, max_calls, output_seal) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
+                 $13, $14, 0, 0, $15, $16, $17, $18, $19, $20) \
                  ON CONFLICT DO NOTHING",
                 args![
                     id.to_string(),
@@ -255,7 +255,8 @@ impl NewJob {
                     self.format.as_deref(),
                     self.request.as_deref(),
                     self.private_request.as_deref(),
-                    self.max_calls
+                    self.max_calls,
+                    by.seal(id, self.output.as_deref())
                 ],
             )
             .await?;

@@ -181,9 +181,15 @@ impl Ledger {
                     return Ok(());
                 };
                 tx.run(
-                    "UPDATE job SET output = coalesce($2, output), sha256 = $3, result = NULL, error = NULL, \
-                     error_data = NULL, error_kind = NULL WHERE id = $1",
-                    args![key.job.to_string(), path.as_deref(), sha256],
+                    "UPDATE job SET output = coalesce($2, output), \
+                     output_seal = CASE WHEN $2 IS NULL THEN output_seal ELSE $4 END, sha256 = $3, result = NULL, \
+                     error = NULL, error_data = NULL, error_kind = NULL WHERE id = $1",
+                    args![
+                        key.job.to_string(),
+                        path.as_deref(),
+                        sha256,
+                        by.seal(key.job, path.as_deref())
+                    ],
                 )
                 .await?;
                 let mut note = note;
@@ -257,8 +263,9 @@ impl Ledger {
                     let key = ClaimKey { job, fence };
                     row::put(tx, &by, key, to, AfterWrite::Keep, &held).await?;
                     tx.run(
-                        "UPDATE job SET output = coalesce($2, output) WHERE id = $1",
-                        args![job.to_string(), output],
+                        "UPDATE job SET output = coalesce($2, output), \
+                         output_seal = CASE WHEN $2 IS NULL THEN output_seal ELSE $3 END WHERE id = $1",
+                        args![job.to_string(), output.as_deref(), by.seal(job, output.as_deref())],
                     )
                     .await?;
                     history::event(

@@ -74,6 +74,18 @@ impl Ledger {
         rows.iter().map(row::job).collect()
     }
 
+    /// Whether the place of the job's result was given with the key that this ledger was opened with; every place is, for
+    /// one that was opened without.
+    pub fn is_own_output(&self, job: &JobRecord) -> bool {
+        let Some(key) = self.place_key else {
+            return true;
+        };
+        let place = job.output.as_deref().and_then(Path::to_str);
+        place
+            .zip(job.output_seal.as_ref())
+            .is_some_and(|(place, seal)| key.is_seal(seal, job.id, place))
+    }
+
     /// The history of a job, in the order of writing.
     ///
     /// # Errors

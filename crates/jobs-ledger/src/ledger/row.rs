@@ -14,6 +14,7 @@ use crate::error::{LedgerError, LedgerErrorKind};
 use crate::event::Note;
 use crate::id::LedgerId;
 use crate::job_record::{JobRecord, from_micros};
+use crate::place_key::PlaceKey;
 use crate::process_liveness::Owner;
 use crate::record::{self, ParkReason, hex_digest};
 use crate::stage::{Stage, Transition, transition};
@@ -22,13 +23,13 @@ use crate::store::{Row, Sql, Tx, args};
 /// A whole job as one JSON array in the order of [`Fields`]: handing a value over costs as much as finding it.
 macro_rules! job_line {
     (sqlite) => {
-        $crate::ledger::row::job_line!("json_array", "hex(j.content), hex(j.sha256), hex(j.verified), hex(j.digest))")
+        $crate::ledger::row::job_line!("json_array", "hex(j.content), hex(j.sha256), hex(j.verified), hex(j.output_seal), hex(j.digest))")
     };
     (postgres) => {
         $crate::ledger::row::job_line!(
             "json_build_array",
             "encode(j.content, 'hex'), encode(j.sha256, 'hex'), encode(j.verified, 'hex'), \
-             encode(j.digest, 'hex'))::text"
+             encode(j.output_seal, 'hex'), encode(j.digest, 'hex'))::text"
         )
     };
     ($array:literal, $digests:literal) => {
@@ -111,6 +112,7 @@ struct Fields<'r> {
     content: &'r str,
     sha256: Option<&'r str>,
     verified: Option<&'r str>,
+    output_seal: Option<&'r str>,
     digest: &'r str,
 }
 
@@ -156,6 +158,7 @@ fn fenced(it: Fields<'_>) -> Result<(JobRecord, i64), LedgerError> {
         digest: known(hex_digest::decode(it.digest))?,
         options: json(&it.options)?,
         output: it.output,
+        output_seal: opt_digest(it.output_seal)?,
         sha256: opt_digest(it.sha256)?,
         verified: opt_digest(it.verified)?,
         unverified: read_or_default(it.unverified.as_deref())?,
@@ -259,6 +262,14 @@ pub(super) struct Writer {
     pub(super) now: i64,
     /// The end of a lease that begins now.
     pub(super) lease_end: i64,
+    pub(super) place_key: Option<PlaceKey>,
+}
+
+impl Writer {
+    /// What is written beside a place that is given now.
+    pub(super) fn seal(&self, job: LedgerId, place: Option<&str>) -> Option<Vec<u8>> {
+        Some(self.place_key?.seal(job, place?))
+    }
 }
 
 /// What becomes of the claim with a move.

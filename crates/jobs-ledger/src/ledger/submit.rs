@@ -304,6 +304,7 @@ impl Ledger {
             owner: Arc::clone(&self.owner),
             now,
             lease_end: self.lease_end(now).0,
+            place_key: self.place_key,
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jobs_core::{Account, Clock as _, Delivery, Error, ErrorKind, JobId};
 use jobs_ledger::{
     Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, Estimate, IntendOutcome, Intent, JobOutcome,
-    JobRecord, Ledger, LedgerErrorKind, LedgerId, Note, ParkReason, at, event_kind,
+    JobRecord, Ledger, LedgerErrorKind, LedgerId, Note, ParkReason, PlaceKey, at, event_kind,
 };
 use serde_json::{Value, json};
 
@@ -23,6 +23,7 @@ conformance! {
     a_parked_job_says_why_and_is_taken_up_again_once_the_reason_passed
     a_job_parked_in_a_batch_has_a_reason_too
     a_stale_claim_records_nothing
+    a_place_is_known_again_by_whoever_gave_it
 }
 
 fn account() -> Account {
@@ -400,4 +401,59 @@ async fn a_stale_claim_records_nothing(world: &World) {
         refused.unwrap_err().kind(),
         LedgerErrorKind::IllegalTransition
     );
+}
+
+async fn a_place_is_known_again_by_whoever_gave_it(world: &World) {
+    let opened = async |key: Option<u8>| {
+        let mut settings = world.settings.clone();
+        settings.place_key = key.map(|key| PlaceKey::new([key; 32]));
+        let clock = world.clock.shared();
+        Ledger::open_with(&world.url, clock, &settings)
+            .await
+            .unwrap()
+    };
+    let (ours, theirs, any) = (
+        opened(Some(1)).await,
+        opened(Some(2)).await,
+        opened(None).await,
+    );
+    let said = async |job: LedgerId| {
+        let job = any.get(job).await.unwrap().unwrap();
+        [&ours, &theirs, &any].map(|ledger| ledger.is_own_output(&job))
+    };
+    let (mine, everybodys) = ([true, false, true], [false, false, true]);
+    // With the intent, one by one and in numbers.
+    let place = |content: u8| intent(content).with_output(format!("/out/{content}.md"));
+    let one = ours.intend(place(1)).await.unwrap();
+    let IntendOutcome::New(claim, job) = one else {
+        panic!("it is new");
+    };
+    assert_eq!(said(job.id).await, mine);
+    let many = ours.intend_all(vec![place(2), place(3)]).await.unwrap();
+    for enqueued in many {
+        let jobs_ledger::Enqueued::New(job) = enqueued else {
+            panic!("it is new");
+        };
+        assert_eq!(said(job).await, mine);
+    }
+    // Later; whoever completes a job says where its result is.
+    let bare = wanted(&any, 4).await;
+    assert_eq!(said(bare.job()).await, everybodys);
+    let places = [(bare.job(), "/out/4.md".into())];
+    assert_eq!(ours.set_outputs(&places).await.unwrap(), 1);
+    assert_eq!(said(bare.job()).await, mine);
+    let done = fetching(&any, 5).await;
+    ours.complete(&done, Some(Path::new("/out/5.md")), None, Note::none())
+        .await
+        .unwrap();
+    assert_eq!(said(done.job()).await, mine);
+    drop(theirs.reopen(done.job(), None).await.unwrap());
+    assert_eq!(said(done.job()).await, mine);
+    // A place without a seal is nobody's.
+    any.release(claim, Due::Now).await.unwrap();
+    let unsealed = any.intend(place(6)).await.unwrap();
+    let IntendOutcome::New(_, job) = unsealed else {
+        panic!("it is new");
+    };
+    assert_eq!(said(job.id).await, everybodys);
 }

@@ -28,7 +28,8 @@ use crate::poll_model::PollModels;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct WorkerConfig {
-    /// Where results go that have no place of their own, as `ID.EXTENSION`.
+    /// Where results go that have no place of their own, as `ID.EXTENSION`; so do those whose place somebody else gave, by the
+    /// ledger's [`place_key`](jobs_ledger::LedgerConfig::place_key), unless it lies below this folder.
     pub output_dir: PathBuf,
     /// How many jobs it holds at once.
     pub capacity: usize,

@@ -1,7 +1,7 @@
 //! The worker's loop: claims what is due, has it polled, fetches results, and records each step.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,9 +102,9 @@ struct Recorded {
 }
 
 impl Recorded {
-    fn of(row: JobRecord) -> Self {
+    fn of(row: JobRecord, output: Option<PathBuf>) -> Self {
         Self {
-            output: row.output,
+            output,
             format: row.format,
             status: row.vendor_status.map(Into::into),
         }
@@ -343,7 +343,7 @@ impl RunLoop {
         }
         if entry.handler.polls_cost() {
             let row = claimed.job();
-            let path = self.place_of(row.id, row.output.clone(), row.format.as_deref(), &entry);
+            let path = self.place_of(row.id, self.output_of(row), row.format.as_deref(), &entry);
             let options = RunOptions::default()
                 .with_deadline(self.config.max_wait)
                 .with_shutdown(self.worker.shutdown.clone());
@@ -365,7 +365,8 @@ impl RunLoop {
             Claimed::Accepted(claim, row) => self.watch(entry, claim, row).await,
             claimed => {
                 let row = claimed.job();
-                let path = self.place_of(row.id, row.output.clone(), row.format.as_deref(), &entry);
+                let path =
+                    self.place_of(row.id, self.output_of(row), row.format.as_deref(), &entry);
                 self.queue
                     .push_front(WorkItem::Recover(entry, Box::new(claimed), path));
             }
@@ -387,7 +388,8 @@ impl RunLoop {
         let patience = self.patience();
         let watched = entry.lane.watch(&self.worker.context, &row, patience);
         let id = row.remote_id.clone();
-        self.watched(entry, claim, id, Recorded::of(row), watched)
+        let output = self.output_of(&row);
+        self.watched(entry, claim, id, Recorded::of(row, output), watched)
             .await;
     }
 
@@ -399,9 +401,10 @@ impl RunLoop {
         row: JobRecord,
     ) {
         let watched = entry.lane.watch_accepted(id.clone(), self.patience());
+        let output = self.output_of(&row);
         let recorded = Recorded {
             status: None,
-            ..Recorded::of(row)
+            ..Recorded::of(row, output)
         };
         self.watched(entry, claim, Some(id), recorded, watched)
             .await;
@@ -439,6 +442,16 @@ impl RunLoop {
             }
             (Ok(()), None) => {}
         }
+    }
+
+    /// The place on record, if it may be written to: given by this user on this machine, or below the folder for results.
+    fn output_of(&self, row: &JobRecord) -> Option<PathBuf> {
+        let is_below = |place: &PathBuf| {
+            let climbs = place.components().any(|part| part == Component::ParentDir);
+            !climbs && place.starts_with(&self.config.output_dir)
+        };
+        let own = self.worker.context.own_output(row);
+        own.or_else(|| row.output.clone().filter(is_below))
     }
 
     /// Where the result of a job goes.

@@ -3,6 +3,8 @@
 -- All that a submit needs beside the content, kept; and what of it nobody may read, until the job is accepted or over.
 ALTER TABLE job ADD COLUMN request TEXT;
 ALTER TABLE job ADD COLUMN request_private TEXT;
+-- Who gave the place of the result, where that is proved.
+ALTER TABLE job ADD COLUMN output_seal BYTEA;
 -- Of what was verified, before it gets its name.
 ALTER TABLE job ADD COLUMN verified BYTEA;
 -- How work on this side ended, before it is reported.
