@@ -15,6 +15,7 @@ mod foreign_page;
 mod isolation;
 #[path = "04_job_id.rs"]
 mod job_id;
+mod ledger_of_others;
 #[path = "10_link.rs"]
 mod link;
 #[path = "01_odd_text.rs"]

@@ -550,6 +550,16 @@ async fn run(conn: &mut PgConnection, sql: String) -> Result<(), LedgerError> {
         .map_err(error::of)
 }
 
+/// Every table that a layout makes, quoted.
+fn table_names() -> String {
+    let made = LAYOUTS
+        .iter()
+        .flat_map(|step| step.split("CREATE TABLE ").skip(1));
+    let names = made.filter_map(|rest| rest.split_whitespace().next());
+    let quoted: Vec<String> = names.map(|name| format!("'{name}'")).collect();
+    quoted.join(", ")
+}
+
 /// The number of the layout, none where there are no tables of ours.
 ///
 /// Whoever may make tables in the schema could have made them before us, with a trigger that runs as our role: only
@@ -565,8 +575,9 @@ async fn known_layout(conn: &mut PgConnection, schema: &str) -> Result<Option<i6
          LEFT JOIN pg_catalog.pg_auth_members m ON m.roleid = c.relowner \
          AND m.member = (SELECT me.oid FROM pg_catalog.pg_roles me WHERE me.rolname = current_user) \
          WHERE n.nspname = '{}' AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
-         AND c.relname IN ('docjobs_schema', 'job', 'wake', 'event', 'hint', 'quota', 'memo')",
-        schema.replace('\'', "''")
+         AND c.relname IN ('docjobs_schema', {})",
+        schema.replace('\'', "''"),
+        table_names()
     );
     let tables = raw_sql(AssertSqlSafe(ours))
         .fetch_all(&mut *conn)
