@@ -11,9 +11,9 @@ use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::clock::{Clock, seconds};
-use crate::fault::{Fault, FaultPlan, ScriptedFault, Times};
-use crate::recorder::Recorder;
+use crate::clock::seconds;
+use crate::fault::{Fault, ScriptedFault, Times};
+use crate::simulator::{self, Simulated};
 
 /// Paths below this are not recorded and never spoiled.
 pub const PREFIX: &str = "/_sim/";
@@ -21,32 +21,8 @@ pub const PREFIX: &str = "/_sim/";
 /// A fault or a set of options is small; more than this is a mistake.
 const BODY_LIMIT: usize = 1 << 20;
 
-/// What a vendor offers to the control endpoint.
-pub trait Controlled: Send + Sync + 'static {
-    /// Jobs, charges and counters.
-    fn state(&self) -> Value;
-    /// The options in force.
-    fn options(&self) -> Value;
-    /// Puts complete options in force.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with them.
-    fn set_options(&self, options: Value) -> Result<(), String>;
-    /// Back to the state after the start: no jobs, charges, requests or faults. Options stay.
-    fn reset(&self);
-    /// Names that a fault may be scripted for.
-    fn operations(&self) -> &'static [&'static str];
-    /// The scripts.
-    fn faults(&self) -> &FaultPlan;
-    /// The record.
-    fn recorder(&self) -> &Recorder;
-    /// The time.
-    fn clock(&self) -> &Clock;
-}
-
 /// Routes to merge into the vendor's API origin.
-pub fn routes<V: Controlled>(vendor: &Arc<V>) -> Router {
+pub(crate) fn routes<V: Simulated>(vendor: &Arc<V>) -> Router {
     let on = |act: fn(&V, &Value) -> Result<Value, String>| {
         let vendor = Arc::clone(vendor);
         move |request: Request<Body>| {
@@ -63,18 +39,20 @@ pub fn routes<V: Controlled>(vendor: &Arc<V>) -> Router {
         .route("/_sim/state", get(on(|vendor, _| Ok(vendor.state()))))
         .route(
             "/_sim/requests",
-            get(on(|vendor, _| Ok(json!(vendor.recorder().requests())))),
+            get(on(|vendor, _| {
+                Ok(json!(vendor.common().recorder.requests()))
+            })),
         )
         .route(
             "/_sim/options",
-            get(on(|vendor, _| Ok(vendor.options()))).post(on(change_options)),
+            get(on(|vendor, _| Ok(options(vendor)))).post(on(change_options)),
         )
         .route("/_sim/fault", post(on(add_fault)).delete(on(clear_faults)))
         .route("/_sim/advance", post(on(advance)))
         .route(
             "/_sim/reset",
             post(on(|vendor, _| {
-                vendor.reset();
+                simulator::reset(vendor);
                 Ok(json!({}))
             })),
         )
@@ -99,9 +77,9 @@ enum TimesWord {
     Word(String),
 }
 
-fn add_fault<V: Controlled>(vendor: &V, body: &Value) -> Result<Value, String> {
+fn add_fault<V: Simulated>(vendor: &V, body: &Value) -> Result<Value, String> {
     let request = FaultRequest::deserialize(body).map_err(|error| error.to_string())?;
-    let known = vendor.operations();
+    let known = V::OPERATIONS;
     if request.operation != "*" && !known.contains(&request.operation.as_str()) {
         return Err(format!(
             "unknown operation {:?}; known: {}, *",
@@ -119,43 +97,48 @@ fn add_fault<V: Controlled>(vendor: &V, body: &Value) -> Result<Value, String> {
             return Err(format!("times is a number, once or always, not {word:?}"));
         }
     };
-    vendor.faults().add(ScriptedFault {
+    vendor.common().faults.add(ScriptedFault {
         operation: request.operation,
         skip: request.skip,
         times,
         fault: request.fault,
     });
-    Ok(json!({ "pending": vendor.faults().pending() }))
+    Ok(json!({ "pending": vendor.common().faults.pending() }))
 }
 
-fn clear_faults<V: Controlled>(vendor: &V, _: &Value) -> Result<Value, String> {
-    vendor.faults().clear();
+fn clear_faults<V: Simulated>(vendor: &V, _: &Value) -> Result<Value, String> {
+    vendor.common().faults.clear();
     Ok(json!({ "pending": 0 }))
 }
 
-fn change_options<V: Controlled>(vendor: &V, patch: &Value) -> Result<Value, String> {
+fn change_options<V: Simulated>(vendor: &V, patch: &Value) -> Result<Value, String> {
     let Value::Object(patch) = patch else {
         return Err("options are a JSON object".to_owned());
     };
-    let mut options = vendor.options();
-    if let Value::Object(fields) = &mut options {
+    let mut changed = options(vendor);
+    if let Value::Object(fields) = &mut changed {
         fields.extend(patch.clone());
     }
-    vendor.set_options(options)?;
-    Ok(vendor.options())
+    let changed = serde_json::from_value(changed).map_err(|error| error.to_string())?;
+    vendor.with_options(|options| *options = changed);
+    Ok(options(vendor))
 }
 
-fn advance<V: Controlled>(vendor: &V, body: &Value) -> Result<Value, String> {
+fn options<V: Simulated>(vendor: &V) -> Value {
+    vendor.with_options(|options| json!(options))
+}
+
+fn advance<V: Simulated>(vendor: &V, body: &Value) -> Result<Value, String> {
     let by = body
         .get("seconds")
         .and_then(Value::as_f64)
         .map_or(Duration::ZERO, seconds);
-    if by.is_zero() || !vendor.clock().advance(by) {
+    if by.is_zero() || !vendor.common().clock.advance(by) {
         return Err(
             "only a hand-moved clock advances, and only by a positive number of seconds".to_owned(),
         );
     }
-    Ok(json!({ "now": vendor.clock().now_unix() }))
+    Ok(json!({ "now": vendor.common().clock.now_unix() }))
 }
 
 pub(crate) async fn body_of(request: Request<Body>) -> Result<Value, String> {

@@ -140,7 +140,7 @@ impl Origin {
     }
 
     /// Stops and waits until the connections have ended, for a short while at most.
-    pub async fn stop(mut self, clock: &Clock) {
+    pub async fn stop(&mut self, clock: &Clock) {
         self.stop.send_replace(true);
         // Each task holds a sender and never sends: the channel ends when the last one has gone.
         clock.within_real(STOP_PATIENCE, self.all_gone.recv()).await;

@@ -93,7 +93,11 @@ async fn dispatch(shared: Arc<Shared>, request: Request<Body>) -> Response<Body>
     };
     let inner = Arc::clone(&shared);
     let work = |request| async move { serve(&inner, operation, request).await };
-    shared.faults.run(operation, &dialect, request, work).await
+    shared
+        .common
+        .faults
+        .run(operation, &dialect, request, work)
+        .await
 }
 
 async fn serve(shared: &Shared, operation: &'static str, request: Request<Body>) -> Response<Body> {
@@ -235,7 +239,7 @@ fn score_log(shared: &Shared, sent: &Arguments, now: Duration) -> Result<Value, 
             let change = entry.final_score - entry.original_score;
             json!({
                 "title": entry.title,
-                "log_time": time(shared.clock.wall_of(*at)),
+                "log_time": time(shared.common.clock.wall_of(*at)),
                 "original_score": entry.original_score,
                 "modified_score": if positive { -change } else { change },
                 "final_score": entry.final_score,
@@ -307,7 +311,7 @@ async fn get_pdf(shared: &Shared, sent: &Arguments) -> Result<Value, Refusal> {
     let work = lock(&shared.state).pdf(id, shared.now())?;
     if !in_background {
         match work.end() {
-            Some(end) => shared.clock.sleep_until(end).await,
+            Some(end) => shared.common.clock.sleep_until(end).await,
             None => std::future::pending().await,
         }
         if work.succeeded(shared.now()) {
@@ -394,7 +398,7 @@ fn put_work(shared: &Shared, value: &mut Value, work: &Timeline, now: Duration) 
     };
     let (misleading, absent) =
         shared.rule(|options| (options.misleading_progress, options.absent_times));
-    let wall = |instant| json!(time(shared.clock.wall_of(instant)));
+    let wall = |instant| json!(time(shared.common.clock.wall_of(instant)));
     fields.insert("status".to_owned(), json!(work.status(now)));
     fields.insert(
         "queue_wait_count".to_owned(),
@@ -438,8 +442,8 @@ fn advanced(
             "id": one.id,
             "page_id": one.page_id,
             "title": one.title,
-            "created_at": time(shared.clock.wall_of(one.created)),
-            "updated_at": time(shared.clock.wall_of(one.updated)),
+            "created_at": time(shared.common.clock.wall_of(one.created)),
+            "updated_at": time(shared.common.clock.wall_of(one.updated)),
             "preview_img_url": "",
             // A document inside a string, as the vendor has it.
             "input_args": json!({"title": {"type": "string"}}).to_string(),

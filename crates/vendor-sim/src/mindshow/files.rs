@@ -91,6 +91,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
             let inner = Arc::clone(&shared);
             let work = |request| async move { serve(&inner, kind, &request) };
             shared
+                .common
                 .faults
                 .run(kind.operation(), &DIALECT, request, work)
                 .await

@@ -9,12 +9,10 @@ use super::ledger::Charge;
 use super::options::Outcome;
 use super::state::{Counters, JobView, State};
 use super::{MindShowOptions, Shared, api, files};
-use crate::clock::Clock;
-use crate::control::{self, Controlled};
-use crate::fault::{Fault, FaultPlan, Times};
+use crate::control;
 use crate::lock::lock;
-use crate::recorder::{RecordedRequest, Recorder};
-use crate::server::{Origin, Site};
+use crate::server::Site;
+use crate::simulator::{Common, Simulator};
 
 /// The MindShow service.
 #[derive(Debug)]
@@ -39,39 +37,22 @@ impl MindShow {
         let (api, files) = (site.bind().await?, site.bind().await?);
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(options)),
-            clock: site.clock.clone(),
-            recorder: Recorder::new(site.clock.clone()),
-            faults: FaultPlan::default(),
+            common: Common::new(&site.clock),
             link_key: fastrand::u128(..),
             file_base: files.url(),
         });
-        let recorder = shared.recorder.clone();
+        let recorder = shared.common.recorder.clone();
         let router = api::router(&shared).merge(control::routes(&shared));
-        Ok(MindShowHandle {
-            api: api.serve("mindshow-api", recorder.clone(), router),
-            files: files.serve("mindshow-files", recorder, files::router(&shared)),
-            shared,
-        })
+        let api = api.serve("mindshow-api", recorder.clone(), router);
+        let files = files.serve("mindshow-files", recorder, files::router(&shared));
+        Ok(Simulator::new(shared, api, Some(files)))
     }
 }
 
 /// A running simulator; dropping it stops it.
-pub struct MindShowHandle {
-    shared: Arc<Shared>,
-    api: Origin,
-    files: Origin,
-}
+pub type MindShowHandle = Simulator<Shared>;
 
-impl std::fmt::Debug for MindShowHandle {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("MindShowHandle")
-            .field("api", &self.api.url())
-            .finish_non_exhaustive()
-    }
-}
-
-impl MindShowHandle {
+impl Simulator<Shared> {
     /// Base address of the API, without a slash at the end.
     #[must_use]
     pub fn api_url(&self) -> String {
@@ -81,7 +62,7 @@ impl MindShowHandle {
     /// Base address of the file host, without a slash at the end.
     #[must_use]
     pub fn file_url_base(&self) -> String {
-        self.files.url()
+        self.shared.file_base.clone()
     }
 
     /// The bearer token.
@@ -97,23 +78,6 @@ impl MindShowHandle {
             ("MINDSHOW_API_KEY".to_owned(), self.api_key()),
             ("MINDSHOW_BASE_URL".to_owned(), self.api_url()),
         ]
-    }
-
-    /// The time of this simulator.
-    #[must_use]
-    pub fn clock(&self) -> &Clock {
-        &self.shared.clock
-    }
-
-    /// The rules in force.
-    #[must_use]
-    pub fn options(&self) -> MindShowOptions {
-        self.shared.rule(Clone::clone)
-    }
-
-    /// Changes the rules from the next request on; work under way keeps its times and ends.
-    pub fn change_options(&self, change: impl FnOnce(&mut MindShowOptions)) {
-        change(&mut lock(&self.shared.state).options);
     }
 
     /// Decides the end of the next job that is made; called twice, of the next two.
@@ -173,39 +137,5 @@ impl MindShowHandle {
     pub fn pdf(&self, id: &str) -> Option<Bytes> {
         let deck = Arc::clone(&lock(&self.shared.state).job(id)?.plan.deck);
         Some(files::pdf_bytes(&deck))
-    }
-
-    /// Every request that arrived at either origin, oldest first.
-    #[must_use]
-    pub fn requests(&self) -> Vec<RecordedRequest> {
-        self.shared.recorder.requests()
-    }
-
-    /// The next occurrence of an operation goes wrong; see [`OPERATIONS`](super::OPERATIONS).
-    pub fn set_fault(&self, operation: &str, fault: Fault) {
-        self.shared.faults.once(operation, fault);
-    }
-
-    /// The next occurrences of an operation go wrong.
-    pub fn set_fault_times(&self, operation: &str, fault: Fault, times: Times) {
-        self.shared.faults.times(operation, fault, times);
-    }
-
-    /// All scripts, for what the two short forms cannot say.
-    #[must_use]
-    pub fn faults(&self) -> &FaultPlan {
-        &self.shared.faults
-    }
-
-    /// No jobs, charges, uploads, requests or faults; options and addresses stay.
-    pub fn reset(&self) {
-        self.shared.reset();
-    }
-
-    /// Stops and waits for the connections to end.
-    pub async fn stop(self) {
-        let clock = self.shared.clock.clone();
-        self.api.stop(&clock).await;
-        self.files.stop(&clock).await;
     }
 }

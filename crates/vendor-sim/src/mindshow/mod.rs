@@ -33,11 +33,8 @@ pub use self::state::{Counters, JobView};
 use self::answer::{Refusal, success};
 use self::arguments::Arguments;
 use self::state::State;
-use crate::clock::Clock;
-use crate::control::Controlled;
-use crate::fault::FaultPlan;
 use crate::lock::lock;
-use crate::recorder::Recorder;
+use crate::simulator::{Common, Simulated};
 
 /// Operations that faults can be scripted for: those of the API by the last words of their paths, then those of the file
 /// host.
@@ -77,11 +74,11 @@ pub const OPERATIONS: &[&str] = &[
 const USUAL_LIMIT: u64 = 10;
 
 /// What both origins share.
-pub(crate) struct Shared {
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Shared {
     state: Mutex<State>,
-    clock: Clock,
-    recorder: Recorder,
-    faults: FaultPlan,
+    common: Common,
     /// Signs file addresses.
     link_key: u128,
     file_base: String,
@@ -89,7 +86,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn now(&self) -> Duration {
-        self.clock.now()
+        self.common.clock.now()
     }
 
     /// One rule.
@@ -106,8 +103,14 @@ fn limit_of(options: &MindShowOptions, sent: &Arguments) -> Result<usize, Refusa
     Ok(usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
-/// The control endpoint's view.
-impl Controlled for Shared {
+impl Simulated for Shared {
+    type Options = MindShowOptions;
+    const OPERATIONS: &'static [&'static str] = OPERATIONS;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
     fn state(&self) -> Value {
         let now = self.now();
         let mut state = lock(&self.state);
@@ -117,42 +120,17 @@ impl Controlled for Shared {
             "charges": state.charges(now),
             "score": state.balance(),
             "counters": state.counters,
-            "requests": self.recorder.total(),
-            "pending_faults": self.faults.pending(),
+            "requests": self.common.recorder.total(),
+            "pending_faults": self.common.faults.pending(),
         })
     }
 
-    fn options(&self) -> Value {
-        json!(self.rule(Clone::clone))
+    fn with_options<T>(&self, act: impl FnOnce(&mut MindShowOptions) -> T) -> T {
+        act(&mut lock(&self.state).options)
     }
 
-    fn set_options(&self, options: Value) -> Result<(), String> {
-        let options = serde_json::from_value(options).map_err(|error| error.to_string())?;
-        lock(&self.state).options = options;
-        Ok(())
-    }
-
-    fn reset(&self) {
+    fn clear(&self) {
         let mut state = lock(&self.state);
         *state = State::new(state.options.clone());
-        drop(state);
-        self.recorder.clear();
-        self.faults.clear();
-    }
-
-    fn operations(&self) -> &'static [&'static str] {
-        OPERATIONS
-    }
-
-    fn faults(&self) -> &FaultPlan {
-        &self.faults
-    }
-
-    fn recorder(&self) -> &Recorder {
-        &self.recorder
-    }
-
-    fn clock(&self) -> &Clock {
-        &self.clock
     }
 }

@@ -66,12 +66,20 @@ pub(crate) async fn answer(
                 let code = refusal.code(&state.options);
                 let envelope = failure(&json!(code), &refusal.info);
                 let frames = frames(&[envelope], &state.options.stream);
-                return Ok(event_stream(&shared.clock, frames, &state.options.stream));
+                return Ok(event_stream(
+                    &shared.common.clock,
+                    frames,
+                    &state.options.stream,
+                ));
             }
         }
     };
     if !streamed {
-        shared.clock.sleep(seconds(options.model_seconds)).await;
+        shared
+            .common
+            .clock
+            .sleep(seconds(options.model_seconds))
+            .await;
         return Ok(respond(200, &success(generation.whole())));
     }
     let id = new_id();
@@ -81,7 +89,7 @@ pub(crate) async fn answer(
         .map(|data| json!({"code": 0, "info": "succ", "request_id": id, "data": data}))
         .collect();
     let frames = frames(&envelopes, &options.stream);
-    Ok(event_stream(&shared.clock, frames, &options.stream))
+    Ok(event_stream(&shared.common.clock, frames, &options.stream))
 }
 
 fn outline(sent: &Arguments, state: &mut State, now: Duration) -> Result<Generation, Refusal> {

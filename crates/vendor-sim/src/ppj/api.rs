@@ -91,7 +91,11 @@ async fn dispatch(shared: Arc<Shared>, request: Request<Body>) -> Response<Body>
     let name = call.operation.name();
     let inner = Arc::clone(&shared);
     let work = |request| async move { serve(inner, call, request).await };
-    shared.faults.run(name, &DIALECT, request, work).await
+    shared
+        .common
+        .faults
+        .run(name, &DIALECT, request, work)
+        .await
 }
 
 fn read_call(request: &Request<Body>) -> Result<Call, Flavour> {
@@ -324,7 +328,7 @@ fn list(shared: &Shared, call: &Call, now: Duration) -> Vec<String> {
         Flavour::AccessKey => None,
     };
     lock(&shared.state).list(now, |created, word| {
-        let created = milliseconds(shared.clock.wall_of(created));
+        let created = milliseconds(shared.common.clock.wall_of(created));
         start.is_none_or(|start| created >= start)
             && end.is_none_or(|end| created < end)
             && state.is_none_or(|state| state == word)
@@ -340,7 +344,7 @@ fn milliseconds(unix: Duration) -> i64 {
 }
 
 fn job_object(shared: &Shared, job: &Job, now: Duration) -> Value {
-    let created = shared.clock.wall_of(job.created);
+    let created = shared.common.clock.wall_of(job.created);
     let shown = DateTime::from_timestamp_millis(milliseconds(created))
         .map(|time| time.to_rfc3339_opts(SecondsFormat::Millis, true));
     json!({

@@ -72,7 +72,7 @@ pub(crate) async fn verify(shared: &Shared, url: &str) -> Result<(), String> {
     let full = with_query(url, &parameters);
     let answer = patiently(
         shared,
-        outgoing::exchange(&shared.clock, &full, Method::GET, &[], String::new()),
+        outgoing::exchange(&shared.common.clock, &full, Method::GET, &[], String::new()),
     )
     .await;
     let delivery = CallbackDelivery {
@@ -84,7 +84,7 @@ pub(crate) async fn verify(shared: &Shared, url: &str) -> Result<(), String> {
         status: answer.as_ref().ok().map(|(status, _)| *status),
         error: answer.as_ref().err().cloned(),
         forged: false,
-        at_unix: shared.clock.now_unix(),
+        at_unix: shared.common.clock.now_unix(),
     };
     lock(&shared.state).deliveries.push(delivery);
     let (status, body) = answer?;
@@ -103,7 +103,7 @@ pub(crate) async fn verify(shared: &Shared, url: &str) -> Result<(), String> {
 
 /// Tells the customer's address of a job's end, as long as it takes.
 pub(crate) fn schedule(shared: &Arc<Shared>, token: String) -> JoinHandle<()> {
-    let clock = shared.clock.clone();
+    let clock = shared.common.clock.clone();
     // The task must not keep a stopped simulator alive.
     let shared = Arc::downgrade(shared);
     tokio::spawn(async move {
@@ -182,7 +182,7 @@ async fn persist(weak: &Weak<Shared>, token: &str, mode: CallbackMode) {
             }
             return;
         }
-        let clock = shared.clock.clone();
+        let clock = shared.common.clock.clone();
         drop(shared);
         clock.sleep(pause(attempt - 1, fastrand::u32(..30))).await;
     }
@@ -256,8 +256,8 @@ async fn deliver(
         let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
         headers.push((CONTENT_TYPE, kind));
     }
-    let at_unix = shared.clock.now_unix();
-    let sending = outgoing::exchange(&shared.clock, &full, method, &headers, body);
+    let at_unix = shared.common.clock.now_unix();
+    let sending = outgoing::exchange(&shared.common.clock, &full, method, &headers, body);
     let answer = patiently(shared, sending).await.map(|(status, _)| status);
     let delivery = CallbackDelivery {
         token: token.to_owned(),
@@ -312,7 +312,7 @@ async fn patiently<T>(
     let never = std::future::pending::<()>();
     tokio::select! {
         answer = sending => answer,
-        _ = async { tokio::join!(shared.clock.sleep(limit), shared.clock.within_real(REAL_FLOOR, never)) } => {
+        _ = async { tokio::join!(shared.common.clock.sleep(limit), shared.common.clock.within_real(REAL_FLOOR, never)) } => {
             Err("no answer in time".to_owned())
         }
     }

@@ -8,12 +8,10 @@ use bytes::Bytes;
 use super::options::Outcome;
 use super::state::{CallbackDelivery, Charge, Counters, JobView};
 use super::{PpjOptions, Shared, api, bundle, callback, shared};
-use crate::clock::Clock;
-use crate::control::{self, Controlled};
-use crate::fault::{Fault, FaultPlan, Times};
+use crate::control;
 use crate::lock::lock;
-use crate::recorder::RecordedRequest;
-use crate::server::{Origin, Site};
+use crate::server::Site;
+use crate::simulator::Simulator;
 
 /// The PPJ conversion service.
 #[derive(Debug)]
@@ -40,45 +38,31 @@ impl Ppj {
         let router = api::router(&shared)
             .merge(control::routes(&shared))
             .merge(callback::control(&shared));
-        Ok(PpjHandle {
-            origin: bound.serve("ppj-api", shared.recorder.clone(), router),
-            shared,
-        })
+        let api = bound.serve("ppj-api", shared.common.recorder.clone(), router);
+        Ok(Simulator::new(shared, api, None))
     }
 }
 
 /// A running simulator; dropping it stops it.
-pub struct PpjHandle {
-    shared: Arc<Shared>,
-    origin: Origin,
-}
+pub type PpjHandle = Simulator<Shared>;
 
-impl std::fmt::Debug for PpjHandle {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("PpjHandle")
-            .field("origin", &self.origin.url())
-            .finish_non_exhaustive()
-    }
-}
-
-impl PpjHandle {
+impl Simulator<Shared> {
     /// The origin alone, without a slash at the end; the control endpoint is below it.
     #[must_use]
     pub fn origin_url(&self) -> String {
-        self.origin.url()
+        self.api.url()
     }
 
     /// Base address of the access-key API, ends in `/api/`.
     #[must_use]
     pub fn api_url(&self) -> String {
-        format!("{}/api/", self.origin.url())
+        format!("{}/api/", self.api.url())
     }
 
     /// Base address of the signed API, ends in a slash.
     #[must_use]
     pub fn signed_url(&self) -> String {
-        format!("{}/", self.origin.url())
+        format!("{}/", self.api.url())
     }
 
     /// Key of the access-key API.
@@ -116,23 +100,6 @@ impl PpjHandle {
             ("PPJ_APP_SECRET".to_owned(), self.app_secret()),
             ("PPJ_BASE_URL".to_owned(), self.signed_url()),
         ]
-    }
-
-    /// The time of this simulator.
-    #[must_use]
-    pub fn clock(&self) -> &Clock {
-        &self.shared.clock
-    }
-
-    /// The rules in force.
-    #[must_use]
-    pub fn options(&self) -> PpjOptions {
-        self.shared.rule(Clone::clone)
-    }
-
-    /// Changes the rules from the next request on; jobs under way keep their times and ends.
-    pub fn change_options(&self, change: impl FnOnce(&mut PpjOptions)) {
-        change(&mut lock(&self.shared.state).options);
     }
 
     /// Decides the end of the next job that is made; called twice, of the next two.
@@ -186,38 +153,5 @@ impl PpjHandle {
     pub fn bundle(&self, token: &str) -> Option<Bytes> {
         let source = Arc::clone(&lock(&self.shared.state).job(token)?.source);
         bundle::zip(&source)
-    }
-
-    /// Every request that arrived, oldest first.
-    #[must_use]
-    pub fn requests(&self) -> Vec<RecordedRequest> {
-        self.shared.recorder.requests()
-    }
-
-    /// The next occurrence of an operation goes wrong; see [`OPERATIONS`](super::OPERATIONS).
-    pub fn set_fault(&self, operation: &str, fault: Fault) {
-        self.shared.faults.once(operation, fault);
-    }
-
-    /// The next occurrences of an operation go wrong.
-    pub fn set_fault_times(&self, operation: &str, fault: Fault, times: Times) {
-        self.shared.faults.times(operation, fault, times);
-    }
-
-    /// All scripts, for what the two short forms cannot say.
-    #[must_use]
-    pub fn faults(&self) -> &FaultPlan {
-        &self.shared.faults
-    }
-
-    /// No jobs, charges, requests, faults or callback address; options and addresses stay.
-    pub fn reset(&self) {
-        self.shared.reset();
-    }
-
-    /// Stops and waits for the connections to end.
-    pub async fn stop(self) {
-        let clock = self.shared.clock.clone();
-        self.origin.stop(&clock).await;
     }
 }

@@ -25,29 +25,27 @@ pub use self::state::{CallbackDelivery, Charge, Counters, JobView};
 
 use self::state::State;
 use crate::clock::Clock;
-use crate::control::Controlled;
-use crate::fault::FaultPlan;
 use crate::lock::lock;
-use crate::recorder::Recorder;
+use crate::simulator::{Common, Simulated};
 
 /// Operations that faults can be scripted for, the same in both flavours.
 pub const OPERATIONS: &[&str] = &["create", "show", "download", "list", "quotas"];
 
-pub(crate) struct Shared {
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Shared {
     state: Mutex<State>,
-    clock: Clock,
-    recorder: Recorder,
-    faults: FaultPlan,
+    common: Common,
 }
 
 impl Shared {
     fn now(&self) -> Duration {
-        self.clock.now()
+        self.common.clock.now()
     }
 
     /// Time of day: what answers show and signatures carry.
     fn wall(&self) -> Duration {
-        self.clock.wall_of(self.now())
+        self.common.clock.wall_of(self.now())
     }
 
     /// One rule.
@@ -56,8 +54,14 @@ impl Shared {
     }
 }
 
-/// The control endpoint's view.
-impl Controlled for Shared {
+impl Simulated for Shared {
+    type Options = PpjOptions;
+    const OPERATIONS: &'static [&'static str] = OPERATIONS;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
     fn state(&self) -> Value {
         let now = self.now();
         let mut state = lock(&self.state);
@@ -69,51 +73,24 @@ impl Controlled for Shared {
             "counters": state.counters,
             "callback_url": state.callback,
             "callbacks": state.deliveries,
-            "requests": self.recorder.total(),
-            "pending_faults": self.faults.pending(),
+            "requests": self.common.recorder.total(),
+            "pending_faults": self.common.faults.pending(),
         })
     }
 
-    fn options(&self) -> Value {
-        json!(self.rule(Clone::clone))
+    fn with_options<T>(&self, act: impl FnOnce(&mut PpjOptions) -> T) -> T {
+        act(&mut lock(&self.state).options)
     }
 
-    fn set_options(&self, options: Value) -> Result<(), String> {
-        let options = serde_json::from_value(options).map_err(|error| error.to_string())?;
-        lock(&self.state).options = options;
-        Ok(())
-    }
-
-    fn reset(&self) {
+    fn clear(&self) {
         let mut state = lock(&self.state);
         *state = State::new(state.options.clone());
-        drop(state);
-        self.recorder.clear();
-        self.faults.clear();
-    }
-
-    fn operations(&self) -> &'static [&'static str] {
-        OPERATIONS
-    }
-
-    fn faults(&self) -> &FaultPlan {
-        &self.faults
-    }
-
-    fn recorder(&self) -> &Recorder {
-        &self.recorder
-    }
-
-    fn clock(&self) -> &Clock {
-        &self.clock
     }
 }
 
 fn shared(clock: &Clock, options: PpjOptions) -> Arc<Shared> {
     Arc::new(Shared {
         state: Mutex::new(State::new(options)),
-        clock: clock.clone(),
-        recorder: Recorder::new(clock.clone()),
-        faults: FaultPlan::default(),
+        common: Common::new(clock),
     })
 }

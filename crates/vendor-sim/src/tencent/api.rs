@@ -40,7 +40,11 @@ pub(crate) fn router(shared: &Arc<Shared>, host: Host) -> Router {
                 let operation = request_checks::operation(request.headers());
                 let inner = Arc::clone(&shared);
                 let work = |request| async move { serve(&inner, host, request).await };
-                let answered = shared.faults.run(operation, &DIALECT, request, work).await;
+                let answered = shared
+                    .common
+                    .faults
+                    .run(operation, &DIALECT, request, work)
+                    .await;
                 dated(&shared, answered)
             }
         }
@@ -57,7 +61,11 @@ pub(crate) fn router(shared: &Arc<Shared>, host: Host) -> Router {
                         let query = request.uri().query().unwrap_or_default().to_owned();
                         file(&inner, &id, &query).await
                     };
-                    shared.faults.run("file", &DIALECT, request, work).await
+                    shared
+                        .common
+                        .faults
+                        .run("file", &DIALECT, request, work)
+                        .await
                 }
             };
             Router::new().route("/file/{id}", get(on_file))
@@ -208,7 +216,7 @@ async fn create(
         source,
         lines,
     };
-    let wall = shared.clock.wall_of(now);
+    let wall = shared.common.clock.wall_of(now);
     let id = lock(&shared.state).create(order, now, wall)?;
     let mut fields = Map::new();
     fields.insert("TaskId".to_owned(), json!(id));
@@ -255,11 +263,11 @@ async fn file(shared: &Shared, id: &str, query: &str) -> Response<Body> {
 }
 
 fn request_id(shared: &Shared) -> String {
-    let nanoseconds = || format!("s{}", shared.clock.wall_of(shared.now()).as_nanos());
+    let nanoseconds = || format!("s{}", shared.common.clock.wall_of(shared.now()).as_nanos());
     match shared.rule(|options| options.request_id_form) {
         RequestIdForm::Uuid => answer::uuid(),
         RequestIdForm::Nanoseconds => nanoseconds(),
-        RequestIdForm::Both if shared.recorder.total().is_multiple_of(2) => answer::uuid(),
+        RequestIdForm::Both if shared.common.recorder.total().is_multiple_of(2) => answer::uuid(),
         RequestIdForm::Both => nanoseconds(),
     }
 }

@@ -8,13 +8,11 @@ use bytes::Bytes;
 use super::request_checks::Host;
 use super::state::{Charge, Counters, FileView, State, TaskView};
 use super::{Shared, TaskOutcome, TencentOptions, api};
-use crate::clock::Clock;
-use crate::control::{self, Controlled};
-use crate::fault::{Fault, FaultPlan, Times};
+use crate::control;
 use crate::lock::lock;
 use crate::pdf;
-use crate::recorder::{RecordedRequest, Recorder};
-use crate::server::{Origin, Site};
+use crate::server::Site;
+use crate::simulator::{Common, Simulator};
 
 /// The e-sign service.
 #[derive(Debug)]
@@ -39,50 +37,32 @@ impl Tencent {
         let (general, upload) = (site.bind().await?, site.bind().await?);
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(options)),
-            clock: site.clock.clone(),
-            recorder: Recorder::new(site.clock.clone()),
-            faults: FaultPlan::default(),
+            common: Common::new(&site.clock),
             upload_base: upload.url(),
             link_key: fastrand::u128(..),
         });
-        let recorder = shared.recorder.clone();
+        let recorder = shared.common.recorder.clone();
         let on = |host| api::router(&shared, host).merge(control::routes(&shared));
-        Ok(TencentHandle {
-            general: general.serve("tencent-general", recorder.clone(), on(Host::General)),
-            upload: upload.serve("tencent-upload", recorder, on(Host::Upload)),
-            shared,
-        })
+        let general = general.serve("tencent-general", recorder.clone(), on(Host::General));
+        let upload = upload.serve("tencent-upload", recorder, on(Host::Upload));
+        Ok(Simulator::new(shared, general, Some(upload)))
     }
 }
 
 /// A running simulator; dropping it stops it.
-pub struct TencentHandle {
-    shared: Arc<Shared>,
-    general: Origin,
-    upload: Origin,
-}
+pub type TencentHandle = Simulator<Shared>;
 
-impl std::fmt::Debug for TencentHandle {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("TencentHandle")
-            .field("general", &self.general.url())
-            .field("upload", &self.upload.url())
-            .finish_non_exhaustive()
-    }
-}
-
-impl TencentHandle {
+impl Simulator<Shared> {
     /// Address of the general host, without a slash at the end.
     #[must_use]
     pub fn general_url(&self) -> String {
-        self.general.url()
+        self.api.url()
     }
 
     /// Address of the upload host, without a slash at the end.
     #[must_use]
     pub fn upload_url(&self) -> String {
-        self.upload.url()
+        self.shared.upload_base.clone()
     }
 
     /// Environment variables that point a client here.
@@ -106,23 +86,6 @@ impl TencentHandle {
         env.into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
-    }
-
-    /// The time of this simulator.
-    #[must_use]
-    pub fn clock(&self) -> &Clock {
-        &self.shared.clock
-    }
-
-    /// The rules in force.
-    #[must_use]
-    pub fn options(&self) -> TencentOptions {
-        self.shared.options()
-    }
-
-    /// Changes the rules from the next request on; tasks under way keep their times and ends.
-    pub fn change_options(&self, change: impl FnOnce(&mut TencentOptions)) {
-        change(&mut lock(&self.shared.state).options);
     }
 
     /// Decides the end of the next task that is made; called twice, of the next two.
@@ -161,39 +124,5 @@ impl TencentHandle {
         let order = lock(&self.shared.state).result(resource_id, self.shared.now())?;
         let lines: Vec<&str> = order.lines.iter().map(String::as_str).collect();
         Some(pdf::of_lines(&lines))
-    }
-
-    /// Every request that arrived at either host, oldest first.
-    #[must_use]
-    pub fn requests(&self) -> Vec<RecordedRequest> {
-        self.shared.recorder.requests()
-    }
-
-    /// The next occurrence of an operation goes wrong; see [`OPERATIONS`](super::OPERATIONS).
-    pub fn set_fault(&self, operation: &str, fault: Fault) {
-        self.shared.faults.once(operation, fault);
-    }
-
-    /// The next occurrences of an operation go wrong.
-    pub fn set_fault_times(&self, operation: &str, fault: Fault, times: Times) {
-        self.shared.faults.times(operation, fault, times);
-    }
-
-    /// All scripts, for what the two short forms cannot say.
-    #[must_use]
-    pub fn faults(&self) -> &FaultPlan {
-        &self.shared.faults
-    }
-
-    /// No files, tasks, requests or faults; options and addresses stay.
-    pub fn reset(&self) {
-        self.shared.reset();
-    }
-
-    /// Stops and waits for the connections to end.
-    pub async fn stop(self) {
-        let clock = self.shared.clock.clone();
-        self.general.stop(&clock).await;
-        self.upload.stop(&clock).await;
     }
 }

@@ -28,21 +28,18 @@ pub use self::options::{
 pub use self::state::{Charge, Counters, Family, FileView, Owner, TaskView};
 
 use self::state::State;
-use crate::clock::Clock;
-use crate::control::Controlled;
-use crate::fault::FaultPlan;
 use crate::lock::lock;
-use crate::recorder::Recorder;
+use crate::simulator::{Common, Simulated};
 
 /// Operations that faults can be scripted for; each stands for the actions of both families and products.
 pub const OPERATIONS: &[&str] = &["upload", "create", "query", "file", "other"];
 
 /// What both hosts share.
-pub(crate) struct Shared {
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Shared {
     state: Mutex<State>,
-    clock: Clock,
-    recorder: Recorder,
-    faults: FaultPlan,
+    common: Common,
     upload_base: String,
     /// Makes the addresses of uploads hard to guess.
     link_key: u128,
@@ -50,12 +47,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn now(&self) -> Duration {
-        self.clock.now()
+        self.common.clock.now()
     }
 
     /// The time of day on the simulator's own, perhaps wrong, clock in Unix seconds.
     fn server_unix(&self) -> i64 {
-        let wall = self.clock.wall_of(self.now()).as_secs();
+        let wall = self.common.clock.wall_of(self.now()).as_secs();
         let skew = self.rule(|options| options.clock_skew_seconds);
         i64::try_from(wall).unwrap_or(i64::MAX).saturating_add(skew)
     }
@@ -69,7 +66,14 @@ impl Shared {
     }
 }
 
-impl Controlled for Shared {
+impl Simulated for Shared {
+    type Options = TencentOptions;
+    const OPERATIONS: &'static [&'static str] = OPERATIONS;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
     fn state(&self) -> Value {
         let now = self.now();
         let state = lock(&self.state);
@@ -79,42 +83,17 @@ impl Controlled for Shared {
             "tasks": state.tasks(now),
             "charges": state.charges(),
             "counters": state.counters,
-            "requests": self.recorder.total(),
-            "pending_faults": self.faults.pending(),
+            "requests": self.common.recorder.total(),
+            "pending_faults": self.common.faults.pending(),
         })
     }
 
-    fn options(&self) -> Value {
-        json!(self.options())
+    fn with_options<T>(&self, act: impl FnOnce(&mut TencentOptions) -> T) -> T {
+        act(&mut lock(&self.state).options)
     }
 
-    fn set_options(&self, options: Value) -> Result<(), String> {
-        let options = serde_json::from_value(options).map_err(|error| error.to_string())?;
-        lock(&self.state).options = options;
-        Ok(())
-    }
-
-    fn reset(&self) {
+    fn clear(&self) {
         let mut state = lock(&self.state);
         *state = State::new(state.options.clone());
-        drop(state);
-        self.recorder.clear();
-        self.faults.clear();
-    }
-
-    fn operations(&self) -> &'static [&'static str] {
-        OPERATIONS
-    }
-
-    fn faults(&self) -> &FaultPlan {
-        &self.faults
-    }
-
-    fn recorder(&self) -> &Recorder {
-        &self.recorder
-    }
-
-    fn clock(&self) -> &Clock {
-        &self.clock
     }
 }

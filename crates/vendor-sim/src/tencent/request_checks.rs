@@ -102,7 +102,10 @@ pub(crate) fn pass(
             format!("The action {name} has been taken offline."),
         ));
     }
-    let slack = slack(&shared.clock, shared.rule(|options| options.qps_slack_ms));
+    let slack = slack(
+        &shared.common.clock,
+        shared.rule(|options| options.qps_slack_ms),
+    );
     lock(&shared.state).admit(&account, name, shared.now(), slack)?;
     Ok((action, account))
 }

@@ -60,7 +60,7 @@ pub(crate) async fn upload(
     fields.insert("FileIds".to_owned(), json!(ids));
     fields.insert("TotalCount".to_owned(), json!(total));
     if options.deadline_in_answer {
-        let real = shared.clock.wall_of(expires).as_secs();
+        let real = shared.common.clock.wall_of(expires).as_secs();
         fields.insert("Deadline".to_owned(), json!(real));
     }
     Ok(fields)
@@ -107,7 +107,9 @@ fn lifetime(
         .filter(|ahead| (1..=YEAR).contains(ahead))
         .and_then(|ahead| u32::try_from(ahead).ok())
         .ok_or_else(|| Refusal::about("InvalidParameter", "Deadline"))?;
-    Ok(Some(seconds(f64::from(ahead) * shared.clock.speed())))
+    Ok(Some(seconds(
+        f64::from(ahead) * shared.common.clock.speed(),
+    )))
 }
 
 async fn file(

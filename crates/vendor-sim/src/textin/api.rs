@@ -91,7 +91,11 @@ where
     F: FnOnce(Request<Body>) -> W,
     W: Future<Output = Response<Body>>,
 {
-    let mut response = shared.faults.run(operation, &DIALECT, request, work).await;
+    let mut response = shared
+        .common
+        .faults
+        .run(operation, &DIALECT, request, work)
+        .await;
     if let Ok(id) = HeaderValue::from_str(&new_request_id()) {
         response.headers_mut().entry("x-request-id").or_insert(id);
     }
@@ -107,7 +111,7 @@ async fn submit(shared: Arc<Shared>, request: Request<Body>, sync: bool) -> Resp
         }
     };
     let options = shared.options();
-    let parcel = match upload::receive(request, &options, &shared.clock, sync).await {
+    let parcel = match upload::receive(request, &options, &shared.common.clock, sync).await {
         Ok(parcel) => parcel,
         Err(refusal) => return refused(&shared, &refusal),
     };
@@ -132,7 +136,7 @@ async fn finish(shared: &Shared, id: &str) -> Response<Body> {
         return refused(shared, &Refusal::code(500));
     };
     match job.due {
-        Some(due) => shared.clock.sleep_until(due).await,
+        Some(due) => shared.common.clock.sleep_until(due).await,
         None => std::future::pending().await,
     }
     lock(&shared.state).settle(shared.now());
@@ -256,7 +260,7 @@ fn identify(shared: &Shared, request: &Request<Body>, counted: bool) -> Result<S
     let mut state = lock(&shared.state);
     state.authorize(app, secret, peer)?;
     if counted {
-        let slack = slack(&shared.clock, state.options.qps_slack_ms);
+        let slack = slack(&shared.common.clock, state.options.qps_slack_ms);
         state.admit(app, shared.now(), slack)?;
     }
     Ok(app.to_owned())

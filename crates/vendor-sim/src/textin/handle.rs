@@ -6,12 +6,10 @@ use std::sync::{Arc, Mutex};
 use super::options::Outcome;
 use super::state::{Charge, Counters, JobView, State, WebhookDelivery};
 use super::{ResultBytes, Shared, TextInOptions, api, result_host};
-use crate::clock::Clock;
-use crate::control::{self, Controlled};
-use crate::fault::{Fault, FaultPlan, Times};
+use crate::control;
 use crate::lock::lock;
-use crate::recorder::{RecordedRequest, Recorder};
-use crate::server::{Origin, Site};
+use crate::server::Site;
+use crate::simulator::{Common, Simulator};
 
 /// The TextIn xParse service.
 #[derive(Debug)]
@@ -36,39 +34,22 @@ impl TextIn {
         let (api, results) = (site.bind().await?, site.bind().await?);
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(options)),
-            clock: site.clock.clone(),
-            recorder: Recorder::new(site.clock.clone()),
-            faults: FaultPlan::default(),
+            common: Common::new(&site.clock),
             link_key: fastrand::u128(..),
             result_base: results.url(),
         });
-        let recorder = shared.recorder.clone();
+        let recorder = shared.common.recorder.clone();
         let router = api::router(&shared).merge(control::routes(&shared));
-        Ok(TextInHandle {
-            api: api.serve("textin-api", recorder.clone(), router),
-            results: results.serve("textin-result", recorder, result_host::router(&shared)),
-            shared,
-        })
+        let api = api.serve("textin-api", recorder.clone(), router);
+        let results = results.serve("textin-result", recorder, result_host::router(&shared));
+        Ok(Simulator::new(shared, api, Some(results)))
     }
 }
 
 /// A running simulator; dropping it stops it.
-pub struct TextInHandle {
-    shared: Arc<Shared>,
-    api: Origin,
-    results: Origin,
-}
+pub type TextInHandle = Simulator<Shared>;
 
-impl std::fmt::Debug for TextInHandle {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("TextInHandle")
-            .field("api", &self.api.url())
-            .finish_non_exhaustive()
-    }
-}
-
-impl TextInHandle {
+impl Simulator<Shared> {
     /// Base address of the API, without a slash at the end.
     #[must_use]
     pub fn api_url(&self) -> String {
@@ -78,7 +59,7 @@ impl TextInHandle {
     /// Base address of the result host, without a slash at the end.
     #[must_use]
     pub fn result_url_base(&self) -> String {
-        self.results.url()
+        self.shared.result_base.clone()
     }
 
     /// The first account's `x-ti-app-id`.
@@ -101,23 +82,6 @@ impl TextInHandle {
             ("TEXTIN_SECRET_CODE".to_owned(), self.secret_code()),
             ("TEXTIN_SERVER_URL".to_owned(), self.api_url()),
         ]
-    }
-
-    /// The time of this simulator.
-    #[must_use]
-    pub fn clock(&self) -> &Clock {
-        &self.shared.clock
-    }
-
-    /// The rules in force.
-    #[must_use]
-    pub fn options(&self) -> TextInOptions {
-        self.shared.options()
-    }
-
-    /// Changes the rules from the next request on; jobs under way keep their times and ends.
-    pub fn change_options(&self, change: impl FnOnce(&mut TextInOptions)) {
-        change(&mut lock(&self.shared.state).options);
     }
 
     /// Decides the end of the next job that is made; called twice, of the next two.
@@ -149,28 +113,6 @@ impl TextInHandle {
         lock(&self.shared.state).deliveries.clone()
     }
 
-    /// Every request that arrived at either origin, oldest first.
-    #[must_use]
-    pub fn requests(&self) -> Vec<RecordedRequest> {
-        self.shared.recorder.requests()
-    }
-
-    /// The next occurrence of an operation goes wrong; see [`OPERATIONS`](super::OPERATIONS).
-    pub fn set_fault(&self, operation: &str, fault: Fault) {
-        self.shared.faults.once(operation, fault);
-    }
-
-    /// The next occurrences of an operation go wrong.
-    pub fn set_fault_times(&self, operation: &str, fault: Fault, times: Times) {
-        self.shared.faults.times(operation, fault, times);
-    }
-
-    /// All scripts, for what the two short forms cannot say.
-    #[must_use]
-    pub fn faults(&self) -> &FaultPlan {
-        &self.shared.faults
-    }
-
     /// The bytes that the result host serves for a job; `None` before its end or without a result.
     #[must_use]
     pub fn result_bytes(&self, job_id: &str) -> Option<ResultBytes> {
@@ -179,17 +121,5 @@ impl TextInHandle {
             .clone();
         let form = self.shared.rule(|options| options.result_form);
         self.shared.result_bytes(&job, form, None)
-    }
-
-    /// No jobs, charges, requests or faults; options and addresses stay.
-    pub fn reset(&self) {
-        self.shared.reset();
-    }
-
-    /// Stops and waits for the connections to end.
-    pub async fn stop(self) {
-        let clock = self.shared.clock.clone();
-        self.api.stop(&clock).await;
-        self.results.stop(&clock).await;
     }
 }

@@ -30,21 +30,18 @@ pub use self::options::{Outcome, ResultAccess, ResultForm, TextInOptions, Webhoo
 pub use self::state::{Charge, Counters, JobView, WebhookDelivery};
 
 use self::state::{Job, State};
-use crate::clock::Clock;
-use crate::control::Controlled;
-use crate::fault::FaultPlan;
 use crate::lock::lock;
-use crate::recorder::Recorder;
+use crate::simulator::{Common, Simulated};
 
 /// Operations that faults can be scripted for.
 pub const OPERATIONS: &[&str] = &["submit", "look", "sync", "export", "result", "image"];
 
 /// What both origins share.
-pub(crate) struct Shared {
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Shared {
     state: Mutex<State>,
-    clock: Clock,
-    recorder: Recorder,
-    faults: FaultPlan,
+    common: Common,
     /// Signs result addresses, so that a made-up one is refused.
     link_key: u128,
     result_base: String,
@@ -52,7 +49,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn now(&self) -> Duration {
-        self.clock.now()
+        self.common.clock.now()
     }
 
     fn options(&self) -> TextInOptions {
@@ -114,7 +111,14 @@ impl Shared {
     }
 }
 
-impl Controlled for Shared {
+impl Simulated for Shared {
+    type Options = TextInOptions;
+    const OPERATIONS: &'static [&'static str] = OPERATIONS;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
     fn state(&self) -> Value {
         let now = self.now();
         let mut state = lock(&self.state);
@@ -124,42 +128,17 @@ impl Controlled for Shared {
             "charges": state.charges(now),
             "counters": state.counters,
             "webhooks": state.deliveries,
-            "requests": self.recorder.total(),
-            "pending_faults": self.faults.pending(),
+            "requests": self.common.recorder.total(),
+            "pending_faults": self.common.faults.pending(),
         })
     }
 
-    fn options(&self) -> Value {
-        json!(self.options())
+    fn with_options<T>(&self, act: impl FnOnce(&mut TextInOptions) -> T) -> T {
+        act(&mut lock(&self.state).options)
     }
 
-    fn set_options(&self, options: Value) -> Result<(), String> {
-        let options = serde_json::from_value(options).map_err(|error| error.to_string())?;
-        lock(&self.state).options = options;
-        Ok(())
-    }
-
-    fn reset(&self) {
+    fn clear(&self) {
         let mut state = lock(&self.state);
         *state = State::new(state.options.clone());
-        drop(state);
-        self.recorder.clear();
-        self.faults.clear();
-    }
-
-    fn operations(&self) -> &'static [&'static str] {
-        OPERATIONS
-    }
-
-    fn faults(&self) -> &FaultPlan {
-        &self.faults
-    }
-
-    fn recorder(&self) -> &Recorder {
-        &self.recorder
-    }
-
-    fn clock(&self) -> &Clock {
-        &self.clock
     }
 }

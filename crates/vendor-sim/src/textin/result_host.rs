@@ -28,7 +28,11 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
             async move {
                 let inner = Arc::clone(&shared);
                 let work = |request| async move { result(&inner, &name, &request) };
-                shared.faults.run("result", &DIALECT, request, work).await
+                shared
+                    .common
+                    .faults
+                    .run("result", &DIALECT, request, work)
+                    .await
             }
         }
     };
@@ -39,6 +43,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
             async move {
                 let inner = Arc::clone(&shared);
                 shared
+                    .common
                     .faults
                     .run("image", &DIALECT, request, |_| async move {
                         image(&inner, &file_id)

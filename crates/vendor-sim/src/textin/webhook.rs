@@ -13,7 +13,7 @@ use crate::lock::lock;
 use crate::outgoing;
 
 pub(crate) fn schedule(shared: &Arc<Shared>, job_id: String, url: String) {
-    let clock = shared.clock.clone();
+    let clock = shared.common.clock.clone();
     // The task must not keep a stopped simulator alive.
     let shared = Arc::downgrade(shared);
     tokio::spawn(async move {
@@ -79,10 +79,11 @@ async fn forge(shared: &Weak<Shared>, job_id: &str, url: &str) {
 }
 
 async fn deliver(shared: &Shared, job_id: &str, url: &str, body: Value) {
-    let (status, error) = match outgoing::post_json(&shared.clock, url, body.to_string()).await {
-        Ok(status) => (Some(status), None),
-        Err(error) => (None, Some(error)),
-    };
+    let (status, error) =
+        match outgoing::post_json(&shared.common.clock, url, body.to_string()).await {
+            Ok(status) => (Some(status), None),
+            Err(error) => (None, Some(error)),
+        };
     let delivery = WebhookDelivery {
         job_id: job_id.to_owned(),
         url: url.to_owned(),

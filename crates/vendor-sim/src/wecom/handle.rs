@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -19,16 +18,11 @@ use super::state::{DeviceView, Report, Stage, State, UploadView};
 use super::{
     Outgoing, ReceivedCommand, SentPush, Shared, WeComOptions, control_routes, envelope, websocket,
 };
-use crate::clock::Clock;
-use crate::control::{self, Controlled};
-use crate::fault::{Dialect, Fault, FaultPlan, Times};
+use crate::control;
+use crate::fault::Dialect;
 use crate::lock::lock;
-use crate::recorder::{RecordedRequest, Recorder};
-use crate::server::{Origin, Site};
-
-/// How often and with which pauses (real time) a stop looks for connections that have not ended.
-const STOP_LOOKS: u32 = 400;
-const STOP_LOOK: Duration = Duration::from_millis(5);
+use crate::server::Site;
+use crate::simulator::{Common, Simulator};
 
 /// Only the upgrade is HTTP; faults of commands are told in the protocol's own words.
 const DIALECT: Dialect = Dialect {
@@ -59,9 +53,7 @@ impl WeCom {
         let origin = site.bind().await?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(options)),
-            clock: site.clock.clone(),
-            recorder: Recorder::new(site.clock.clone()),
-            faults: FaultPlan::default(),
+            common: Common::new(&site.clock),
             runtime: tokio::runtime::Handle::current(),
             links: Mutex::new(BTreeMap::new()),
             next_link: AtomicU64::new(0),
@@ -73,11 +65,9 @@ impl WeCom {
         let router = router(&shared)
             .merge(control::routes(&shared))
             .merge(control_routes::routes(&shared));
-        let recorder = shared.recorder.clone();
-        Ok(WeComHandle {
-            origin: origin.serve("wecom", recorder, router),
-            shared,
-        })
+        let recorder = shared.common.recorder.clone();
+        let api = origin.serve("wecom", recorder, router);
+        Ok(Simulator::new(shared, api, None))
     }
 }
 
@@ -88,7 +78,11 @@ fn router(shared: &Arc<Shared>) -> Router {
         async move {
             let inner = Arc::clone(&shared);
             let work = |request| async move { websocket::upgrade(&inner, request) };
-            shared.faults.run("connect", &DIALECT, request, work).await
+            shared
+                .common
+                .faults
+                .run("connect", &DIALECT, request, work)
+                .await
         }
     };
     // One known client dials the second path, all others the first.
@@ -105,37 +99,19 @@ fn scripted_error(code: &Value, message: Option<&str>) -> Response<Body> {
 }
 
 /// A running simulator; dropping it stops it.
-pub struct WeComHandle {
-    shared: Arc<Shared>,
-    origin: Origin,
-}
+pub type WeComHandle = Simulator<Shared>;
 
-impl std::fmt::Debug for WeComHandle {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("WeComHandle")
-            .field("url", &self.url())
-            .finish_non_exhaustive()
-    }
-}
-
-impl Drop for WeComHandle {
-    fn drop(&mut self) {
-        self.shared.stop.send_replace(true);
-    }
-}
-
-impl WeComHandle {
+impl Simulator<Shared> {
     /// `ws://address:port/`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("ws://{}/", self.origin.address())
+        format!("ws://{}/", self.api.address())
     }
 
     /// Base of the `/_sim/` paths, without a slash at the end.
     #[must_use]
     pub fn control_url(&self) -> String {
-        self.origin.url()
+        self.api.url()
     }
 
     /// Environment variables that point a client here. The directory for its state is the client's own business.
@@ -148,23 +124,6 @@ impl WeComHandle {
             ("WECOM_PRINTER_SECRET_NO".to_owned(), secret),
             ("WECOM_PRINTER_URL".to_owned(), self.url()),
         ]
-    }
-
-    /// The time of this simulator.
-    #[must_use]
-    pub fn clock(&self) -> &Clock {
-        &self.shared.clock
-    }
-
-    /// The rules in force.
-    #[must_use]
-    pub fn options(&self) -> WeComOptions {
-        self.shared.options()
-    }
-
-    /// Changes the rules from the next command on. Whether a company has bound the printer is not one of them any more.
-    pub fn change_options(&self, change: impl FnOnce(&mut WeComOptions)) {
-        change(&mut lock(&self.shared.state).options);
     }
 
     /// A person submits a job; the push follows after a moment. The job's id.
@@ -272,50 +231,9 @@ impl WeComHandle {
         lock(&self.shared.pushes).clone()
     }
 
-    /// Every HTTP request, oldest first: the upgrades.
-    #[must_use]
-    pub fn requests(&self) -> Vec<RecordedRequest> {
-        self.shared.recorder.requests()
-    }
-
     /// An id as the cloud makes them for pushes, for tests that send their own.
     #[must_use]
     pub fn push_id(&self) -> String {
         envelope::push_id(self.shared.moment().server_unix)
-    }
-
-    /// The next occurrence of an operation goes wrong; see [`OPERATIONS`](super::OPERATIONS).
-    pub fn set_fault(&self, operation: &str, fault: Fault) {
-        self.shared.faults.once(operation, fault);
-    }
-
-    /// The next occurrences of an operation go wrong.
-    pub fn set_fault_times(&self, operation: &str, fault: Fault, times: Times) {
-        self.shared.faults.times(operation, fault, times);
-    }
-
-    /// All scripts, for what the two short forms cannot say.
-    #[must_use]
-    pub fn faults(&self) -> &FaultPlan {
-        &self.shared.faults
-    }
-
-    /// No jobs, reports, commands or faults; connections must log in again, options stay.
-    pub fn reset(&self) {
-        self.shared.reset();
-    }
-
-    /// Stops and waits for the connections to end.
-    pub async fn stop(self) {
-        self.shared.stop.send_replace(true);
-        let clock = self.shared.clock.clone();
-        // A moment for the connections to say good-bye; one that does not read is left behind.
-        for _ in 0..STOP_LOOKS {
-            if lock(&self.shared.links).is_empty() {
-                return;
-            }
-            let pause = std::future::pending::<()>();
-            clock.within_real(STOP_LOOK, pause).await;
-        }
     }
 }

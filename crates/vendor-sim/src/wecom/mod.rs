@@ -34,11 +34,9 @@ pub use self::options::{
 pub use self::state::{DeviceView, Report, Stage, UploadView};
 
 use self::state::{Moment, State};
-use crate::clock::{Clock, seconds};
-use crate::control::Controlled;
-use crate::fault::FaultPlan;
+use crate::clock::seconds;
 use crate::lock::lock;
-use crate::recorder::Recorder;
+use crate::simulator::{Common, Simulated};
 
 /// Operations that faults can be scripted for: the HTTP upgrade, and the commands by their names.
 pub const OPERATIONS: &[&str] = &[
@@ -61,6 +59,10 @@ pub const OPERATIONS: &[&str] = &[
     "printer/upload_scan_file",
     "other",
 ];
+
+/// How often and with which pauses (real time) a stop looks for connections that have not ended.
+const STOP_LOOKS: u32 = 400;
+const STOP_LOOK: Duration = Duration::from_millis(5);
 
 /// Commands kept; older ones are forgotten, the counters are not.
 const KEPT: usize = 100_000;
@@ -108,11 +110,11 @@ pub(crate) enum Outgoing {
 }
 
 /// What all connections share.
-pub(crate) struct Shared {
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Shared {
     state: Mutex<State>,
-    clock: Clock,
-    recorder: Recorder,
-    faults: FaultPlan,
+    common: Common,
     runtime: tokio::runtime::Handle,
     links: Mutex<BTreeMap<u64, mpsc::UnboundedSender<Outgoing>>>,
     next_link: AtomicU64,
@@ -125,11 +127,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn now(&self) -> Duration {
-        self.clock.now()
+        self.common.clock.now()
     }
 
     fn wall(&self) -> Duration {
-        self.clock.wall_of(self.now())
+        self.common.clock.wall_of(self.now())
     }
 
     fn moment(&self) -> Moment {
@@ -224,7 +226,7 @@ impl Shared {
         let shared = Arc::clone(self);
         self.runtime.spawn(async move {
             tokio::select! {
-                () = shared.clock.sleep_until(due) => {}
+                () = shared.common.clock.sleep_until(due) => {}
                 () = shared.stopped() => return,
             }
             let body = json!({ "jobid_list": ids });
@@ -272,7 +274,14 @@ impl Shared {
     }
 }
 
-impl Controlled for Shared {
+impl Simulated for Shared {
+    type Options = WeComOptions;
+    const OPERATIONS: &'static [&'static str] = OPERATIONS;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
     fn state(&self) -> Value {
         let now = self.now();
         let mut state = lock(&self.state);
@@ -286,43 +295,34 @@ impl Controlled for Shared {
             "counters": state.counters,
             "pushes": *lock(&self.pushes),
             "commands": *lock(&self.commands),
-            "requests": self.recorder.total(),
-            "pending_faults": self.faults.pending(),
+            "requests": self.common.recorder.total(),
+            "pending_faults": self.common.faults.pending(),
         })
     }
 
-    fn options(&self) -> Value {
-        json!(self.options())
+    fn end(&self) {
+        self.stop.send_replace(true);
     }
 
-    fn set_options(&self, options: Value) -> Result<(), String> {
-        let options = serde_json::from_value(options).map_err(|error| error.to_string())?;
-        lock(&self.state).options = options;
-        Ok(())
+    /// A moment for the connections to say good-bye; one that does not read is left behind.
+    async fn ended(&self) {
+        for _ in 0..STOP_LOOKS {
+            if lock(&self.links).is_empty() {
+                return;
+            }
+            let pause = std::future::pending::<()>();
+            self.common.clock.within_real(STOP_LOOK, pause).await;
+        }
     }
 
-    fn reset(&self) {
+    fn with_options<T>(&self, act: impl FnOnce(&mut WeComOptions) -> T) -> T {
+        act(&mut lock(&self.state).options)
+    }
+
+    fn clear(&self) {
         lock(&self.state).reset();
         lock(&self.commands).clear();
         lock(&self.pushes).clear();
         lock(&self.held).take();
-        self.recorder.clear();
-        self.faults.clear();
-    }
-
-    fn operations(&self) -> &'static [&'static str] {
-        OPERATIONS
-    }
-
-    fn faults(&self) -> &FaultPlan {
-        &self.faults
-    }
-
-    fn recorder(&self) -> &Recorder {
-        &self.recorder
-    }
-
-    fn clock(&self) -> &Clock {
-        &self.clock
     }
 }

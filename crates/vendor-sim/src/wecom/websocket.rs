@@ -158,7 +158,7 @@ impl Link {
             if self.pending.is_none() {
                 self.pending = self.inbox.pop_front().and_then(|next| self.take(&next));
             }
-            let clock = self.shared.clock.clone();
+            let clock = self.shared.common.clock.clone();
             let idle = self.shared.rule(|options| options.idle_seconds);
             let idle = self.last_seen + seconds(idle);
             let due = self.pending.as_ref().map(|pending| pending.due);
@@ -209,7 +209,7 @@ impl Link {
             .iter()
             .find(|name| **name == asked.cmd)
             .unwrap_or(&"other");
-        let fault = self.shared.faults.take(operation);
+        let fault = self.shared.common.faults.take(operation);
         let at = self.shared.moment();
         let reply = match &fault {
             Some(fault) if fault_delivery::prevents(fault) => Reply::refused(-1, "system error"),
@@ -222,7 +222,7 @@ impl Link {
             body: asked.body,
             code: reply.code,
             arrived_unix: at.now.as_secs_f64(),
-            arrived_real: self.shared.clock.real_elapsed().as_secs_f64(),
+            arrived_real: self.shared.common.clock.real_elapsed().as_secs_f64(),
         });
         Some(self.pend(&asked.cmd, &req_id, reply, fault))
     }
@@ -284,7 +284,7 @@ impl Link {
             } => {
                 let count = message.payload.len().div_ceil(chunk).max(1);
                 for (index, piece) in message.payload.chunks(chunk).enumerate() {
-                    self.shared.clock.sleep(pause).await;
+                    self.shared.common.clock.sleep(pause).await;
                     let (first, last) = (index == 0, index + 1 == count);
                     let mut raw = frame_head(message.opcode, piece.len() as u64, first, last);
                     raw.extend(piece);
@@ -351,7 +351,7 @@ impl Link {
                 () = shared.stopped() => return Err(Over::Abruptly),
                 sent = self.raw(&pings) => sent?,
             }
-            shared.clock.sleep(PING_PAUSE).await;
+            shared.common.clock.sleep(PING_PAUSE).await;
         }
         Err(Over::Abruptly)
     }
