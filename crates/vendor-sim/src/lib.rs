@@ -20,6 +20,7 @@ pub mod recorder;
 pub mod server;
 mod simulator;
 mod simulators;
+mod sliding_window;
 pub mod spool;
 pub mod tencent;
 pub mod textin;

@@ -1,7 +1,5 @@
 //! What stands before every operation: headers, signature, time, version, action, host and rate.
 
-use std::time::Duration;
-
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
@@ -12,8 +10,8 @@ use super::body_reader::Received;
 use super::params::{self, Shape};
 use super::sign::{Authorization, Signed, UNSIGNED, digest, utc_date};
 use super::state::Family;
-use crate::clock::{Clock, seconds};
 use crate::lock::lock;
+use crate::sliding_window::slack;
 
 /// Tolerated difference between the clocks.
 const TOLERANCE: u64 = 300;
@@ -108,11 +106,6 @@ pub(crate) fn pass(
     );
     lock(&shared.state).admit(&account, name, shared.now(), slack)?;
     Ok((action, account))
-}
-
-/// Real milliseconds are more virtual time the faster the clock runs.
-fn slack(clock: &Clock, milliseconds: f64) -> Duration {
-    seconds(milliseconds / 1000.0 * clock.speed())
 }
 
 fn authenticate(

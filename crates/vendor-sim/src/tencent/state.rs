@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::answer::Refusal;
 use super::options::{ResourceIdBefore, TaskIdForm, TaskMessage, TaskOutcome, TencentOptions};
 use crate::clock::seconds;
+use crate::sliding_window::SlidingWindow;
 use crate::spool::Spooled;
 
-const SECOND: Duration = Duration::from_secs(1);
 const BEIJING: i64 = 8 * 3600;
 
 /// What the conversion accepts, by the parameter table.
@@ -30,7 +30,7 @@ pub(crate) struct State {
     tasks: HashMap<String, Task>,
     order: Vec<String>,
     aliases: HashMap<String, String>,
-    recent: HashMap<(String, String), VecDeque<Duration>>,
+    recent: HashMap<(String, String), SlidingWindow>,
 }
 
 /// How often what happened.
@@ -199,8 +199,7 @@ impl State {
             .map(|account| account.app_id.as_str())
     }
 
-    /// Counts a request against the rate of an action. Refused requests do not count. `slack` is how much of a second
-    /// the network may have squeezed out.
+    /// Counts a request against the rate of an action.
     pub(crate) fn admit(
         &mut self,
         account: &str,
@@ -211,27 +210,18 @@ impl State {
         let Some(limit) = self.options.qps else {
             return Ok(());
         };
-        let window = SECOND - slack.min(SECOND / 2);
         let key = (account.to_owned(), action.to_owned());
-        let recent = self.recent.entry(key).or_default();
-        while recent
-            .front()
-            .is_some_and(|at| now.saturating_sub(*at) >= window)
-        {
-            recent.pop_front();
-        }
-        if recent.len() >= limit as usize {
-            let count = recent.len() + 1;
-            return Err(Refusal::new(
+        let window = self.recent.entry(key).or_default();
+        window.admit(now, slack, limit).map_err(|before| {
+            let count = before + 1;
+            Refusal::new(
                 "RequestLimitExceeded",
                 format!("一秒内请求 {count} 次，超过频率限制 {limit} 次"),
                 format!(
                     "The request times equals to `{count}` in a second, which exceeds the frequency limit `{limit}`."
                 ),
-            ));
-        }
-        recent.push_back(now);
-        Ok(())
+            )
+        })
     }
 
     /// Keeps files and returns their ids and the instant of their end. `lifetime` replaces the usual one.

@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -17,10 +16,10 @@ use super::config::ExportFormat;
 use super::options::{Outcome, ResultForm};
 use super::state::Job;
 use super::{Shared, export, result_host, upload, webhook};
-use crate::clock::{Clock, seconds};
 use crate::fault::read_away;
 use crate::lock::lock;
 use crate::server::Peer;
+use crate::sliding_window::slack;
 
 pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     let on_submit = |operation: &'static str| {
@@ -264,11 +263,6 @@ fn identify(shared: &Shared, request: &Request<Body>, counted: bool) -> Result<S
         state.admit(app, shared.now(), slack)?;
     }
     Ok(app.to_owned())
-}
-
-/// Real milliseconds are more virtual time the faster the clock runs.
-fn slack(clock: &Clock, milliseconds: f64) -> Duration {
-    seconds(milliseconds / 1000.0 * clock.speed())
 }
 
 fn accepted(shared: &Shared, data: Value) -> Response<Body> {

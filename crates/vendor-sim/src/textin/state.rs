@@ -14,8 +14,8 @@ use super::document::Document;
 use super::options::{Outcome, TextInOptions};
 use super::result;
 use crate::clock::seconds;
+use crate::sliding_window::SlidingWindow;
 
-const SECOND: Duration = Duration::from_secs(1);
 /// Free pages are counted by the vendor's calendar day.
 const CHINA: u64 = 8 * 3600;
 
@@ -29,7 +29,7 @@ pub(crate) struct State {
     /// Jobs under way by the instant of their end, so that a look costs the same with one job and with many.
     due: BTreeSet<(Duration, String)>,
     charges: Vec<Charge>,
-    recent: HashMap<String, VecDeque<Duration>>,
+    recent: HashMap<String, SlidingWindow>,
     pub(crate) counters: Counters,
 }
 
@@ -182,8 +182,7 @@ impl State {
         }
     }
 
-    /// Counts a request against the app's rate. Refused requests do not count. `slack` is how much of a second the
-    /// network may have squeezed out.
+    /// Counts a request against the app's rate.
     pub(crate) fn admit(
         &mut self,
         app: &str,
@@ -193,19 +192,9 @@ impl State {
         let Some(limit) = self.options.qps else {
             return Ok(());
         };
-        let window = SECOND - slack.min(SECOND / 2);
-        let recent = self.recent.entry(app.to_owned()).or_default();
-        while recent
-            .front()
-            .is_some_and(|at| now.saturating_sub(*at) >= window)
-        {
-            recent.pop_front();
-        }
-        if recent.len() >= limit as usize {
-            return Err(Refusal::code(40306));
-        }
-        recent.push_back(now);
-        Ok(())
+        let window = self.recent.entry(app.to_owned()).or_default();
+        let admitted = window.admit(now, slack, limit);
+        admitted.map_err(|_| Refusal::code(40306))
     }
 
     /// Makes a job. Two equal submits make two jobs: there is no idempotency key.
