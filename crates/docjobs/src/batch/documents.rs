@@ -1,9 +1,9 @@
-//! The documents of a batch as jobs: read and digested, and what the ledger knows of each.
+//! The documents of a batch as jobs: read and digested, or known again unread, and what the ledger knows of each.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use jobs_ledger::{JobRecord, LedgerId, Stage};
+use jobs_ledger::{FileIdentity, JobRecord, Ledger, LedgerId, Stage};
 use jobs_runner::{DynHandler, InputError, InputSource, JobInput, Runner};
 use serde_json::Value;
 
@@ -62,53 +62,152 @@ pub(super) struct Describing {
     pub(super) stdin: Option<PathBuf>,
     /// Whether what a document costs is asked for, which takes more than its digest.
     pub(super) has_estimates: bool,
+    /// Whether also files are read that the ledger knows.
+    pub(super) verifies: bool,
+    /// Whether the ledger is told what was read.
+    pub(super) remembers: bool,
 }
 
 /// The documents that can be read, and those found below a folder that cannot.
+#[derive(Default)]
 pub(super) struct Described {
     pub(super) documents: Vec<Document>,
     pub(super) unreadable: Vec<(String, InputError)>,
 }
 
+/// A file whose digest the ledger knows, or may learn.
+struct Seen {
+    /// From before it is read; none where a later change might not show.
+    identity: Option<FileIdentity>,
+    digest: Option<[u8; 32]>,
+}
+
+/// How many files the ledger is asked about, and told about, in one go.
+const SEEN_AT_ONCE: usize = 256;
+
 impl Describing {
-    /// Reads and digests every document. Blocks on the disk; `done` is told after each.
-    pub(super) fn describe(
+    /// Digests every document, and reads those that the ledger does not know by their size, time of change and inode.
+    /// `done` is told after each.
+    pub(super) async fn describe(
         &self,
+        ledger: &Ledger,
         selected: Vec<Selected>,
         done: impl Fn(usize),
     ) -> Result<Described, CommandError> {
-        let mut documents = Vec::with_capacity(selected.len());
-        let mut unreadable = Vec::new();
-        let mut first_file: Option<JobInput> = None;
-        for (at, selected) in selected.into_iter().enumerate() {
-            let shown = selected.source.to_string();
-            match self.input(&selected.source, &mut first_file) {
-                Ok(input) => documents.push(Document {
-                    shown,
-                    input: match &self.run {
-                        Some(name) => input.with_run(name.as_str()),
-                        None => input,
-                    },
-                    name: self.name(&selected),
-                    same_as: None,
-                    known: None,
-                }),
-                Err(error) if selected.is_named => return Err(error.into()),
-                Err(error) => unreadable.push((shown, error)),
+        let mut described = Described::default();
+        let template = self.template(&selected)?;
+        let mut counted = 0;
+        let mut selected = selected.into_iter();
+        loop {
+            let some: Vec<Selected> = selected.by_ref().take(SEEN_AT_ONCE).collect();
+            if some.is_empty() {
+                break;
             }
-            done(at + 1);
+            let known = self.seen(ledger, &some).await?;
+            let mut read = Vec::new();
+            tokio::task::block_in_place(|| -> Result<(), CommandError> {
+                for (selected, seen) in some.into_iter().zip(known) {
+                    let input = self.input(&selected.source, template.as_ref(), &seen);
+                    self.add(&mut described, &selected, input)?;
+                    if let (Some(document), Some(identity), None) =
+                        (described.documents.last(), seen.identity, seen.digest)
+                        && document.input.path() == Some(&identity.path)
+                        && FileIdentity::of(&identity.path).is_ok_and(|now| now == identity)
+                    {
+                        read.push((identity, document.input.digest()));
+                    }
+                    counted += 1;
+                    done(counted);
+                }
+                Ok(())
+            })?;
+            // Whoever cannot remember reads once more the next time.
+            if self.remembers
+                && let Err(problem) = ledger.remember_inputs(&read).await
+            {
+                tracing::warn!(%problem, "what was read is not remembered");
+            }
         }
-        mark_same(&mut documents);
-        Ok(Described {
-            documents,
-            unreadable,
-        })
+        mark_same(&mut described.documents);
+        Ok(described)
+    }
+
+    fn add(
+        &self,
+        described: &mut Described,
+        selected: &Selected,
+        input: Result<JobInput, InputError>,
+    ) -> Result<(), CommandError> {
+        let shown = selected.source.to_string();
+        match input {
+            Ok(input) => described.documents.push(Document {
+                shown,
+                input: match &self.run {
+                    Some(name) => input.with_run(name.as_str()),
+                    None => input,
+                },
+                name: self.name(selected),
+                same_as: None,
+                known: None,
+            }),
+            Err(error) if selected.is_named => return Err(error.into()),
+            Err(error) => described.unreadable.push((shown, error)),
+        }
+        Ok(())
+    }
+
+    /// What the ledger knows about these.
+    async fn seen(
+        &self,
+        ledger: &Ledger,
+        selected: &[Selected],
+    ) -> Result<Vec<Seen>, CommandError> {
+        let now = ledger.clock().wall();
+        let identity = |selected: &Selected| match &selected.source {
+            Source::File(path) if !self.has_estimates => {
+                let identity = FileIdentity::of(path).ok();
+                identity.filter(|it| it.path.to_str().is_some())
+            }
+            _ => None,
+        };
+        let identities: Vec<Option<FileIdentity>> = selected.iter().map(identity).collect();
+        let files: Vec<FileIdentity> = identities.iter().flatten().cloned().collect();
+        let mut digests = match self.verifies {
+            true => vec![None; files.len()],
+            false => ledger.known_inputs(&files).await?,
+        }
+        .into_iter();
+        Ok(identities
+            .into_iter()
+            .map(|identity| Seen {
+                digest: identity.as_ref().and_then(|_| digests.next().flatten()),
+                identity: identity.filter(|it| it.is_settled(now)),
+            })
+            .collect())
+    }
+
+    /// The input of an empty file of such a type. What one file needs, all of them need: only their contents differ.
+    fn template(&self, selected: &[Selected]) -> Result<Option<JobInput>, CommandError> {
+        let file = selected.iter().find_map(|selected| match &selected.source {
+            Source::File(path) if !self.has_estimates => Some(path),
+            _ => None,
+        });
+        let Some(path) = file else {
+            return Ok(None);
+        };
+        let folder = super::scratch_folder()?;
+        let empty = folder
+            .path()
+            .join(format!("empty.{}", crate::inputs::extension(path)));
+        std::fs::write(&empty, "").map_err(|problem| InputError::unreadable(&empty, problem))?;
+        Ok(Some(self.of(InputSource::Path(empty))?))
     }
 
     fn input(
         &self,
         source: &Source,
-        first_file: &mut Option<JobInput>,
+        template: Option<&JobInput>,
+        seen: &Seen,
     ) -> Result<JobInput, InputError> {
         let path = match source {
             Source::File(path) => path.as_path(),
@@ -116,17 +215,17 @@ impl Describing {
             Source::Url(url) => return self.of(InputSource::Url(url.clone())),
             Source::Job(id) => return self.of(InputSource::Job(id.clone())),
         };
-        // What one file needs, all of them need: only their contents differ.
-        if let Some(first) = first_file.as_ref().filter(|_| !self.has_estimates) {
-            let read = jobs_runner::open(path)?
-                .reader()
-                .and_then(|mut reader| jobs_runner::digest(&mut reader));
-            let digest = read.map_err(|problem| InputError::unreadable(path, problem))?;
-            return first.for_file(path, digest);
+        let Some(template) = template else {
+            return self.of(InputSource::Path(path.to_owned()));
+        };
+        if let Some(digest) = seen.digest {
+            return template.for_file(path, digest);
         }
-        let input = self.of(InputSource::Path(path.to_owned()))?;
-        *first_file = Some(input.clone());
-        Ok(input)
+        let read = jobs_runner::open(path)?
+            .reader()
+            .and_then(|mut reader| jobs_runner::digest(&mut reader));
+        let digest = read.map_err(|problem| InputError::unreadable(path, problem))?;
+        template.for_file(path, digest)
     }
 
     fn of(&self, source: InputSource) -> Result<JobInput, InputError> {

@@ -225,13 +225,16 @@ impl Running<'_> {
             run: batch.args.run.clone(),
             stdin: stdin.as_ref().map(|given| given.place().to_owned()),
             has_estimates: batch.args.dry_run,
+            verifies: batch.args.verify,
+            remembers: !batch.args.dry_run,
         };
         let selected = std::mem::take(&mut selection.documents);
         app.report.begin_counting(selected.len() as u64);
         app.report.beside_bar("reading the documents");
-        let described = tokio::task::block_in_place(|| {
-            describing.describe(selected, |done| app.report.counted(done as u64))
-        })?;
+        let counted = |done| app.report.counted(done as u64);
+        let described = describing
+            .describe(self.runner.ledger(), selected, counted)
+            .await?;
         app.report.quiet();
         for (shown, error) in &described.unreadable {
             app.report.say(&format!(

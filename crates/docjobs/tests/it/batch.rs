@@ -104,6 +104,63 @@ async fn a_folder_becomes_a_folder_of_results_and_costs_nothing_the_second_time(
     assert_eq!(submits(&stage), 4);
 }
 
+/// Writes other content of the same length into the same file, and sets the time back at which it was changed.
+fn change_unseen(stage: &Stage, name: &str, content: &str) {
+    let path = stage.path(name);
+    let before = std::fs::metadata(&path).unwrap();
+    assert_eq!(before.len(), content.len() as u64);
+    std::fs::write(&path, content).unwrap();
+    set_changed(stage, name, before.modified().unwrap());
+}
+
+fn set_changed(stage: &Stage, name: &str, at: std::time::SystemTime) {
+    let file = std::fs::File::options().write(true).open(stage.path(name));
+    file.unwrap().set_modified(at).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_is_known_again_unread_until_it_seems_changed() {
+    let stage = Stage::new().await;
+    let names = ["in/a.txt", "in/b.txt", "in/fresh.txt"];
+    files(&stage, &names.map(|name| (name, "# one\n")));
+    files(
+        &stage,
+        &[("in/b.txt", "# two\n"), ("in/fresh.txt", "# new\n")],
+    );
+    let long_ago = SystemClock::shared().wall() - Duration::from_secs(3600);
+    set_changed(&stage, "in/a.txt", long_ago);
+    set_changed(&stage, "in/b.txt", long_ago);
+    let still = SystemClock::shared().wall() + Duration::from_secs(3600);
+    set_changed(&stage, "in/fresh.txt", still);
+    let parse = async |more: &[&str]| {
+        let command = ["textin", "parse", "in", "--overwrite", "--out"];
+        stage.run(&[&command[..], more].concat()).await
+    };
+    let ran = parse(&["out"]).await;
+    assert!(ran.stderr.contains("3 new"), "{}", ran.stderr);
+
+    // Only who reads can tell these from the documents of the first run.
+    change_unseen(&stage, "in/a.txt", "# ONE\n");
+    let ran = parse(&["out"]).await;
+    assert!(ran.stderr.contains("3 already completed"), "{}", ran.stderr);
+    assert_eq!((ran.exit, submits(&stage)), (0, 3), "{}", ran.stderr);
+    let ran = parse(&["verified", "--verify", "--enqueue"]).await;
+    assert!(
+        ran.stderr.contains("1 new, 2 completed before"),
+        "{}",
+        ran.stderr
+    );
+
+    // What changed is read, and so is what is not known to have been left alone since it was read.
+    change_unseen(&stage, "in/fresh.txt", "# NEW\n");
+    std::fs::write(stage.path("in/b.txt"), "# TWO\n").unwrap();
+    let ran = parse(&["third"]).await;
+    assert_eq!((ran.exit, submits(&stage)), (0, 6), "{}", ran.stderr);
+    assert_eq!(read(&stage, "third/b.md"), "# TWO\n");
+    assert_eq!(read(&stage, "third/fresh.md"), "# NEW\n");
+    assert_eq!(read(&stage, "third/a.md"), "# ONE\n");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_named_run_pays_again_once() {
     let stage = Stage::new().await;

@@ -1,12 +1,13 @@
 //! Inputs that were read before: a file is known again by its path, size, time of change and number, without reading it.
 
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Ledger;
 use super::history::lines;
 use super::new_job::path;
 use crate::error::LedgerError;
+use crate::job_record::micros;
 use crate::record::hex_digest;
 use crate::store::{Flush, Sql, args};
 
@@ -50,6 +51,14 @@ impl FileIdentity {
             path,
         })
     }
+
+    /// Whether a change after `now` would show. A file system may count in steps of two seconds, so a file that was changed
+    /// shortly before `now` can be changed once more without another time of change. Ask with the moment at which the
+    /// identity was taken, before the file is read. A time of change at or before 1970 tells nothing.
+    pub fn is_settled(&self, now: SystemTime) -> bool {
+        let now = micros(now).saturating_mul(1000);
+        self.mtime > 0 && self.mtime <= now.saturating_sub(SETTLED)
+    }
 }
 
 fn number(value: u64) -> i64 {
@@ -83,8 +92,8 @@ impl Ledger {
         Ok(known)
     }
 
-    /// Remembers the digests of files that were read. One that was changed within two seconds before is left out: it may
-    /// be changed once more in the same moment.
+    /// Remembers the digests of files that were read after their identities were taken. One that is not
+    /// [settled](FileIdentity::is_settled) is left out.
     ///
     /// # Errors
     /// [`InvalidInput`](crate::LedgerErrorKind::InvalidInput) for a path that is not Unicode; else the store's.
@@ -104,9 +113,9 @@ impl Ledger {
              at = excluded.at",
         );
         let now = self.now();
-        let settled = now.saturating_mul(1000).saturating_sub(SETTLED);
+        let wall = self.clock.wall();
         let mut seen = Vec::new();
-        for (file, digest) in files.iter().filter(|(file, _)| file.mtime <= settled) {
+        for (file, digest) in files.iter().filter(|(file, _)| file.is_settled(wall)) {
             let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
             let place = path(Some(&file.path))?;
             seen.push((

@@ -550,6 +550,13 @@ async fn files_are_known_again_until_they_change(world: &World) {
         .await
         .unwrap();
     assert_eq!(ledger.known_inputs(&[fresh]).await.unwrap(), [None]);
+    // A time that is no time is that of many files.
+    let mut timeless = files[1].clone();
+    timeless.mtime = 0;
+    assert!(!timeless.is_settled(now) && files[1].is_settled(now));
+    let seen = [(timeless.clone(), [2; 32])];
+    ledger.remember_inputs(&seen).await.unwrap();
+    assert_eq!(ledger.known_inputs(&[timeless]).await.unwrap(), [None]);
 }
 
 async fn who_did_it_is_in_the_history(world: &World) {
