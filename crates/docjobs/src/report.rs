@@ -198,6 +198,8 @@ impl Report {
             if let Ok(style) = ProgressStyle::with_template(style) {
                 bar.set_style(style);
             }
+            // It may have counted something else before.
+            bar.reset();
             bar.set_length(total);
             bar.set_position(0);
             bar.enable_steady_tick(Duration::from_millis(200));
@@ -209,6 +211,11 @@ impl Report {
         if let Some(bar) = &self.bar {
             bar.set_position(done);
         }
+    }
+
+    /// Whether there is a bar that somebody sees.
+    pub(crate) fn has_bar(&self) -> bool {
+        self.bar.is_some()
     }
 
     /// Says beside the bar what is being done.

@@ -99,7 +99,7 @@ pub struct JobRecord {
     pub created_at: SystemTime,
     /// When anything of it changed last.
     pub updated_at: SystemTime,
-    /// What it cost, as far as told.
+    /// What it cost: what was told, or the estimate where nothing was told once the job is over.
     pub credits: Option<i64>,
     /// Why it failed, is gone, parked or in doubt, in words for people; nothing is decided by them.
     pub error: Option<String>,

@@ -198,10 +198,11 @@ impl DynHandler {
         &self,
         context: &Context,
         shutdown: &CancellationToken,
+        deadline: Option<Moment>,
         claim: Claim<at::Intended>,
         row: &jobs_ledger::JobRecord,
     ) -> Result<DynSubmitOutcome, RunnerError> {
-        self.0.submit(context, shutdown, claim, row).await
+        self.0.submit(context, shutdown, deadline, claim, row).await
     }
 
     pub(crate) async fn search(
@@ -267,6 +268,7 @@ trait Erased: Send + Sync {
         &self,
         context: &Context,
         shutdown: &CancellationToken,
+        deadline: Option<Moment>,
         claim: Claim<at::Intended>,
         row: &jobs_ledger::JobRecord,
     ) -> Result<DynSubmitOutcome, RunnerError>;
@@ -427,6 +429,7 @@ impl<H: Handler> Erased for Typed<H> {
         &self,
         context: &Context,
         shutdown: &CancellationToken,
+        deadline: Option<Moment>,
         claim: Claim<at::Intended>,
         row: &jobs_ledger::JobRecord,
     ) -> Result<DynSubmitOutcome, RunnerError> {
@@ -434,10 +437,24 @@ impl<H: Handler> Erased for Typed<H> {
             Ok(input) => input,
             Err(error) => return Ok(DynSubmitOutcome::NotReady(error)),
         };
+        let clock = self.clock();
         let cut = async |monitor: &CallMonitor| {
-            shutdown.cancelled().await;
-            policy::after_shutdown(&**context.ledger.clock(), monitor).await;
-            Cut::Shutdown
+            let over = async {
+                match deadline {
+                    Some(at) => {
+                        let ends = policy::submit_ends(clock.now(), at, self.0.can_search());
+                        clock.guard_until(ends).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => Cut::Deadline,
+                () = shutdown.cancelled() => {
+                    policy::after_shutdown(&**context.ledger.clock(), monitor).await;
+                    Cut::Shutdown
+                }
+            }
         };
         let steps = self.steps(context);
         Ok(match steps.submit(claim, &input, &row.input, cut).await? {

@@ -21,7 +21,8 @@ const FETCH: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct FetchTask(Mutex<Begin>);
 
 type Begin = Box<
-    dyn FnOnce(Context, Claim<at::Accepted>, OutputTarget, Option<&'static str>) -> Fetching + Send,
+    dyn FnOnce(Context, Claim<at::Accepted>, OutputTarget, Option<&'static str>, bool) -> Fetching
+        + Send,
 >;
 
 impl FetchTask {
@@ -35,9 +36,10 @@ impl FetchTask {
         claim: Claim<at::Accepted>,
         target: OutputTarget,
         format: Option<&'static str>,
+        accepts_unverified: bool,
     ) -> Fetching {
         let begin = self.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        begin(context, claim, target, format)
+        begin(context, claim, target, format, accepts_unverified)
     }
 }
 
@@ -74,14 +76,16 @@ impl<H: Handler> HandlerLane<H> {
         let fetches = Arc::clone(&handler);
         let lane = fleet.kind(handler.kind(), move |output| {
             let handler = Arc::clone(&fetches);
-            FetchTask::new(Box::new(move |context: Context, claim, target, format| {
+            let begin = move |context: Context, claim, target, format, accepts| {
                 Box::pin(async move {
                     let deadline = handler.kind().clock().now() + FETCH;
                     let steps = DurableSteps::new(&context.ledger, &*context.observer, &*handler)
-                        .with_format(format, true);
+                        .with_format(format, true)
+                        .accepting_unverified(accepts);
                     steps.fetch(&claim, output, &target, deadline).await
                 }) as Fetching
-            }))
+            };
+            FetchTask::new(Box::new(begin))
         });
         Self {
             handler,

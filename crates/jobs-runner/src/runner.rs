@@ -357,7 +357,10 @@ impl Runner {
                 )));
             }
         };
-        let error = match handler.submit(&self.context, shutdown, claim, &row).await? {
+        let error = match handler
+            .submit(&self.context, shutdown, None, claim, &row)
+            .await?
+        {
             DynSubmitOutcome::Accepted(accepted, _) => {
                 self.ledger().release(accepted, Due::Now).await?;
                 return self.job(id).await;

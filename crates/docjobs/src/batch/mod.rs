@@ -8,13 +8,14 @@ mod report_file;
 mod results;
 mod tally;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
 use jobs_core::Moment;
 use jobs_ledger::{JobRecord, LedgerId, Stage};
-use jobs_runner::{PollModels, Runner, WorkerConfig};
+use jobs_runner::{DynHandler, PollModels, Runner, WorkerConfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -40,6 +41,9 @@ const IN_FLIGHT: usize = 400;
 
 /// When a job is tried again whose trouble may pass.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often the money so far is told.
+const MONEY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a batch is to do.
 pub(crate) struct Batch<'a> {
@@ -394,6 +398,7 @@ impl Running<'_> {
             .with_retry_interval(retry)
             .with_max_wait(self.app.options.deadline)
             .overwriting(self.app.options.overwrite)
+            .accepting_unverified(self.app.options.accept_unverified)
             .with_poll_models(self.models.clone())
             .only(jobs);
         let total = self.batch.args.total_deadline.map(|total| begun + total);
@@ -413,8 +418,35 @@ impl Running<'_> {
             }
         };
         let mut worker = pin!(self.runner.worker(config).run(shutdown));
-        worker.as_mut().await?;
-        Ok(())
+        tokio::select! {
+            worked = worker.as_mut() => worked.map(drop).map_err(CommandError::from),
+            never = self.tell_money() => match never {},
+        }
+    }
+
+    /// Tells beside the bar what the documents have cost so far.
+    async fn tell_money(&self) -> Infallible {
+        let report = &self.app.report;
+        report.beside_bar("");
+        if !report.has_bar() {
+            return std::future::pending().await;
+        }
+        let ledger = self.runner.ledger();
+        let handler = self.runner.handler(self.batch.vendor, self.batch.kind);
+        let unit = handler.map_or("unit", DynHandler::unit);
+        let clock = ledger.clock();
+        let mut money = 0;
+        loop {
+            clock.sleep_until(clock.now() + MONEY_INTERVAL).await;
+            for jobs in self.progress.take_accepted().chunks(CHUNK) {
+                // The summary is exact, whatever cannot be read just now.
+                let jobs = ledger.get_many(jobs).await.unwrap_or_default();
+                money += jobs.iter().filter_map(cost).sum::<i64>();
+            }
+            if money > 0 {
+                report.beside_bar(&count(money, unit));
+            }
+        }
     }
 
     /// What became of every document, by the ledger's word.
@@ -441,7 +473,7 @@ impl Running<'_> {
                     _ if planned.fate == Fate::AlreadyCompleted => tally.add_completed_before(1),
                     Some(job) => {
                         let is_first = planned.document.same_as.is_none();
-                        let money = job.credits.filter(|_| is_first && planned.is_worked_on());
+                        let money = cost(job).filter(|_| is_first && planned.is_worked_on());
                         tally.add(self.batch.vendor, job.stage.as_str(), money);
                     }
                     None => tally.add(self.batch.vendor, "unknown", None),
@@ -508,6 +540,11 @@ impl Running<'_> {
     }
 }
 
+/// What a job has cost, or what is kept free for it as long as that is not known.
+fn cost(job: &JobRecord) -> Option<i64> {
+    job.credits.or(job.reserved)
+}
+
 fn row(planned: &Planned, job: Option<&JobRecord>, ended: Option<&Ended>) -> Row {
     let is_delivered = job.is_some_and(|job| job.stage == Stage::Completed) && ended.is_none();
     Row {
@@ -516,7 +553,7 @@ fn row(planned: &Planned, job: Option<&JobRecord>, ended: Option<&Ended>) -> Row
         id: job.map(|job| job.id.to_string()),
         remote_id: job.and_then(|job| job.remote_id.as_ref().map(ToString::to_string)),
         stage: job.map_or_else(String::new, |job| job.stage.to_string()),
-        money: job.and_then(|job| job.credits),
+        money: job.and_then(cost),
         error: ended
             .map(|ended| ended.line.clone())
             .or_else(|| job.and_then(|job| job.error.clone())),

@@ -36,6 +36,8 @@ struct State {
     total: usize,
     last_said: String,
     refused: Option<ExitCode>,
+    /// Jobs that were accepted since [taken](Progress::take_accepted) last, whose price is not asked for yet.
+    accepted: Vec<LedgerId>,
     unprintable: Option<CommandError>,
 }
 
@@ -78,6 +80,11 @@ impl Progress {
     /// How the vendor refuses every submit, if it does: credentials, quota or balance.
     pub(super) fn refused(&self) -> Option<ExitCode> {
         self.state().refused
+    }
+
+    /// The jobs that the vendor accepted since this was called last.
+    pub(super) fn take_accepted(&self) -> Vec<LedgerId> {
+        std::mem::take(&mut self.state().accepted)
     }
 
     /// What kept stdout from taking a line.
@@ -191,6 +198,7 @@ impl Observer for Progress {
         match event {
             RunnerEvent::Accepted { job, ticket } => {
                 let input = self.input(job.id);
+                self.state().accepted.push(job.id);
                 self.report.event(
                     "accepted",
                     json!({
@@ -207,6 +215,7 @@ impl Observer for Progress {
             }
             RunnerEvent::Adopted(job) => {
                 let input = self.input(job.id);
+                self.state().accepted.push(job.id);
                 self.report
                     .say(&format!("{input}: the answer was lost; {job} is the one"));
             }

@@ -220,6 +220,8 @@ async fn json_ends_with_a_summary_and_the_report_has_a_row_for_each_input() {
     assert_eq!(last["event"], "summary");
     assert_eq!(last["stages"], json!({ "completed": 3 }));
     assert_eq!((&last["documents"], &last["exit"]), (&json!(3), &json!(0)));
+    // Two documents of a page each were paid for; the third shares its job.
+    assert_eq!(last["money"], json!({ "textin": 2 }));
     assert_eq!(submits(&stage), 2);
     assert_eq!(read(&stage, "out/same.md"), "# a\n");
 
@@ -230,7 +232,7 @@ async fn json_ends_with_a_summary_and_the_report_has_a_row_for_each_input() {
     assert!(
         lines[1].starts_with("a.txt,")
             && lines[1].contains("out/a.md")
-            && lines[1].contains(",completed,")
+            && lines[1].contains(",completed,1,")
     );
 }
 
@@ -467,6 +469,78 @@ fn below_if_there(stage: &Stage) -> usize {
     } else {
         0
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_result_is_delivered_on_request_without_another_request() {
+    let stage = Stage::new().await;
+    files(&stage, &[("in/a.txt", "# a\n")]);
+    let textin = stage.simulators.textin();
+    textin.set_fault_times("result", Fault::TruncatedJson {}, Times::Always);
+    let command = ["textin", "parse", "in", "--out", "out"];
+    let ran = stage.run(&command).await;
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    assert!(ran.stderr.contains("--accept-unverified"), "{}", ran.stderr);
+    assert_eq!(below(&stage, "out"), ["a.md.unverified"]);
+    let kept = read(&stage, "out/a.md.unverified");
+    let before = textin.requests().len();
+
+    let ran = stage.run(&command).await;
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    assert_eq!(textin.requests().len(), before, "{}", ran.stderr);
+    let accepting = [&command[..], &["--accept-unverified"]].concat();
+    let ran = stage.run(&accepting).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(textin.requests().len(), before, "{}", ran.stderr);
+    assert_eq!(read(&stage, "out/a.md"), kept);
+
+    // Said at once, one fetch is enough.
+    files(&stage, &[("in/b.txt", "# b\n")]);
+    let ran = stage.run(&accepting).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(
+        below(&stage, "out"),
+        ["a.md", "a.md.unverified", "b.md"],
+        "{}",
+        ran.stderr
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_deadline_bounds_each_job_from_its_submit_and_the_total_one_the_command() {
+    let stage = Stage::new().await;
+    files(&stage, &[("in/a.txt", "# a\n"), ("in/b.txt", "# b\n")]);
+    let nobody = [("TEXTIN_SERVER_URL", "http://127.0.0.1:9")];
+    let command = ["textin", "parse", "in", "--out", "out"];
+    let bounded = [&command[..], &["--deadline", "50s"]].concat();
+    let ran = stage.run_with(&bounded, &nobody).await;
+    assert_eq!(ran.exit, 8, "{}", ran.stderr);
+    for words in [
+        "in/a.txt: ",
+        "in/b.txt: ",
+        "nothing was sent",
+        "2 rejected",
+        "the same command continues",
+    ] {
+        assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
+    }
+
+    for _ in 0..2 {
+        stage.simulators.textin().next_outcome(Outcome::Never);
+    }
+    let ran = stage.run(&bounded).await;
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    assert!(ran.stderr.contains("2 accepted"), "{}", ran.stderr);
+    let ran = stage
+        .run(&[&command[..], &["--total-deadline", "20s"]].concat())
+        .await;
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("the same command continues"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(submits(&stage), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -135,8 +135,9 @@ pub(super) async fn close_reservation(
     };
     let is_charged = how == Reservation::Charged;
     tx.run(MONEY, args![id.to_string(), is_charged]).await?;
-    let sql = "UPDATE job SET reserved = NULL WHERE id = $1";
-    tx.run(sql, args![id.to_string()]).await?;
+    let sql = "UPDATE job SET credits = CASE WHEN $2 = 1 THEN coalesce(credits, reserved) ELSE credits END, \
+         reserved = NULL WHERE id = $1";
+    tx.run(sql, args![id.to_string(), is_charged]).await?;
     Ok(reserved > 0 && !(is_charged && credits.is_none()))
 }
 

@@ -37,12 +37,15 @@ pub struct WorkerConfig {
     pub until_idle: bool,
     /// When a job is tried again whose trouble may pass; twice as long each further time.
     pub retry_interval: Duration,
-    /// How long it has one job polled before it leaves it to others, by the vendor's clock.
+    /// How long it has one job polled before it leaves it to others, by the vendor's clock. Of jobs that are
+    /// [given](Self::only) it bounds the time from the submit on, with every repetition before the job is accepted.
     pub max_wait: Duration,
     /// The schedules by which its handlers' clients poll, if they adapt.
     pub poll_models: PollModels,
     /// Whether a file that is at the place of a result is replaced, at once and as a whole.
     pub overwrite: bool,
+    /// Whether a result is delivered that arrived whole and does not pass its check.
+    pub accept_unverified: bool,
     /// Poll only: accepted jobs are polled until they are *available* or over, and released then. Nothing is submitted and
     /// nothing fetched. For an engine that does these steps itself, on jobs that are [given](Self::only).
     pub polls_only: bool,
@@ -73,6 +76,7 @@ impl Default for WorkerConfig {
             max_wait: Duration::from_secs(24 * 60 * 60),
             poll_models: PollModels::default(),
             overwrite: false,
+            accept_unverified: false,
             polls_only: false,
             only: None,
         }
@@ -108,7 +112,7 @@ impl WorkerConfig {
         self
     }
 
-    /// Sets how long one job is polled.
+    /// Sets how long one job is polled, or, if it is a given one, how long it may take from its submit.
     #[must_use]
     pub fn with_max_wait(mut self, wait: Duration) -> Self {
         self.max_wait = wait;
@@ -126,6 +130,13 @@ impl WorkerConfig {
     #[must_use]
     pub fn overwriting(mut self, overwrites: bool) -> Self {
         self.overwrite = overwrites;
+        self
+    }
+
+    /// Delivers what arrived whole, whatever its check says.
+    #[must_use]
+    pub fn accepting_unverified(mut self, accepts: bool) -> Self {
+        self.accept_unverified = accepts;
         self
     }
 
@@ -199,6 +210,7 @@ impl Worker {
             context,
             shutdown: CancellationToken::new(),
             overwrites: config.overwrite,
+            accepts_unverified: config.accept_unverified,
         };
         let run_loop = RunLoop::new(worker, fleet, entries, models, config);
         let report = Box::pin(run_loop.run(shutdown)).await;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobs_core::{
-    Account, Error, ErrorKind, Fleet, FleetEvent, JobId, WaitError, WaitErrorKind, WaitOptions,
+    Account, Clock, Delivery, Error, ErrorKind, Fleet, FleetEvent, JobId, Moment, WaitError,
+    WaitErrorKind, WaitOptions,
 };
 use jobs_ledger::{
     Claim, ClaimKey, ClaimUpdate, Claimed, Due, JobFilter, JobRecord, LedgerId, Note, ParkReason,
@@ -66,6 +67,8 @@ pub(super) struct RunLoop {
     tasks: HashMap<LedgerId, (AbortHandle, WorkClass, Account)>,
     /// How often a job was tried in vain, and how that would end a run of it alone.
     troubles: HashMap<LedgerId, (u32, ErrorCategory)>,
+    /// When given jobs are given up, by the clocks of their handlers.
+    deadlines: HashMap<LedgerId, (Arc<dyn Clock>, Moment)>,
     /// Accounts for which nothing new is bought, because the vendor refuses their credentials or their quota is used up.
     /// Only where the worker has a given set of jobs; else it tries again later.
     refused: HashMap<Account, ErrorCategory>,
@@ -136,6 +139,7 @@ impl RunLoop {
             running: JoinSet::new(),
             tasks: HashMap::new(),
             troubles: HashMap::new(),
+            deadlines: HashMap::new(),
             refused: HashMap::new(),
             worst: None,
             settles: Vec::new(),
@@ -294,6 +298,11 @@ impl RunLoop {
 
     /// Claims what is due; says how many jobs that were.
     async fn take_up(&mut self, accounts: &[Account], limit: usize) -> usize {
+        let deadlines = &self.deadlines;
+        self.source.hurry(|job| {
+            let deadline = deadlines.get(&job);
+            deadline.is_some_and(|(clock, at)| clock.now() >= *at)
+        });
         let claimed = match self
             .source
             .claim(&self.worker.context, accounts, limit)
@@ -341,11 +350,12 @@ impl RunLoop {
                 other => self.give_back(other.job().id, Due::Now).await,
             };
         }
-        if entry.handler.polls_cost() {
+        let is_withheld = |row: &JobRecord| row.remote_id.is_some() && !row.allows_fetch();
+        if entry.handler.polls_cost() || is_withheld(claimed.job()) {
             let row = claimed.job();
             let path = self.place_of(row.id, self.output_of(row), row.format.as_deref(), &entry);
             let options = RunOptions::default()
-                .with_deadline(self.config.max_wait)
+                .accepting_unverified(self.config.accept_unverified)
                 .with_shutdown(self.worker.shutdown.clone());
             let tries = self.troubles.get(&row.id).map_or(0, |(tries, _)| *tries);
             let retry_after = policy::retry_delay(self.config.retry_interval, tries + 1);
@@ -356,7 +366,7 @@ impl RunLoop {
         match claimed {
             Claimed::Intended(claim, row) => {
                 self.queue
-                    .push_back(WorkItem::Submit(entry, claim, Box::new(row)));
+                    .push_back(WorkItem::Submit(entry, claim, Box::new(row), None));
             }
             Claimed::InDoubt(claim, row) => {
                 self.queue
@@ -380,12 +390,27 @@ impl RunLoop {
             .cloned()
     }
 
-    fn patience(&self) -> WaitOptions {
-        WaitOptions::new(self.config.max_wait)
+    /// When a given job is given up: it counts from its submit, or from when it is first polled here.
+    fn deadline_of(&mut self, entry: &Entry, job: LedgerId) -> Option<Moment> {
+        if !self.source.is_given() {
+            return None;
+        }
+        let clock = entry.handler.clock();
+        let ends = clock.now() + self.config.max_wait;
+        let (_, at) = self.deadlines.entry(job).or_insert((clock, ends));
+        Some(*at)
+    }
+
+    /// How long a job may still take.
+    fn time_left(&mut self, entry: &Entry, job: LedgerId) -> Duration {
+        let deadline = self.deadline_of(entry, job);
+        deadline.map_or(self.config.max_wait, |at| {
+            at.since(entry.handler.clock().now())
+        })
     }
 
     async fn watch(&mut self, entry: Entry, claim: Claim<at::Accepted>, row: JobRecord) {
-        let patience = self.patience();
+        let patience = WaitOptions::new(self.time_left(&entry, row.id));
         let watched = entry.lane.watch(&self.worker.context, &row, patience);
         let id = row.remote_id.clone();
         let output = self.output_of(&row);
@@ -400,7 +425,8 @@ impl RunLoop {
         id: JobId,
         row: JobRecord,
     ) {
-        let watched = entry.lane.watch_accepted(id.clone(), self.patience());
+        let patience = WaitOptions::new(self.time_left(&entry, row.id));
+        let watched = entry.lane.watch_accepted(id.clone(), patience);
         let output = self.output_of(&row);
         let recorded = Recorded {
             status: None,
@@ -483,15 +509,47 @@ impl RunLoop {
                 is_free && (paying < PAID_CALLS || item.class() != WorkClass::PaidCall)
             };
             let next = self.queue.iter().position(may_start);
-            let Some(item) = next.and_then(|at| self.queue.remove(at)) else {
+            let Some(mut item) = next.and_then(|at| self.queue.remove(at)) else {
                 return;
             };
+            match &mut item {
+                WorkItem::Submit(entry, claim, _, deadline) => {
+                    *deadline = self.deadline_of(entry, claim.job());
+                    if deadline.is_some_and(|at| entry.handler.clock().now() >= at) {
+                        self.submit_overdue(entry, claim).await;
+                        continue;
+                    }
+                }
+                WorkItem::Alone(entry, claimed, _, options, _) => {
+                    options.deadline = self.time_left(entry, claimed.job().id);
+                }
+                _ => {}
+            }
             let (id, class, account) = (item.job(), item.class(), item.account());
             let worker = self.worker.clone();
             let task = self
                 .running
                 .spawn(async move { (id, item.run(&worker).await) });
             self.tasks.insert(id, (task, class, account));
+        }
+    }
+
+    /// A job that was tried in vain until its deadline is over: who is told so is not to find it bought later.
+    async fn submit_overdue(&mut self, entry: &Entry, claim: &Claim<at::Intended>) {
+        let job = claim.job();
+        self.claims.remove(&job);
+        let error = Error::new(ErrorKind::Timeout, entry.handler.vendor(), "submit")
+            .with_delivery(Delivery::NotSent)
+            .with_message("the deadline passed before another try")
+            .with_help("nothing was sent");
+        let note = Note::from(&error);
+        let category = ErrorCategory::of_rejection(&error);
+        self.worst = Some(ErrorCategory::worse(self.worst, category));
+        let error = RunnerError::new(RunnerErrorKind::Rejected(error)).of_job(job);
+        let context = &self.worker.context;
+        context.event(&RunnerEvent::Ended { job, error: &error });
+        if let Err(problem) = context.ledger.record_rejected(claim, note).await {
+            context.ledger_trouble(&problem);
         }
     }
 
@@ -818,13 +876,16 @@ impl RunLoop {
         let ledger = self.worker.context.ledger.clone();
         let (kind, note) = (error.kind(), Note::from(&error));
         let error = RunnerError::new(RunnerErrorKind::Rejected(error)).of_job(job);
-        let is_over = matches!(
-            kind,
-            ErrorKind::InvalidInput
-                | ErrorKind::Refused
-                | ErrorKind::NotFound
-                | ErrorKind::TooLarge
-        );
+        let is_overdue = (self.deadlines.get(&job))
+            .is_some_and(|(clock, at)| kind == ErrorKind::Timeout && clock.now() >= *at);
+        let is_over = is_overdue
+            || matches!(
+                kind,
+                ErrorKind::InvalidInput
+                    | ErrorKind::Refused
+                    | ErrorKind::NotFound
+                    | ErrorKind::TooLarge
+            );
         let recorded = if is_over {
             self.worst = Some(ErrorCategory::worse(self.worst, category));
             let event = RunnerEvent::Ended { job, error: &error };

@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use jobs_core::Account;
-use jobs_ledger::{ClaimOutcome, Claimed, LedgerError, LedgerId, Stage};
+use jobs_ledger::{ClaimOutcome, Claimed, LedgerError, LedgerErrorKind, LedgerId, Stage};
 
 use crate::context::Context;
-use crate::error::ErrorCategory;
+use crate::error::{ErrorCategory, RunnerError};
 use crate::observer::RunnerEvent;
 
 pub(super) enum Source {
@@ -57,6 +57,15 @@ impl Source {
         }
     }
 
+    /// Has given jobs tried again now that were to be tried later.
+    pub(super) fn hurry(&mut self, is_overdue: impl Fn(LedgerId) -> bool) {
+        if let Self::Given(given) = self {
+            for (due, _) in given.later.iter_mut().filter(|(_, job)| is_overdue(*job)) {
+                *due = SystemTime::UNIX_EPOCH;
+            }
+        }
+    }
+
     /// How jobs ended that were settled when they were asked for, since this was called last.
     pub(super) fn ended_elsewhere(&mut self) -> Vec<ErrorCategory> {
         match self {
@@ -98,13 +107,16 @@ impl Given {
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        let outcomes = context.ledger.claim_all(&jobs).await?;
+        let (asked, outcomes) = match context.ledger.claim_all(&jobs).await {
+            Err(error) if is_of_one(&error) => self.claim_each(context, &jobs).await?,
+            outcomes => (asked, outcomes?),
+        };
         self.next.drain(..asked);
         let mut claimed = Vec::new();
-        for (job, outcome) in jobs.into_iter().zip(outcomes) {
+        for outcome in outcomes {
             match outcome {
                 ClaimOutcome::Claimed(one) => claimed.push(one),
-                ClaimOutcome::Busy { .. } => self.later.push((now + BUSY, job)),
+                ClaimOutcome::Busy { job, .. } => self.later.push((now + BUSY, job.id)),
                 ClaimOutcome::Settled(row) => {
                     let category = match row.stage {
                         Stage::Completed => None,
@@ -117,5 +129,75 @@ impl Given {
             }
         }
         Ok(claimed)
+    }
+
+    /// One that cannot be claimed, whatever is done here, keeps no other waiting. Also says how many were asked for.
+    async fn claim_each(
+        &mut self,
+        context: &Context,
+        jobs: &[LedgerId],
+    ) -> Result<(usize, Vec<ClaimOutcome>), LedgerError> {
+        let mut outcomes = Vec::with_capacity(jobs.len());
+        for (at, job) in jobs.iter().enumerate() {
+            match context.ledger.claim(*job).await {
+                Ok(outcome) => outcomes.push(outcome),
+                Err(error) if is_of_one(&error) => {
+                    let error = RunnerError::from(error).of_job(*job);
+                    self.ended_elsewhere.push(error.category());
+                    context.event(&RunnerEvent::Dropped {
+                        job: *job,
+                        error: &error,
+                    });
+                }
+                Err(error) if at == 0 => return Err(error),
+                // The rest is asked for the next time.
+                Err(_) => return Ok((at, outcomes)),
+            }
+        }
+        Ok((jobs.len(), outcomes))
+    }
+}
+
+/// Whether this says something about one job alone: the ledger does not know it, or holds it back.
+fn is_of_one(error: &LedgerError) -> bool {
+    matches!(
+        error.kind(),
+        LedgerErrorKind::NotFound | LedgerErrorKind::Restored
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use jobs_core::SystemClock;
+    use jobs_ledger::{Due, IntendOutcome, Intent, Ledger};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_job_that_is_in_no_ledger_keeps_no_other_waiting() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name).display().to_string();
+        let account = Account::of("vendor", "key");
+        let intend = async |ledger: &Ledger| {
+            let intent = Intent::new("vendor", "kind", account, [1; 32]);
+            let IntendOutcome::New(claim, job) = ledger.intend(intent).await.unwrap() else {
+                panic!("it is new");
+            };
+            ledger.release(claim, Due::Now).await.unwrap();
+            job.id
+        };
+        let foreign = Ledger::open(&at("foreign.db"), SystemClock::shared()).await;
+        let foreign = intend(&foreign.unwrap()).await;
+        let ledger = Ledger::open(&at("ledger.db"), SystemClock::shared())
+            .await
+            .unwrap();
+        let ours = intend(&ledger).await;
+        let context = Context::new(ledger);
+        let mut source = Source::new(Some(vec![foreign, ours, foreign]));
+        let claimed = source.claim(&context, &[account], 10).await.unwrap();
+        let claimed: Vec<LedgerId> = claimed.iter().map(|it| it.job().id).collect();
+        assert_eq!(claimed, [ours]);
+        assert_eq!(source.ended_elsewhere().len(), 2);
+        assert!(source.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jobs_core::{Account, JobId};
+use jobs_core::{Account, JobId, Moment};
 use jobs_ledger::{Claim, Claimed, JobRecord, LedgerId, Note, at};
 use tokio_util::sync::CancellationToken;
 
@@ -24,11 +24,14 @@ pub(super) struct WorkerContext {
     pub(super) shutdown: CancellationToken,
     /// Whether a file that is at the place of a result is replaced.
     pub(super) overwrites: bool,
+    /// Whether a result is delivered that arrived whole and does not pass its check.
+    pub(super) accepts_unverified: bool,
 }
 
 /// What waits for a free task.
 pub(super) enum WorkItem {
-    Submit(Entry, Claim<at::Intended>, Box<JobRecord>),
+    /// The moment at which it is given up, if it is given one when it begins.
+    Submit(Entry, Claim<at::Intended>, Box<JobRecord>, Option<Moment>),
     Search(Entry, Claim<at::InDoubt>, Box<JobRecord>),
     /// A job whose process was stopped between its last poll and *done*.
     Recover(Entry, Box<Claimed>, PathBuf),
@@ -40,7 +43,8 @@ pub(super) enum WorkItem {
         PathBuf,
         Option<&'static str>,
     ),
-    /// A job whose polls cost money: each is counted before it is made, so it is not polled with others.
+    /// A job that is not polled with others: its polls cost money, so each is counted before it is made, or its result came
+    /// whole and broken and is not fetched again.
     Alone(Entry, Box<Claimed>, PathBuf, RunOptions, Duration),
 }
 
@@ -87,7 +91,7 @@ impl WorkItem {
 
     pub(super) fn job(&self) -> LedgerId {
         match self {
-            Self::Submit(_, claim, _) => claim.job(),
+            Self::Submit(_, claim, ..) => claim.job(),
             Self::Search(_, claim, _) => claim.job(),
             Self::Recover(_, claimed, _) | Self::Alone(_, claimed, ..) => claimed.job().id,
             Self::Fetch(_, claim, ..) => claim.job(),
@@ -97,10 +101,10 @@ impl WorkItem {
     pub(super) async fn run(self, worker: &WorkerContext) -> Result<Outcome, RunnerError> {
         let context = &worker.context;
         match self {
-            Self::Submit(entry, claim, row) => {
+            Self::Submit(entry, claim, row, deadline) => {
                 let submitted = entry
                     .handler
-                    .submit(context, &worker.shutdown, claim, &row)
+                    .submit(context, &worker.shutdown, deadline, claim, &row)
                     .await?;
                 Ok(Outcome::Submitted(entry, row, submitted))
             }
@@ -121,7 +125,10 @@ impl WorkItem {
             Self::Fetch(entry, claim, id, fetch, path, format) => {
                 match OutputTarget::at(Some(&path), worker.overwrites) {
                     Ok(target) => {
-                        let fetched = fetch.begin(context.clone(), claim, target, format).await?;
+                        let accepts = worker.accepts_unverified;
+                        let fetched = fetch
+                            .begin(context.clone(), claim, target, format, accepts)
+                            .await?;
                         Ok(Outcome::Fetched(entry, id, fetched))
                     }
                     Err(error) => Ok(Outcome::NoTarget(error)),
