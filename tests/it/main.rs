@@ -29,7 +29,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
 
-use jobs_core::{Secret, SystemClock};
+use jobs_core::Secret;
+use jobs_core::clock::SystemClock;
 use textin::Client;
 use vendor_sim::{SimOptions, Simulators};
 

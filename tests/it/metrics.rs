@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jobs_core::Secret;
+use jobs_core::fleet::{Fleet, FleetConfig};
 use jobs_core::http::Document;
-use jobs_core::{Fleet, FleetConfig, Secret};
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit, set_default_local_recorder,

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobs_core::clock::{Clock as _, SystemClock};
 use jobs_core::disk::OutputPath;
 use jobs_core::http::Document;
-use jobs_core::{Clock as _, Job, JobKind, Secret, SystemClock, WaitOptions};
+use jobs_core::vendor::JobKind;
+use jobs_core::{Job, Secret, WaitOptions};
 use mindshow::PdfBudget;
 use mindshow::types::{ListRequest, MarkdownDeck};
 use tencent_ess::types::ResourceType;

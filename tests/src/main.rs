@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use docjobs_tests::crash::{
     ManyJobs, Outcome, Plan, Setting, Store, Tally, run_all, run_many_jobs, run_workers,
 };
-use jobs_core::{Clock as _, SystemClock};
+use jobs_core::clock::{Clock as _, SystemClock};
 
 /// Processes that wait more than they work: more at once than there are cores.
 const WIDTH: usize = 8;

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
-use jobs_core::{Account, JobId};
+use jobs_core::vendor::Account;
+use jobs_core::JobId;
 use jobs_ledger::{
     Claim, Claimed, Due, Intended, Intent, Ledger, Look, Note, Settings, Taking, at,
 };

@@ -5,8 +5,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use etcetera::BaseStrategy;
+use jobs_core::clock::{Clock, Moment, SystemClock};
 use jobs_core::http::Origin;
-use jobs_core::{Clock, Env, KindPolicy, Moment, SystemClock};
+use jobs_core::vendor::{Env, KindPolicy};
 use jobs_ledger::{Ledger, LedgerConfig, LedgerError};
 use jobs_runner::{PollModels, RunOptions, Runner};
 use tokio::sync::OnceCell;

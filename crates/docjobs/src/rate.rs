@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::{Account, Acquired, Error, RateLimit, SharedRate};
+use jobs_core::Error;
+use jobs_core::vendor::{Account, Acquired, RateLimit, SharedRate};
 use jobs_runner::ScaledRate;
 
 use crate::app::App;

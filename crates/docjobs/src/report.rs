@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use jobs_core::{Activity, Error, Ticket};
+use jobs_core::vendor::Activity;
+use jobs_core::{Error, Ticket};
 use jobs_runner::{JobLabel, ProgressUpdate, doing};
 use serde_json::{Map, Value, json};
 

@@ -84,10 +84,10 @@ impl Shutdown {
         let mut signals = signal_hook::iterator::Signals::new(heeded).map_err(failed)?;
         // A thread of its own: a second signal counts however busy the others are.
         let listen = move || {
-            let clock = jobs_core::SystemClock::new();
+            let clock = jobs_core::clock::SystemClock::new();
             let mut first = None;
             for number in signals.forever() {
-                let now = jobs_core::Clock::now(&clock);
+                let now = jobs_core::clock::Clock::now(&clock);
                 let known = |signal: &Signal| i32::from(signal.number()) == number;
                 let Some(signal) = Signal::ALL.into_iter().find(known) else {
                     continue;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use jobs_core::JobKind as _;
+use jobs_core::vendor::JobKind as _;
 use tencent_ess::Client;
 
 use crate::app::App;

@@ -13,11 +13,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jobs_core::clock::{Clock, Moment, SystemClock};
+use jobs_core::fleet::{Fleet, FleetConfig};
 use jobs_core::testing::ManualClock;
-use jobs_core::{
-    Account, Clock, Fleet, FleetConfig, Job, JobId, JobKind, KindPolicy, Moment, PollResults,
-    PollSchedule, Snapshot, Sourced, Status, SystemClock, async_trait,
+use jobs_core::vendor::{
+    Account, JobKind, KindPolicy, PollResults, PollSchedule, Sourced, async_trait,
 };
+use jobs_core::{Job, JobId, Snapshot, Status};
 
 const PAUSE: Duration = Duration::from_secs(5);
 

@@ -153,7 +153,7 @@ impl<K: JobKind + ?Sized> Job<K> {
     /// Waits for the output, at most as long as told. A plain `Duration` is a deadline with the usual tolerance.
     ///
     /// Dropping the future loses nothing: call it again. Looking is free of charge at every vendor that is not
-    /// marked otherwise in its [`KindPolicy`](crate::KindPolicy).
+    /// marked otherwise in its [`KindPolicy`](crate::kind_policy::KindPolicy).
     ///
     /// # Errors
     /// [`WaitError`], which says why and holds the ticket to resume with.

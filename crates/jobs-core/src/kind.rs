@@ -34,7 +34,7 @@ pub trait JobKind: Debug + Send + Sync {
     /// The clock by which its jobs are waited for.
     fn clock(&self) -> &Arc<dyn Clock>;
 
-    /// Kinds of one name and account that return the same number poll each other's jobs: a [`Fleet`](crate::Fleet) puts such
+    /// Kinds of one name and account that return the same number poll each other's jobs: a [`Fleet`](crate::fleet::Fleet) puts such
     /// jobs on one poll. A client that makes a new kind for each of its jobs returns its own address. By default, jobs are
     /// polled together that share one `Arc` of the kind.
     fn poll_group(&self) -> Option<usize> {

@@ -4,9 +4,9 @@ mod call;
 pub mod clock;
 #[cfg(feature = "disk")]
 pub mod disk;
-pub mod env;
+mod env;
 mod error;
-mod fleet;
+pub mod fleet;
 #[cfg(all(feature = "http", any(test, fuzzing)))]
 #[doc(hidden)]
 pub mod fuzz_oracle;
@@ -20,7 +20,7 @@ mod poll_schedule;
 mod poller;
 mod rate_limit;
 mod redact;
-pub mod retry;
+mod retry;
 mod run;
 mod run_error;
 mod secret;
@@ -31,17 +31,13 @@ pub mod testing;
 mod ticket;
 mod wait_error;
 
-pub use self::clock::{Clock, SystemClock};
 pub use self::error::{Error, ErrorKind};
-pub use self::fleet::{
-    Finished, Fleet, FleetConfig, FleetEvent, FleetHandle, KindHandle, Unfinished, WatchError,
-};
-pub use self::id::{Account, JobId};
-pub use self::job::{Job, Update, Updates};
+pub use self::id::JobId;
+pub use self::job::{Job, Update};
 pub use self::poller::WaitOptions;
 pub use self::run_error::RunError;
 pub use self::secret::Secret;
-pub use self::status::{Failure, Progress, Snapshot, Status};
+pub use self::status::{Snapshot, Status};
 pub use self::submit_error::{LostSubmit, SubmitError};
 pub use self::ticket::Ticket;
 pub use self::wait_error::{WaitError, WaitErrorKind};
@@ -51,11 +47,10 @@ pub mod vendor {
     pub use async_trait::async_trait;
 
     pub use crate::call::{Activity, CallChanges, CallMonitor};
-    pub use crate::clock::Moment;
-    pub use crate::env::{self, Env};
+    pub use crate::env::Env;
     pub use crate::error::{Delivery, Refusal};
-    pub use crate::id::InvalidJobId;
-    pub use crate::job::{ResumeError, UpdateStream};
+    pub use crate::id::{Account, InvalidJobId};
+    pub use crate::job::{ResumeError, UpdateStream, Updates};
     pub use crate::kind::{JobKind, PollResult, PollResults};
     pub use crate::kind_policy::{Call, Cost, KindPolicy, Provenance, Repeat, Sourced};
     pub use crate::poll_schedule::{AdaptiveSchedule, Durations, InvalidDurations, PollSchedule};
@@ -63,12 +58,13 @@ pub mod vendor {
         Acquired, Permit, RateLimit, RateLimiter, RequestClass, SharedRate,
     };
     pub use crate::redact::Redactor;
-    pub use crate::retry;
     pub use crate::run::run;
     pub use crate::secret::InvalidSecret;
+    pub use crate::status::{Failure, Progress};
     pub use crate::ticket::InvalidTicket;
-}
 
-// The same at the root, for those who have not moved to `vendor` yet.
-#[doc(hidden)]
-pub use self::vendor::*;
+    /// Repeats requests as far as [`decide`](self::retry::decide) allows.
+    pub mod retry {
+        pub use crate::retry::{decide, idempotent, non_idempotent, with};
+    }
+}

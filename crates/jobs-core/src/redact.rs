@@ -9,12 +9,13 @@ use crate::secret::Secret;
 /// Clients of this crate's request layer have one already. It is for code that passes a vendor's words on in another way.
 ///
 /// ```
-/// use jobs_core::{Redactor, Secret};
+/// use jobs_core::vendor::Redactor;
+/// use jobs_core::Secret;
 ///
 /// let mut redactor = Redactor::default();
 /// redactor.add_secret(&Secret::new("k/3+y")?);
 /// assert_eq!(redactor.redact("no key k/3+y, see ?key=k%2f3%2by"), "no key ***, see ?key=***");
-/// # Ok::<(), jobs_core::InvalidSecret>(())
+/// # Ok::<(), jobs_core::vendor::InvalidSecret>(())
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Redactor(Arc<Vec<Secret>>);

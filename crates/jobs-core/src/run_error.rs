@@ -111,8 +111,9 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::JobId;
+    use crate::id::Account;
     use crate::submit_error::LostSubmit;
-    use crate::{Account, JobId};
 
     #[test]
     fn only_a_lost_submit_is_unknown_and_only_an_accepted_job_has_a_ticket() {

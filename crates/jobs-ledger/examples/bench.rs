@@ -19,7 +19,8 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use jobs_core::{Account, SystemClock};
+use jobs_core::clock::SystemClock;
+use jobs_core::vendor::Account;
 use jobs_ledger::{
     ClaimUpdate, Claimed, Due, Estimate, IntendOutcome, Intent, Ledger, LedgerConfig, Note,
     PollRecord,

@@ -17,7 +17,7 @@ mod schedules;
 
 use std::path::Path;
 
-use jobs_core::SystemClock;
+use jobs_core::clock::SystemClock;
 use jobs_ledger::{Ledger, LedgerConfig};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::task::JoinSet;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use jobs_core::Account;
+use jobs_core::vendor::Account;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use jobs_core::{Account, JobId, Ticket};
+use jobs_core::vendor::Account;
+use jobs_core::{JobId, Ticket};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use serde_json::Value;

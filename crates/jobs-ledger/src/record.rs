@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use jobs_core::{Delivery, Error, ErrorKind};
+use jobs_core::vendor::Delivery;
+use jobs_core::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
 /// The typed part of an [`JobEvent`](crate::JobEvent): whatever a later step decides by. Its text is for people alone.

@@ -8,12 +8,10 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::time::{Duration, SystemTime};
 
-use jobs_core::clock::bounded;
+use jobs_core::clock::{Moment, bounded};
 use jobs_core::http::{DownloadError, InvalidFile};
-use jobs_core::{
-    CallMonitor, Delivery, Error, ErrorKind, Job, JobId, JobKind, LostSubmit, Moment, ResumeError,
-    SubmitError,
-};
+use jobs_core::vendor::{CallMonitor, Delivery, JobKind, ResumeError};
+use jobs_core::{Error, ErrorKind, Job, JobId, LostSubmit, SubmitError};
 use jobs_ledger::{
     Claim, ClaimOutcome, Claimed, Ledger, LedgerError, Note, OverBudget, ParkReason, Stage,
     SubmitPermission, WithResult, at,

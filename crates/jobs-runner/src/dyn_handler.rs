@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::{
-    Account, CallMonitor, Clock, Error, Fleet, JobId, JobKind as _, LostSubmit, Moment,
-};
+use jobs_core::clock::{Clock, Moment};
+use jobs_core::fleet::Fleet;
+use jobs_core::vendor::{Account, CallMonitor, JobKind as _};
+use jobs_core::{Error, JobId, LostSubmit};
 use jobs_ledger::{Claim, Claimed, Estimate, OverBudget, at};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
-use jobs_core::Moment;
+use jobs_core::clock::Moment;
 use jobs_ledger::{Due, IntendOutcome, Intent, JobRecord, LedgerError, LedgerId, Stage};
 
 use crate::context::Context;

@@ -6,9 +6,9 @@ use std::io;
 use std::path::PathBuf;
 
 use jobs_core::disk::advice;
-use jobs_core::{
-    Delivery, Error, ErrorKind, JobId, LostSubmit, Ticket, WaitError, WaitErrorKind, WatchError,
-};
+use jobs_core::fleet::WatchError;
+use jobs_core::vendor::Delivery;
+use jobs_core::{Error, ErrorKind, JobId, LostSubmit, Ticket, WaitError, WaitErrorKind};
 use jobs_ledger::{JobRecord, LedgerError, LedgerErrorKind, LedgerId, OverBudget, Stage};
 
 use crate::job_input::InputError;

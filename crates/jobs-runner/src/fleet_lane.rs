@@ -4,7 +4,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jobs_core::{Fleet, Job, JobId, JobKind as _, KindHandle, WaitOptions};
+use jobs_core::fleet::{Fleet, KindHandle};
+use jobs_core::vendor::JobKind as _;
+use jobs_core::{Job, JobId, WaitOptions};
 use jobs_ledger::{Claim, at};
 
 use crate::context::Context;

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jobs_core::clock::Moment;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{DownloadError, Verified};
-use jobs_core::{Error, Job, JobId, JobKind, LostSubmit, Moment, SubmitError};
+use jobs_core::vendor::JobKind;
+use jobs_core::{Error, Job, JobId, LostSubmit, SubmitError};
 use jobs_ledger::{Claim, Estimate, at};
 use serde_json::Value;
 

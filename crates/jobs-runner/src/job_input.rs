@@ -7,8 +7,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jobs_core::Account;
 use jobs_core::http::Document;
+use jobs_core::vendor::Account;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 

@@ -4,10 +4,9 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::{
-    CallMonitor, Clock, Error, Job, JobId, JobKind, LostSubmit, Moment, Update, Updates,
-    WaitErrorKind,
-};
+use jobs_core::clock::{Clock, Moment};
+use jobs_core::vendor::{CallMonitor, JobKind, Updates};
+use jobs_core::{Error, Job, JobId, LostSubmit, Update, WaitErrorKind};
 use jobs_ledger::{
     Claim, ClaimKey, ClaimOutcome, Claimed, Due, Ledger, LedgerError, LedgerErrorKind, Note,
     ParkReason, PollRecord, Stage, at,

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use jobs_core::{Activity, Error, Job, JobId, JobKind, Progress, Snapshot, Status, Ticket};
+use jobs_core::vendor::{Activity, JobKind, Progress};
+use jobs_core::{Error, Job, JobId, Snapshot, Status, Ticket};
 use jobs_ledger::{LedgerError, LedgerId};
 
 use crate::error::RunnerError;

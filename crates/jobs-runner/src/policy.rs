@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use jobs_core::{Activity, CallMonitor, Clock, Delivery, Error, ErrorKind, Moment};
+use jobs_core::clock::{Clock, Moment};
+use jobs_core::vendor::{Activity, CallMonitor, Delivery};
+use jobs_core::{Error, ErrorKind};
 
 use jobs_ledger::{Ledger, UnverifiedResult};
 

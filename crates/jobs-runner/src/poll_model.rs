@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jobs_core::{Account, AdaptiveSchedule, KindPolicy, PollSchedule};
+use jobs_core::vendor::{Account, AdaptiveSchedule, KindPolicy, PollSchedule};
 use jobs_ledger::Ledger;
 
 use crate::observer::{Observer, RunnerEvent};

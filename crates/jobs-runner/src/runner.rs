@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::{JobId, SystemClock, Ticket};
+use jobs_core::clock::SystemClock;
+use jobs_core::{JobId, Ticket};
 use jobs_ledger::{
     ClaimOutcome, Claimed, Due, JobFilter, JobRecord, Ledger, LedgerId, Note, ParkReason, Stage,
     WebhookReceipt,

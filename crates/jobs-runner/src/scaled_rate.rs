@@ -3,7 +3,8 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use jobs_core::{Account, Acquired, Error, RateLimit, SharedRate};
+use jobs_core::Error;
+use jobs_core::vendor::{Account, Acquired, RateLimit, SharedRate};
 
 /// Keeps a vendor's limits in seconds of the vendor, of which `scale` pass in one of `rate`; simulators run like that.
 pub struct ScaledRate<R> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jobs_core::Account;
+use jobs_core::vendor::Account;
 use serde::{Deserialize, Serialize};
 use temporalio_macros::activities;
 use temporalio_sdk::activities::{ActivityContext, ActivityError};

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use jobs_core::{Account, JobId, SystemClock};
+use jobs_core::clock::SystemClock;
+use jobs_core::vendor::Account;
+use jobs_core::JobId;
 use jobs_ledger::{JobRecord, LedgerId, Stage};
 use jobs_runner::{
     DynHandler, Enqueue, ErrorCategory, Observer, OutputChoice, PollModels, Resolution, RunOptions,

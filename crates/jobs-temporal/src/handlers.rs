@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use jobs_core::clock::{Clock, SystemClock};
 use jobs_core::http::{ClientConfig, Origin};
-use jobs_core::{Account, Clock, Env, Error, KindPolicy, SharedRate, SystemClock};
+use jobs_core::vendor::{Account, Env, KindPolicy, SharedRate};
+use jobs_core::Error;
 use jobs_ledger::Ledger;
 use jobs_runner::{PollModels, Runner, ScaledRate};
 use tencent_ess::Family;
@@ -148,7 +150,7 @@ impl Clients<'_> {
             .with_policy(|policy| self.adapt(VENDOR, policy))
             .build()?;
         self.allow_scale(client.origin())?;
-        let account = jobs_core::JobKind::account(&*client.kind());
+        let account = jobs_core::vendor::JobKind::account(&*client.kind());
         Ok(self.account(VENDOR, account, self.runner().with(textin::handler(client))))
     }
 
@@ -159,7 +161,7 @@ impl Clients<'_> {
             .with_policy(|policy| self.adapt(VENDOR, policy))
             .build()?;
         self.allow_scale(client.origin())?;
-        let account = jobs_core::JobKind::account(&*client.kind());
+        let account = jobs_core::vendor::JobKind::account(&*client.kind());
         Ok(self.account(VENDOR, account, self.runner().with(ppj::handler(client))))
     }
 
@@ -170,7 +172,7 @@ impl Clients<'_> {
             .with_policy(|policy| self.adapt(VENDOR, policy))
             .build()?;
         self.allow_scale(client.origin())?;
-        let account = jobs_core::JobKind::account(&*client.kind());
+        let account = jobs_core::vendor::JobKind::account(&*client.kind());
         let runner = self
             .runner()
             .with(mindshow::handler(client.clone()))
@@ -187,7 +189,7 @@ impl Clients<'_> {
         for origin in client.origins() {
             self.allow_scale(origin)?;
         }
-        let account = jobs_core::JobKind::account(&*client.kind());
+        let account = jobs_core::vendor::JobKind::account(&*client.kind());
         // A job stays with the pair of operations that created it, whichever one new jobs use.
         let other = match client.kind().family() {
             Family::Current => Family::Legacy,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use jobs_core::SystemClock;
+use jobs_core::clock::SystemClock;
 use jobs_ledger::{Ledger, LedgerConfig};
 use jobs_temporal::{
     Worker, WorkerError, WorkerSettings, accounts, connect, register_search_attributes,

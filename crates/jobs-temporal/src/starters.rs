@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use jobs_core::{Account, Moment, SystemClock};
+use jobs_core::clock::{Moment, SystemClock};
+use jobs_core::vendor::Account;
 use jobs_ledger::{Ledger, LedgerId};
 use jobs_runner::Runner;
 use serde::{Deserialize, Serialize};

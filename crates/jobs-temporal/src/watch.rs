@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jobs_core::Account;
+use jobs_core::vendor::Account;
 use jobs_ledger::LedgerId;
 use jobs_runner::{Observer, PollModels, Runner, RunnerEvent, WorkerConfig};
 use temporalio_client::Client;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::SystemClock;
+use jobs_core::clock::SystemClock;
 use mindshow::types::MarkdownDeck;
 use mindshow::{Client, Env, PdfBudget, SubmitError};
 

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use jobs_core::clock::{Clock, Moment};
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{
     ClientConfig, Download, HttpClient, LenientJson, Origin, Request, Response, StreamingResponse,
     UnverifiedFile,
 };
-use jobs_core::{Account, Clock, Delivery, Error, ErrorKind, JobId, KindPolicy, Moment, retry};
+use jobs_core::vendor::{Account, Delivery, KindPolicy, retry};
+use jobs_core::{Error, ErrorKind, JobId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

@@ -1,7 +1,8 @@
 //! The vendor's outer JSON, and the only place that knows its in-band error code.
 
 use jobs_core::http::{LenientJson, LenientValue, Response};
-use jobs_core::{Delivery, Error, ErrorKind, JobId};
+use jobs_core::vendor::Delivery;
+use jobs_core::{Error, ErrorKind, JobId};
 use serde::de::DeserializeOwned;
 
 use crate::code::{self, Codes};

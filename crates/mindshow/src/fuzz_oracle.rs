@@ -6,7 +6,8 @@ use std::io;
 use bytes::Bytes;
 use jobs_core::http::Inspection;
 use jobs_core::testing::{canned_response, debug_and_display};
-use jobs_core::{Delivery, Error, JobId, Secret, Status};
+use jobs_core::vendor::Delivery;
+use jobs_core::{Error, JobId, Secret, Status};
 use serde_json::Value;
 
 use crate::code::Codes;

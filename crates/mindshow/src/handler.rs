@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
+use jobs_core::clock::Moment;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::DownloadError;
-use jobs_core::{Error, Job, JobId, LostSubmit, Moment, SubmitError};
+use jobs_core::{Error, Job, JobId, LostSubmit, SubmitError};
 use jobs_ledger::{Claim, at};
 use jobs_runner::{
     FetchedResult, Handler, InputError, InputSource, IntoJobInput, JobInput, OptionKind,

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::clock::bounded;
+use jobs_core::clock::{Clock, Moment, bounded};
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{Download, DownloadError, LenientValue, Response, SavedFile, Verified};
-use jobs_core::{
-    Account, Call, Clock, Cost, Delivery, Error, ErrorKind, Failure, Job, JobId, JobKind,
-    KindPolicy, Moment, PollResult, PollResults, PollSchedule, Progress, Provenance, Repeat,
-    RunError, Snapshot, Sourced, Status, retry,
+use jobs_core::vendor::{
+    Account, Call, Cost, Delivery, Failure, JobKind, KindPolicy, PollResult, PollResults,
+    PollSchedule, Progress, Provenance, Repeat, Sourced, retry,
 };
+use jobs_core::{Error, ErrorKind, Job, JobId, RunError, Snapshot, Status};
 use serde::Deserialize as _;
 use serde_json::Value;
 

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use jobs_core::http::{Response, StreamingResponse};
-use jobs_core::{Delivery, Error, ErrorKind, LostSubmit, SubmitError, retry};
+use jobs_core::vendor::{Delivery, retry};
+use jobs_core::{Error, ErrorKind, LostSubmit, SubmitError};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::marker::PhantomData;
 
-use jobs_core::{Delivery, Error, ErrorKind};
+use jobs_core::vendor::Delivery;
+use jobs_core::{Error, ErrorKind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jobs_core::clock::{Clock, Moment};
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{Download, DownloadError, LenientValue, Response, SavedFile, Verified};
-use jobs_core::{
-    Account, Call, Clock, Cost, Delivery, Error, ErrorKind, Failure, Job, JobId, JobKind,
-    KindPolicy, Moment, PollResult, PollResults, PollSchedule, Provenance, Repeat, RunError,
-    Snapshot, Sourced, Status,
+use jobs_core::vendor::{
+    Account, Call, Cost, Delivery, Failure, JobKind, KindPolicy, PollResult, PollResults,
+    PollSchedule, Provenance, Repeat, Sourced,
 };
+use jobs_core::{Error, ErrorKind, Job, JobId, RunError, Snapshot, Status};
 
 use crate::api::Api;
 use crate::code::{Codes, VENDOR};

@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jobs_core::clock::Moment;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::DownloadError;
-use jobs_core::{Job, JobId, Moment, SubmitError};
+use jobs_core::{Job, JobId, SubmitError};
 use jobs_ledger::{Claim, at};
 use jobs_runner::{
     CallBudget, Estimate, FetchedResult, Handler, InputError, InputSource, JobInput, recorded_text,

@@ -2,8 +2,9 @@
 
 use std::io::Read as _;
 
+use jobs_core::Error;
 use jobs_core::http::{Body, Document, Form};
-use jobs_core::{Error, retry};
+use jobs_core::vendor::retry;
 
 use crate::client::Client;
 use crate::code::VENDOR;

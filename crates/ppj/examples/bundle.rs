@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::SystemClock;
+use jobs_core::clock::SystemClock;
 use ppj::{Client, Document, Env, Limits, SubmitError};
 
 #[tokio::main(flavor = "current_thread")]

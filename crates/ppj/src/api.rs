@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobs_core::clock::{Clock, Moment};
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{
     Body, ClientConfig, Download, Form, HttpClient, Origin, Request, Response, UnverifiedFile,
 };
-use jobs_core::{Account, Clock, Error, JobId, KindPolicy, Moment, retry};
+use jobs_core::vendor::{Account, KindPolicy, retry};
+use jobs_core::{Error, JobId};
 
 use crate::auth::{Credentials, Headers};
 use crate::code::VENDOR;

@@ -3,8 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use hmac::{Hmac, KeyInit, Mac};
+use jobs_core::Secret;
 use jobs_core::http::{Download, Request};
-use jobs_core::{Account, Secret};
+use jobs_core::vendor::Account;
 use sha2::Sha256;
 
 use crate::code::VENDOR;

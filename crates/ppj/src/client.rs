@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jobs_core::clock::Clock;
 use jobs_core::http::{ClientConfig, Origin};
+use jobs_core::vendor::{Delivery, Env, KindPolicy, ResumeError, retry};
 use jobs_core::{
-    Clock, Delivery, Env, Error, ErrorKind, Job, JobId, KindPolicy, LostSubmit, ResumeError,
-    RunError, Secret, SubmitError, Ticket, WaitOptions, retry,
+    Error, ErrorKind, Job, JobId, LostSubmit, RunError, Secret, SubmitError, Ticket, WaitOptions,
 };
 
 use crate::api::Api;
@@ -327,7 +328,7 @@ impl ConvertRequest<Client> {
     pub async fn run(self, options: impl Into<WaitOptions>) -> Result<Ready, RunError> {
         let kind = self.client().kind();
         let what = self.what();
-        jobs_core::run(&*kind, &what, options, self.submit()).await
+        jobs_core::vendor::run(&*kind, &what, options, self.submit()).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a refusal means: by operation and HTTP status, since the vendor's own words are too general to decide by.
 
-use jobs_core::{Delivery, ErrorKind};
+use jobs_core::ErrorKind;
+use jobs_core::vendor::Delivery;
 
 /// What errors and tickets call this vendor.
 pub(crate) const VENDOR: &str = "ppj";

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jobs_core::http::Inspection;
 use jobs_core::testing::{canned_response, debug_and_display};
-use jobs_core::{Delivery, ErrorKind, JobId, Redactor, Secret, Status};
+use jobs_core::vendor::{Delivery, Redactor};
+use jobs_core::{ErrorKind, JobId, Secret, Status};
 use serde_json::Value;
 
 use crate::bundle::{Bundle, Limits, unpack, verify};

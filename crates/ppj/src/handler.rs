@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jobs_core::clock::Moment;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{Document, DownloadError};
-use jobs_core::{Error, Job, JobId, LostSubmit, Moment, SubmitError};
+use jobs_core::{Error, Job, JobId, LostSubmit, SubmitError};
 use jobs_ledger::{Claim, at};
 use jobs_runner::{
     Estimate, FetchedResult, Handler, InputError, InputSource, IntoJobInput, JobInput,

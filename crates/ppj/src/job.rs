@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use jobs_core::clock::{Clock, Moment};
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{DownloadError, LenientJson, Response, SavedFile, Verified};
-use jobs_core::{
-    Account, Call, Clock, Cost, Error, Failure, Job, JobId, JobKind, KindPolicy, Moment,
-    PollResult, PollResults, PollSchedule, Provenance, Repeat, RunError, Snapshot, Sourced, Status,
+use jobs_core::vendor::{
+    Account, Call, Cost, Failure, JobKind, KindPolicy, PollResult, PollResults, PollSchedule,
+    Provenance, Repeat, Sourced,
 };
+use jobs_core::{Error, Job, JobId, RunError, Snapshot, Status};
 
 use crate::api::Api;
 use crate::bundle::{self, Bundle};

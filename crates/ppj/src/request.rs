@@ -257,7 +257,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         let error = request.prepare("create").await.unwrap_err();
         assert_eq!(error.kind(), jobs_core::ErrorKind::LocalIo);
-        assert_eq!(error.delivery(), jobs_core::Delivery::NotSent);
+        assert_eq!(error.delivery(), jobs_core::vendor::Delivery::NotSent);
     }
 
     #[test]

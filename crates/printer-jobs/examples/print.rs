@@ -6,7 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::{Clock, Env, SystemClock};
+use jobs_core::clock::{Clock, SystemClock};
+use jobs_core::vendor::Env;
 use printer_jobs::wire::{ListQuery, PrintOutcome, StatusFilter};
 use printer_jobs::{Destination, Device};
 

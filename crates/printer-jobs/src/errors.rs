@@ -1,6 +1,7 @@
 //! What callers are told when something goes wrong: kinds, advice, and whether the cloud may have acted.
 
-use jobs_core::{Delivery, Error, ErrorKind, JobId};
+use jobs_core::vendor::Delivery;
+use jobs_core::{Error, ErrorKind, JobId};
 
 use crate::code::{Class, Code};
 use crate::integrity::FileProblem;

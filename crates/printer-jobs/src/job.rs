@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use jobs_core::{
-    Account, Clock, Failure, JobId, JobKind, KindPolicy, PollResults, Snapshot, Status,
-};
+use jobs_core::clock::Clock;
+use jobs_core::vendor::{Account, Failure, JobKind, KindPolicy, PollResults};
+use jobs_core::{JobId, Snapshot, Status};
 
 use crate::device::{BATCH, Device};
 use crate::errors::VENDOR;

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use jobs_core::{Clock, Error, ErrorKind, Moment, Redactor, Secret};
+use jobs_core::clock::{Clock, Moment};
+use jobs_core::vendor::Redactor;
+use jobs_core::{Error, ErrorKind, Secret};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::tungstenite::{Bytes, Message};

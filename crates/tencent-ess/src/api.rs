@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use jobs_core::clock::Clock;
 use jobs_core::http::{Body, ClientConfig, HttpClient, LenientJson, Origin, Request, Response};
-use jobs_core::{Account, Clock, Error, JobId, KindPolicy, RateLimiter};
+use jobs_core::vendor::{Account, KindPolicy, RateLimiter};
+use jobs_core::{Error, JobId};
 
 use crate::action::{Action, Family};
 use crate::auth::{self, Attempt, Credentials};

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use chrono::DateTime;
+use jobs_core::Secret;
 use jobs_core::http::Request;
-use jobs_core::{Account, Secret};
+use jobs_core::vendor::Account;
 
 use crate::code::VENDOR;
 use crate::tc3::{self, Scope, Signed};

@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use jobs_core::clock::Clock;
 use jobs_core::http::{ClientConfig, Origin};
-use jobs_core::retry::{self, decide};
-use jobs_core::{
-    Clock, Delivery, Env, Error, ErrorKind, Job, JobId, KindPolicy, Refusal, ResumeError, RunError,
-    Secret, SubmitError, Ticket, WaitOptions,
-};
+use jobs_core::vendor::retry::{self, decide};
+use jobs_core::vendor::{Delivery, Env, KindPolicy, Refusal, ResumeError};
+use jobs_core::{Error, ErrorKind, Job, JobId, RunError, Secret, SubmitError, Ticket, WaitOptions};
 
 use crate::action::{Action, Family};
 use crate::api::{Api, Call, Language, Payload, Settings};
@@ -373,7 +372,7 @@ impl ConvertRequest<Client> {
     pub async fn run(self, options: impl Into<WaitOptions>) -> Result<Ready, RunError> {
         let kind = self.client().kind();
         let what = self.what();
-        jobs_core::run(&*kind, &what, options, self.submit()).await
+        jobs_core::vendor::run(&*kind, &what, options, self.submit()).await
     }
 }
 

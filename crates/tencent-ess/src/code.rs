@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use jobs_core::{Delivery, ErrorKind, Refusal};
+use jobs_core::ErrorKind;
+use jobs_core::vendor::{Delivery, Refusal};
 
 /// What errors and tickets call this vendor.
 pub(crate) const VENDOR: &str = "tencent-ess";

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use jobs_core::Error;
 use jobs_core::http::{Origin, shown};
-use jobs_core::{Env, Error};
+use jobs_core::vendor::Env;
 
 use crate::code::VENDOR;
 use crate::identity::Product;

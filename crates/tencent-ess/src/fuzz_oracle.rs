@@ -1,7 +1,8 @@
 //! What holds whatever the vendor, or somebody in its place, sends: tried by the tests here and by the fuzz targets.
 
 use jobs_core::testing::{canned_response, debug_and_display};
-use jobs_core::{Delivery, JobId, Secret, Status};
+use jobs_core::vendor::Delivery;
+use jobs_core::{JobId, Secret, Status};
 use serde_json::Value;
 
 use crate::{envelope, job};

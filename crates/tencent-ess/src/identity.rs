@@ -1,6 +1,7 @@
 //! Which of the vendor's two products is used, and who acts in it.
 
-use jobs_core::{Account, Error};
+use jobs_core::Error;
+use jobs_core::vendor::Account;
 
 use crate::code::VENDOR;
 use crate::generated::types as wire;

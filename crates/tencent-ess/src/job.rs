@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jobs_core::clock::Clock;
 use jobs_core::http::{LenientJson, LenientValue, Response};
-use jobs_core::{
-    Account, Call, Clock, Cost, Failure, JobId, JobKind, KindPolicy, PollResult, PollResults,
-    PollSchedule, Provenance, Repeat, Snapshot, Sourced, Status,
+use jobs_core::vendor::{
+    Account, Call, Cost, Failure, JobKind, KindPolicy, PollResult, PollResults, PollSchedule,
+    Provenance, Repeat, Sourced,
 };
+use jobs_core::{JobId, Snapshot, Status};
 
 use crate::action::{Action, Family};
 use crate::api::{self, Api, Payload};

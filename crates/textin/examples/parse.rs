@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::SystemClock;
+use jobs_core::clock::SystemClock;
 use textin::{Client, Document, Env, SubmitError};
 
 #[tokio::main(flavor = "current_thread")]

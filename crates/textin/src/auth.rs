@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use jobs_core::Secret;
 use jobs_core::http::Request;
-use jobs_core::{Account, Secret};
+use jobs_core::vendor::Account;
 
 use crate::code::VENDOR;
 

@@ -3,12 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jobs_core::clock::Clock;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{ClientConfig, Origin, Response, SavedFile};
-use jobs_core::{
-    Clock, Env, Error, ErrorKind, Job, JobId, KindPolicy, ResumeError, RunError, Secret,
-    SubmitError, Ticket, WaitOptions, retry,
-};
+use jobs_core::vendor::{Env, KindPolicy, ResumeError, retry};
+use jobs_core::{Error, ErrorKind, Job, JobId, RunError, Secret, SubmitError, Ticket, WaitOptions};
 
 use crate::api::Api;
 use crate::auth::Credentials;
@@ -201,7 +200,7 @@ impl ParseRequest<Client> {
     pub async fn run(self, options: impl Into<WaitOptions>) -> Result<Ready, RunError> {
         let kind = self.client().kind();
         let what = self.what();
-        jobs_core::run(&*kind, &what, options, self.submit()).await
+        jobs_core::vendor::run(&*kind, &what, options, self.submit()).await
     }
 
     /// Parses while the connection is held. **Billed** like [`submit`](Self::submit).

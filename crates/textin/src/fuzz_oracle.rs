@@ -3,7 +3,8 @@
 use std::io::Cursor;
 
 use jobs_core::testing::{canned_response, debug_and_display};
-use jobs_core::{Delivery, JobId, Secret, Snapshot, Status};
+use jobs_core::vendor::Delivery;
+use jobs_core::{JobId, Secret, Snapshot, Status};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 

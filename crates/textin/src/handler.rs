@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
+use jobs_core::clock::Moment;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{Document, DownloadError};
-use jobs_core::{Job, Moment, SubmitError};
+use jobs_core::{Job, SubmitError};
 use jobs_ledger::{Claim, at};
 use jobs_runner::{
     Estimate, FetchedResult, Handler, InputError, InputSource, IntoJobInput, JobInput, OptionSpec,
@@ -393,7 +394,7 @@ impl Handler for ParseHandler {
 
 #[cfg(test)]
 mod tests {
-    use jobs_core::JobKind as _;
+    use jobs_core::vendor::JobKind as _;
 
     use super::*;
 

@@ -33,9 +33,10 @@ pub mod types {
 
 pub use jobs_core::disk::OutputPath;
 pub use jobs_core::http::{ClientConfig, Document, SavedFile};
+pub use jobs_core::vendor::{Account, Env, JobKind, ResumeError};
 pub use jobs_core::{
-    Account, Env, Error, ErrorKind, Job, JobId, JobKind, LostSubmit, ResumeError, RunError, Secret,
-    SubmitError, Ticket, WaitError, WaitOptions,
+    Error, ErrorKind, Job, JobId, LostSubmit, RunError, Secret, SubmitError, Ticket, WaitError,
+    WaitOptions,
 };
 
 pub use self::client::{Client, ClientBuilder};

@@ -5,7 +5,8 @@ use std::cell::RefCell;
 
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Job, JobKind, Secret, SubmitError};
+use jobs_core::vendor::JobKind;
+use jobs_core::{Job, Secret, SubmitError};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use jobs_core::{Account, InvalidTicket, JobId, Ticket};
+use jobs_core::vendor::{Account, InvalidTicket};
+use jobs_core::{JobId, Ticket};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 

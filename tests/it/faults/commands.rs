@@ -11,7 +11,8 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::{SystemClock, WaitOptions};
+use jobs_core::WaitOptions;
+use jobs_core::clock::SystemClock;
 use tokio::io::AsyncReadExt as _;
 use tokio::process::{Child, Command as Process};
 use tokio::sync::Semaphore;

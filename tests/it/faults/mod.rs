@@ -28,12 +28,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use jobs_core::clock::{Clock, Moment};
 use jobs_core::http::HttpClientBuilder;
 use jobs_core::testing::ManualClock;
-use jobs_core::{
-    Clock, Delivery, Error, ErrorKind, Job, JobKind, Moment, SubmitError, WaitError, WaitErrorKind,
-    WaitOptions,
-};
+use jobs_core::vendor::{Delivery, JobKind};
+use jobs_core::{Error, ErrorKind, Job, SubmitError, WaitError, WaitErrorKind, WaitOptions};
 use tokio::net::TcpSocket;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;

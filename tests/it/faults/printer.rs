@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::{JobId, Secret, SystemClock};
+use jobs_core::clock::SystemClock;
+use jobs_core::{JobId, Secret};
 use printer_jobs::wire::{ListQuery, PrintOutcome};
 use printer_jobs::{Destination, Device, DeviceBuilder};
 use vendor_sim::wecom::{JobFile, NewJob};

@@ -8,8 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use jobs_core::clock::bounded;
-use jobs_core::{Clock, Moment, SystemClock};
+use jobs_core::clock::{Clock, Moment, SystemClock, bounded};
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 use tokio::process::Child;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use jobs_core::SystemClock;
+use jobs_core::clock::SystemClock;
 use jobs_ledger::{JobFilter, JobRecord, Ledger, LedgerConfig};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};

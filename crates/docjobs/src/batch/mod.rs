@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
-use jobs_core::Moment;
+use jobs_core::clock::Moment;
 use jobs_ledger::{JobRecord, LedgerId, Stage};
 use jobs_runner::{DynHandler, PollModels, Runner, WorkerConfig};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jobs_core::Delivery;
+use jobs_core::vendor::Delivery;
 use jobs_ledger::{LedgerId, Stage};
 use jobs_runner::{
     CancellationToken, CompletedJob, DeliveredOutput, JobLabel, Observer, RunnerError,

@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::io;
 use std::path::PathBuf;
 
-use jobs_core::clock::bounded;
-use jobs_core::{Error, ErrorKind, Moment};
+use jobs_core::clock::{Moment, bounded};
+use jobs_core::{Error, ErrorKind};
 use printer_jobs::Destination;
 use printer_jobs::wire::ListedJob;
 

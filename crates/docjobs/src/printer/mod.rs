@@ -19,9 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcetera::BaseStrategy;
-use jobs_core::clock::bounded;
+use jobs_core::ErrorKind;
+use jobs_core::clock::{Clock, bounded};
 use jobs_core::http::Origin;
-use jobs_core::{Clock, ErrorKind};
 use jobs_ledger::{JobFilter, JobRecord, Ledger};
 use printer_jobs::{Device, FileStore};
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! How a job ended, as the ledger's history remembers it, and what a failed download means for the job.
 
-use jobs_core::{Delivery, Error, ErrorKind};
+use jobs_core::vendor::Delivery;
+use jobs_core::{Error, ErrorKind};
 use jobs_ledger::{JobOutcome, JobRecord};
 use printer_jobs::wire::PrintOutcome;
 

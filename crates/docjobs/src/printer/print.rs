@@ -6,8 +6,8 @@
 
 use std::path::PathBuf;
 
-use jobs_core::clock::bounded;
-use jobs_core::{JobId, Moment};
+use jobs_core::JobId;
+use jobs_core::clock::{Moment, bounded};
 use jobs_ledger::{
     Claim, ClaimOutcome, Claimed, Due, Estimate, IntendOutcome, Intent, JobFilter, JobRecord,
     LedgerError, LedgerId, Note, Stage, at,

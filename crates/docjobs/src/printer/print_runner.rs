@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use jobs_core::{Account, Clock, JobId};
+use jobs_core::JobId;
+use jobs_core::clock::Clock;
+use jobs_core::vendor::Account;
 use jobs_ledger::{JobRecord, Ledger};
 use printer_jobs::wire::ListedJob;
 use printer_jobs::{Destination, Device};

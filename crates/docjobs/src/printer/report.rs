@@ -1,7 +1,7 @@
 //! Tells how printing ended: the cloud until it has answered, and whoever runs the command.
 
-use jobs_core::clock::bounded;
-use jobs_core::{Error, ErrorKind, JobId, Moment};
+use jobs_core::clock::{Moment, bounded};
+use jobs_core::{Error, ErrorKind, JobId};
 use jobs_ledger::{JobRecord, Stage};
 use printer_jobs::wire::PrintOutcome;
 

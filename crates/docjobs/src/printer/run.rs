@@ -3,8 +3,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
-use jobs_core::clock::bounded;
-use jobs_core::{ErrorKind, JobKind as _, Moment};
+use jobs_core::ErrorKind;
+use jobs_core::clock::{Moment, bounded};
+use jobs_core::vendor::JobKind as _;
 use printer_jobs::wire::{Event, ListQuery, ListedJob, PrintStatus, StatusFilter};
 use printer_jobs::{DeviceEvent, Events};
 

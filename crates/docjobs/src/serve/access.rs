@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use jobs_core::Clock;
+use jobs_core::clock::Clock;
 use subtle::ConstantTimeEq as _;
 
 use super::language::Words;
@@ -274,7 +274,7 @@ fn without_port(host: &str) -> String {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use jobs_core::SystemClock;
+    use jobs_core::clock::SystemClock;
 
     use super::*;
 

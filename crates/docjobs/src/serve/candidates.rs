@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jobs_core::clock::bounded;
-use jobs_core::{Clock, Moment};
+use jobs_core::clock::{Clock, Moment, bounded};
 use jobs_ledger::LedgerId;
 use jobs_runner::Runner;
 

@@ -11,8 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use futures_util::stream;
-use jobs_core::Clock;
-use jobs_core::clock::bounded;
+use jobs_core::clock::{Clock, bounded};
 use jobs_ledger::{EventCursor, Ledger, LedgerId, Stage, StreamedEvent};
 use tokio::sync::broadcast;
 

@@ -1,7 +1,8 @@
 //! What a vendor's webhook says: who may have sent it, which job it names, and what of it may be kept. No claim in it is
 //! believed, and no link followed.
 
-use jobs_core::{Env, Error, JobId, Secret};
+use jobs_core::vendor::Env;
+use jobs_core::{Error, JobId, Secret};
 use ppj::{WebhookEvent as PpjNotice, WebhookKey as PpjKey, WebhookRequest as PpjCallback};
 use printer_jobs::cloud::{WebhookEvent, WebhookKey as CloudKey, WebhookRequest as CloudCallback};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::Clock;
+use jobs_core::clock::Clock;
 use jobs_ledger::{Ledger, LedgerError, WebhookCall, WebhookTrust};
 use tokio::sync::mpsc;
 

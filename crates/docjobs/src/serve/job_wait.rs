@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_core::Moment;
-use jobs_core::clock::bounded;
+use jobs_core::clock::{Moment, bounded};
 use jobs_ledger::{JobRecord, LedgerId};
 
 use super::problem::Problem;

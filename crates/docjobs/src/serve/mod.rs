@@ -55,8 +55,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jobs_core::clock::bounded;
-use jobs_core::{Clock, SystemClock};
+use jobs_core::clock::{Clock, SystemClock, bounded};
 use jobs_ledger::Ledger;
 use serde_json::json;
 use tokio::net::TcpListener;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jobs_core::Clock;
+use jobs_core::clock::Clock;
 use jobs_ledger::Ledger;
 use jobs_runner::Runner;
 use metrics_exporter_prometheus::PrometheusHandle;

@@ -6,8 +6,7 @@ use std::time::Duration;
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{FromRequest as _, Request};
 use axum::http::{StatusCode, header};
-use jobs_core::Clock;
-use jobs_core::clock::bounded;
+use jobs_core::clock::{Clock, bounded};
 use serde_json::Value;
 
 use super::problem::Problem;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jobs_core::{Clock, Moment};
+use jobs_core::clock::{Clock, Moment};
 
 /// So many wrong ones of an address
 const MOST: usize = 10;

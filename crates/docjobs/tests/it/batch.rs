@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use jobs_core::SystemClock;
+use jobs_core::clock::SystemClock;
 use serde_json::{Value, json};
 use vendor_sim::fault::{Fault, Times};
 use vendor_sim::textin::Outcome;

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use jobs_core::SystemClock;
+use jobs_core::clock::SystemClock;
 use jobs_ledger::{ClaimOutcome, Claimed, Due, JobFilter, Ledger, Note};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

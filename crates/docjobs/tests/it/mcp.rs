@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use jobs_core::{Clock as _, SystemClock};
+use jobs_core::clock::{Clock as _, SystemClock};
 use jobs_ledger::{BudgetPeriod, Ledger};
 use serde_json::{Value, json};
 use vendor_sim::fault::Fault;

@@ -4,8 +4,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 
-use jobs_core::clock::bounded;
-use jobs_core::{Clock as _, SystemClock};
+use jobs_core::clock::{Clock as _, SystemClock, bounded};
 use jobs_ledger::{JobFilter, Ledger, Stage as At};
 use serde_json::Value;
 use tokio::process::Child;

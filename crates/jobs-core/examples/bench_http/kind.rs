@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jobs_core::clock::Clock;
 use jobs_core::http::{Body, HttpClient, HttpClientBuilder, Origin, Request, Response};
-use jobs_core::{
-    Account, Clock, Error, JobId, JobKind, KindPolicy, PollResult, PollResults, PollSchedule,
-    Snapshot, Sourced, Status, async_trait,
+use jobs_core::vendor::{
+    Account, JobKind, KindPolicy, PollResult, PollResults, PollSchedule, Sourced, async_trait,
 };
+use jobs_core::{Error, JobId, Snapshot, Status};
 use serde::{Deserialize, Serialize};
 
 const VENDOR: &str = "loopback";

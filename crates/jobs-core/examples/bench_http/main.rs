@@ -17,7 +17,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use jobs_core::{Clock as _, Fleet, FleetConfig, Job, JobId, SystemClock};
+use jobs_core::clock::{Clock as _, SystemClock};
+use jobs_core::fleet::{Fleet, FleetConfig};
+use jobs_core::{Job, JobId};
 use serde::Serialize;
 
 use kind::Loopback;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use jobs_core::clock::{Clock as _, Moment};
 use jobs_core::testing::ManualClock;
-use jobs_core::{Clock as _, Moment, RateLimit, RateLimiter, RequestClass};
+use jobs_core::vendor::{RateLimit, RateLimiter, RequestClass};
 
 /// The way to the vendor and back.
 #[derive(Debug, Clone, Copy)]

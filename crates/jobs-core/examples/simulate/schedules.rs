@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_core::{AdaptiveSchedule, PollSchedule};
+use jobs_core::vendor::{AdaptiveSchedule, PollSchedule};
 
 /// How long jobs take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

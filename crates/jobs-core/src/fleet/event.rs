@@ -29,7 +29,7 @@ pub struct Finished<O, T = ()> {
 pub enum FleetEvent<O, T = ()> {
     /// The wait for a job is over.
     Finished(Finished<O, T>),
-    /// A poll saw the job unfinished. Only of kinds that [report polls](crate::KindHandle::with_poll_events).
+    /// A poll saw the job unfinished. Only of kinds that [report polls](crate::fleet::KindHandle::with_poll_events).
     Progress {
         /// The tag that the caller put on the job.
         tag: T,
@@ -42,7 +42,7 @@ pub enum FleetEvent<O, T = ()> {
         /// What the poll saw.
         snapshot: Snapshot<()>,
     },
-    /// A poll failed; the wait goes on. Only of kinds that [report polls](crate::KindHandle::with_poll_events).
+    /// A poll failed; the wait goes on. Only of kinds that [report polls](crate::fleet::KindHandle::with_poll_events).
     PollFailed {
         /// The tag that the caller put on the job.
         tag: T,

@@ -17,7 +17,7 @@ use crate::job::Job;
 use crate::kind::JobKind;
 use crate::poller::WaitOptions;
 
-/// A way into a [`Fleet`](crate::Fleet) for other tasks. Clones are the same.
+/// A way into a [`Fleet`](crate::fleet::Fleet) for other tasks. Clones are the same.
 ///
 /// While one is there, `next` waits for the jobs that it may still add.
 pub struct FleetHandle<O, T = ()> {
@@ -60,7 +60,7 @@ impl<O: Send + 'static, T: Send + 'static> FleetHandle<O, T> {
         }
     }
 
-    /// See [`Fleet::watch`](crate::Fleet::watch).
+    /// See [`Fleet::watch`](crate::fleet::Fleet::watch).
     ///
     /// # Errors
     /// [`WatchError`].
@@ -76,17 +76,17 @@ impl<O: Send + 'static, T: Send + 'static> FleetHandle<O, T> {
         self.accounts.watch(job.borrow(), tag, options.into())
     }
 
-    /// See [`Fleet::poll_soon`](crate::Fleet::poll_soon).
+    /// See [`Fleet::poll_soon`](crate::fleet::Fleet::poll_soon).
     pub fn poll_soon(&self, vendor: &str, id: &JobId) -> bool {
         self.accounts.poll_soon(vendor, id)
     }
 
-    /// See [`Fleet::unwatch`](crate::Fleet::unwatch).
+    /// See [`Fleet::unwatch`](crate::fleet::Fleet::unwatch).
     pub fn unwatch<K: JobKind + ?Sized>(&self, job: impl Borrow<Job<K>>) -> Option<T> {
         self.accounts.unwatch(job.borrow())
     }
 
-    /// See [`Fleet::shutdown`](crate::Fleet::shutdown).
+    /// See [`Fleet::shutdown`](crate::fleet::Fleet::shutdown).
     pub fn shutdown(&self) -> Unfinished<T> {
         self.accounts.shutdown()
     }
@@ -156,7 +156,7 @@ impl<K: JobKind + ?Sized + 'static, T: Send + 'static> KindHandle<K, T> {
         self
     }
 
-    /// Watches `job`; see [`Fleet::watch`](crate::Fleet::watch).
+    /// Watches `job`; see [`Fleet::watch`](crate::fleet::Fleet::watch).
     ///
     /// # Errors
     /// [`WatchError`].

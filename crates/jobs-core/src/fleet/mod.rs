@@ -2,8 +2,8 @@
 //!
 //! # The life of one entry
 //!
-//! 1. [`Fleet::watch`] finds the job's [account](account), and in its lock the number of the job's kind. The
-//!    [scheduler](scheduler) looks the id up in the [table](table): a job that is watched already is refused; one that is cooling
+//! 1. [`Fleet::watch`] finds the job's [account], and in its lock the number of the job's kind. The
+//!    [scheduler] looks the id up in the [table]: a job that is watched already is refused; one that is cooling
 //!    down hands over when it was last polled. The [event queue](event_queue) counts the job, or says that the fleet is full. The
 //!    table takes the entry (*waiting*): its [`WaitState`](crate::poller::WaitState) has decided when the first poll is due,
 //!    and the [timer wheel](timer_wheel) takes the slot for that moment. The first job of an account spawns its task; for a
@@ -27,6 +27,11 @@
 //! of its own, taken inside an account's or alone, and so has an adaptive schedule. The map of accounts has one that is held
 //! while an account is looked up, and let go before the account's is taken; a kind is asked its vendor, account and clock
 //! under it. None is held across an await, and no kind polls under one.
+
+#![allow(
+    rustdoc::private_intra_doc_links,
+    reason = "the life of one entry leads the readers of these files"
+)]
 
 mod account;
 mod accounts;
@@ -74,7 +79,9 @@ use crate::poller::WaitOptions;
 /// once, and reported once, with the tag that the caller put on it. `O` is the output of the jobs, `T` the tag.
 ///
 /// ```no_run
-/// # use jobs_core::{Fleet, FleetConfig, Job, JobKind};
+/// # use jobs_core::fleet::{Fleet, FleetConfig};
+/// # use jobs_core::vendor::JobKind;
+/// # use jobs_core::Job;
 /// # use std::{path::PathBuf, time::Duration};
 /// # async fn many<K: JobKind<Output = String> + 'static>(jobs: Vec<(PathBuf, Job<K>)>) -> Result<(), Box<dyn std::error::Error>> {
 /// let mut fleet = Fleet::new(FleetConfig::default());

@@ -26,7 +26,7 @@ pub struct ResultNetworks(Vec<(IpAddr, u8)>);
 pub struct InvalidNetwork(Box<str>);
 
 impl ResultNetworks {
-    /// The variable that [`Env::result_networks`](crate::Env::result_networks) reads.
+    /// The variable that [`Env::result_networks`](crate::env::Env::result_networks) reads.
     pub const VARIABLE: &'static str = "DOCJOBS_RESULT_NETS";
 
     /// Whether it lists the address. One that is an IPv4 address in the clothes of IPv6 is that.

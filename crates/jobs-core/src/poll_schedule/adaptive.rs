@@ -28,7 +28,7 @@ const JITTER: f64 = 0.05;
 ///
 /// ```
 /// use std::time::Duration;
-/// use jobs_core::{Durations, AdaptiveSchedule, PollSchedule};
+/// use jobs_core::vendor::{AdaptiveSchedule, Durations, PollSchedule};
 ///
 /// # fn kept() -> Option<String> { None }
 /// # fn keep(_: String) {}

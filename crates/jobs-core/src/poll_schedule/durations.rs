@@ -31,7 +31,7 @@ const DOUBT: f64 = 0.1;
 ///
 /// ```
 /// use std::time::Duration;
-/// use jobs_core::Durations;
+/// use jobs_core::vendor::Durations;
 ///
 /// let mut durations = Durations::new();
 /// for _ in 0..50 {
@@ -41,7 +41,7 @@ const DOUBT: f64 = 0.1;
 /// let restored: Durations = kept.parse()?;
 /// assert_eq!(restored.samples(), 50);
 /// assert!(restored.hazard(Duration::from_secs(19)) > restored.hazard(Duration::from_secs(10)));
-/// # Ok::<(), jobs_core::InvalidDurations>(())
+/// # Ok::<(), jobs_core::vendor::InvalidDurations>(())
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub struct Durations {

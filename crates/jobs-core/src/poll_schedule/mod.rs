@@ -12,7 +12,7 @@ pub use self::durations::{Durations, InvalidDurations};
 
 /// The pause between two polls as a function of the number of polls so far and the age of the job.
 ///
-/// What comes out is a wish: the minimum and maximum interval of the kind's [`KindPolicy`](crate::KindPolicy) bound it.
+/// What comes out is a wish: the minimum and maximum interval of the kind's [`KindPolicy`](crate::kind_policy::KindPolicy) bound it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum PollSchedule {

@@ -1,4 +1,4 @@
-//! Whether a failed call may be repeated, and when. Pure; [`retry`](super) acts on it.
+//! Whether a failed call may be repeated, and when. Pure; the functions beside it act on it.
 
 use std::time::Duration;
 

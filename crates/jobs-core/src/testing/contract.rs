@@ -94,7 +94,7 @@ struct Scene<S: KindUnderTest> {
     job: Job<S::Kind>,
 }
 
-type Output<S> = <<S as KindUnderTest>::Kind as crate::JobKind>::Output;
+type Output<S> = <<S as KindUnderTest>::Kind as crate::kind::JobKind>::Output;
 
 impl<S: KindUnderTest> Scene<S> {
     async fn new(under_test: &S, steps: &[ScriptStep]) -> Option<Self> {

@@ -3,15 +3,16 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jobs_core::clock::Clock;
 use jobs_core::testing::contract::{self, CheckResult};
 use jobs_core::testing::{
     KindUnderTest, MalformedBody, ManualClock, RequestLog, Script, ScriptStep, ScriptedKind,
     ScriptedKindUnderTest, TestVendor,
 };
-use jobs_core::{
-    Account, Clock, Error, ErrorKind, Failure, JobId, JobKind, KindPolicy, PollResult, PollResults,
-    PollSchedule, Snapshot, Status, async_trait,
+use jobs_core::vendor::{
+    Account, Failure, JobKind, KindPolicy, PollResult, PollResults, PollSchedule, async_trait,
 };
+use jobs_core::{Error, ErrorKind, JobId, Snapshot, Status};
 
 #[tokio::test]
 async fn the_scripted_kind_keeps_the_contract() {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use jobs_core::clock::{Clock, Moment};
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{
     CheckError, Download, DownloadError, HttpClient, HttpClientBuilder, Inspection, InvalidFile,
     Origin, UnverifiedFile, Verified,
 };
 use jobs_core::testing::ManualClock;
-use jobs_core::{Clock, Error, ErrorKind, Moment};
+use jobs_core::{Error, ErrorKind};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -5,11 +5,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use jobs_core::clock::{Clock, Moment};
 use jobs_core::testing::ManualClock;
-use jobs_core::{
-    Account, Clock, Error, ErrorKind, Failure, Job, JobId, JobKind, KindPolicy, Moment,
-    PollResults, PollSchedule, RateLimiter, RequestClass, Snapshot, Sourced, Status, async_trait,
+use jobs_core::vendor::{
+    Account, Failure, JobKind, KindPolicy, PollResults, PollSchedule, RateLimiter, RequestClass,
+    Sourced, async_trait,
 };
+use jobs_core::{Error, ErrorKind, Job, JobId, Snapshot, Status};
 
 pub(crate) const MIN_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) const PAUSE: Duration = Duration::from_secs(5);

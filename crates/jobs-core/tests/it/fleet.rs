@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use jobs_core::clock::{Clock, Moment};
+use jobs_core::fleet::{Fleet, FleetConfig, FleetEvent, WatchError};
 use jobs_core::testing::ManualClock;
-use jobs_core::{
-    Clock, Error, ErrorKind, Fleet, FleetConfig, FleetEvent, Job, JobId, Moment, RateLimit,
-    RateLimiter, WaitError, WaitErrorKind, WaitOptions, WatchError,
-};
+use jobs_core::vendor::{RateLimit, RateLimiter};
+use jobs_core::{Error, ErrorKind, Job, JobId, WaitError, WaitErrorKind, WaitOptions};
 
 use crate::fake_vendor::{FakeVendor, MIN_INTERVAL, PAUSE, ScriptedEnd, id, secs, server_error};
 
@@ -252,7 +252,9 @@ async fn a_poll_soon_is_a_poll_as_soon_as_the_min_interval_allows_and_is_not_bel
     let vendor = Arc::new(FakeVendor::new(&clock, 1).with_policy(|policy| {
         policy
             .schedule
-            .set(jobs_core::PollSchedule::every(Duration::from_secs(50)));
+            .set(jobs_core::vendor::PollSchedule::every(Duration::from_secs(
+                50,
+            )));
     }));
     let mut fleet = fleet(FleetConfig::default());
     let handle = fleet.kind(Arc::clone(&vendor), |output| output);
@@ -280,15 +282,16 @@ async fn a_poll_soon_is_a_poll_as_soon_as_the_min_interval_allows_and_is_not_bel
 #[tokio::test]
 async fn a_poll_soon_during_a_poll_brings_the_next_one_forward() {
     let clock = ManualClock::new();
-    let vendor = Arc::new(
-        FakeVendor::new(&clock, 1)
-            .with_latency(Duration::from_secs(3))
-            .with_policy(|policy| {
-                policy
-                    .schedule
-                    .set(jobs_core::PollSchedule::every(Duration::from_secs(50)));
-            }),
-    );
+    let vendor =
+        Arc::new(
+            FakeVendor::new(&clock, 1)
+                .with_latency(Duration::from_secs(3))
+                .with_policy(|policy| {
+                    policy.schedule.set(jobs_core::vendor::PollSchedule::every(
+                        Duration::from_secs(50),
+                    ));
+                }),
+        );
     let mut fleet = fleet(FleetConfig::default());
     let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     handle

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use jobs_core::{Fleet, FleetConfig, Job, JobId};
+use jobs_core::fleet::{Fleet, FleetConfig};
+use jobs_core::{Job, JobId};
 
 use kind::Loopback;
 use vendor::Vendor;

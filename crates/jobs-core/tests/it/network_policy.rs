@@ -9,7 +9,8 @@ use std::time::Duration;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{Download, HttpClient, HttpClientBuilder, Origin, Request};
 use jobs_core::testing::{ManualClock, Reply, RequestLog, ScriptStep, ScriptedServer};
-use jobs_core::{Delivery, Error, ErrorKind};
+use jobs_core::vendor::Delivery;
+use jobs_core::{Error, ErrorKind};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -92,7 +93,10 @@ async fn a_link_whose_name_leads_inside_is_refused_before_a_connection_and_not_t
     assert_eq!((told.lock().unwrap().len(), files), (0, 0));
     // Nor was time spent on trying again.
     assert_eq!(clock.next_sleep(), None);
-    assert_eq!(jobs_core::Clock::now(&clock), jobs_core::Moment::START);
+    assert_eq!(
+        jobs_core::clock::Clock::now(&clock),
+        jobs_core::clock::Moment::START
+    );
 }
 
 #[tokio::test]

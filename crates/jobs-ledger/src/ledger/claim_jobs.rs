@@ -3,8 +3,8 @@
 use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use jobs_core::Account;
 use jobs_core::clock::Moment;
+use jobs_core::vendor::Account;
 
 use super::row::{self, AfterWrite, Writer, job_line};
 use super::{Ledger, history, keep};

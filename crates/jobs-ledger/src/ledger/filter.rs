@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use jobs_core::Account;
+use jobs_core::vendor::Account;
 
 use crate::id::LedgerId;
 use crate::job_record::JobRecord;

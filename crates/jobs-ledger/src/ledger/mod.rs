@@ -27,8 +27,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use jobs_core::Clock;
-use jobs_core::clock::Moment;
+use jobs_core::clock::{Clock, Moment};
 
 pub use self::batch::{ClaimUpdate, ClaimUpdateSummary};
 pub use self::budget::{

@@ -1,7 +1,8 @@
 //! The ledger as the keeper of a rate that processes share.
 
 use async_trait::async_trait;
-use jobs_core::{Account, Acquired, Error, RateLimit, SharedRate};
+use jobs_core::Error;
+use jobs_core::vendor::{Account, Acquired, RateLimit, SharedRate};
 
 use super::Ledger;
 use super::shared_rate::{self, RateSlot};

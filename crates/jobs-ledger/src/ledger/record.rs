@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use jobs_core::{Account, Error};
+use jobs_core::Error;
+use jobs_core::vendor::Account;
 
 use super::new_job::path;
 use super::row::{self, AfterWrite, LockedJob};

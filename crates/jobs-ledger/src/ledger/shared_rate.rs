@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_core::{Account, RateLimit};
+use jobs_core::vendor::{Account, RateLimit};
 
 use super::Ledger;
 use crate::error::{LedgerError, LedgerErrorKind};

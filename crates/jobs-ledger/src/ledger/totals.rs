@@ -4,7 +4,7 @@
 //! would wait for each other, so each appends its change, and whoever comes by sums them up.
 
 use chrono::NaiveDate;
-use jobs_core::Account;
+use jobs_core::vendor::Account;
 
 use super::Ledger;
 use crate::error::{LedgerError, LedgerErrorKind};

@@ -13,8 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::Clock;
-use jobs_core::clock::bounded;
+use jobs_core::clock::{Clock, bounded};
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Row as _, raw_sql};
 use tokio::sync::{Notify, OnceCell};

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use jobs_core::{Account, JobId};
+use jobs_core::JobId;
+use jobs_core::vendor::Account;
 use jobs_ledger::{
     Budget, BudgetPeriod, Claim, ClaimOutcome, Claimed, Due, Estimate, IntendOutcome, Intent,
     JobFilter, Ledger, LedgerErrorKind, LedgerId, Note, OverBudget, Stage, SubmitPermission, at,

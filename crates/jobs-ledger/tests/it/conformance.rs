@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use jobs_core::{Account, Clock, JobId, RateLimit, Ticket};
+use jobs_core::clock::Clock;
+use jobs_core::vendor::{Account, RateLimit};
+use jobs_core::{JobId, Ticket};
 use jobs_ledger::{
     Acquired, Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, Enqueued, Estimate, EventCursor,
     IntendOutcome, Intent, JobEvent, JobFilter, JobRecord, Ledger, LedgerErrorKind, LedgerId, Note,

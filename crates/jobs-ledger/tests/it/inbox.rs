@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use jobs_core::{Account, JobId, RateLimit};
+use jobs_core::JobId;
+use jobs_core::vendor::{Account, RateLimit};
 use jobs_ledger::{
     Acquired, BulkAction, BulkOutcome, Claim, Due, Estimate, FileIdentity, IntendOutcome, Intent,
     JobFilter, Ledger, LedgerErrorKind, LedgerId, Note, ParkReason, PollRecord, Stage, WebhookCall,

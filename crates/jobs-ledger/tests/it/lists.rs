@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use jobs_core::{Account, JobId};
+use jobs_core::JobId;
+use jobs_core::vendor::Account;
 use jobs_ledger::{
     ClaimUpdate, ErrorRecord, Estimate, IntendOutcome, Intent, JobFilter, JobRecord, Ledger,
     LedgerErrorKind, Note, Stage,

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use jobs_core::{Account, SystemClock};
+use jobs_core::clock::SystemClock;
+use jobs_core::vendor::Account;
 use jobs_ledger::{
     Estimate, IntendOutcome, Intent, Ledger, LedgerConfig, LedgerError, LedgerErrorKind, Note,
 };

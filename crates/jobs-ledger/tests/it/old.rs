@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use jobs_core::Account;
+use jobs_core::vendor::Account;
 use jobs_ledger::{
     ClaimOutcome, Claimed, IntendOutcome, Intent, JobFilter, JobOutcome, JobRecord, Ledger,
     ParkReason, Stage, event_kind,

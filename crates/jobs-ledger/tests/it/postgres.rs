@@ -3,8 +3,9 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use jobs_core::clock::SystemClock;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Account, SystemClock};
+use jobs_core::vendor::Account;
 use jobs_ledger::{
     Estimate, IntendOutcome, Intent, JobFilter, Ledger, LedgerConfig, LedgerErrorKind, Note,
 };

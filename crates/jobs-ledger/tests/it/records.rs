@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use jobs_core::{Account, Clock as _, Delivery, Error, ErrorKind, JobId};
+use jobs_core::clock::Clock as _;
+use jobs_core::vendor::{Account, Delivery};
+use jobs_core::{Error, ErrorKind, JobId};
 use jobs_ledger::{
     Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, Estimate, IntendOutcome, Intent, JobOutcome,
     JobRecord, Ledger, LedgerErrorKind, LedgerId, Note, ParkReason, PlaceKey, at, event_kind,

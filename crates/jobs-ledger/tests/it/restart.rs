@@ -4,8 +4,10 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use jobs_core::JobId;
+use jobs_core::clock::Clock as _;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Account, Clock as _, JobId};
+use jobs_core::vendor::Account;
 use jobs_ledger::{
     ClaimOutcome, Claimed, Due, Estimate, IntendOutcome, Intent, Ledger, LedgerConfig, LedgerId,
     Note, PollRecord, Stage, event_kind,

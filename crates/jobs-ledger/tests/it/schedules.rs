@@ -3,8 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
+use jobs_core::JobId;
+use jobs_core::clock::Clock;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Account, Clock, JobId};
+use jobs_core::vendor::Account;
 use jobs_ledger::{
     Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, Estimate, IntendOutcome, Intent, JobRecord,
     Ledger, LedgerError, LedgerId, Note, PollRecord, Stage, at,

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use jobs_core::{Account, SystemClock};
+use jobs_core::clock::SystemClock;
+use jobs_core::vendor::Account;
 use jobs_ledger::{
     Estimate, IntendOutcome, Intent, JobFilter, Ledger, LedgerConfig, LedgerError, LedgerErrorKind,
 };

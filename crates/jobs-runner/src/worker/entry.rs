@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use jobs_core::{Account, Fleet};
+use jobs_core::fleet::Fleet;
+use jobs_core::vendor::Account;
 
 use crate::dyn_handler::DynHandler;
 use crate::fleet_lane::{FetchTask, FleetLane};

@@ -12,7 +12,7 @@ mod work_item;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jobs_core::{Fleet, FleetConfig};
+use jobs_core::fleet::{Fleet, FleetConfig};
 use jobs_ledger::LedgerId;
 use tokio_util::sync::CancellationToken;
 

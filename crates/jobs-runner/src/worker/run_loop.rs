@@ -6,10 +6,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jobs_core::{
-    Account, Clock, Delivery, Error, ErrorKind, Fleet, FleetEvent, JobId, Moment, WaitError,
-    WaitErrorKind, WaitOptions,
-};
+use jobs_core::clock::{Clock, Moment};
+use jobs_core::fleet::{Fleet, FleetEvent};
+use jobs_core::vendor::{Account, Delivery};
+use jobs_core::{Error, ErrorKind, JobId, WaitError, WaitErrorKind, WaitOptions};
 use jobs_ledger::{
     Claim, ClaimKey, ClaimUpdate, Claimed, Due, JobFilter, JobRecord, LedgerId, Note, ParkReason,
     PollRecord, Stage, at,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use jobs_core::Account;
+use jobs_core::vendor::Account;
 use jobs_ledger::{ClaimOutcome, Claimed, LedgerError, LedgerErrorKind, LedgerId, Stage};
 
 use crate::context::Context;

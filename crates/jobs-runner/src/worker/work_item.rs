@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jobs_core::{Account, JobId, Moment};
+use jobs_core::JobId;
+use jobs_core::clock::Moment;
+use jobs_core::vendor::Account;
 use jobs_ledger::{Claim, Claimed, JobRecord, LedgerId, Note, at};
 use tokio_util::sync::CancellationToken;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use jobs_core::SystemClock;
+use jobs_core::clock::SystemClock;
 use serde_json::Value;
 use temporalio_client::Client;
 

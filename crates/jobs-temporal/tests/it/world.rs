@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use jobs_core::{Clock, SystemClock};
+use jobs_core::clock::{Clock, SystemClock};
 use jobs_ledger::{JobFilter, JobRecord, Ledger, LedgerConfig, Stage};
 use jobs_temporal::JobWorkflow;
 use serde_json::{Value, json};

@@ -2,11 +2,12 @@
 
 use std::num::NonZeroU32;
 
+use jobs_core::clock::Clock as _;
 use jobs_core::testing::{
     KindUnderTest, MalformedBody, ManualClock, Reply, RequestLog, Script, ScriptStep,
     ScriptedServer, TestVendor, contract,
 };
-use jobs_core::{Clock as _, async_trait};
+use jobs_core::vendor::async_trait;
 use mindshow::{Deck, Pdf, PdfBudget};
 
 use crate::vendor::{Say, Vendor};

@@ -5,10 +5,11 @@ use std::io::{Cursor, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use jobs_core::clock::Moment;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::SavedFile;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Error, ErrorKind, Job, Moment};
+use jobs_core::{Error, ErrorKind, Job};
 use mindshow::{Client, Deck, DeckSummary, PdfBudget, PdfReady, Ready};
 use zip::write::{SimpleFileOptions, ZipWriter};
 

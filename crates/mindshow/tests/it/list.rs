@@ -2,8 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
+use jobs_core::clock::Clock as _;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Clock as _, ErrorKind, JobId, JobKind as _, LostSubmit, Status, SubmitError};
+use jobs_core::vendor::JobKind as _;
+use jobs_core::{ErrorKind, JobId, LostSubmit, Status, SubmitError};
 use mindshow::types::{GptDeck, ListRequest};
 use mindshow::{Client, SearchCriteria};
 use serde_json::{Value, json};

@@ -1,7 +1,8 @@
 //! Outlines and texts, whole and while they are written.
 
 use jobs_core::testing::ManualClock;
-use jobs_core::{Delivery, ErrorKind, SubmitError};
+use jobs_core::vendor::Delivery;
+use jobs_core::{ErrorKind, SubmitError};
 use mindshow::types::{ContentRequest, OutlineRequest};
 use mindshow::{Client, Outline};
 

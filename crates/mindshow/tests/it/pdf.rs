@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
-use jobs_core::{Delivery, ErrorKind, Job, JobKind as _, WaitError};
+use jobs_core::vendor::{Delivery, JobKind as _};
+use jobs_core::{ErrorKind, Job, WaitError};
 use mindshow::{Client, Pdf, PdfBudget, PdfCharge, PdfReady};
 
 use crate::vendor::{Say, Vendor};

@@ -1,9 +1,10 @@
 //! Every future can be spawned.
 
+use jobs_core::clock::Moment;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{ErrorKind, LostSubmit, Moment};
+use jobs_core::{ErrorKind, LostSubmit};
 use mindshow::types::{
     AdvanceTemplateAddRequest, ContentRequest, GptDeck, ListRequest, OutlineRequest, Theme,
 };

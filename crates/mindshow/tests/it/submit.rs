@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
-use jobs_core::{Delivery, Env, ErrorKind, Job, SubmitError};
+use jobs_core::vendor::{Delivery, Env};
+use jobs_core::{ErrorKind, Job, SubmitError};
 use mindshow::types::{
     DeckPage, GptDeck, JsonDeck, MarkdownDeck, OutlineRequest, PageType, PptDeck,
 };

@@ -5,10 +5,12 @@ use std::io::Write;
 use std::time::Duration;
 
 use httpmock::MockServer;
+use jobs_core::clock::Moment;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::SavedFile;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Delivery, Error, ErrorKind, JobId, Moment};
+use jobs_core::vendor::Delivery;
+use jobs_core::{Error, ErrorKind, JobId};
 use ppj::{Bundle, Client, ClientBuilder, Limits, Ready, unpack};
 
 fn bundle() -> Vec<u8> {

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use httpmock::{Method, MockServer};
+use jobs_core::clock::Clock;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Clock, Delivery, Error, ErrorKind, JobId, LostSubmit};
+use jobs_core::vendor::Delivery;
+use jobs_core::{Error, ErrorKind, JobId, LostSubmit};
 use ppj::types::JobState;
 use ppj::{Candidate, Client, Fit, JobFilter};
 

@@ -1,7 +1,8 @@
 //! Settings: from variables, and refused where they cannot work.
 
 use jobs_core::testing::ManualClock;
-use jobs_core::{Env, Error, ErrorKind, JobKind as _};
+use jobs_core::vendor::{Env, JobKind as _};
+use jobs_core::{Error, ErrorKind};
 use ppj::{Client, ClientBuilder};
 
 fn from(variables: &[(&str, &str)]) -> Result<ClientBuilder, Error> {

@@ -5,9 +5,10 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use jobs_core::clock::{Clock, SystemClock};
 use jobs_core::http::{Body, HttpClient, HttpClientBuilder, Origin, Request, Response};
-use jobs_core::retry::{self, decide};
-use jobs_core::{Clock, Error, ErrorKind, JobId, Secret, SubmitError, SystemClock};
+use jobs_core::vendor::retry::{self, decide};
+use jobs_core::{Error, ErrorKind, JobId, Secret, SubmitError};
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
@@ -218,7 +219,7 @@ impl CloudClient {
     /// kept. **The code can be used once**, so this is sent once.
     ///
     /// # Errors
-    /// [`Delivery::MaybeSent`](jobs_core::Delivery::MaybeSent) when the answer was lost: the code may be used up then, and the company has
+    /// [`Delivery::MaybeSent`](jobs_core::vendor::Delivery::MaybeSent) when the answer was lost: the code may be used up then, and the company has
     /// to bind the device again.
     pub async fn exchange_auth_code(&self, auth_code: &Secret) -> Result<Secret, Error> {
         let body = json!({ "auth_code": auth_code.expose() });
@@ -324,7 +325,7 @@ impl CloudClient {
     /// Sent once: nothing tells whether the member would get the file twice.
     ///
     /// # Errors
-    /// [`Delivery::MaybeSent`](jobs_core::Delivery::MaybeSent) when the answer was lost; the member may have the file then.
+    /// [`Delivery::MaybeSent`](jobs_core::vendor::Delivery::MaybeSent) when the answer was lost; the member may have the file then.
     pub async fn push_scan(&self, scan: &ScanFile) -> Result<(), Error> {
         let call = Call::new("push scan", &["device", "push_scan_file"], scan.body())
             .with_secrets(scan.secrets())
@@ -391,7 +392,7 @@ impl CloudClient {
         let (answer, body) = match said {
             Ok(said) => said,
             Err(error) => {
-                if error.delivery() == jobs_core::Delivery::NotSent {
+                if error.delivery() == jobs_core::vendor::Delivery::NotSent {
                     *drawn = QrCache::default();
                 } else {
                     drawn.remember(wanted, now, None);

@@ -5,7 +5,8 @@ use std::io::{BufWriter, Read, Write};
 
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{CheckError, Download, Inspection, SavedFile, UnverifiedFile};
-use jobs_core::{Delivery, Error, ErrorKind, JobId, Secret};
+use jobs_core::vendor::Delivery;
+use jobs_core::{Error, ErrorKind, JobId, Secret};
 use serde_json::json;
 
 use super::cipher::{Decryptor, FileKey};

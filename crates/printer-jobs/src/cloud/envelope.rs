@@ -1,7 +1,8 @@
 //! The HTTPS flavour's outer JSON, and the only place that knows its in-band error code.
 
 use jobs_core::http::Response;
-use jobs_core::{Delivery, Error, ErrorKind, Secret};
+use jobs_core::vendor::Delivery;
+use jobs_core::{Error, ErrorKind, Secret};
 use serde_json::Value;
 
 use crate::Rejection;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use jobs_core::{Error, ErrorKind, Moment, Secret};
+use jobs_core::clock::Moment;
+use jobs_core::{Error, ErrorKind, Secret};
 
 use super::envelope::VENDOR;
 

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use jobs_core::{Clock, Error, Moment, Secret};
+use jobs_core::clock::{Clock, Moment};
+use jobs_core::{Error, Secret};
 use tokio::sync::Mutex;
 
 /// Tokens live this long where the answer does not say it.

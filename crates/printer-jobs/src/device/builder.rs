@@ -7,10 +7,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jobs_core::{
-    Account, Clock, Env, Error, ErrorKind, KindPolicy, RateLimit, RateLimiter, Secret, SharedRate,
-    SystemClock,
-};
+use jobs_core::clock::{Clock, SystemClock};
+use jobs_core::vendor::{Account, Env, KindPolicy, RateLimit, RateLimiter, SharedRate};
+use jobs_core::{Error, ErrorKind, Secret};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 

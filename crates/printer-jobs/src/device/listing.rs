@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::num::NonZeroUsize;
 
-use jobs_core::{Delivery, Error, ErrorKind, JobId, RequestClass};
+use jobs_core::vendor::{Delivery, RequestClass};
+use jobs_core::{Error, ErrorKind, JobId};
 
 use super::{Device, operation_context};
 use crate::errors::OperationContext;

@@ -12,11 +12,10 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jobs_core::clock::bounded;
-use jobs_core::retry::decide;
-use jobs_core::{
-    Account, Clock, Delivery, Error, ErrorKind, JobId, KindPolicy, RateLimiter, Secret,
-};
+use jobs_core::clock::{Clock, bounded};
+use jobs_core::vendor::retry::decide;
+use jobs_core::vendor::{Account, Delivery, KindPolicy, RateLimiter};
+use jobs_core::{Error, ErrorKind, JobId, Secret};
 use serde_json::Value;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio_tungstenite::tungstenite::{Bytes, Message};

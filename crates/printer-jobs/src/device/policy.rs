@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use jobs_core::{Call, Cost, KindPolicy, PollSchedule, Provenance, Repeat, Sourced};
+use jobs_core::vendor::{Call, Cost, KindPolicy, PollSchedule, Provenance, Repeat, Sourced};
 
 use crate::wire::MAX_PAGE;
 

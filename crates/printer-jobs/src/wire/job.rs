@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use jobs_core::{InvalidJobId, JobId};
+use jobs_core::JobId;
+use jobs_core::vendor::InvalidJobId;
 use serde_json::Value;
 
 use crate::code::Code;

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use jobs_core::clock::Clock;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Clock, Delivery, Env, ErrorKind, JobId, Secret};
+use jobs_core::vendor::{Delivery, Env};
+use jobs_core::{ErrorKind, JobId, Secret};
 use printer_jobs::login::Phase;
 use printer_jobs::wire::{
     Event, ListQuery, PrintOutcome, PrintStatus, ReportNumbering, ScanArgs, StatusFilter,

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use jobs_core::ErrorKind;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Delivery, ErrorKind};
+use jobs_core::vendor::Delivery;
 use printer_jobs::wire::{ListQuery, ListedJob, PrintOutcome, StatusFilter};
 use printer_jobs::{Destination, Device, Pages, Transfer};
 use serde_json::{Value, json};

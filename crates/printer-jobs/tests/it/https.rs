@@ -8,7 +8,8 @@ use std::time::Duration;
 use httpmock::{HttpMockRequest, HttpMockResponse, Mock, MockServer};
 use jobs_core::disk::OutputPath;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Delivery, Error, ErrorKind, JobId, Secret};
+use jobs_core::vendor::Delivery;
+use jobs_core::{Error, ErrorKind, JobId, Secret};
 use printer_jobs::cloud::{
     CipherProblem, CloudClient, CloudQuery, Decryptor, DeviceStatus, FileKey, Framing, LoginQrType,
     ScanFile, ScanSource, WebhookEvent, WebhookKey, WebhookNotice, WebhookRequest, decrypt,

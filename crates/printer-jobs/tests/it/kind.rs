@@ -7,7 +7,8 @@ use std::time::Duration;
 use jobs_core::testing::{
     KindUnderTest, MalformedBody, ManualClock, RequestLog, Script, ScriptStep, TestVendor, contract,
 };
-use jobs_core::{Error, ErrorKind, JobId, JobKind, RateLimit, Snapshot, Status, async_trait};
+use jobs_core::vendor::{JobKind, RateLimit, async_trait};
+use jobs_core::{Error, ErrorKind, JobId, Snapshot, Status};
 use printer_jobs::{Device, PrintJob, Printed};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -29,7 +30,7 @@ impl KindUnderTest for Printer {
         let (beats, record, time) = (play.steps.to_vec(), asked.clone(), clock.clone());
         let cloud = Cloud::start(move |seen| match seen.cmd.as_str() {
             "printer/get_job_list" => {
-                use jobs_core::Clock as _;
+                use jobs_core::clock::Clock as _;
                 say(&record.record_poll(time.now(), &beats), &seen.req_id)
             }
             _ => Say::Usual,
@@ -169,7 +170,7 @@ async fn a_thousand_jobs_are_observed_with_five_requests() {
     }
     assert_eq!(done, 1000);
     assert_eq!(cloud.asked("printer/get_job_list").len(), 5);
-    use jobs_core::Clock as _;
+    use jobs_core::clock::Clock as _;
     assert_eq!(clock.now().since_start().as_secs(), 4, "one list a second");
 }
 

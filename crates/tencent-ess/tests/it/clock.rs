@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use httpmock::{HttpMockRequest, HttpMockResponse};
-use jobs_core::{ErrorKind, Job, JobKind as _, SubmitError};
+use jobs_core::vendor::JobKind as _;
+use jobs_core::{ErrorKind, Job, SubmitError};
 use tencent_ess::types::ResourceType;
 use tencent_ess::{Conversion, ConvertRequest, ResourceId};
 

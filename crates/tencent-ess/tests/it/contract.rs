@@ -2,11 +2,12 @@
 
 use std::num::NonZeroU32;
 
+use jobs_core::JobId;
 use jobs_core::testing::{
     KindUnderTest, MalformedBody, ManualClock, Reply, RequestLog, Script, ScriptStep,
     ScriptedServer, TestVendor, contract,
 };
-use jobs_core::{JobId, async_trait};
+use jobs_core::vendor::async_trait;
 use tencent_ess::{Conversion, Family, Operator, Product};
 
 use crate::{SECRET_ID, SECRET_KEY, platform, secret};

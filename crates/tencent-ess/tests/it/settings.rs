@@ -1,6 +1,7 @@
 //! Settings from variables.
 
-use jobs_core::{Env, ErrorKind, JobKind as _};
+use jobs_core::ErrorKind;
+use jobs_core::vendor::{Env, JobKind as _};
 use tencent_ess::{Client, Environment};
 
 const FULL: [(&str, &str); 5] = [

@@ -7,7 +7,8 @@ use std::time::Duration;
 use httpmock::Method;
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Delivery, ErrorKind, Job, JobId, ResumeError, Status, SubmitError, Ticket};
+use jobs_core::vendor::{Delivery, ResumeError};
+use jobs_core::{ErrorKind, Job, JobId, Status, SubmitError, Ticket};
 use serde_json::{Value, json};
 use tencent_ess::types::ResourceType;
 use tencent_ess::{

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use httpmock::{HttpMockRequest, HttpMockResponse, Method};
+use jobs_core::ErrorKind;
 use jobs_core::http::Document;
-use jobs_core::{Delivery, ErrorKind};
+use jobs_core::vendor::Delivery;
 use serde_json::json;
 use tencent_ess::types::BusinessType;
 use tencent_ess::{Operator, Product, UploadRequest};

@@ -3,10 +3,11 @@
 use std::fs;
 
 use httpmock::MockServer;
+use jobs_core::clock::Moment;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::SavedFile;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Error, ErrorKind, JobId, Moment};
+use jobs_core::{Error, ErrorKind, JobId};
 use textin::{Client, Ready, ResultSummary};
 
 const RESULT: &str = r##"{"schema_version":"1.3.1","file_id":"f","job_id":"j","success_count":1,"metadata":{"page_count":1},"elements":[{"element_id":"e","type":"Title","text":"标题","page_number":1,"coordinates":[0,0,1,0,1,1,0,1],"metadata":{}}],"markdown":"# 标题\n\ntext"}"##;

@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use jobs_core::clock::SystemClock;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
-use jobs_core::{Env, Error, ErrorKind, JobId, LostSubmit, SystemClock, WaitOptions};
+use jobs_core::vendor::Env;
+use jobs_core::{Error, ErrorKind, JobId, LostSubmit, WaitOptions};
 use printer_jobs::wire::{ListQuery, ListedJob, PrintOutcome, ScanArgs};
 use printer_jobs::{CredentialStore, Destination, Device, MemoryStore};
 use vendor_sim::Simulators;

@@ -8,7 +8,7 @@ mod witness;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use jobs_core::SystemClock;
+use jobs_core::clock::SystemClock;
 use jobs_ledger::Ledger;
 use serde_json::Value;
 use tempfile::TempDir;

@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use jobs_core::{Job, JobId, JobKind, SubmitError, WaitError};
+use jobs_core::vendor::JobKind;
+use jobs_core::{Job, JobId, SubmitError, WaitError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;

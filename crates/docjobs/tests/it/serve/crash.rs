@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_core::{Clock as _, SystemClock};
+use jobs_core::clock::{Clock as _, SystemClock};
 use serde_json::json;
 
 use super::{Part, Server};
