@@ -268,7 +268,7 @@ async fn tencent(simulators: &Simulators) -> Result<(), String> {
 }
 
 async fn printer(simulators: &Simulators, folder: &std::path::Path) -> Result<(), String> {
-    use printer_jobs::wire::{ListQuery, PrintOutcome};
+    use printer_jobs::{ListQuery, PrintOutcome};
     let sim = simulators.wecom();
     sim.add_job(NewJob::pdf("a.pdf", pdf::of_lines(&["one page"])));
     let options = sim.options();

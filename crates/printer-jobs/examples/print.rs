@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use jobs_core::clock::{Clock, SystemClock};
 use jobs_core::vendor::Env;
-use printer_jobs::wire::{ListQuery, PrintOutcome, StatusFilter};
-use printer_jobs::{Destination, Device};
+use printer_jobs::{Destination, Device, ListQuery, PrintOutcome, StatusFilter};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -9,7 +9,7 @@ pub struct Code(i64);
 /// What kind of trouble a code stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Class {
+pub(crate) enum Class {
     /// Accepted.
     Success,
     /// Refused because it was done before; nothing is wrong.
@@ -39,7 +39,7 @@ pub enum Class {
 /// What to do about a code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Handling {
+pub(crate) enum Handling {
     /// Go on.
     Proceed,
     /// The wanted state is reached already: success.
@@ -114,12 +114,12 @@ impl Code {
     }
 
     /// The kind of trouble.
-    pub fn class(self) -> Class {
+    pub(crate) fn class(self) -> Class {
         self.row().map_or(Class::Unknown, |row| row.class)
     }
 
     /// What to do about it.
-    pub fn handling(self) -> Handling {
+    pub(crate) fn handling(self) -> Handling {
         self.row().map_or(Handling::Surface, |row| row.handling)
     }
 

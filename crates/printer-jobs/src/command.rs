@@ -3,7 +3,7 @@
 /// A command, device to cloud.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Command {
+pub(crate) enum Command {
     /// Ask for the cloud's time.
     GetTimestamp,
     /// Exchange a shared seed for this device's own SecretNo.
@@ -24,7 +24,8 @@ pub enum Command {
     ReportDeviceFeature,
     /// QR code that lets an administrator log in.
     GenLoginQrcode,
-    /// Hand a log file to the cloud.
+    /// Hand a log file to the cloud. Not wrapped.
+    #[cfg(any(test, fuzzing))]
     UploadLog,
     /// List print jobs.
     GetJobList,
@@ -40,7 +41,8 @@ pub enum Command {
 
 impl Command {
     /// Every command known here.
-    pub const ALL: [Self; 16] = [
+    #[cfg(any(test, fuzzing))]
+    pub(crate) const ALL: [Self; 16] = [
         Self::GetTimestamp,
         Self::GetSecretNo,
         Self::Register,
@@ -60,7 +62,7 @@ impl Command {
     ];
 
     /// The name on the wire.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::GetTimestamp => "get_timestamp",
             Self::GetSecretNo => "get_secret_no",
@@ -72,6 +74,7 @@ impl Command {
             Self::ErrorReport => "error_report",
             Self::ReportDeviceFeature => "report_device_feature",
             Self::GenLoginQrcode => "gen_login_qrcode",
+            #[cfg(any(test, fuzzing))]
             Self::UploadLog => "upload_log",
             Self::GetJobList => "printer/get_job_list",
             Self::DownloadFile => "printer/download_file",
@@ -82,7 +85,7 @@ impl Command {
     }
 
     /// Whether it is refused before the login is complete.
-    pub const fn needs_login(self) -> bool {
+    pub(crate) const fn needs_login(self) -> bool {
         !matches!(
             self,
             Self::GetTimestamp
@@ -95,7 +98,7 @@ impl Command {
     }
 
     /// Whether it is one of the `printer/*` commands, whose answers were seen without `headers`.
-    pub const fn is_printer(self) -> bool {
+    pub(crate) const fn is_printer(self) -> bool {
         matches!(
             self,
             Self::GetJobList
@@ -107,7 +110,7 @@ impl Command {
     }
 
     /// Whether success arrives as a binary message; failure is text even then.
-    pub const fn answers_with_file(self) -> bool {
+    pub(crate) const fn answers_with_file(self) -> bool {
         matches!(
             self,
             Self::DownloadFile | Self::GenQrcode | Self::GenLoginQrcode

@@ -14,7 +14,7 @@ use crate::{Command, ProtocolError, RecentIds};
 /// Rules of matching and bounds of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct CorrelatorOptions {
+pub(crate) struct CorrelatorOptions {
     /// Refuse answers without a request id instead of matching them by order. Off by default.
     pub strict: bool,
     /// How many requests, given up ones included, may be queued. 256 by default.
@@ -36,7 +36,7 @@ impl Default for CorrelatorOptions {
 
 /// Where an answer goes.
 #[derive(Debug)]
-pub enum Match<W> {
+pub(crate) enum Match<W> {
     /// To this request, which is no longer open now.
     Owner(Owner<W>),
     /// To nobody: its request was given up before.
@@ -55,7 +55,7 @@ pub enum Match<W> {
 /// A request that got its answer.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Owner<W> {
+pub(crate) struct Owner<W> {
     /// Its request id.
     pub req_id: String,
     /// Its command.
@@ -69,7 +69,7 @@ pub struct Owner<W> {
 /// How the owner of an answer was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum MatchedBy {
+pub(crate) enum MatchedBy {
     /// By the request id.
     ReqId,
     /// By the request id inside the error message.
@@ -79,7 +79,7 @@ pub enum MatchedBy {
 }
 
 /// The open requests of one connection. `W` is whatever wakes the caller.
-pub struct Correlator<W> {
+pub(crate) struct Correlator<W> {
     options: CorrelatorOptions,
     queue: VecDeque<Entry<W>>,
     settled: RecentIds,
@@ -100,7 +100,7 @@ impl<W> Entry<W> {
 
 impl<W> Correlator<W> {
     /// An empty queue.
-    pub fn new(options: CorrelatorOptions) -> Self {
+    pub(crate) fn new(options: CorrelatorOptions) -> Self {
         Self {
             options,
             queue: VecDeque::new(),
@@ -113,7 +113,7 @@ impl<W> Correlator<W> {
     /// # Errors
     ///
     /// The limit that stands against it.
-    pub fn has_room(&self, command: Command) -> Result<(), ProtocolError> {
+    pub(crate) fn has_room(&self, command: Command) -> Result<(), ProtocolError> {
         let printer_limit = self.options.printer_in_flight;
         if command.is_printer() && self.printer_waiting() >= printer_limit {
             return Err(ProtocolError::Busy {
@@ -133,7 +133,12 @@ impl<W> Correlator<W> {
     /// # Errors
     ///
     /// A limit is reached, or the request id is unusable or taken. The waiter is dropped then.
-    pub fn sent(&mut self, req_id: &str, command: Command, waiter: W) -> Result<(), ProtocolError> {
+    pub(crate) fn sent(
+        &mut self,
+        req_id: &str,
+        command: Command,
+        waiter: W,
+    ) -> Result<(), ProtocolError> {
         check_req_id(req_id)?;
         self.has_room(command)?;
         if self.position(req_id).is_some() || self.settled.contains(req_id) {
@@ -148,13 +153,13 @@ impl<W> Correlator<W> {
     }
 
     /// Gives a request up, on a time-out too. Its place in the order stays taken until it is answered.
-    pub fn cancel(&mut self, req_id: &str) -> Option<W> {
+    pub(crate) fn cancel(&mut self, req_id: &str) -> Option<W> {
         let index = self.position(req_id)?;
         self.queue.get_mut(index)?.waiter.take()
     }
 
     /// Gives up every request whose waiter is chosen; their places stay taken like after [`cancel`](Self::cancel).
-    pub fn cancel_where(&mut self, chosen: impl Fn(&W) -> bool) -> Vec<W> {
+    pub(crate) fn cancel_where(&mut self, chosen: impl Fn(&W) -> bool) -> Vec<W> {
         self.queue
             .iter_mut()
             .filter_map(|entry| entry.waiter.take_if(|waiter| chosen(waiter)))
@@ -162,7 +167,7 @@ impl<W> Correlator<W> {
     }
 
     /// Finds the owner of a text answer.
-    pub fn answered(&mut self, answer: &Answer) -> Match<W> {
+    pub(crate) fn answered(&mut self, answer: &Answer) -> Match<W> {
         if let Some(req_id) = answer.req_id() {
             return match self.position(req_id) {
                 Some(index) => self.settle(index, MatchedBy::ReqId),
@@ -193,7 +198,7 @@ impl<W> Correlator<W> {
     }
 
     /// Finds the owner of a binary answer by the request id inside it.
-    pub fn answered_with_file(&mut self, req_id: &str) -> Match<W> {
+    pub(crate) fn answered_with_file(&mut self, req_id: &str) -> Match<W> {
         match self.position(req_id) {
             Some(index) => self.settle(index, MatchedBy::ReqId),
             None => Match::Nobody,
@@ -201,7 +206,7 @@ impl<W> Correlator<W> {
     }
 
     /// Empties the queue when the connection is lost and returns everybody who still waits.
-    pub fn clear(&mut self) -> Vec<W> {
+    pub(crate) fn clear(&mut self) -> Vec<W> {
         self.queue
             .drain(..)
             .filter_map(|entry| entry.waiter)
@@ -209,7 +214,7 @@ impl<W> Correlator<W> {
     }
 
     /// How many requests wait for an answer.
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.queue
             .iter()
             .filter(|entry| !entry.is_tombstone())
@@ -217,7 +222,7 @@ impl<W> Correlator<W> {
     }
 
     /// How many given-up requests still hold a place.
-    pub fn tombstones(&self) -> usize {
+    pub(crate) fn tombstones(&self) -> usize {
         self.queue.len() - self.waiting()
     }
 
@@ -225,7 +230,7 @@ impl<W> Correlator<W> {
     ///
     /// If its answer never comes, the answer to the waiting one may be taken for it. So a time-out
     /// while this holds is best followed by a new connection, which starts with an empty queue.
-    pub fn in_doubt(&self) -> bool {
+    pub(crate) fn in_doubt(&self) -> bool {
         self.queue
             .iter()
             .filter(|entry| entry.command.is_printer())

@@ -11,13 +11,13 @@ use crate::lenient::{self, Object};
 use crate::{Command, ProtocolError, Rejection};
 
 /// Largest message to accept: files have up to 20 MB and come whole by default.
-pub const MAX_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
+pub(crate) const MAX_MESSAGE_BYTES: usize = 32 * 1024 * 1024;
 
 /// Longest request id to use: one public client reads it into 128 bytes.
-pub const MAX_REQ_ID_BYTES: usize = 127;
+pub(crate) const MAX_REQ_ID_BYTES: usize = 127;
 
 /// A body together with the command it belongs to.
-pub trait CommandBody: Serialize {
+pub(crate) trait CommandBody: Serialize {
     /// The command.
     const COMMAND: Command;
     /// Whether the message carries a body at all.
@@ -29,7 +29,7 @@ pub trait CommandBody: Serialize {
 /// # Errors
 ///
 /// The request id is empty or too long, or the body cannot be written as JSON.
-pub fn encode<R: CommandBody>(request: &R, req_id: &str) -> Result<String, ProtocolError> {
+pub(crate) fn encode<R: CommandBody>(request: &R, req_id: &str) -> Result<String, ProtocolError> {
     check_req_id(req_id)?;
     let envelope = Outgoing {
         cmd: R::COMMAND.name(),
@@ -41,7 +41,7 @@ pub fn encode<R: CommandBody>(request: &R, req_id: &str) -> Result<String, Proto
 
 /// A text message from the cloud.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Incoming {
+pub(crate) enum Incoming {
     /// The answer to a request: it has no `cmd`.
     Answer(Answer),
     /// Something the cloud says by itself: it has a `cmd`.
@@ -55,7 +55,7 @@ pub enum Incoming {
 /// # Errors
 ///
 /// The message is too large, not UTF-8, not a JSON object, or has a `cmd` that is no text.
-pub fn decode(message: &[u8], limit: usize) -> Result<Incoming, ProtocolError> {
+pub(crate) fn decode(message: &[u8], limit: usize) -> Result<Incoming, ProtocolError> {
     if message.len() > limit {
         return Err(ProtocolError::TooLarge {
             limit,
@@ -114,7 +114,7 @@ fn weight(message: &[u8]) -> usize {
 
 /// The answer to a request.
 #[derive(Clone, PartialEq)]
-pub struct Answer {
+pub(crate) struct Answer {
     req_id: Option<String>,
     code: Option<Code>,
     message: String,
@@ -123,22 +123,22 @@ pub struct Answer {
 
 impl Answer {
     /// The request it answers; several answers were seen without one.
-    pub fn req_id(&self) -> Option<&str> {
+    pub(crate) fn req_id(&self) -> Option<&str> {
         self.req_id.as_deref()
     }
 
     /// The code, if there is a readable one.
-    pub fn code(&self) -> Option<Code> {
+    pub(crate) fn code(&self) -> Option<Code> {
         self.code
     }
 
     /// The cloud's `errmsg`, verbatim and possibly empty.
-    pub fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         &self.message
     }
 
     /// The request id that newer error messages end with.
-    pub fn req_id_in_message(&self) -> Option<&str> {
+    pub(crate) fn req_id_in_message(&self) -> Option<&str> {
         bracketed(&self.message, "reqid: [")
     }
 
@@ -149,7 +149,7 @@ impl Answer {
     /// # Errors
     ///
     /// The cloud refused the request, or the answer has no code.
-    pub fn accepted(&self) -> Result<&Object, ProtocolError> {
+    pub(crate) fn accepted(&self) -> Result<&Object, ProtocolError> {
         match self.code {
             Some(code) if code.is_ok() => Ok(&self.body),
             Some(code) => Err(Rejection::new(code, self.message.clone()).into()),
@@ -184,7 +184,7 @@ impl fmt::Debug for Answer {
 /// Something the cloud says by itself; no acknowledgement is expected.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
-pub struct Push {
+pub(crate) struct Push {
     /// What it is about, as the cloud writes it.
     pub cmd: String,
     /// Made by the cloud; a repeated push repeats it.

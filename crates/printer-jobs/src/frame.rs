@@ -7,14 +7,14 @@ use crate::envelope::check_req_id;
 use crate::{Command, ProtocolError};
 
 /// Version of a download answer and of a plain upload.
-pub const PLAIN_VERSION: u32 = 1;
+pub(crate) const PLAIN_VERSION: u32 = 1;
 /// Version of an upload with arguments.
-pub const EXTENDED_VERSION: u32 = 2;
+pub(crate) const EXTENDED_VERSION: u32 = 2;
 
 /// A file the cloud sends (layout A): answers `printer/download_file` and the QR code commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct FileAnswer<'a> {
+pub(crate) struct FileAnswer<'a> {
     /// The request it answers.
     pub req_id: &'a str,
     /// The file or chunk.
@@ -24,9 +24,10 @@ pub struct FileAnswer<'a> {
 }
 
 /// A file the device sends (layouts B and C).
+#[cfg(any(test, fuzzing))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Upload<'a> {
+pub(crate) struct Upload<'a> {
     /// The command's name on the wire.
     pub cmd: &'a str,
     /// The request id.
@@ -44,7 +45,7 @@ pub struct Upload<'a> {
 /// # Errors
 ///
 /// Another version, a field longer than what is left, or a request id that is not UTF-8.
-pub fn decode_file_answer(message: &[u8]) -> Result<FileAnswer<'_>, ProtocolError> {
+pub(crate) fn decode_file_answer(message: &[u8]) -> Result<FileAnswer<'_>, ProtocolError> {
     let mut reader = Reader { rest: message };
     reader.version(PLAIN_VERSION)?;
     let req_id = reader.text("req_id")?;
@@ -59,7 +60,7 @@ pub fn decode_file_answer(message: &[u8]) -> Result<FileAnswer<'_>, ProtocolErro
 /// The request id of a layout A message whose data may be damaged.
 ///
 /// Lets a cut answer fail the request it belongs to, instead of leaving it to time out.
-pub fn req_id_of_file_answer(message: &[u8]) -> Option<&str> {
+pub(crate) fn req_id_of_file_answer(message: &[u8]) -> Option<&str> {
     let mut reader = Reader { rest: message };
     reader.version(PLAIN_VERSION).ok()?;
     reader.text("req_id").ok()
@@ -70,7 +71,8 @@ pub fn req_id_of_file_answer(message: &[u8]) -> Option<&str> {
 /// # Errors
 ///
 /// The request id is empty or too long, or the data exceeds 32 bits of length.
-pub fn encode_file_answer(req_id: &str, data: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+#[cfg(any(test, fuzzing))]
+pub(crate) fn encode_file_answer(req_id: &str, data: &[u8]) -> Result<Vec<u8>, ProtocolError> {
     check_req_id(req_id)?;
     let mut message = start(PLAIN_VERSION, 12 + req_id.len() + data.len());
     put(&mut message, "req_id", req_id.as_bytes())?;
@@ -83,18 +85,20 @@ pub fn encode_file_answer(req_id: &str, data: &[u8]) -> Result<Vec<u8>, Protocol
 /// # Errors
 ///
 /// As [`decode_file_answer`].
-pub fn decode_upload(message: &[u8]) -> Result<Upload<'_>, ProtocolError> {
+#[cfg(any(test, fuzzing))]
+pub(crate) fn decode_upload(message: &[u8]) -> Result<Upload<'_>, ProtocolError> {
     let mut reader = Reader { rest: message };
     reader.version(PLAIN_VERSION)?;
     reader.upload(false)
 }
 
-/// Writes layout B, which `upload_log` uses.
+/// Writes layout B, which `upload_log` uses; it is not wrapped.
 ///
 /// # Errors
 ///
 /// As [`encode_file_answer`].
-pub fn encode_upload(
+#[cfg(any(test, fuzzing))]
+pub(crate) fn encode_upload(
     command: Command,
     req_id: &str,
     data: &[u8],
@@ -107,7 +111,8 @@ pub fn encode_upload(
 /// # Errors
 ///
 /// As [`decode_file_answer`]; the arguments must be UTF-8 too.
-pub fn decode_extended_upload(message: &[u8]) -> Result<Upload<'_>, ProtocolError> {
+#[cfg(any(test, fuzzing))]
+pub(crate) fn decode_extended_upload(message: &[u8]) -> Result<Upload<'_>, ProtocolError> {
     let mut reader = Reader { rest: message };
     reader.version(EXTENDED_VERSION)?;
     reader.upload(true)
@@ -118,7 +123,7 @@ pub fn decode_extended_upload(message: &[u8]) -> Result<Upload<'_>, ProtocolErro
 /// # Errors
 ///
 /// As [`encode_file_answer`].
-pub fn encode_extended_upload(
+pub(crate) fn encode_extended_upload(
     command: Command,
     req_id: &str,
     data: &[u8],
@@ -199,6 +204,7 @@ impl<'a> Reader<'a> {
             .map_err(|source| ProtocolError::NotUtf8 { field, source })
     }
 
+    #[cfg(any(test, fuzzing))]
     fn upload(mut self, extended: bool) -> Result<Upload<'a>, ProtocolError> {
         let cmd = self.text("cmd")?;
         let req_id = self.text("req_id")?;

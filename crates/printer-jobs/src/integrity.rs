@@ -6,20 +6,20 @@ use std::ops::Range;
 use crate::wire::{Format, ListedJob, PageProblem};
 
 /// Largest file the vendor prints.
-pub const MAX_FILE_BYTES: u64 = 20 * 1024 * 1024;
+pub(crate) const MAX_FILE_BYTES: u64 = 20 * 1024 * 1024;
 
 const PDF: &[u8] = b"%PDF";
 const JPEG: &[u8] = &[0xff, 0xd8];
 
 /// Whether these first bytes of a file are those of a JPEG.
-pub fn is_jpeg(head: &[u8]) -> bool {
+pub(crate) fn is_jpeg(head: &[u8]) -> bool {
     head.starts_with(JPEG)
 }
 
 /// What is wrong with a job's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum FileProblem {
+pub(crate) enum FileProblem {
     /// The list announces no bytes; downloads of such jobs fail.
     #[error("the cloud announces a file of zero bytes")]
     Empty,
@@ -55,7 +55,7 @@ pub enum FileProblem {
 
 /// What a job's file must look like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expected {
+pub(crate) struct Expected {
     bytes: Option<u64>,
     limit: u64,
     /// Start of each piece and the marker that must stand there.
@@ -72,7 +72,7 @@ impl Expected {
     /// # Errors
     ///
     /// The job cannot be downloaded or taken apart: report it as failed.
-    pub fn of(job: &ListedJob, limit: u64) -> Result<Self, FileProblem> {
+    pub(crate) fn of(job: &ListedJob, limit: u64) -> Result<Self, FileProblem> {
         let (bytes, marker, pages) = match job.format {
             Format::Jpg => {
                 let pages = job.pages.ranges().map_err(FileProblem::Pages)?;
@@ -105,7 +105,7 @@ impl Expected {
     /// # Errors
     ///
     /// The listed size is zero or exceeds `limit`.
-    pub fn of_page(page: &Range<u64>, limit: u64) -> Result<Self, FileProblem> {
+    pub(crate) fn of_page(page: &Range<u64>, limit: u64) -> Result<Self, FileProblem> {
         let bytes = page.end.saturating_sub(page.start);
         if bytes == 0 {
             return Err(FileProblem::Empty);
@@ -123,12 +123,12 @@ impl Expected {
     }
 
     /// How many bytes must arrive, if the list says it.
-    pub fn bytes(&self) -> Option<u64> {
+    pub(crate) fn bytes(&self) -> Option<u64> {
         self.bytes
     }
 
     /// Where each page of a jpg job lies; empty for other jobs.
-    pub fn pages(&self) -> &[Range<u64>] {
+    pub(crate) fn pages(&self) -> &[Range<u64>] {
         &self.pages
     }
 
@@ -138,7 +138,7 @@ impl Expected {
     /// # Errors
     ///
     /// A wrong marker or too many bytes: there is no use in downloading more.
-    pub fn check_chunk(&self, offset: u64, chunk: &[u8]) -> Result<(), FileProblem> {
+    pub(crate) fn check_chunk(&self, offset: u64, chunk: &[u8]) -> Result<(), FileProblem> {
         let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
         let end = offset.saturating_add(length);
         if let Some(expected) = self.bytes.filter(|&expected| end > expected) {
@@ -172,7 +172,7 @@ impl Expected {
     /// # Errors
     ///
     /// Bytes are missing.
-    pub fn check_end(&self, actual: u64) -> Result<(), FileProblem> {
+    pub(crate) fn check_end(&self, actual: u64) -> Result<(), FileProblem> {
         if let Some(expected) = self.bytes.filter(|&expected| expected != actual) {
             return Err(FileProblem::Length { expected, actual });
         }

@@ -1,39 +1,53 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(
+    not(feature = "websocket"),
+    allow(
+        dead_code,
+        unreachable_pub,
+        unused_imports,
+        reason = "much of the protocol serves the socket only"
+    )
+)]
 
 #[cfg(feature = "cloud")]
 pub mod cloud;
-pub mod code;
+mod code;
 mod command;
-pub mod correlate;
+mod correlate;
 #[cfg(feature = "websocket")]
 mod device;
-pub mod envelope;
+mod envelope;
 mod error;
 #[cfg(feature = "websocket")]
 mod errors;
 #[cfg(feature = "websocket")]
 mod events;
-pub mod frame;
-pub mod integrity;
+mod frame;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzz_oracle;
+mod integrity;
 #[cfg(feature = "websocket")]
 mod job;
 mod lenient;
-pub mod login;
+mod login;
 #[cfg(feature = "websocket")]
 mod proxy;
 #[cfg(feature = "websocket")]
 mod qr;
 mod recent_ids;
-pub mod settings;
-pub mod sign;
+mod settings;
+mod sign;
 #[cfg(feature = "websocket")]
 mod socket;
 mod store;
 #[cfg(feature = "websocket")]
 mod supervisor;
-pub mod wire;
+#[cfg(test)]
+mod tests;
+mod wire;
 
-pub use command::Command;
+pub use code::Code;
 #[cfg(feature = "websocket")]
 pub use device::{Destination, Device, DeviceBuilder, Downloaded, Pages, Transfer};
 pub use error::{ProtocolError, Rejection};
@@ -41,5 +55,14 @@ pub use error::{ProtocolError, Rejection};
 pub use events::{DeviceEvent, Events};
 #[cfg(feature = "websocket")]
 pub use job::{PrintJob, Printed};
-use recent_ids::RecentIds;
+#[cfg(feature = "websocket")]
+pub use login::{Phase, Times};
+pub use settings::{Choice, Choices, Color, Setting, SettingAliases, Settings, Sides};
 pub use store::{CredentialStore, FileStore, MemoryStore, Stored};
+pub use wire::{
+    CorpInfo, Event, Format, ListQuery, ListedJob, NetInfo, PageFile, PageFiles, PrintOutcome,
+    PrintStatus, ReportNumbering, ScanArgs, StatusFilter, UnknownBody, UserScan,
+};
+
+use command::Command;
+use recent_ids::RecentIds;

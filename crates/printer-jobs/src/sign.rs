@@ -4,14 +4,14 @@ use std::fmt;
 
 use jobs_core::Secret;
 use sha1::{Digest, Sha1};
-use subtle::ConstantTimeEq;
 
+#[cfg(test)]
 use crate::ProtocolError;
 
 /// What a signature is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Purpose<'a> {
+pub(crate) enum Purpose<'a> {
     /// `register`, with the device's SecretNo.
     Register,
     /// `get_secret_no`, with the model's seed.
@@ -27,22 +27,23 @@ pub enum Purpose<'a> {
 
 /// A random number that every JSON reader keeps exact (below 2^53).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Nonce(u64);
+pub(crate) struct Nonce(u64);
 
 impl Nonce {
     const LIMIT: u64 = 1 << 53;
 
     /// Takes the low 53 bits of a random number, which should come from a secure source.
-    pub const fn from_random(random: u64) -> Self {
+    pub(crate) const fn from_random(random: u64) -> Self {
         Self(random % Self::LIMIT)
     }
 
     /// Takes the number as it is.
+    #[cfg(test)]
     ///
     /// # Errors
     ///
     /// The number is 2^53 or more.
-    pub const fn new(number: u64) -> Result<Self, ProtocolError> {
+    pub(crate) const fn new(number: u64) -> Result<Self, ProtocolError> {
         if number < Self::LIMIT {
             Ok(Self(number))
         } else {
@@ -54,18 +55,18 @@ impl Nonce {
     }
 
     /// The number.
-    pub const fn get(self) -> u64 {
+    pub(crate) const fn get(self) -> u64 {
         self.0
     }
 }
 
 /// Forty characters of lower-case hex. `Debug` hides them.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Signature(String);
+pub(crate) struct Signature(String);
 
 impl Signature {
     /// The text, for the one place that sends it.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         &self.0
     }
 }
@@ -77,18 +78,7 @@ impl fmt::Debug for Signature {
 }
 
 /// Signs; `timestamp` is in seconds of the cloud's clock, which tolerates five minutes.
-///
-/// ```
-/// use printer_jobs::sign::{Nonce, Purpose, sign};
-/// use jobs_core::Secret;
-///
-/// let secret_no = Secret::new("00112233445566778899aabbccddeeff")?;
-/// let nonce = Nonce::new(987_654_321)?;
-/// let signature = sign(Purpose::Register, "TEST-SN-0001", &secret_no, 1_700_000_000, nonce);
-/// assert_eq!(signature.expose(), "54565649e5712308cca224166aecd589deedb899");
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-pub fn sign(
+pub(crate) fn sign(
     purpose: Purpose<'_>,
     sn: &str,
     secret: &Secret,
@@ -114,15 +104,6 @@ pub fn sign(
         digest.update(value.as_bytes());
     }
     Signature(hex::encode(digest.finalize()))
-}
-
-/// Compares a signature in a time that does not tell how much of it is right.
-pub fn matches(expected: &Signature, candidate: &str) -> bool {
-    expected
-        .expose()
-        .as_bytes()
-        .ct_eq(candidate.as_bytes())
-        .into()
 }
 
 pub(crate) const fn constant_word(purpose: Purpose<'_>) -> &'static str {
@@ -163,21 +144,6 @@ mod tests {
         ] {
             assert_eq!(signature(purpose).expose(), expected, "{purpose:?}");
         }
-    }
-
-    #[test]
-    fn only_the_same_signature_matches() {
-        let expected = signature(Purpose::Register);
-        assert!(matches(
-            &expected,
-            "54565649e5712308cca224166aecd589deedb899"
-        ));
-        assert!(!matches(
-            &expected,
-            "54565649e5712308cca224166aecd589deedb898"
-        ));
-        assert!(!matches(&expected, "54565649"));
-        assert!(!matches(&expected, ""));
     }
 
     #[test]

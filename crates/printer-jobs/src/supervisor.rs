@@ -283,8 +283,8 @@ impl Supervisor {
                     drop(reply.send(Reply::Text(answer)));
                 }
             },
-            Match::Late { command, .. } => {
-                tracing::debug!(command = command.name(), "an answer came too late");
+            Match::Late { req_id, command } => {
+                tracing::debug!(req_id, command = command.name(), "an answer came too late");
                 self.refused(answer.code()).await;
             }
             Match::Nobody => {

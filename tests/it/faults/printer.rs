@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use jobs_core::clock::SystemClock;
 use jobs_core::{JobId, Secret};
-use printer_jobs::wire::{ListQuery, PrintOutcome};
-use printer_jobs::{Destination, Device, DeviceBuilder};
+use printer_jobs::{Destination, Device, DeviceBuilder, ListQuery, PrintOutcome};
 use vendor_sim::wecom::{JobFile, NewJob};
 use vendor_sim::{Fault, Site, Times, WeCom, WeComHandle, WeComOptions, pdf};
 

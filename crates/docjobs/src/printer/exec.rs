@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
-use printer_jobs::wire::{ListedJob, PrintOutcome};
+use printer_jobs::{ListedJob, PrintOutcome};
 use tokio::process::{Child, Command};
 
 use super::outcome::failure;

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use jobs_core::clock::{Moment, bounded};
 use jobs_core::{Error, ErrorKind};
-use printer_jobs::Destination;
-use printer_jobs::wire::ListedJob;
+use printer_jobs::{Destination, ListedJob};
 
 use super::VENDOR;
 use super::outcome::{self, Next};
@@ -35,16 +34,16 @@ impl PrintRunner<'_> {
         again: bool,
         deadline: Moment,
     ) -> Result<Vec<PathBuf>, FetchError> {
-        let names = self.names(job);
+        let place = Destination::for_job(&self.spool, job);
+        let names = place.files(job);
         let in_the_way = || FetchError::InTheWay(names.first().cloned().unwrap_or_default());
-        match spool::look(job, &names) {
+        match spool::look(job, &place) {
             Found::Complete => return Ok(names),
             Found::Nothing => {}
             // The ledger says that this job was begun and not printed, so it is ours and good for nothing.
             Found::Rest if again => spool::remove(&names).map_err(|_| in_the_way())?,
             Found::Rest => return Err(in_the_way()),
         }
-        let place = Destination::for_job(&self.spool, job);
         let mut tries = 0;
         loop {
             let downloaded = tokio::select! {

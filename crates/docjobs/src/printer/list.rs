@@ -1,7 +1,7 @@
 //! `docjobs printer list`: what the cloud holds for the printer.
 
 use jobs_core::clock::bounded;
-use printer_jobs::wire::{ListQuery, StatusFilter};
+use printer_jobs::{ListQuery, StatusFilter};
 
 use super::{connect, hang_up, no_list, render};
 use crate::app::App;

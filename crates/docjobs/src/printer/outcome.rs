@@ -3,7 +3,7 @@
 use jobs_core::vendor::Delivery;
 use jobs_core::{Error, ErrorKind};
 use jobs_ledger::{JobOutcome, JobRecord};
-use printer_jobs::wire::PrintOutcome;
+use printer_jobs::PrintOutcome;
 
 use super::render::one_line;
 

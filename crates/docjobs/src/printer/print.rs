@@ -12,7 +12,7 @@ use jobs_ledger::{
     Claim, ClaimOutcome, Claimed, Due, Estimate, IntendOutcome, Intent, JobFilter, JobRecord,
     LedgerError, LedgerId, Note, Stage, at,
 };
-use printer_jobs::wire::{ListedJob, PrintOutcome};
+use printer_jobs::{ListedJob, PrintOutcome};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::process::Child;

@@ -8,8 +8,7 @@ use jobs_core::JobId;
 use jobs_core::clock::Clock;
 use jobs_core::vendor::Account;
 use jobs_ledger::{JobRecord, Ledger};
-use printer_jobs::wire::ListedJob;
-use printer_jobs::{Destination, Device};
+use printer_jobs::{Destination, Device, ListedJob};
 use serde_json::json;
 
 use super::exec::Exec;

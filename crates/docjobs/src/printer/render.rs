@@ -1,7 +1,7 @@
 //! How jobs of the cloud look to people and scripts. Names are foreign text, so they lose whatever moves a cursor.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use printer_jobs::wire::{Format, ListedJob, PrintStatus};
+use printer_jobs::{Format, ListedJob, PrintStatus};
 use serde_json::{Map, Value, json};
 
 /// The keys that scripts rely on.

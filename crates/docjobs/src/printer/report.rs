@@ -3,7 +3,7 @@
 use jobs_core::clock::{Moment, bounded};
 use jobs_core::{Error, ErrorKind, JobId};
 use jobs_ledger::{JobRecord, Stage};
-use printer_jobs::wire::PrintOutcome;
+use printer_jobs::PrintOutcome;
 
 use super::outcome::{self, in_doubt};
 use super::print_runner::{PAUSE, PrintResult, PrintRunner};

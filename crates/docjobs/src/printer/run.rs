@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 use jobs_core::ErrorKind;
 use jobs_core::clock::{Moment, bounded};
 use jobs_core::vendor::JobKind as _;
-use printer_jobs::wire::{Event, ListQuery, ListedJob, PrintStatus, StatusFilter};
-use printer_jobs::{DeviceEvent, Events};
+use printer_jobs::{DeviceEvent, Event, Events, ListQuery, ListedJob, PrintStatus, StatusFilter};
 
 use super::exec::Exec;
 use super::print_runner::{PrintResult, PrintRunner};

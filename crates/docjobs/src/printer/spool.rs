@@ -1,13 +1,12 @@
 //! The folder of files to be printed: what lies at a job's names, and whether it is the whole of it.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jobs_core::disk::StagedFile;
-use printer_jobs::integrity::{Expected, MAX_FILE_BYTES};
-use printer_jobs::wire::ListedJob;
+use printer_jobs::{Destination, ListedJob};
 
 use crate::exit::CommandError;
 use crate::output::absolute;
@@ -75,46 +74,17 @@ fn sweep(folder: &Path, now: SystemTime) -> io::Result<()> {
     Ok(())
 }
 
-/// Judges what lies at the job's names by the sizes and start markers that the list promises.
-pub(super) fn look(job: &ListedJob, names: &[PathBuf]) -> Found {
-    if names.iter().all(|name| fs::symlink_metadata(name).is_err()) {
+/// Judges what lies at the job's names.
+pub(super) fn look(job: &ListedJob, place: &Destination) -> Found {
+    let is_missing = |name: &PathBuf| fs::symlink_metadata(name).is_err();
+    if place.files(job).iter().all(is_missing) {
         return Found::Nothing;
     }
-    let Ok(expected) = Expected::of(job, MAX_FILE_BYTES) else {
-        return Found::Rest;
-    };
-    let sizes: Vec<Option<u64>> = match expected.pages() {
-        [] => vec![expected.bytes()],
-        pages => pages
-            .iter()
-            .map(|page| page.end.checked_sub(page.start))
-            .collect(),
-    };
-    let starts: Vec<u64> = match expected.pages() {
-        [] => vec![0],
-        pages => pages.iter().map(|page| page.start).collect(),
-    };
-    let whole = names.len() == sizes.len()
-        && names
-            .iter()
-            .zip(sizes.iter().zip(starts))
-            .all(|(name, (size, start))| is_whole(name, *size, start, &expected));
-    if whole { Found::Complete } else { Found::Rest }
-}
-
-fn is_whole(name: &Path, size: Option<u64>, start: u64, expected: &Expected) -> bool {
-    // A size that was not listed cannot be checked.
-    let Some(size) = size else {
-        return false;
-    };
-    let is_file = fs::symlink_metadata(name).is_ok_and(|it| it.is_file() && it.len() == size);
-    let mut head = [0; 8];
-    let read = File::open(name).and_then(|mut file| file.read(&mut head));
-    is_file
-        && read.is_ok_and(|count| {
-            let head = head.get(..count).unwrap_or_default();
-            expected.check_chunk(start, head).is_ok()
-        })
+    if place.has(job) {
+        Found::Complete
+    } else {
+        Found::Rest
+    }
 }
 
 /// Removes a job's files; what is not there is no trouble.

@@ -3,8 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use printer_jobs::settings::{Choices, Color, SettingAliases, Sides};
-use printer_jobs::wire::ListedJob;
+use printer_jobs::{Choices, Color, ListedJob, SettingAliases, Sides};
 
 use super::render::one_line;
 use crate::exit::CommandError;

@@ -13,7 +13,6 @@ mod request;
 mod token;
 mod webhook;
 
-pub use cipher::{CipherProblem, Decryptor, FileKey, decrypt};
 pub use client::{CloudClient, CloudClientBuilder};
 pub use list::CloudQuery;
 pub use qr::{LoginQrType, QrCode};

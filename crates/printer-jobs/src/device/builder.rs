@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -167,9 +167,16 @@ impl DeviceBuilder {
         self
     }
 
-    /// Changes how answers find their requests: strictly by id, and how many printer commands may be in flight.
-    pub fn with_correlation(mut self, change: impl FnOnce(&mut CorrelatorOptions)) -> Self {
-        change(&mut self.correlation);
+    /// Refuses answers without a request id instead of matching them by their order.
+    pub fn with_strict_matching(mut self) -> Self {
+        self.correlation.strict = true;
+        self
+    }
+
+    /// Sends so many printer commands at once; one unless set, which leaves no doubt about the owner of an answer without
+    /// a request id.
+    pub fn with_commands_in_flight(mut self, most: NonZeroUsize) -> Self {
+        self.correlation.printer_in_flight = most.get();
         self
     }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use jobs_core::disk::StagedFile;
 
+use crate::integrity::{Expected, MAX_FILE_BYTES};
 use crate::store::file_name;
 use crate::wire::{Format, ListedJob};
 
@@ -82,6 +83,25 @@ impl Destination {
                 .collect(),
             _ => vec![self.file(&job.format)],
         }
+    }
+
+    /// Whether the job's files lie there already, by the sizes and start markers that the list promises. A size that was
+    /// not listed cannot be checked.
+    pub fn has(&self, job: &ListedJob) -> bool {
+        let Ok(expected) = Expected::of(job, MAX_FILE_BYTES) else {
+            return false;
+        };
+        let names = self.files(job);
+        let parts: Vec<Range<u64>> = match (expected.pages(), expected.bytes()) {
+            ([], None) => return false,
+            ([], Some(bytes)) => std::iter::once(0..bytes).collect(),
+            (pages, _) => pages.to_vec(),
+        };
+        names.len() == parts.len()
+            && names
+                .iter()
+                .zip(&parts)
+                .all(|(name, part)| is_part(name, part, &expected))
     }
 
     /// Nothing is at any of the names, and the folder can be written to.
@@ -169,11 +189,25 @@ impl Destination {
     }
 }
 
+fn is_part(name: &Path, part: &Range<u64>, expected: &Expected) -> bool {
+    let size = part.end.saturating_sub(part.start);
+    let is_file = fs::symlink_metadata(name).is_ok_and(|it| it.is_file() && it.len() == size);
+    let mut head = [0; 8];
+    let read = File::open(name).and_then(|mut file| file.read(&mut head));
+    is_file
+        && read.is_ok_and(|count| {
+            let head = head.get(..count).unwrap_or_default();
+            expected.check_chunk(part.start, head).is_ok()
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::envelope::{Incoming, decode};
+    use crate::wire::JobList;
 
     #[test]
     fn stem_that_leaves_the_folder_is_refused() {
@@ -190,6 +224,34 @@ mod tests {
         whole.file_mut().write_all(b"onetwothree").unwrap();
         let names = (0..3).map(|index| place.page(index)).collect();
         (whole, vec![0..3, 3..6, 6..11], names)
+    }
+
+    #[test]
+    fn files_are_there_when_sizes_and_starts_are_as_listed() {
+        let folder = tempfile::tempdir().unwrap();
+        let listed = |text: &str| {
+            let text = format!(r#"{{"errcode":0,"body":{{"printer_job_list":[{text}]}}}}"#);
+            let Ok(Incoming::Answer(answer)) = decode(text.as_bytes(), 4096) else {
+                panic!("not an answer");
+            };
+            JobList::from_answer(&answer).unwrap().jobs.remove(0)
+        };
+        let place = Destination::new(folder.path(), "j").unwrap();
+        let pdf = listed(r#"{"jobid":"j","doc_size":8}"#);
+        assert!(!place.has(&pdf));
+        for (text, is_whole) in [("%PDF-1.7", true), ("%PDF-1.", false), ("GIF89a..", false)] {
+            fs::write(place.file(&Format::Pdf), text).unwrap();
+            assert_eq!(place.has(&pdf), is_whole, "{text}");
+        }
+        assert!(!place.has(&listed(r#"{"jobid":"j"}"#)), "without a size");
+        let jpg = listed(
+            r#"{"jobid":"j","printer_format":"jpg",
+                "pic_file_list":{"size":2,"item":[{"idx":0,"pic_size":4},{"idx":1,"pic_size":3}]}}"#,
+        );
+        fs::write(place.page(0), b"\xff\xd8\xffx").unwrap();
+        assert!(!place.has(&jpg), "a page is missing");
+        fs::write(place.page(1), b"\xff\xd8\xff").unwrap();
+        assert!(place.has(&jpg));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{Command, ProtocolError};
 
 /// The login machine of one device.
 #[derive(Debug, Clone)]
-pub struct Login {
+pub(crate) struct Login {
     pub(super) options: LoginOptions,
     pub(super) identity: Identity,
     pub(super) stage: Stage,
@@ -123,7 +123,7 @@ impl Login {
     ///
     /// The serial number or firmware version is empty, or there is neither SecretNo nor seed. A seed
     /// alone beside a stored active code is refused too: the cloud forbids the exchange then.
-    pub fn new(identity: Identity, options: LoginOptions) -> Result<Self, ProtocolError> {
+    pub(crate) fn new(identity: Identity, options: LoginOptions) -> Result<Self, ProtocolError> {
         let argument = |field, rule| Err(ProtocolError::Argument { field, rule });
         if identity.sn.is_empty() {
             return argument("sn", "must not be empty");
@@ -155,7 +155,7 @@ impl Login {
 
     /// Takes in what happened and tells what to do about it. No input can break it.
     #[must_use]
-    pub fn step(mut self, given: StepContext, input: Input) -> (Self, Vec<Action>) {
+    pub(crate) fn step(mut self, given: StepContext, input: Input) -> (Self, Vec<Action>) {
         let mut actions = Vec::new();
         let out = &mut actions;
         match input {
@@ -174,7 +174,7 @@ impl Login {
     }
 
     /// When to come back with [`Input::Wake`]; `None` when only an event can move things.
-    pub fn wake_at(&self) -> Option<Duration> {
+    pub(crate) fn wake_at(&self) -> Option<Duration> {
         let times = &self.options.times;
         match &self.stage {
             Stage::Stopped | Stage::GaveUp => None,
@@ -193,7 +193,7 @@ impl Login {
     }
 
     /// Where the machine stands.
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         match &self.stage {
             Stage::Stopped => Phase::Stopped,
             Stage::GaveUp => Phase::GaveUp,
@@ -214,12 +214,12 @@ impl Login {
     }
 
     /// Whether a command of somebody else may be sent now. The login's own commands never may.
-    pub fn allows(&self, command: Command) -> bool {
+    pub(crate) fn allows(&self, command: Command) -> bool {
         command.needs_login() && matches!(self.stage, Stage::Online(_))
     }
 
     /// The cloud's time, as far as it is known; for signatures made elsewhere.
-    pub fn cloud_time(&self, unix: u64) -> u64 {
+    pub(crate) fn cloud_time(&self, unix: u64) -> u64 {
         unix.saturating_add_signed(self.clock.offset)
     }
 

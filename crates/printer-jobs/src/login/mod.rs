@@ -22,13 +22,13 @@ use crate::envelope::{self, Answer};
 use crate::wire::{Activate, ExchangeSeed, GetTimestamp, NetInfo, Ping, Register, Subscribe};
 use crate::{Command, ProtocolError};
 
-pub use machine::Login;
+pub(crate) use machine::Login;
 pub use times::Times;
 
 /// Who the device is, and what it has stored of earlier logins.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Identity {
+pub(crate) struct Identity {
     /// Serial number, as recorded in the provider's console.
     pub sn: String,
     /// The device's own SecretNo.
@@ -43,7 +43,7 @@ pub struct Identity {
 
 impl Identity {
     /// A device that knows its own SecretNo.
-    pub fn with_secret_no(sn: &str, secret_no: Secret) -> Self {
+    pub(crate) fn with_secret_no(sn: &str, secret_no: Secret) -> Self {
         Self {
             secret_no: Some(secret_no),
             ..Self::bare(sn)
@@ -51,7 +51,7 @@ impl Identity {
     }
 
     /// A device that knows its model's seed only.
-    pub fn with_seed(sn: &str, seed: Secret) -> Self {
+    pub(crate) fn with_seed(sn: &str, seed: Secret) -> Self {
         Self {
             seed: Some(seed),
             ..Self::bare(sn)
@@ -72,7 +72,7 @@ impl Identity {
 /// What to tell the cloud, and when.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct LoginOptions {
+pub(crate) struct LoginOptions {
     /// Free text, must not be empty.
     pub firmware_version: String,
     /// Network facts for the administrator's eyes.
@@ -85,7 +85,7 @@ pub struct LoginOptions {
 
 impl LoginOptions {
     /// Defaults for everything but the firmware's version.
-    pub fn new(firmware_version: &str) -> Self {
+    pub(crate) fn new(firmware_version: &str) -> Self {
         Self {
             firmware_version: firmware_version.to_owned(),
             net_info: None,
@@ -97,7 +97,7 @@ impl LoginOptions {
 
 /// The circumstances of a step.
 #[derive(Debug, Clone, Copy)]
-pub struct StepContext {
+pub(crate) struct StepContext {
     /// Time since some fixed instant; never runs backwards.
     pub now: Duration,
     /// The device's own idea of unix time, in seconds.
@@ -108,12 +108,12 @@ pub struct StepContext {
 
 /// Names one request of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CallId(u64);
+pub(crate) struct CallId(u64);
 
 /// What happened.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum Input {
+pub(crate) enum Input {
     /// Go online and stay so.
     Start,
     /// Hang up and stay so.
@@ -144,7 +144,7 @@ pub enum Input {
 /// What to do.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum Action {
+pub(crate) enum Action {
     /// Open a connection; there is none now.
     Connect,
     /// Close the connection, or stop opening it. [`Input::Disconnected`] is still owed.
@@ -172,7 +172,7 @@ pub enum Action {
 
 /// What to store.
 #[derive(Debug, Clone)]
-pub enum Credential {
+pub(crate) enum Credential {
     /// The device's own SecretNo; it is given out once, so losing it needs the provider's help.
     SecretNo(Secret),
     /// Answer of `register`.
@@ -184,7 +184,7 @@ pub enum Credential {
 /// A request of the machine.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub enum LoginRequest {
+pub(crate) enum LoginRequest {
     /// Clock sync.
     GetTimestamp(GetTimestamp),
     /// Exchange of the seed.
@@ -201,7 +201,7 @@ pub enum LoginRequest {
 
 impl LoginRequest {
     /// Its command.
-    pub const fn command(&self) -> Command {
+    pub(crate) const fn command(&self) -> Command {
         match self {
             Self::GetTimestamp(_) => Command::GetTimestamp,
             Self::ExchangeSeed(_) => Command::GetSecretNo,
@@ -217,7 +217,7 @@ impl LoginRequest {
     /// # Errors
     ///
     /// The request id is unusable.
-    pub fn encode(&self, req_id: &str) -> Result<String, ProtocolError> {
+    pub(crate) fn encode(&self, req_id: &str) -> Result<String, ProtocolError> {
         match self {
             Self::GetTimestamp(request) => envelope::encode(request, req_id),
             Self::ExchangeSeed(request) => envelope::encode(request, req_id),
@@ -232,7 +232,7 @@ impl LoginRequest {
 /// Something worth telling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum LoginEvent {
+pub(crate) enum LoginEvent {
     /// Commands may be sent. Pushes may have been missed, so list the jobs.
     Online,
     /// Commands may no longer be sent.
@@ -249,7 +249,7 @@ pub enum LoginEvent {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} refused with code {code} ({})", command.name(), code.meaning())]
 #[non_exhaustive]
-pub struct LoginFailure {
+pub(crate) struct LoginFailure {
     /// The step.
     pub command: Command,
     /// The cloud's code.

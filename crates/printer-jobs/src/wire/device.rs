@@ -9,7 +9,7 @@ use crate::{Command, ProtocolError, lenient};
 
 /// Asks which company the device belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct CorpInfoRequest;
+pub(crate) struct CorpInfoRequest;
 
 impl CommandBody for CorpInfoRequest {
     const COMMAND: Command = Command::GetCorpInfo;
@@ -30,7 +30,7 @@ impl CorpInfo {
     /// # Errors
     ///
     /// Refused, or no name in it.
-    pub fn from_answer(answer: &Answer) -> Result<Self, ProtocolError> {
+    pub(crate) fn from_answer(answer: &Answer) -> Result<Self, ProtocolError> {
         let corp_name = lenient::text(answer.accepted()?, "corp_name");
         let corp_name = corp_name.ok_or(ProtocolError::Shape { field: "corp_name" })?;
         Ok(Self { corp_name })
@@ -39,14 +39,14 @@ impl CorpInfo {
 
 /// Tells about trouble of the device, such as a network error. Not meant for single jobs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ErrorReport {
+pub(crate) struct ErrorReport {
     errcode: u32,
     errmsg: String,
 }
 
 impl ErrorReport {
     /// A number of our choice and a text.
-    pub fn new(code: u32, message: &str) -> Self {
+    pub(crate) fn new(code: u32, message: &str) -> Self {
         Self {
             errcode: code,
             errmsg: message.to_owned(),
@@ -60,13 +60,13 @@ impl CommandBody for ErrorReport {
 
 /// Tells what the device is able to do; send it when online and after a firmware change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DeviceFeature {
+pub(crate) struct DeviceFeature {
     device_feature: String,
 }
 
 impl DeviceFeature {
     /// The content is free. On the wire it is a text that itself holds JSON.
-    pub fn new(feature: &Value) -> Self {
+    pub(crate) fn new(feature: &Value) -> Self {
         Self {
             device_feature: feature.to_string(),
         }
@@ -80,7 +80,7 @@ impl CommandBody for DeviceFeature {
 /// Asks for the image of the QR code that members scan to print here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct PrinterQr(Qr);
+pub(crate) struct PrinterQr(Qr);
 
 impl PrinterQr {
     /// The state is handed back in the scan event and in the jobs it releases.
@@ -88,7 +88,7 @@ impl PrinterQr {
     /// # Errors
     ///
     /// The state is empty.
-    pub fn new(state: &str) -> Result<Self, ProtocolError> {
+    pub(crate) fn new(state: &str) -> Result<Self, ProtocolError> {
         Qr::new(state).map(Self)
     }
 }
@@ -101,7 +101,7 @@ impl CommandBody for PrinterQr {
 /// device is bound to another company.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct LoginQr(Qr);
+pub(crate) struct LoginQr(Qr);
 
 impl LoginQr {
     /// The state is handed back in the scan event.
@@ -109,7 +109,7 @@ impl LoginQr {
     /// # Errors
     ///
     /// The state is empty.
-    pub fn new(state: &str) -> Result<Self, ProtocolError> {
+    pub(crate) fn new(state: &str) -> Result<Self, ProtocolError> {
         Qr::new(state).map(Self)
     }
 }

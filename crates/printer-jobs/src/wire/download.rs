@@ -9,11 +9,11 @@ use crate::envelope::CommandBody;
 use crate::frame::PLAIN_VERSION;
 
 /// Chunk size to use when nothing speaks for another.
-pub const CHUNK_BYTES: u32 = 512 * 1024;
+pub(crate) const CHUNK_BYTES: u32 = 512 * 1024;
 
 /// Asks for a job's file or a part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DownloadRequest {
+pub(crate) struct DownloadRequest {
     jobid: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     idx: Option<u64>,
@@ -26,7 +26,7 @@ pub struct DownloadRequest {
 
 impl DownloadRequest {
     /// The whole file in one message.
-    pub fn whole(jobid: &str) -> Self {
+    pub(crate) fn whole(jobid: &str) -> Self {
         Self {
             jobid: jobid.to_owned(),
             idx: None,
@@ -37,7 +37,7 @@ impl DownloadRequest {
     }
 
     /// At most `limit` bytes from `offset` on. The last chunk may be shorter.
-    pub fn chunk(jobid: &str, offset: u32, limit: NonZeroU32) -> Self {
+    pub(crate) fn chunk(jobid: &str, offset: u32, limit: NonZeroU32) -> Self {
         Self {
             offset: Some(offset),
             limit: Some(limit.get()),
@@ -49,7 +49,7 @@ impl DownloadRequest {
     ///
     /// Nothing documents such a field: it is a guess to try when a job's file turns out not to be its
     /// pages joined together.
-    pub fn with_page_index(mut self, index: u64) -> Self {
+    pub(crate) fn with_page_index(mut self, index: u64) -> Self {
         self.idx = Some(index);
         self
     }

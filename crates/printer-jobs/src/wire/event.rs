@@ -80,7 +80,7 @@ pub struct UserScan {
 
 impl Event {
     /// Reads a push; none is an error.
-    pub fn from_push(push: Push) -> Self {
+    pub(crate) fn from_push(push: Push) -> Self {
         let body = push.body;
         match push.cmd.as_str() {
             "push_printer_job" => Self::JobsAvailable {

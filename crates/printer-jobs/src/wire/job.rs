@@ -6,6 +6,7 @@ use jobs_core::JobId;
 use jobs_core::vendor::InvalidJobId;
 use serde_json::Value;
 
+use crate::ProtocolError;
 use crate::code::Code;
 use crate::lenient::{self, Object};
 use crate::settings::Settings;
@@ -47,6 +48,15 @@ pub struct ListedJob {
 }
 
 impl ListedJob {
+    /// A job as an element of the cloud's list has it: for jobs that were written down, and for tests.
+    ///
+    /// # Errors
+    /// The text is no JSON object, or it has no `jobid`.
+    pub fn from_json(text: &str) -> Result<Self, ProtocolError> {
+        let item: Value = serde_json::from_str(text).map_err(ProtocolError::Json)?;
+        Self::from_item(&item).ok_or(ProtocolError::Shape { field: "jobid" })
+    }
+
     /// The id as the waiting vocabulary has it.
     ///
     /// # Errors
@@ -151,7 +161,7 @@ const MAX_PAGES: usize = 10_000;
 /// Why the pages cannot be told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum PageProblem {
+pub(crate) enum PageProblem {
     /// No page is listed.
     #[error("no page is listed")]
     NoPages,
@@ -232,7 +242,7 @@ impl PageFiles {
     /// # Errors
     ///
     /// The list does not say it for every page.
-    pub fn ranges(&self) -> Result<Vec<Range<u64>>, PageProblem> {
+    pub(crate) fn ranges(&self) -> Result<Vec<Range<u64>>, PageProblem> {
         if self.unreadable > 0 {
             return Err(PageProblem::Unreadable {
                 count: self.unreadable,

@@ -10,7 +10,7 @@ use crate::{Command, ProtocolError};
 
 /// Asks for the cloud's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct GetTimestamp;
+pub(crate) struct GetTimestamp;
 
 impl CommandBody for GetTimestamp {
     const COMMAND: Command = Command::GetTimestamp;
@@ -19,7 +19,7 @@ impl CommandBody for GetTimestamp {
 
 /// The cloud's time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ServerTime {
+pub(crate) struct ServerTime {
     /// Unix seconds.
     pub timestamp: u64,
 }
@@ -30,7 +30,7 @@ impl ServerTime {
     /// # Errors
     ///
     /// Refused, or no time in it.
-    pub fn from_answer(answer: &Answer) -> Result<Self, ProtocolError> {
+    pub(crate) fn from_answer(answer: &Answer) -> Result<Self, ProtocolError> {
         let timestamp = lenient::unsigned(answer.accepted()?, "timestamp");
         let timestamp = timestamp.ok_or(ProtocolError::Shape { field: "timestamp" })?;
         Ok(Self { timestamp })
@@ -39,7 +39,7 @@ impl ServerTime {
 
 /// Who we are and the proof of it, as `register` and `get_secret_no` send it.
 #[derive(Debug, Clone, Serialize)]
-pub struct SignedIdentity {
+pub(super) struct SignedIdentity {
     sn: String,
     timestamp: u64,
     nonce: u64,
@@ -61,11 +61,11 @@ impl SignedIdentity {
 /// Exchanges the model's seed for the device's own SecretNo, once in its life.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]
-pub struct ExchangeSeed(SignedIdentity);
+pub(crate) struct ExchangeSeed(SignedIdentity);
 
 impl ExchangeSeed {
     /// Signs with the seed.
-    pub fn new(sn: &str, seed: &Secret, timestamp: u64, nonce: Nonce) -> Self {
+    pub(crate) fn new(sn: &str, seed: &Secret, timestamp: u64, nonce: Nonce) -> Self {
         Self(SignedIdentity::new(
             Purpose::SecretNo,
             sn,
@@ -85,13 +85,13 @@ impl CommandBody for ExchangeSeed {
 /// # Errors
 ///
 /// Refused, or nothing in it.
-pub fn own_secret_no(answer: &Answer) -> Result<Secret, ProtocolError> {
+pub(crate) fn own_secret_no(answer: &Answer) -> Result<Secret, ProtocolError> {
     secret_text(answer, "secret_no")
 }
 
 /// First step of the login.
 #[derive(Debug, Clone, Serialize)]
-pub struct Register {
+pub(crate) struct Register {
     #[serde(flatten)]
     identity: SignedIdentity,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,7 +111,7 @@ pub struct NetInfo {
 
 impl Register {
     /// Signs with the device's own SecretNo.
-    pub fn new(
+    pub(crate) fn new(
         sn: &str,
         secret_no: &Secret,
         timestamp: u64,
@@ -131,7 +131,7 @@ impl CommandBody for Register {
 
 /// What `register` gives.
 #[derive(Debug, Clone)]
-pub struct Registered {
+pub(crate) struct Registered {
     /// Long-lived code for [`Activate`].
     pub active_code: Secret,
 }
@@ -142,7 +142,7 @@ impl Registered {
     /// # Errors
     ///
     /// Refused, or no code in it.
-    pub fn from_answer(answer: &Answer) -> Result<Self, ProtocolError> {
+    pub(crate) fn from_answer(answer: &Answer) -> Result<Self, ProtocolError> {
         let active_code = secret_text(answer, "active_code")?;
         Ok(Self { active_code })
     }
@@ -150,14 +150,14 @@ impl Registered {
 
 /// Second step of the login.
 #[derive(Debug, Clone, Serialize)]
-pub struct Activate {
+pub(crate) struct Activate {
     #[serde(serialize_with = "write_secret")]
     active_code: Secret,
 }
 
 impl Activate {
     /// With the code of `register`.
-    pub fn new(active_code: Secret) -> Self {
+    pub(crate) fn new(active_code: Secret) -> Self {
         Self { active_code }
     }
 }
@@ -168,7 +168,7 @@ impl CommandBody for Activate {
 
 /// What `active` gives once a company has bound the device.
 #[derive(Debug, Clone)]
-pub struct Active {
+pub(crate) struct Active {
     /// Valid until the company unbinds the device.
     pub secret: Secret,
 }
@@ -179,7 +179,7 @@ impl Active {
     /// # Errors
     ///
     /// Refused, or the secret is missing or empty.
-    pub fn from_answer(answer: &Answer) -> Result<Self, ProtocolError> {
+    pub(crate) fn from_answer(answer: &Answer) -> Result<Self, ProtocolError> {
         let secret = secret_text(answer, "secret")?;
         Ok(Self { secret })
     }
@@ -187,7 +187,7 @@ impl Active {
 
 /// Last step of the login.
 #[derive(Debug, Clone, Serialize)]
-pub struct Subscribe {
+pub(crate) struct Subscribe {
     #[serde(serialize_with = "write_secret")]
     secret: Secret,
     firmware_version: String,
@@ -195,7 +195,7 @@ pub struct Subscribe {
 
 impl Subscribe {
     /// With the secret of `active`; the version is free text but must be there.
-    pub fn new(secret: Secret, firmware_version: &str) -> Self {
+    pub(crate) fn new(secret: Secret, firmware_version: &str) -> Self {
         Self {
             secret,
             firmware_version: firmware_version.to_owned(),
@@ -209,7 +209,7 @@ impl CommandBody for Subscribe {
 
 /// Heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Ping;
+pub(crate) struct Ping;
 
 impl CommandBody for Ping {
     const COMMAND: Command = Command::Ping;

@@ -11,10 +11,10 @@ use crate::envelope::{Answer, CommandBody};
 use crate::{Command, ProtocolError};
 
 /// Page size to use when nothing speaks for another.
-pub const PAGE: u32 = 50;
+pub(crate) const PAGE: u32 = 50;
 /// Largest page, and most job ids in one request. The direct flavour states none; this is the cloud
 /// flavour's.
-pub const MAX_PAGE: u32 = 200;
+pub(crate) const MAX_PAGE: u32 = 200;
 
 /// Which jobs to list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -143,7 +143,7 @@ impl CommandBody for ListQuery {
 /// The listed jobs.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
-pub struct JobList {
+pub(crate) struct JobList {
     /// In the cloud's order.
     pub jobs: Vec<ListedJob>,
     /// How many items were no objects or had no job id; worth a warning.
@@ -158,7 +158,7 @@ impl JobList {
     /// # Errors
     ///
     /// Refused, or without a list: that is not the same as an empty list.
-    pub fn from_answer(answer: &Answer) -> Result<Self, ProtocolError> {
+    pub(crate) fn from_answer(answer: &Answer) -> Result<Self, ProtocolError> {
         let Some(Value::Array(items)) = answer.accepted()?.get("printer_job_list") else {
             return Err(ProtocolError::Shape {
                 field: "printer_job_list",

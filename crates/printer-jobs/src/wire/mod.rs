@@ -9,14 +9,19 @@ mod list;
 mod report;
 mod scan;
 
-pub use device::{CorpInfo, CorpInfoRequest, DeviceFeature, ErrorReport, LoginQr, PrinterQr};
-pub use download::{CHUNK_BYTES, DownloadRequest};
+pub use device::CorpInfo;
+pub(crate) use device::{CorpInfoRequest, DeviceFeature, ErrorReport, LoginQr, PrinterQr};
+pub(crate) use download::{CHUNK_BYTES, DownloadRequest};
 pub use event::{Event, UnknownBody, UserScan};
-pub use job::{Format, ListedJob, PageFile, PageFiles, PageProblem, PrintStatus};
-pub use lifecycle::{
-    Activate, Active, ExchangeSeed, GetTimestamp, NetInfo, Ping, Register, Registered, ServerTime,
-    SignedIdentity, Subscribe, own_secret_no,
+pub(crate) use job::PageProblem;
+pub use job::{Format, ListedJob, PageFile, PageFiles, PrintStatus};
+pub use lifecycle::NetInfo;
+pub(crate) use lifecycle::{
+    Activate, Active, ExchangeSeed, GetTimestamp, Ping, Register, Registered, ServerTime,
+    Subscribe, own_secret_no,
 };
-pub use list::{JobList, ListQuery, MAX_PAGE, PAGE, StatusFilter};
-pub use report::{PrintOutcome, PrintReport, ReportNumbering};
+pub(crate) use list::{JobList, MAX_PAGE, PAGE};
+pub use list::{ListQuery, StatusFilter};
+pub(crate) use report::PrintReport;
+pub use report::{PrintOutcome, ReportNumbering};
 pub use scan::ScanArgs;

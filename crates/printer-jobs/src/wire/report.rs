@@ -47,7 +47,7 @@ pub enum ReportNumbering {
 
 /// Reports the outcome of one job.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PrintReport {
+pub(crate) struct PrintReport {
     jobid: String,
     status: u32,
     errcode: u32,
@@ -61,7 +61,7 @@ impl PrintReport {
     /// # Errors
     ///
     /// A failure without a message, which the cloud refuses.
-    pub fn new(
+    pub(crate) fn new(
         jobid: &str,
         outcome: &PrintOutcome,
         numbering: ReportNumbering,

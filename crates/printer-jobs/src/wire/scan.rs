@@ -32,7 +32,7 @@ impl ScanArgs {
     /// # Errors
     ///
     /// The request id is unusable or the data too long for the layout.
-    pub fn encode(&self, req_id: &str, data: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+    pub(crate) fn encode(&self, req_id: &str, data: &[u8]) -> Result<Vec<u8>, ProtocolError> {
         let args = serde_json::to_string(self).map_err(ProtocolError::Json)?;
         encode_extended_upload(Command::UploadScanFile, req_id, data, &args)
     }

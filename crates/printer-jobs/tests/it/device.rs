@@ -8,11 +8,10 @@ use jobs_core::clock::Clock;
 use jobs_core::testing::ManualClock;
 use jobs_core::vendor::{Delivery, Env};
 use jobs_core::{ErrorKind, JobId, Secret};
-use printer_jobs::login::Phase;
-use printer_jobs::wire::{
-    Event, ListQuery, PrintOutcome, PrintStatus, ReportNumbering, ScanArgs, StatusFilter,
+use printer_jobs::{
+    Device, DeviceEvent, Event, FileStore, ListQuery, Phase, PrintOutcome, PrintStatus,
+    ReportNumbering, ScanArgs, StatusFilter,
 };
-use printer_jobs::{Device, DeviceEvent, FileStore};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -465,7 +464,7 @@ async fn strict_matching_refuses_answers_without_id() {
     let clock = ManualClock::new();
     let cloud = plain().await;
     cloud.state().headerless = true;
-    let device = online(cloud.device(&clock).with_correlation(|it| it.strict = true)).await;
+    let device = online(cloud.device(&clock).with_strict_matching()).await;
     let id = job("a");
     let report = device.report(&id, &PrintOutcome::Succeeded);
     let error = drive(&clock, &device, report).await.unwrap_err();
@@ -782,7 +781,7 @@ async fn heartbeat_is_kept_and_a_dead_connection_replaced() {
     })
     .await;
     let device = online(cloud.device(&clock).with_times(|times| {
-        *times = printer_jobs::login::Times::default();
+        *times = printer_jobs::Times::default();
     }))
     .await;
     clock.advance(Duration::from_secs(33));

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use jobs_core::ErrorKind;
 use jobs_core::testing::ManualClock;
 use jobs_core::vendor::Delivery;
-use printer_jobs::wire::{ListQuery, ListedJob, PrintOutcome, StatusFilter};
-use printer_jobs::{Destination, Device, Pages, Transfer};
+use printer_jobs::{
+    Destination, Device, ListQuery, ListedJob, Pages, PrintOutcome, StatusFilter, Transfer,
+};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -16,9 +17,7 @@ use crate::cloud::{Cloud, Say, Seen, drive, layout_a, online, pdf, slice};
 
 /// A job as the cloud would list it.
 fn listed(item: Value) -> ListedJob {
-    let text = json!({"errcode": 0, "body": {"printer_job_list": [item]}}).to_string();
-    let list = printer_jobs::wire::JobList::from_answer(&crate::answer(&text)).unwrap();
-    list.jobs.into_iter().next().unwrap()
+    ListedJob::from_json(&item.to_string()).unwrap()
 }
 
 fn pdf_job(size: usize) -> ListedJob {

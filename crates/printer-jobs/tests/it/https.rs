@@ -11,10 +11,10 @@ use jobs_core::testing::ManualClock;
 use jobs_core::vendor::Delivery;
 use jobs_core::{Error, ErrorKind, JobId, Secret};
 use printer_jobs::cloud::{
-    CipherProblem, CloudClient, CloudQuery, Decryptor, DeviceStatus, FileKey, Framing, LoginQrType,
-    ScanFile, ScanSource, WebhookEvent, WebhookKey, WebhookNotice, WebhookRequest, decrypt,
+    CloudClient, CloudQuery, DeviceStatus, Framing, LoginQrType, ScanFile, ScanSource,
+    WebhookEvent, WebhookKey, WebhookNotice, WebhookRequest,
 };
-use printer_jobs::wire::{ListedJob, PrintOutcome, ReportNumbering, StatusFilter};
+use printer_jobs::{ListedJob, PrintOutcome, ReportNumbering, StatusFilter};
 use serde_json::{Value, json};
 
 const MODEL_SECRET: &str = "model-secret-1";
@@ -616,10 +616,6 @@ async fn a_lapsed_link_is_asked_for_anew_once_and_does_not_mean_that_the_job_is_
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-fn key() -> FileKey {
-    FileKey::parse(&secret(KEY)).unwrap()
-}
-
 #[tokio::test]
 async fn a_lapsed_link_is_replaced_and_the_download_goes_on() {
     let scene = Scene::new().await;
@@ -658,87 +654,6 @@ async fn a_lapsed_link_is_replaced_and_the_download_goes_on() {
     let target = OutputPath::new(folder.path().join("job-1.pdf")).unwrap();
     let saved = scene.client.download(&jobs[0], &target).await.unwrap();
     assert_eq!(fs::read(saved.path).unwrap(), PDF);
-}
-
-#[test]
-fn pieces_of_any_size_decrypt_to_the_same_bytes() {
-    let encrypted = hex::decode(ENCRYPTED_PDF).unwrap();
-    for size in 1..=encrypted.len() {
-        let mut decryptor = Decryptor::new(&key());
-        let mut plain = Vec::new();
-        for piece in encrypted.chunks(size) {
-            plain.extend(decryptor.update(piece));
-        }
-        plain.extend(decryptor.finish().unwrap());
-        assert_eq!(plain, PDF, "{size}");
-    }
-}
-
-#[test]
-fn a_range_is_decrypted_with_the_block_before_it() {
-    let encrypted = hex::decode(ENCRYPTED_PDF).unwrap();
-    for start in (16..encrypted.len()).step_by(16) {
-        let previous = encrypted[start - 16..start].try_into().unwrap();
-        let mut decryptor = Decryptor::resume(&key(), &previous);
-        let mut plain = decryptor.update(&encrypted[start..]);
-        match decryptor.finish() {
-            Ok(last) => plain.extend(last),
-            // The last block alone holds padding only if the padding fits into it.
-            Err(problem) => panic!("{problem} at {start}"),
-        }
-        assert_eq!(plain, PDF.get(start..).unwrap_or_default(), "{start}");
-    }
-}
-
-#[test]
-fn padding_has_one_to_thirty_two_equal_bytes() {
-    let vectors = [
-        (
-            "db3cfb0a1d9b68b5f2d65fafb6fec35c5d52e5402fdf1e1e9b32cae1f1e2074d\
-             19a6378cf809663ad6dbe957b38de4de9e2bad7571e8dcc1574cd7141c5fda4a",
-            Ok([&b"%PDF"[..], &[b'x'; 28]].concat()),
-        ),
-        (
-            "b0892d3c315554d55c76146adc83c2829d52c24ac36bc00aebe8baedeb0207e2",
-            Ok(vec![b'y'; 31]),
-        ),
-        (
-            "123daae9d0bd87ae77f119cf547afc49102e6eaf2d31cd5c12b48d8e4989de2b",
-            Err(CipherProblem::Padding),
-        ),
-        (
-            "123daae9d0bd87ae77f119cf547afc4921b267645c04ff6477a1eeb22567c421",
-            Err(CipherProblem::Padding),
-        ),
-        (
-            "123daae9d0bd87ae77f119cf547afc49b0028a594fe2739ff7ca27facce4766b",
-            Err(CipherProblem::Padding),
-        ),
-        ("", Err(CipherProblem::Cut)),
-        ("00", Err(CipherProblem::Cut)),
-    ];
-    for (encrypted, wanted) in vectors {
-        let encrypted = hex::decode(encrypted).unwrap();
-        assert_eq!(decrypt(&key(), &encrypted), wanted);
-    }
-}
-
-#[test]
-fn keys_have_43_characters_whose_last_bits_do_not_matter() {
-    // The last character carries two bits that no key byte takes.
-    let odd = format!("{}9", &KEY[..42]);
-    let encrypted = hex::decode(ENCRYPTED_PDF).unwrap();
-    let odd = FileKey::parse(&secret(&odd)).unwrap();
-    assert_eq!(decrypt(&odd, &encrypted).unwrap(), PDF);
-    for wrong in [
-        &KEY[..42],
-        &format!("{KEY}=")[..],
-        &KEY.replace('Q', "*")[..],
-    ] {
-        let problem = FileKey::parse(&secret(wrong)).unwrap_err();
-        assert_eq!(problem, CipherProblem::Key, "{wrong}");
-    }
-    assert_eq!(format!("{odd:?}"), "FileKey(***)");
 }
 
 const SUBMITTED: &str = "YTSU39bLiiA4bCXl0wSuNsIcXEyf2GXZaePpQZslA3KFTGkAs7vL1cUii3syCLqX84DFKJ0mPhUkLzf1Olddu/j52shBnpk0EydS5cV0QrE+jI5t7RJU7ZfhmWtg0EgusBgHwuW/PgMJiY/8NBAZvhxyx0zg7OvtuZwXRxMMHh1kPOiqWiFyeOrQQtxRhSCvpaZ/phoY9MXPWLLf+xVspKsEI+TvEUHyLNTNUmovQzyr5+k0vfsa+NJGNTsBXqAXCmNxasqi11+H9lEetWTP18ipXyNSQiMQZhp57HFVuoHZiGzpxUvtdGvYd5mj6lmy9tFo+lNSl6lPOXbvRGtRrqpUmH216Pryzrc/hAAA9sh1ff7eKdlPHzzQbFnH4Jnh";

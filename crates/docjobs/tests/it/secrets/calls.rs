@@ -10,8 +10,7 @@ use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
 use jobs_core::vendor::Env;
 use jobs_core::{Error, ErrorKind, JobId, LostSubmit, WaitOptions};
-use printer_jobs::wire::{ListQuery, ListedJob, PrintOutcome, ScanArgs};
-use printer_jobs::{CredentialStore, Destination, Device, MemoryStore};
+use printer_jobs::{CredentialStore, Destination, Device, ListQuery, ListedJob, MemoryStore, PrintOutcome, ScanArgs};
 use vendor_sim::Simulators;
 use vendor_sim::fault::{Fault, Times};
 

@@ -4,20 +4,20 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use serde_json::{Value, json};
 
-use jobs_core::Secret;
-use printer_jobs::ProtocolError;
-use printer_jobs::code::Code;
-use printer_jobs::envelope::{CommandBody, encode};
-use printer_jobs::settings::{SettingAliases, Sides};
-use printer_jobs::sign::Nonce;
-use printer_jobs::wire::{
+use crate::ProtocolError;
+use crate::code::Code;
+use crate::envelope::{CommandBody, encode};
+use crate::settings::{SettingAliases, Sides};
+use crate::sign::Nonce;
+use crate::wire::{
     Activate, Active, CorpInfo, CorpInfoRequest, DeviceFeature, DownloadRequest, ErrorReport,
     Event, ExchangeSeed, Format, JobList, ListQuery, ListedJob, LoginQr, NetInfo, PageProblem,
     PrintOutcome, PrintReport, PrintStatus, PrinterQr, Register, Registered, ReportNumbering,
     ScanArgs, ServerTime, Subscribe, own_secret_no,
 };
+use jobs_core::Secret;
 
-use crate::{answer, push};
+use super::{answer, push};
 
 fn sent<R: CommandBody>(request: &R) -> (String, Value) {
     let message: Value = serde_json::from_str(&encode(request, "r").unwrap()).unwrap();

@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 
-use printer_jobs::integrity::{Expected, FileProblem, MAX_FILE_BYTES};
-use printer_jobs::wire::{JobList, ListedJob, PageProblem};
+use crate::integrity::{Expected, FileProblem, MAX_FILE_BYTES};
+use crate::wire::{JobList, ListedJob, PageProblem};
 
-use crate::answer;
+use super::answer;
 
 fn job(item: &str) -> ListedJob {
     let text = format!(r#"{{"errcode":0,"body":{{"printer_job_list":[{item}]}}}}"#);

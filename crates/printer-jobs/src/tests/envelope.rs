@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use printer_jobs::code::Code;
-use printer_jobs::envelope::{Incoming, decode, encode};
-use printer_jobs::wire::{ListQuery, Ping, StatusFilter};
-use printer_jobs::{Command, ProtocolError};
+use crate::code::Code;
+use crate::envelope::{Incoming, decode, encode};
+use crate::wire::{ListQuery, Ping, StatusFilter};
+use crate::{Command, ProtocolError};
 
-use crate::{answer, push};
+use super::{answer, push};
 
 #[test]
 fn request_has_command_id_and_body() {
@@ -170,7 +170,7 @@ proptest! {
         }
         bytes.truncate(bytes.len() - cut);
         if let Ok(Incoming::Answer(answer)) = decode(&bytes, 4096) {
-            let _ = printer_jobs::wire::JobList::from_answer(&answer);
+            let _ = crate::wire::JobList::from_answer(&answer);
         }
     }
 

@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 use sha1::{Digest, Sha1};
 
-use printer_jobs::frame::{
+use crate::frame::{
     decode_extended_upload, decode_file_answer, decode_upload, encode_extended_upload,
     encode_file_answer, encode_upload, req_id_of_file_answer,
 };
-use printer_jobs::wire::ScanArgs;
-use printer_jobs::{Command, ProtocolError};
+use crate::wire::ScanArgs;
+use crate::{Command, ProtocolError};
 
 const LAYOUT_A: &str = "0100000003000000722d310400000025504446";
 

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use proptest::prelude::*;
 use serde_json::json;
 
-use printer_jobs::Command;
-use printer_jobs::correlate::{Correlator, CorrelatorOptions, Match};
+use crate::Command;
+use crate::correlate::{Correlator, CorrelatorOptions, Match};
 
-use crate::answer;
+use super::answer;
 
 /// How the model of the cloud answers the oldest request.
 #[derive(Debug, Clone, Copy)]

@@ -5,15 +5,15 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use jobs_core::Secret;
-use printer_jobs::Command;
-use printer_jobs::code::Code;
-use printer_jobs::login::{
+use crate::Command;
+use crate::code::Code;
+use crate::login::{
     Action, CallId, Credential, Identity, Input, Login, LoginEvent, LoginOptions, Phase,
     StepContext,
 };
+use jobs_core::Secret;
 
-use crate::answer;
+use super::answer;
 
 const SECRET_NO: &str = "00112233445566778899aabbccddeeff";
 
