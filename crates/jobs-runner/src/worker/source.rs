@@ -168,7 +168,7 @@ fn is_of_one(error: &LedgerError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use jobs_core::SystemClock;
+    use jobs_core::clock::SystemClock;
     use jobs_ledger::{Due, IntendOutcome, Intent, Ledger};
 
     use super::*;
