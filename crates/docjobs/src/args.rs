@@ -289,6 +289,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Show, set or take away what may be spent at a vendor.
     Budget(BudgetArgs),
+    /// List the accounts that have jobs, or say that two keys are of one account.
+    Account(AccountArgs),
     /// Copy the ledger, or put a copy back.
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -636,6 +638,24 @@ pub(crate) enum BudgetCommand {
     Clear {
         /// The vendor.
         vendor: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct AccountArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<AccountCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Say that a key was exchanged: what the old one bought belongs to the new one, and is not bought again.
+    #[command(after_help = examples::ACCOUNT)]
+    Join {
+        /// The account of the old key, as docjobs account lists it.
+        old: String,
+        /// The account of the new key.
+        new: String,
     },
 }
 

@@ -58,6 +58,13 @@ pub(crate) async fn run(app: &App) -> Result<(), CommandError> {
     for (name, checkup) in &vendors {
         print_line_of(app, name, checkup)?;
     }
+    if let Ok(ledger) = brief(app).ledger().await
+        && let Ok(warnings) = crate::accounts::warnings(app, &ledger).await
+    {
+        for warning in warnings {
+            print_line_of(app, "account", &Checkup::Odd(warning))?;
+        }
+    }
     let nothing_set_up = vendors
         .iter()
         .all(|(_, checkup)| matches!(checkup, Checkup::Absent(_)));
@@ -96,11 +103,13 @@ fn print_line_of(app: &App, name: &str, checkup: &Checkup) -> Result<(), Command
     }
 }
 
+/// To look is not worth a long wait.
+fn brief(app: &App) -> App {
+    app.with_deadline(app.options.deadline.min(LEDGER_PATIENCE))
+}
+
 async fn check_ledger(app: &App) -> Checkup {
-    // To look is not worth a long wait.
-    let mut brief = app.clone();
-    brief.options.deadline = brief.options.deadline.min(LEDGER_PATIENCE);
-    let ledger = match brief.ledger().await {
+    let ledger = match brief(app).ledger().await {
         Ok(ledger) => ledger,
         Err(stop) => return Checkup::Bad(stop),
     };

@@ -93,6 +93,13 @@ Examples:
   docjobs budget
   docjobs budget clear textin";
 
+pub(crate) const ACCOUNT: &str = "\
+Examples:
+  docjobs account
+  docjobs account join 0a1b2c3d 4e5f6071  the second key has replaced the first
+Both keys are of one account at the vendor then: stop what still uses the old one before. Budgets are the vendor's and not
+touched; rates are counted by key.";
+
 pub(crate) const LEDGER: &str = "\
 Examples:
   docjobs ledger backup ledger-copy.db

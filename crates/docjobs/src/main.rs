@@ -1,5 +1,6 @@
 //! The `docjobs` command: document jobs that take minutes and cost money, without losing or repeating one.
 
+mod accounts;
 mod address;
 mod app;
 mod args;
@@ -127,6 +128,7 @@ async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), Com
         Command::Mcp(args) => Box::pin(mcp::run(&app, args)).await,
         Command::Serve(args) => Box::pin(serve::serve(&app, args)).await,
         Command::Budget(args) => budget::run(&app, args).await,
+        Command::Account(args) => accounts::run(&app, args).await,
         Command::Ledger(command) => ledger_commands::ledger(&app, command).await,
         Command::Doctor => doctor::run(&app).await,
         Command::Manual(args) => manual::run(&args),

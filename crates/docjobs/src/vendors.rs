@@ -7,14 +7,22 @@ use crate::app::App;
 use crate::exit::CommandError;
 use crate::{mindshow, ppj, tencent, textin};
 
+/// The vendors that have handlers.
+pub(crate) const NAMES: [&str; 4] = [
+    textin::VENDOR,
+    ppj::VENDOR,
+    mindshow::VENDOR,
+    tencent::VENDOR,
+];
+
+/// The runner with the handlers of a vendor, if that is set up as it should be.
+pub(crate) fn if_set_up(app: &App, runner: Runner, vendor: &'static str) -> Option<Runner> {
+    is_set_up(app, vendor).then(|| of(app, runner, vendor).ok())?
+}
+
 /// Adds a handler for each kind of job of every vendor that is set up.
 pub(crate) fn all(app: &App, mut runner: Runner) -> Result<Runner, CommandError> {
-    for vendor in [
-        textin::VENDOR,
-        ppj::VENDOR,
-        mindshow::VENDOR,
-        tencent::VENDOR,
-    ] {
+    for vendor in NAMES {
         if is_set_up(app, vendor) {
             runner = of(app, runner, vendor)?;
         }

@@ -185,15 +185,15 @@ impl Intent {
         self
     }
 
-    /// By what a request to buy again is recognised.
-    pub(crate) fn purchase(&self) -> Option<[u8; 32]> {
+    /// By what a request to buy again is recognised, made with this account.
+    pub(crate) fn purchase_of(&self, account: Account) -> Option<[u8; 32]> {
         let mut hash = Sha256::new();
         match (self.again_of, &self.run) {
             (None, None) => return None,
             (Some(job), _) => hash.update(format!("again of {job}")),
             (None, Some(run)) => {
                 hash.update("run ");
-                hash.update(self.digest());
+                hash.update(self.digest_of(account));
                 hash.update(run.as_bytes());
             }
         }
@@ -202,10 +202,15 @@ impl Intent {
 
     /// SHA-256 over vendor, kind, account, options and content. The order of keys in the options does not matter.
     pub fn digest(&self) -> [u8; 32] {
+        self.digest_of(self.account)
+    }
+
+    /// The digest of the same wish on this account's cost.
+    pub(crate) fn digest_of(&self, account: Account) -> [u8; 32] {
         job_digest(
             &self.vendor,
             &self.kind,
-            self.account,
+            account,
             &self.options,
             &self.content,
         )

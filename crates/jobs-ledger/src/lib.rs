@@ -30,10 +30,10 @@ pub use self::lease_heartbeat::LeaseHeartbeat;
 pub use self::ledger::{
     Acquired, Budget, BudgetPeriod, BulkAction, BulkOutcome, ClaimUpdate, ClaimUpdateSummary,
     DayMoney, Due, Enqueued, Estimate, EventCursor, FileIdentity, InvalidBudgetPeriod,
-    InvalidEventCursor, JobFilter, JobPage, Ledger, LedgerCheck, MoneyInDoubt, OverBudget,
-    PollRecord, RateSlot, RateUse, Recovered, StageCount, StreamedEvent, SubmitPermission,
-    WebhookCall, WebhookCount, WebhookFilter, WebhookReceipt, WebhookRecord, WebhookTrust,
-    WebhookVerdict, WorkerRecord,
+    InvalidEventCursor, JobFilter, JobPage, JoinedAccounts, Ledger, LedgerCheck, MoneyInDoubt,
+    OverBudget, PollRecord, RateSlot, RateUse, Recovered, StageCount, StreamedEvent,
+    SubmitPermission, WebhookCall, WebhookCount, WebhookFilter, WebhookReceipt, WebhookRecord,
+    WebhookTrust, WebhookVerdict, WorkerRecord,
 };
 pub use self::place_key::PlaceKey;
 pub use self::record::{ErrorRecord, EventData, JobOutcome, ParkReason, UnverifiedResult};

@@ -208,9 +208,10 @@ impl Runner {
     /// The ledger's.
     pub async fn find_ticket(&self, ticket: &Ticket) -> Result<Option<JobRecord>, RunnerError> {
         let ledger = self.ledger();
+        let joined = ledger.joined_accounts().await?;
         let is_it = |job: &JobRecord| {
-            (job.vendor.as_str(), job.kind.as_str(), job.account)
-                == (ticket.vendor(), ticket.kind(), ticket.account())
+            (job.vendor.as_str(), job.kind.as_str()) == (ticket.vendor(), ticket.kind())
+                && joined.are_one(job.account, ticket.account())
         };
         let known = ledger.find(ticket.id().as_str()).await?;
         if let Some(job) = known.into_iter().find(is_it) {

@@ -316,3 +316,75 @@ async fn an_unusable_ledger_is_named_before_anything_is_sent() {
     }
     assert_eq!(submits(&stage), 0);
 }
+
+/// The accounts of a vendor, by `docjobs account --json`.
+async fn accounts(stage: &Stage, variables: &[(&str, &str)]) -> Vec<Value> {
+    let ran = stage.run_with(&["account", "--json"], variables).await;
+    let accounts = ran.stdout.lines().map(|line| {
+        let account: Value = serde_json::from_str(line).unwrap();
+        account
+    });
+    accounts
+        .filter(|account| account["vendor"] == "mindshow")
+        .collect()
+}
+
+#[tokio::test]
+async fn what_the_old_key_bought_is_not_bought_again_once_the_keys_are_joined() {
+    let stage = Stage::new().await;
+    std::fs::write(stage.path("a.md"), "# one\n## a\n### b\n#### c\n").unwrap();
+    std::fs::write(stage.path("b.md"), "# two\n## a\n### b\n#### c\n").unwrap();
+    let deck = async |input: &str, out: &str, variables: &[(&str, &str)]| {
+        let command = ["mindshow", "deck", "--markdown", input, "-o", out];
+        let ran = stage.run_with(&command, variables).await;
+        assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    };
+    let bought = || stage.simulators.mindshow().charges().len();
+    let key = stage.simulators.mindshow().api_key();
+    let old_key = &[("MINDSHOW_API_KEY", key.as_str())][..];
+    deck("a.md", "a.pptx", old_key).await;
+    assert_eq!(bought(), 1);
+    let exchanged = |options: &mut vendor_sim::MindShowOptions| {
+        "second-key".clone_into(&mut options.api_key);
+    };
+    stage.simulators.mindshow().change_options(exchanged);
+    let new_key = &[("MINDSHOW_API_KEY", "second-key")][..];
+
+    let doctor = stage.run_with(&["doctor"], new_key).await;
+    let known = accounts(&stage, new_key).await;
+    let name_of = |in_use: bool| {
+        let it = known.iter().find(|account| account["in_use"] == in_use);
+        it.unwrap()["account"].as_str().unwrap().to_owned()
+    };
+    let (old, new) = (name_of(false), name_of(true));
+    let advice = format!("docjobs account join {old} {new}");
+    assert!(doctor.stdout.contains(&advice), "{}", doctor.stdout);
+
+    for (wrong, words) in [
+        (["0", &new], "8 hexadecimal digits"),
+        (["00000000", &new], "no job"),
+        ([&old, "00000000"], "not the account of a key"),
+        ([&old, &old], "named twice"),
+    ] {
+        let ran = stage
+            .run_with(&["account", "join", wrong[0], wrong[1]], new_key)
+            .await;
+        assert_eq!(ran.exit, 2, "{wrong:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{wrong:?}: {}", ran.stderr);
+    }
+    let join = ["account", "join", &old, &new];
+    let ran = stage.run_with(&join, new_key).await;
+    assert!(ran.stderr.contains("1 job moved"), "{}", ran.stderr);
+
+    // At the same place, at another one, and by the old key on another machine.
+    deck("a.md", "a.pptx", new_key).await;
+    deck("a.md", "copy.pptx", new_key).await;
+    assert_eq!(bought(), 1);
+    deck("b.md", "b.pptx", new_key).await;
+    let command = ["mindshow", "deck", "--markdown", "b.md", "--no-wait"];
+    let ran = stage.run_with(&command, old_key).await;
+    assert!(ran.stderr.contains("already"), "{}", ran.stderr);
+    assert_eq!(bought(), 2, "{}", ran.stderr);
+    let doctor = stage.run_with(&["doctor"], new_key).await;
+    assert!(!doctor.stdout.contains("account join"), "{}", doctor.stdout);
+}

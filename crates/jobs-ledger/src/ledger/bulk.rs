@@ -33,9 +33,10 @@ impl Ledger {
     /// # Errors
     /// As for [`intend`](Self::intend).
     pub async fn intend_all(&self, intents: Vec<Intent>) -> Result<Vec<Enqueued>, LedgerError> {
+        let joined = self.joined_accounts().await?;
         let new = intents
             .iter()
-            .map(NewJob::intended)
+            .map(|intent| NewJob::intended(intent, &joined))
             .collect::<Result<Vec<_>, _>>()?;
         let by = self.writer();
         self.write(Flush::Now, move |tx| {
@@ -82,24 +83,32 @@ impl Ledger {
             "WHERE j.live IN (SELECT unhex(value) FROM json_each($1))",
             "WHERE j.live IN (SELECT decode(x, 'hex') FROM unnest($1::text[]) x)"
         );
-        let plain = intents.iter().filter(|intent| intent.purchase().is_none());
-        let digests: Vec<String> = plain.map(|intent| hex(&intent.digest())).collect();
+        let joined = self.joined_accounts().await?;
+        let (mut digests, mut purchases, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        for intent in intents {
+            let mut same = Vec::new();
+            for account in joined.of(intent.account) {
+                let (key, asked) = match intent.purchase_of(account) {
+                    Some(request) => (request, &mut purchases),
+                    None => (intent.digest_of(account), &mut digests),
+                };
+                asked.push(hex(&key));
+                same.push(key);
+            }
+            keys.push(same);
+        }
         let mut known = HashMap::new();
         for row in &self.store.read(SQL, args![digests]).await? {
             let job = row::job(row)?;
             known.insert(job.digest, job);
         }
-        let purchases = intents.iter().filter_map(Intent::purchase);
-        let purchases: Vec<String> = purchases.map(|request| hex(&request)).collect();
         if !purchases.is_empty() {
             for (request, job) in self.bought(purchases).await? {
                 known.insert(request, job);
             }
         }
-        let keys = intents
-            .iter()
-            .map(|intent| intent.purchase().unwrap_or_else(|| intent.digest()));
-        Ok(keys.map(|key| known.get(&key).cloned()).collect())
+        let found = |keys: Vec<[u8; 32]>| keys.iter().find_map(|key| known.get(key).cloned());
+        Ok(keys.into_iter().map(found).collect())
     }
 
     /// The jobs that these requests to buy again made.

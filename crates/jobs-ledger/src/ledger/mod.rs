@@ -1,5 +1,6 @@
 //! The ledger as programs see it: opened by URL, whichever store lies beneath.
 
+mod accounts;
 mod batch;
 mod budget;
 mod bulk;
@@ -29,6 +30,7 @@ use std::time::{Duration, SystemTime};
 
 use jobs_core::clock::{Clock, Moment};
 
+pub use self::accounts::JoinedAccounts;
 pub use self::batch::{ClaimUpdate, ClaimUpdateSummary};
 pub use self::budget::{
     Budget, BudgetPeriod, Estimate, InvalidBudgetPeriod, OverBudget, SubmitPermission,

@@ -7,6 +7,7 @@ use jobs_core::{JobId, Ticket};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::accounts::JoinedAccounts;
 use super::row::{self, Writer, select_jobs};
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::event::{Note, one_line};
@@ -23,6 +24,8 @@ pub(super) struct NewJob {
     pub(super) kind: String,
     pub(super) account: String,
     live: Vec<u8>,
+    /// The digests of the same wish with other keys of the account.
+    also: Vec<Vec<u8>>,
     content: Vec<u8>,
     options: String,
     request: Option<String>,
@@ -45,6 +48,8 @@ pub(super) struct NewJob {
 #[derive(Clone)]
 struct Purchase {
     request: Vec<u8>,
+    /// The same request with other keys of the account.
+    also: Vec<Vec<u8>>,
     /// The job that was bought before, where it is named.
     of: Option<LedgerId>,
 }
@@ -55,13 +60,19 @@ pub(super) enum Inserted {
 }
 
 impl NewJob {
-    pub(super) fn intended(intent: &Intent) -> Result<Self, LedgerError> {
+    pub(super) fn intended(intent: &Intent, joined: &JoinedAccounts) -> Result<Self, LedgerError> {
         check_names(intent)?;
+        let accounts = joined.of(intent.account);
+        let mut digests = accounts.iter().map(|it| intent.digest_of(*it).to_vec());
+        let mut requests = accounts
+            .iter()
+            .filter_map(|it| intent.purchase_of(*it).map(Vec::from));
         Ok(Self {
             vendor: intent.vendor.to_string(),
             kind: intent.kind.to_string(),
             account: intent.account.to_string(),
-            live: intent.digest().to_vec(),
+            live: digests.next().unwrap_or_default(),
+            also: digests.collect(),
             content: intent.content.to_vec(),
             options: intent.options.to_string(),
             request: json(&intent.request),
@@ -73,8 +84,9 @@ impl NewJob {
             again: intent.again || intent.again_of.is_some() || intent.run.is_some(),
             max_calls: intent.max_calls.map(i64::from),
             actor: intent.actor.as_deref().map(|actor| one_line(actor).into()),
-            purchase: intent.purchase().map(|request| Purchase {
-                request: request.to_vec(),
+            purchase: requests.next().map(|request| Purchase {
+                request,
+                also: requests.collect(),
                 of: intent.again_of,
             }),
             stage: Stage::Intended,
@@ -90,6 +102,7 @@ impl NewJob {
             kind: ticket.kind().to_owned(),
             account: ticket.account().to_string(),
             live: digest.clone(),
+            also: Vec::new(),
             content: digest,
             options: Value::Null.to_string(),
             request: None,
@@ -119,13 +132,22 @@ impl NewJob {
             return self.buy_again(tx, by, purchase).await;
         }
         if self.again {
-            tx.run(
-                "UPDATE job SET live = NULL WHERE live = $1",
-                args![self.live.clone()],
-            )
-            .await?;
+            self.retire(tx).await?;
         }
         self.insert(tx, by).await
+    }
+
+    /// Nobody attaches to the job any more that this wish is so far.
+    async fn retire(&self, tx: &mut Tx) -> Result<(), LedgerError> {
+        for live in self.digests() {
+            let sql = "UPDATE job SET live = NULL WHERE live = $1";
+            tx.run(sql, args![live.clone()]).await?;
+        }
+        Ok(())
+    }
+
+    fn digests(&self) -> impl Iterator<Item = &Vec<u8>> {
+        std::iter::once(&self.live).chain(&self.also)
     }
 
     /// The request is written first: of two at once, the second waits and finds the job of the first.
@@ -135,8 +157,10 @@ impl NewJob {
         by: &Writer,
         purchase: &Purchase,
     ) -> Result<Inserted, LedgerError> {
-        if let Some(known) = bought(tx, &purchase.request).await? {
-            return self.same(known);
+        for request in std::iter::once(&purchase.request).chain(&purchase.also) {
+            if let Some(known) = bought(tx, request).await? {
+                return self.same(known);
+            }
         }
         if let Some(of) = purchase.of
             && let Some(same) = self.check_bought(tx, of).await?
@@ -154,11 +178,7 @@ impl NewJob {
             let known = bought(tx, &purchase.request).await?;
             return self.same(known.ok_or_else(|| LedgerError::not_found(id))?);
         }
-        tx.run(
-            "UPDATE job SET live = NULL WHERE live = $1",
-            args![self.live.clone()],
-        )
-        .await?;
+        self.retire(tx).await?;
         if self.try_insert(tx, by, id).await? {
             return Ok(Inserted::New(id));
         }
@@ -168,8 +188,13 @@ impl NewJob {
         ))
     }
 
+    fn is_of(&self, job: &JobRecord) -> bool {
+        self.digests()
+            .any(|live| job.digest.as_slice() == live.as_slice())
+    }
+
     fn same(&self, job: JobRecord) -> Result<Inserted, LedgerError> {
-        if job.digest.as_slice() != self.live.as_slice() {
+        if !self.is_of(&job) {
             return Err(another(job.id));
         }
         Ok(Inserted::Known(Box::new(job)))
@@ -182,7 +207,7 @@ impl NewJob {
         of: LedgerId,
     ) -> Result<Option<JobRecord>, LedgerError> {
         let job = row::read(tx, of).await?;
-        if job.digest.as_slice() != self.live.as_slice() {
+        if !self.is_of(&job) {
             return Err(another(of));
         }
         match job.stage {
@@ -205,11 +230,11 @@ impl NewJob {
 
     pub(super) async fn insert(&self, tx: &mut Tx, by: &Writer) -> Result<Inserted, LedgerError> {
         for _ in 0..8 {
-            let known = tx
-                .row(select_jobs!("WHERE j.live = $1"), args![self.live.clone()])
-                .await?;
-            if let Some(known) = known {
-                return Ok(Inserted::Known(Box::new(row::job(&known)?)));
+            for live in self.digests() {
+                let same = select_jobs!("WHERE j.live = $1");
+                if let Some(known) = tx.row(same, args![live.clone()]).await? {
+                    return Ok(Inserted::Known(Box::new(row::job(&known)?)));
+                }
             }
             let id = LedgerId::new(by.now);
             if self.try_insert(tx, by, id).await? {

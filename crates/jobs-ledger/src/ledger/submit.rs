@@ -28,7 +28,7 @@ impl Ledger {
     /// # Errors
     /// [`InvalidInput`](LedgerErrorKind::InvalidInput) for names or paths that cannot be kept; else the store's.
     pub async fn intend(&self, intent: Intent) -> Result<IntendOutcome, LedgerError> {
-        let new = NewJob::intended(&intent)?;
+        let new = NewJob::intended(&intent, &self.joined_accounts().await?)?;
         let again = new.again;
         let by = self.writer();
         self.write(Flush::Now, move |tx| {

@@ -29,6 +29,7 @@ conformance! {
     what_may_have_been_bought_is_not_bought_again
     a_request_that_bought_nothing_buys_anew
     files_are_known_again_until_they_change
+    what_is_bought_with_one_key_of_a_joined_account_is_bought_with_each
     who_did_it_is_in_the_history
     a_restored_ledger_submits_nothing_until_it_is_recovered
 }
@@ -558,6 +559,82 @@ async fn files_are_known_again_until_they_change(world: &World) {
     let seen = [(timeless.clone(), [2; 32])];
     ledger.remember_inputs(&seen).await.unwrap();
     assert_eq!(ledger.known_inputs(&[timeless]).await.unwrap(), [None]);
+}
+
+async fn what_is_bought_with_one_key_of_a_joined_account_is_bought_with_each(world: &World) {
+    let ledger = world.open().await;
+    let keys = ["old", "new", "newest"].map(|key| Account::of("textin", key));
+    let [old, new, newest] = keys;
+    let wish = |content: u8, account| Intent::new("textin", "parse", account, [content; 32]);
+    let mut bought = Vec::new();
+    for intent in [
+        wish(1, old),
+        wish(1, old).run("r1"),
+        wish(2, new),
+        wish(3, newest),
+        Intent::new("ppj", "convert", Account::of("ppj", "a"), [1; 32]),
+    ] {
+        let (is_new, job) = id_of(&ledger, intent).await;
+        assert!(is_new);
+        bought.push(job);
+    }
+    for (old, new, words) in [
+        (old, old, "twice"),
+        (Account::of("textin", "x"), new, "no job"),
+        (old, Account::of("ppj", "a"), "ppj"),
+    ] {
+        let refused = ledger.join_accounts(old, new).await.unwrap_err();
+        assert_eq!(refused.kind(), LedgerErrorKind::InvalidInput);
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
+    let (is_new, other) = id_of(&ledger, wish(1, new)).await;
+    assert!(is_new, "before they are joined, they are two");
+    assert_ne!(other, bought[1]);
+
+    assert_eq!(ledger.join_accounts(old, new).await.unwrap(), 2);
+    assert_eq!(ledger.join_accounts(new, newest).await.unwrap(), 4);
+    let joined = ledger.joined_accounts().await.unwrap();
+    assert!(joined.are_one(old, newest) && joined.are_one(new, old));
+    assert!(!joined.are_one(old, Account::of("ppj", "a")));
+    // Whichever key asks, also for a named run, and also many at once.
+    for account in keys {
+        let wishes = [
+            wish(1, account).run("r1"),
+            wish(2, account),
+            wish(3, account),
+        ];
+        let found = ledger.find_same(&wishes).await.unwrap();
+        let found: Vec<_> = found.iter().flatten().map(|job| job.id).collect();
+        assert_eq!(found, bought[1..4]);
+        for (intent, job) in wishes.into_iter().zip(&bought[1..4]) {
+            assert_eq!(id_of(&ledger, intent).await, (false, *job));
+        }
+        assert!(!id_of(&ledger, wish(1, account)).await.0);
+    }
+    // What is new is new once.
+    let (is_new, job) = id_of(&ledger, wish(4, old)).await;
+    assert!(is_new);
+    assert_eq!(id_of(&ledger, wish(4, newest)).await, (false, job));
+    let again = wish(2, newest).again_of(bought[2]);
+    let (_, same) = id_of(&ledger, again).await;
+    assert_eq!(same, bought[2], "nothing of it was bought yet");
+    // The jobs and their totals are those of the newest key.
+    for account in [old, new] {
+        let claimed = ledger.claim_due(&[account], 10).await.unwrap();
+        let claimed: Vec<_> = claimed.iter().map(|it| it.job().id).collect();
+        let expected = if account == old {
+            vec![job]
+        } else {
+            Vec::new()
+        };
+        assert_eq!(claimed, expected);
+    }
+    let counts = ledger.stage_counts().await.unwrap();
+    let of = |account| -> u64 {
+        let counts = counts.iter().filter(|count| count.account == account);
+        counts.map(|count| count.jobs).sum()
+    };
+    assert_eq!((of(old), of(new), of(newest)), (1, 0, 5));
 }
 
 async fn who_did_it_is_in_the_history(world: &World) {
