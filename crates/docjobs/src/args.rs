@@ -17,6 +17,7 @@ use jobs_ledger::{BudgetPeriod, Stage};
 use crate::clean;
 use crate::examples;
 use crate::input_args::{BatchArgs, InputArgs, OutArgs, deadline};
+use crate::job_log::LogFormat;
 use crate::vendor_options::{Convert, Deck, Parse, VendorOptions};
 
 /// A command line that was understood.
@@ -683,6 +684,13 @@ pub(crate) struct WorkArgs {
     /// End when no job of the accounts in use is unfinished, but for those that wait for a person.
     #[arg(long)]
     pub(crate) once: bool,
+    /// Drop the histories, options and texts of jobs that are over for longer than this, such as 90d; what they bought stays
+    /// bought.
+    #[arg(long, value_parser = deadline, value_name = "TIME")]
+    pub(crate) keep: Option<Duration>,
+    /// Also write a line on stderr for each job that ends in this process.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) log: Option<LogFormat>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -725,6 +733,9 @@ pub(crate) struct ServeArgs {
     /// Also work on jobs, as docjobs work does.
     #[arg(long)]
     pub(crate) work: bool,
+    /// With --work, also write a line on stderr for each job that ends in this process.
+    #[arg(long, value_name = "FORMAT", requires = "work")]
+    pub(crate) log: Option<LogFormat>,
     /// Also offer the jobs to agents at /mcp, by the Model Context Protocol; with a token file, to its tokens.
     #[arg(long)]
     pub(crate) mcp: bool,

@@ -14,6 +14,7 @@ mod exit;
 mod input;
 mod input_args;
 mod inputs;
+mod job_log;
 mod job_table;
 mod jobs;
 mod json_text;

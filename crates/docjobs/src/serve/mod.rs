@@ -173,6 +173,8 @@ pub(crate) async fn serve(app: &App, args: ServeArgs) -> Result<(), CommandError
                 out: Some(results),
                 jobs: WORKER_JOBS,
                 once: false,
+                keep: None,
+                log: args.log,
             };
             work::work(app, args).await
         } else {

@@ -305,3 +305,58 @@ async fn a_worker_ends_on_a_result_that_is_broken_each_time() {
     assert_eq!(stage.run(&["work", "--once"]).await.exit, 4);
     assert_eq!(stage.simulators.textin().requests().len(), looks);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_pruned_stays_bought() {
+    let stage = Stage::new().await;
+    stage.input("a.txt", "# a\n");
+    let parse = async |output: &str| {
+        stage
+            .run(&["textin", "parse", "a.txt", "--pages", "1", "-o", output])
+            .await
+    };
+    let ran = parse("a.md").await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ran = stage.run(&["work", "--once", "--keep", "90d"]).await;
+    assert!(!ran.stderr.contains("dropped"), "{}", ran.stderr);
+    let ran = stage.run(&["work", "--once", "--keep", "0s"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 job dropped"), "{}", ran.stderr);
+    let before = stage.simulators.textin().requests().len();
+    for output in ["a.md", "copy.md"] {
+        let ran = parse(output).await;
+        assert_eq!(ran.exit, 0, "{output}: {}", ran.stderr);
+        assert_eq!(std::fs::read(stage.path(output)).unwrap(), b"# a\n");
+    }
+    assert_eq!(stage.simulators.textin().requests().len(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_end_of_a_job_is_a_json_line_in_the_log() {
+    let stage = Stage::new().await;
+    stage.simulators.textin().next_outcome(Outcome::Failed {
+        message: "处理失败".to_owned(),
+    });
+    submit(&stage, 2).await;
+    let ran = stage.run(&["work", "--once", "--log", "json"]).await;
+    let lines = ran.stderr.lines().filter(|line| line.starts_with('{'));
+    let mut ends: Vec<Value> = lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    ends.sort_by_key(|end| end["stage"].as_str().map(str::to_owned));
+    assert_eq!(ends.len(), 2, "{}", ran.stderr);
+    for (end, stage, output) in [
+        (&ends[0], "completed", "1.md"),
+        (&ends[1], "failed", "0.md"),
+    ] {
+        assert_eq!(end["event"], "job_ended");
+        assert_eq!(
+            (&end["stage"], &end["vendor"]),
+            (&stage.into(), &"textin".into())
+        );
+        assert!(end["output"].as_str().unwrap().ends_with(output), "{end}");
+        assert!(end["id"].is_string() && end["at"].is_string() && end["remote_id"].is_string());
+    }
+    assert!(ends[0]["error"].is_null());
+    assert!(ends[1]["error"].as_str().unwrap().contains("处理失败"));
+}
