@@ -1,6 +1,7 @@
 //! Where the results of a batch go: folders made before anything is sent, and copies for documents that share a job.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use jobs_core::disk::OutputPath;
@@ -18,7 +19,8 @@ use crate::exit::{CommandError, output_line};
 /// How many results are copied, or downloaded again, at once.
 const AT_ONCE: usize = 4;
 
-/// Makes the folder for results and those below it that are needed, and tries to write and name a file in it.
+/// Makes the folder for results and those below it that are needed, tries to write and name a file in it, and whether the
+/// file system takes the names of the results.
 pub(super) fn prepare<'a>(
     out: &Path,
     places: impl Iterator<Item = &'a Path>,
@@ -28,10 +30,20 @@ pub(super) fn prepare<'a>(
     let name = format!(".docjobs-{}", std::process::id());
     OutputPath::new(out.join(name)).map_err(|problem| unusable(out, problem))?;
     let mut last = out.to_owned();
-    for folder in places.filter_map(Path::parent) {
-        if folder != last {
+    for place in places {
+        if let Some(folder) = place.parent().filter(|folder| *folder != last) {
             std::fs::create_dir_all(folder).map_err(|problem| unusable(folder, problem))?;
             last = folder.to_owned();
+        }
+        // Only where the folder is there does the name count.
+        match std::fs::symlink_metadata(place) {
+            Err(problem) if problem.kind() == ErrorKind::InvalidFilename => {
+                return Err(CommandError::invalid_input(format!(
+                    "a result cannot be called {}: {problem}; rename the document",
+                    place.display()
+                )));
+            }
+            _ => {}
         }
     }
     Ok(())
@@ -105,7 +117,12 @@ fn is_delivered(planned: &Planned, job: &JobRecord) -> bool {
     let Some(place) = &planned.place else {
         return false;
     };
-    job.output.as_ref() == Some(place) || job.sha256.is_some_and(|sha256| holds(place, sha256))
+    match planned.fate {
+        // It was looked for when the batch was planned.
+        Fate::Delivered => false,
+        Fate::UnderWay | Fate::InDoubt if job.output.as_ref() == Some(place) => place.is_file(),
+        _ => job.sha256.is_some_and(|sha256| holds(place, sha256)),
+    }
 }
 
 type Delivered = Result<(usize, Result<RunOutcome, RunnerError>), tokio::task::JoinError>;

@@ -11,7 +11,7 @@ use vendor_sim::textin::Outcome;
 use crate::stage::{Ran, Stage};
 
 /// Makes files with these contents below the folder.
-fn files(stage: &Stage, files: &[(&str, &str)]) {
+pub(crate) fn files(stage: &Stage, files: &[(&str, &str)]) {
     for (name, content) in files {
         let path = stage.path(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -20,7 +20,7 @@ fn files(stage: &Stage, files: &[(&str, &str)]) {
 }
 
 /// The submits that reached the API.
-fn submits(stage: &Stage) -> usize {
+pub(crate) fn submits(stage: &Stage) -> usize {
     let requests = stage.simulators.textin().requests();
     requests
         .iter()
@@ -28,12 +28,12 @@ fn submits(stage: &Stage) -> usize {
         .count()
 }
 
-fn read(stage: &Stage, name: &str) -> String {
+pub(crate) fn read(stage: &Stage, name: &str) -> String {
     std::fs::read_to_string(stage.path(name)).unwrap_or_else(|problem| panic!("{name}: {problem}"))
 }
 
 /// Every file below a folder, sorted.
-fn below(stage: &Stage, folder: &str) -> Vec<String> {
+pub(crate) fn below(stage: &Stage, folder: &str) -> Vec<String> {
     let base = stage.path(folder);
     let mut found = Vec::new();
     let mut folders = vec![base.clone()];
@@ -269,6 +269,10 @@ async fn what_makes_no_sense_sends_nothing() {
         ("textin parse a.txt b.txt --out out --again", "--run"),
         ("tencent-ess convert a.txt b.txt --out out", "--out"),
         ("ppj convert a.txt b.txt --out out", "a.txt"),
+        ("budget set textin 0", "from 1"),
+        ("budget set textin 10pages", "whole number of pages"),
+        ("budget set textin 10 --per week", "--per"),
+        ("budget set wecom 10", "no vendor that charges"),
     ] {
         let words_of: Vec<&str> = command.split(' ').collect();
         let ran = stage.run(&words_of).await;
