@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jobs_core::Account;
+use jobs_core::vendor::Account;
 use jobs_ledger::{Ledger, LedgerError};
 use jobs_runner::Runner;
 use serde_json::json;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use jobs_core::SystemClock;
+use jobs_core::clock::SystemClock;
 use vendor_sim::fault::{Fault, Times};
 
 use crate::batch::{below, files, read, submits};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jobs_core::Account;
+use jobs_core::vendor::Account;
 
 use super::Ledger;
 use crate::error::{LedgerError, LedgerErrorKind};
