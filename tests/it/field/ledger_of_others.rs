@@ -6,14 +6,14 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use super::stand_in::{StandIn, Vendor};
+use super::stand_in::{StandIn, Step, Vendor};
 use crate::faults::database::{Database, SERVER};
 
-/// The purchase and `doctor` end with this word about the ledger, and the vendor hears of neither.
+/// The purchase and `doctor` end with this word about the ledger, and the vendor is asked for no job.
 fn refused(vendor: &StandIn, ledger: &str, words: &[&str]) {
     let ledger = [("DOCJOBS_LEDGER", ledger)];
     vendor.run_with(&vendor.purchase(), &ledger).ended(2, words);
-    assert!(vendor.asked().is_empty());
+    assert_eq!(vendor.count(Step::Submit), 0);
     let doctor = vendor.run_with(&["doctor"], &ledger);
     let told = format!("{}{}", doctor.stdout, doctor.stderr);
     assert!(doctor.exit != Some(0), "{doctor:#?}");
