@@ -10,7 +10,9 @@ use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
 use jobs_core::vendor::Env;
 use jobs_core::{Error, ErrorKind, JobId, LostSubmit, WaitOptions};
-use printer_jobs::{CredentialStore, Destination, Device, ListQuery, ListedJob, MemoryStore, PrintOutcome, ScanArgs};
+use printer_jobs::{
+    CredentialStore, Destination, Device, ListQuery, ListedJob, MemoryStore, PrintOutcome, ScanArgs,
+};
 use vendor_sim::Simulators;
 use vendor_sim::fault::{Fault, Times};
 
