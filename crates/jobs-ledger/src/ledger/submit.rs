@@ -283,6 +283,21 @@ impl Ledger {
         .await
     }
 
+    /// Adds a remark to the history, whoever holds the job.
+    ///
+    /// # Errors
+    /// [`NotFound`](LedgerErrorKind::NotFound) when there is no such job; else the store's.
+    pub async fn remark(&self, job: LedgerId, note: Note) -> Result<(), LedgerError> {
+        let by = self.writer();
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move {
+                row::lock(tx, job).await?;
+                history::event(tx, &by, job, None, event_kind::NOTED, &note).await
+            })
+        })
+        .await
+    }
+
     /// A move with nothing to it but its note, which also becomes the job's error.
     pub(super) async fn exit(
         &self,

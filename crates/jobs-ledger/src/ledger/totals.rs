@@ -3,12 +3,15 @@
 //! SQLite has one writer, which changes the totals in place. In PostgreSQL two transactions that change the same total
 //! would wait for each other, so each appends its change, and whoever comes by sums them up.
 
+use std::time::SystemTime;
+
 use chrono::NaiveDate;
 use jobs_core::vendor::Account;
 
 use super::Ledger;
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::id::LedgerId;
+use crate::job_record::from_micros;
 use crate::stage::Stage;
 use crate::store::{Flush, Sql, Tx, args};
 
@@ -290,6 +293,20 @@ impl Ledger {
                 })
             })
             .collect()
+    }
+
+    /// When the oldest job was written down that waits for its submit; none when none waits.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn waiting_since(&self) -> Result<Option<SystemTime>, LedgerError> {
+        // One step into an index for each class, however many wait.
+        const SQL: &str = "SELECT min(oldest) FROM (SELECT (SELECT min(w.created_at) FROM wake w \
+                           WHERE w.account = c.account AND w.kind = c.kind AND w.stage = 'intended') AS oldest \
+                           FROM job_class c) o";
+        let rows = self.store.read(SQL.into(), Vec::new()).await?;
+        let oldest = rows.first().map(|row| row.opt_int(0)).transpose()?;
+        Ok(oldest.flatten().map(from_micros))
     }
 
     /// The money of each day, vendor and account, of the latest `days` days, today included; the newest first.

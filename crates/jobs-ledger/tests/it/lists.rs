@@ -20,6 +20,7 @@ conformance! {
     a_job_is_found_by_each_of_its_ids_and_by_its_place
     a_cursor_of_another_ledger_is_named
     counts_by_stage_are_those_of_reading_everything
+    the_oldest_that_waits_is_told_whatever_waits_beside_it
     money_is_counted_by_the_day_in_shanghai
 }
 
@@ -302,6 +303,32 @@ async fn counts_by_stage_are_those_of_reading_everything(world: &World) {
     let job = ledger.list(&completed).await.unwrap().jobs[0].id;
     drop(ledger.reopen(job, None).await.unwrap());
     assert_eq!(counted(&ledger).await, read().await);
+}
+
+async fn the_oldest_that_waits_is_told_whatever_waits_beside_it(world: &World) {
+    let ledger = world.open().await;
+    assert_eq!(ledger.waiting_since().await.unwrap(), None);
+    let intend = async |vendor: &str, content: u8| {
+        let account = Account::of("textin", "key");
+        let intent = Intent::new(vendor, "parse", account, [content; 32]);
+        let IntendOutcome::New(claim, job) = ledger.intend(intent).await.unwrap() else {
+            panic!("it is new");
+        };
+        (claim, job)
+    };
+    let (gone, first) = intend("textin", 1).await;
+    let mut later = Vec::new();
+    for content in 2..5 {
+        world.pass(Duration::from_secs(60));
+        later.push(intend(if content == 3 { "ppj" } else { "textin" }, content).await);
+    }
+    assert_eq!(
+        ledger.waiting_since().await.unwrap(),
+        Some(first.created_at)
+    );
+    ledger.abandon(&gone, Note::none()).await.unwrap();
+    let oldest = ledger.waiting_since().await.unwrap();
+    assert_eq!(oldest, Some(later[0].1.created_at));
 }
 
 async fn money_is_counted_by_the_day_in_shanghai(world: &World) {
