@@ -2,14 +2,13 @@
 
 use std::time::SystemTime;
 
-use chrono::DateTime;
 use jobs_ledger::{JobFilter, JobRecord, Stage};
 use serde_json::{Value, json};
 
 use super::answer::ToolError;
 use super::arguments::ListJobs;
 use super::server::Shared;
-use crate::jobs;
+use crate::{jobs, moment};
 
 impl Shared {
     /// A page of the list of jobs, the newest first.
@@ -84,10 +83,5 @@ impl Shared {
 }
 
 fn time(name: &str, text: &str) -> Result<SystemTime, ToolError> {
-    match DateTime::parse_from_rfc3339(text) {
-        Ok(time) => Ok(time.into()),
-        Err(problem) => Err(ToolError::invalid(format!(
-            "{name} is {text:?}: {problem}; write it like 2026-11-30T09:00:00+08:00"
-        ))),
-    }
+    moment::point(text).map_err(|problem| ToolError::invalid(format!("{name}: {problem}")))
 }

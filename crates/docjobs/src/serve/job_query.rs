@@ -2,9 +2,10 @@
 
 use std::time::SystemTime;
 
-use chrono::{DateTime, NaiveDate, Utc};
 use jobs_ledger::{JobFilter, LedgerId, Stage};
 use url::form_urlencoded;
+
+use crate::moment;
 
 /// The names that a query may use.
 const NAMES: [&str; 8] = [
@@ -77,12 +78,8 @@ impl JobQuery {
             "vendor" => self.vendor = Some(value.to_owned()),
             "input" => self.input = Some(value.to_owned()),
             "error" => self.error = Some(value.to_owned()),
-            "since" => {
-                self.since = Some(time(value).map_err(|problem| format!("since: {problem}"))?)
-            }
-            "until" => {
-                self.until = Some(time(value).map_err(|problem| format!("until: {problem}"))?)
-            }
+            "since" => self.since = Some(point(name, value)?),
+            "until" => self.until = Some(point(name, value)?),
             "limit" => {
                 let limit = value
                     .parse()
@@ -148,22 +145,12 @@ impl JobQuery {
     }
 }
 
-/// A day (its beginning in UTC), or a time as RFC 3339 writes it.
-fn time(text: &str) -> Result<SystemTime, String> {
-    let text = text.trim();
-    if let Ok(day) = text.parse::<NaiveDate>() {
-        return Ok(day.and_time(chrono::NaiveTime::MIN).and_utc().into());
-    }
-    // A plus sign in a query is a blank unless it was written as %2B.
-    let time = DateTime::parse_from_rfc3339(&text.replace(' ', "+"));
-    time.map(|time| time.with_timezone(&Utc).into())
-        .map_err(|_| format!("{text:?} is no time; write 2026-11-30 or 2026-11-30T12:00:00Z"))
+fn point(name: &str, text: &str) -> Result<SystemTime, String> {
+    moment::point(text).map_err(|problem| format!("{name}: {problem}"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]
@@ -197,18 +184,5 @@ mod tests {
         );
         assert_eq!(query.with("stage", None), "?input=a+b%26");
         assert_eq!(JobQuery::default().with("stage", None), "");
-    }
-
-    #[test]
-    fn times_are_days_or_moments() {
-        let day = SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_083_200);
-        for text in [
-            "2026-12-01",
-            "2026-12-01T00:00:00Z",
-            "2026-12-01T08:00:00+08:00",
-            "2026-12-01T08:00:00 08:00",
-        ] {
-            assert_eq!(time(text).unwrap(), day, "{text}");
-        }
     }
 }
