@@ -242,11 +242,8 @@ fn typed<T: Clone + Send + Sync + 'static>(
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run every vendor end to end against embedded simulators; needs no account.
-    Demo {
-        /// Where to put the documents and results; a new folder unless given.
-        #[arg(long, value_name = "DIR")]
-        out: Option<PathBuf>,
-    },
+    #[command(after_help = examples::DEMO)]
+    Demo(DemoArgs),
     /// Run the simulators until Ctrl-C, and print the variables that point this command at them.
     #[command(after_help = examples::SIM)]
     Sim(SimArgs),
@@ -301,6 +298,16 @@ pub(crate) enum Command {
     /// Print the man page, or completions for a shell, or write all of them into a folder.
     #[command(hide = true)]
     Manual(ManualArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct DemoArgs {
+    /// Where to put the documents and results; a new folder unless given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Show the jobs on the page of docjobs serve, on a free port of this machine, until Ctrl-C.
+    #[arg(long)]
+    pub(crate) serve: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -759,6 +766,32 @@ pub(crate) struct ServeArgs {
     #[arg(long, default_value = "30d", value_parser = deadline, value_name = "TIME")]
     pub(crate) keep_results: Duration,
 }
+
+impl ServeArgs {
+    /// A server that also works, and whose other options are the usual ones.
+    pub(crate) fn working_at(listen: String) -> Self {
+        Self {
+            listen,
+            host: Vec::new(),
+            hooks: None,
+            hooks_url: None,
+            token_file: None,
+            read_only: false,
+            work: true,
+            mcp: false,
+            root: Vec::new(),
+            open_metrics: false,
+            spool: None,
+            out: None,
+            max_upload: MAX_UPLOAD,
+            keep_results: KEEP_RESULTS,
+        }
+    }
+}
+
+/// `500MB` and `30d`, as the help of `docjobs serve` says.
+const MAX_UPLOAD: u64 = 500_000_000;
+const KEEP_RESULTS: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ManualArgs {

@@ -3,20 +3,22 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use jobs_core::http::Document;
+use vendor_sim::fault::Fault;
 use vendor_sim::wecom::NewJob;
 use vendor_sim::{SimOptions, Simulators};
 
 use crate::app::App;
 use crate::args::{
-    ConvertArgs, DeckArgs, DeckSource, Format, ParseArgs, PdfArgs, PrinterCommand, RunArgs,
-    SignableArgs,
+    ConvertArgs, DeckArgs, DeckSource, DemoArgs, Format, ParseArgs, PdfArgs, PrinterCommand,
+    RunArgs, ServeArgs, SignableArgs,
 };
 use crate::clean::count;
 use crate::exit::{CommandError, ExitCode};
 use crate::input_args::{BatchArgs, InputArgs, OutArgs};
 use crate::output::print_line;
 use crate::vendor_options::VendorOptions;
-use crate::{mindshow, ppj, printer, tencent, textin};
+use crate::{mindshow, ppj, printer, serve, tencent, textin, vendors};
 
 /// How much faster than the vendors the simulators are.
 const SPEED: f64 = 20.0;
@@ -37,8 +39,11 @@ It was made from this outline, and exported to PDF.
 The same deck became a page for phones.
 ";
 
-pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandError> {
-    let folder = new_folder(out).map_err(|problem| {
+/// How many documents the page shows beside the jobs of the demo.
+const NOTES: usize = 8;
+
+pub(crate) async fn run(app: &App, args: DemoArgs) -> Result<(), CommandError> {
+    let folder = new_folder(args.out).map_err(|problem| {
         CommandError::invalid_input(format!("cannot make a folder: {problem}; use --out"))
     })?;
     let simulators = Simulators::start(SimOptions {
@@ -56,7 +61,72 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
         "simulators run {SPEED} times as fast as the vendors; results go to {}",
         folder.display()
     ));
+    if args.serve {
+        serve_jobs(&app, &simulators, &folder).await?;
+    } else {
+        every_vendor(&app, &simulators, &folder).await?;
+    }
+    simulators.stop().await;
+    Ok(())
+}
 
+/// The same jobs and some more, on the page of a server, until Ctrl-C.
+async fn serve_jobs(app: &App, simulators: &Simulators, folder: &Path) -> Result<(), CommandError> {
+    let jobs = async {
+        let ran = async {
+            enqueue_notes(app, simulators, folder).await?;
+            every_vendor(app, simulators, folder).await
+        };
+        match ran.await {
+            Err(stop) if app.shutdown.asked().is_none() => stop,
+            ran => {
+                if ran.is_ok() {
+                    app.report.say(
+                        "the jobs are done, one submit lost its answer; the page is there until Ctrl-C",
+                    );
+                }
+                std::future::pending().await
+            }
+        }
+    };
+    let address = "127.0.0.1:0".to_owned();
+    tokio::select! {
+        ended = Box::pin(serve::serve(app, ServeArgs::working_at(address))) => ended,
+        stop = Box::pin(jobs) => Err(stop),
+    }
+}
+
+/// Leaves documents to the server's worker; the answer to the first submit is lost, so that there is a job in doubt.
+async fn enqueue_notes(
+    app: &App,
+    simulators: &Simulators,
+    folder: &Path,
+) -> Result<(), CommandError> {
+    let lost = Fault::DropAfterCommit { reset: false };
+    simulators.textin().set_fault("submit", lost);
+    let runner = vendors::of(app, app.runner().await?, textin::VENDOR)?;
+    let notes = folder.join("notes");
+    fs::create_dir_all(&notes).map_err(|problem| {
+        CommandError::unexpected(format!("cannot make {}: {problem}", notes.display()))
+    })?;
+    for number in 1..=NOTES {
+        let note = notes.join(format!("note-{number}.txt"));
+        write(&note, &format!("What was said in meeting {number}.\n"))?;
+        let document = Document::open(&note).map_err(|problem| {
+            CommandError::unexpected(format!("cannot read {}: {problem}", note.display()))
+        })?;
+        let job = runner.enqueue(::textin::input(document));
+        job.output(note.with_extension("md")).await?;
+    }
+    Ok(())
+}
+
+/// A deck, its PDF, a bundle of it, the text of the PDF, a PDF that can be signed, and three printed jobs.
+async fn every_vendor(
+    app: &App,
+    simulators: &Simulators,
+    folder: &Path,
+) -> Result<(), CommandError> {
     let outline = folder.join("report-outline.md");
     write(&outline, OUTLINE)?;
     let deck = folder.join("report.pptx");
@@ -66,7 +136,7 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
         markdown: vec![outline.into_os_string()],
     };
     mindshow::deck(
-        &app,
+        app,
         DeckArgs {
             vendor: VendorOptions::default(),
             source,
@@ -77,10 +147,10 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
     )
     .await?;
     say(
-        &app,
+        app,
         "mindshow",
         &deck,
-        &format!("{} credits", spent(&simulators)),
+        &format!("{} credits", spent(simulators)),
     )?;
 
     let pdf = folder.join("report.pdf");
@@ -97,17 +167,17 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
         out: OutArgs::default(),
         batch: BatchArgs::default(),
     };
-    mindshow::pdf(&app, export).await?;
+    mindshow::pdf(app, export).await?;
     say(
-        &app,
+        app,
         "mindshow",
         &pdf,
-        &format!("{} credits in all", spent(&simulators)),
+        &format!("{} credits in all", spent(simulators)),
     )?;
 
     let bundle = folder.join("report.zip");
     ppj::convert(
-        &app,
+        app,
         ConvertArgs {
             unpack: false,
             inputs: InputArgs::of(deck),
@@ -118,7 +188,7 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
     )
     .await?;
     say(
-        &app,
+        app,
         "ppj",
         &bundle,
         &count(simulators.ppj().charges().len(), "project"),
@@ -135,7 +205,7 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
         out: OutArgs::default(),
         batch: BatchArgs::default(),
     };
-    Box::pin(textin::parse(&app, parse)).await?;
+    Box::pin(textin::parse(app, parse)).await?;
     expect(&markdown, "It was made from this outline")?;
     let pages: u64 = simulators
         .textin()
@@ -143,7 +213,7 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
         .iter()
         .map(|charge| charge.pages)
         .sum();
-    say(&app, "textin", &markdown, &count(pages, "page"))?;
+    say(app, "textin", &markdown, &count(pages, "page"))?;
 
     let contract = folder.join("contract.html");
     write(
@@ -154,7 +224,7 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
         app.report.say("tencent-ess: the PDF that can be signed is");
     }
     tencent::convert(
-        &app,
+        app,
         SignableArgs {
             vendor: VendorOptions::default(),
             inputs: InputArgs::of(contract),
@@ -162,9 +232,7 @@ pub(crate) async fn run(app: &App, out: Option<PathBuf>) -> Result<(), CommandEr
         },
     )
     .await?;
-    print(&app, &simulators, folder.join("spool")).await?;
-    simulators.stop().await;
-    Ok(())
+    print(app, simulators, folder.join("spool")).await
 }
 
 /// Three jobs wait at the printer's cloud: a document, two pictures, and one whose file is missing, which is reported failed.

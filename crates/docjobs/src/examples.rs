@@ -39,6 +39,11 @@ Examples:
   docjobs printer run --spool spool --exec 'lp -d office -n{copies} -osides={sides} -omedia={paper}' --remove
   docjobs printer run --spool spool --exec 'lp -d office -n{copies}' --once  for a timer";
 
+pub(crate) const DEMO: &str = "\
+Examples:
+  docjobs demo
+  docjobs demo --serve  and open the address that it prints";
+
 pub(crate) const SIM: &str = "\
 Examples:
   docjobs sim --speed 20 --env-file sim.env  and in another terminal:

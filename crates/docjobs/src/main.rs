@@ -99,7 +99,7 @@ async fn run(args: Args, report: &Report, shutdown: &Shutdown) -> Result<(), Com
     let app = App::of_process(args.common, report.clone(), shutdown.clone());
     app::refuse_odd_variables()?;
     match args.command {
-        Command::Demo { out } => Box::pin(demo::run(&app, out)).await,
+        Command::Demo(args) => Box::pin(demo::run(&app, args)).await,
         Command::Sim(sim) => sim::run(&app, sim).await,
         Command::Textin(TextinCommand::Parse(parse)) => Box::pin(textin::parse(&app, parse)).await,
         Command::Ppj(PpjCommand::Convert(convert)) => ppj::convert(&app, convert).await,

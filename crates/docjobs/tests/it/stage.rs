@@ -41,8 +41,12 @@ impl Stage {
             speed: f64::from(SPEED),
             ..SimOptions::default()
         };
+        Self::with(Simulators::start(options).await.unwrap())
+    }
+
+    pub(crate) fn with(simulators: Simulators) -> Self {
         Self {
-            simulators: Simulators::start(options).await.unwrap(),
+            simulators,
             folder: tempfile::tempdir().unwrap(),
             ledger: tempfile::tempdir().unwrap(),
         }
@@ -124,7 +128,8 @@ pub(crate) async fn run(folder: &Path, args: &[&str], env: &[(String, String)]) 
     }
 }
 
-fn command(folder: &Path, args: &[&str], env: &[(String, String)]) -> Command {
+/// A process of the command with nothing but these variables, not started yet.
+pub(crate) fn command(folder: &Path, args: &[&str], env: &[(String, String)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_docjobs"));
     command
         .args(args)
