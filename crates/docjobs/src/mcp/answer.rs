@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use jobs_ledger::{JobRecord, ParkReason, Stage};
 use jobs_runner::ErrorCategory;
 use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Resource};
 use serde_json::{Value, json};
 
 use crate::exit::{CommandError, ExitCode};
+use crate::moment::rfc3339;
 
 /// A call that did not do what it should: the command line's sentence and exit code.
 #[derive(Debug)]
@@ -156,8 +156,7 @@ pub(crate) fn exit_code(record: &JobRecord) -> ExitCode {
 
 /// Until when a budget keeps the job from being submitted.
 pub(crate) fn blocked_until(record: &JobRecord) -> Option<String> {
-    let until = DateTime::<Utc>::from(record.blocked_until?);
-    Some(until.to_rfc3339_opts(SecondsFormat::Secs, true))
+    record.blocked_until.map(rfc3339)
 }
 
 /// Whether waiting longer changes nothing by itself.

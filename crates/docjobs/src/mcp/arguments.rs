@@ -185,6 +185,7 @@ struct Given {
     markdown: Option<String>,
     source: Option<String>,
     deck: Option<String>,
+    template: Option<String>,
     max_calls: Option<u32>,
     format: Option<String>,
     pages: Option<String>,
@@ -219,7 +220,11 @@ impl Purchase {
 impl Given {
     fn into_purchase(self, tool: ToolName) -> Result<Purchase, String> {
         let mut options = self.options.unwrap_or_default();
-        let named = [("format", self.format), ("pages", self.pages)];
+        let named = [
+            ("format", self.format),
+            ("pages", self.pages),
+            ("template_id", self.template),
+        ];
         for (name, value) in named {
             if let Some(value) = value {
                 options.insert(name.to_owned(), value.into());
@@ -327,7 +332,7 @@ fn sources_of(tool: ToolName) -> &'static [&'static str] {
 fn taken_by(tool: ToolName) -> Vec<&'static str> {
     let further: &[&str] = match tool {
         ToolName::ParseDocument => &["format", "pages", "password_file", "options"],
-        ToolName::MakeDeck => &["source"],
+        ToolName::MakeDeck => &["source", "template"],
         ToolName::ExportDeckPdf => &["max_calls"],
         _ => &[],
     };
@@ -416,6 +421,9 @@ mod tests {
             let read = purchase(ToolName::MakeDeck, arguments).unwrap();
             assert_eq!(read.options["source"], word);
         }
+        let templated = json!({ "topic": "x", "template": "42" });
+        let read = purchase(ToolName::MakeDeck, templated).unwrap();
+        assert_eq!(read.options["template_id"], "42");
         let odd = json!({ "path": "x.md", "source": "topic" });
         assert!(purchase(ToolName::MakeDeck, odd).is_err());
         let odd = json!({ "deck": "x", "max_calls": 0 });

@@ -43,6 +43,7 @@ pub(crate) fn http_service(
         let explicit = Roots::explicit(&tools.roots);
         explicit.map_err(|problem| CommandError::invalid_input(problem.to_string()))?
     };
+    let roots = roots.with_results(tools.results.clone());
     let shared = Arc::new(Shared {
         runner: tools.runner,
         roots,

@@ -129,6 +129,7 @@ async fn shared(app: &App, args: &McpArgs) -> Result<Shared, CommandError> {
         explicit.map_err(|problem| CommandError::invalid_input(problem.to_string()))?
     };
     let results = results_dir()?;
+    let roots = roots.with_results(results.clone());
     let observer = WorkerObserver(app.report.clone());
     let runner = Runner::on(app.ledger().await?).with_observer(observer);
     let runner = vendors::all(app, runner)?;

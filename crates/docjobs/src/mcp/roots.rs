@@ -13,6 +13,8 @@ use url::Url;
 pub(crate) struct Roots {
     /// Resolved, so that a resolved path can be compared with them.
     directories: Vec<PathBuf>,
+    /// Where results of the tools lie that were given no place: their files may be named too, hidden or not.
+    results: Option<PathBuf>,
     /// Whether they were named on the command line.
     is_explicit: bool,
     /// Why there is none, if there is none.
@@ -46,6 +48,7 @@ impl Roots {
         });
         Ok(Self {
             directories: directories.collect::<Result<_, _>>()?,
+            results: None,
             is_explicit: true,
             refusal: None,
         })
@@ -62,6 +65,7 @@ impl Roots {
         match judged {
             Ok(current) => Self {
                 directories: vec![current],
+                results: None,
                 is_explicit: false,
                 refusal: None,
             },
@@ -75,8 +79,17 @@ impl Roots {
     pub(crate) fn none(refusal: impl Into<String>) -> Self {
         Self {
             directories: Vec::new(),
+            results: None,
             is_explicit: false,
             refusal: Some(refusal.into()),
+        }
+    }
+
+    /// The same, and files in this folder may be named as inputs.
+    pub(crate) fn with_results(self, results: PathBuf) -> Self {
+        Self {
+            results: Some(results),
+            ..self
         }
     }
 
@@ -114,6 +127,7 @@ impl Roots {
         });
         Self {
             directories,
+            results: self.results.clone(),
             is_explicit: self.is_explicit,
             refusal,
         }
@@ -121,6 +135,9 @@ impl Roots {
 
     /// The regular file that a call names as its input, resolved.
     pub(crate) fn input(&self, given: &str) -> Result<PathBuf, PathError> {
+        if let Some(result) = self.result(given) {
+            return Ok(result);
+        }
         let path = self.place(given)?;
         let resolved = match fs::canonicalize(&path) {
             Ok(resolved) => resolved,
@@ -164,6 +181,17 @@ impl Roots {
             )));
         }
         Ok(place)
+    }
+
+    /// A file that an answer named as a result.
+    fn result(&self, given: &str) -> Option<PathBuf> {
+        let results = fs::canonicalize(self.results.as_ref()?).ok()?;
+        let resolved = fs::canonicalize(Path::new(given)).ok()?;
+        let is_result = Path::new(given).is_absolute()
+            && resolved.parent() == Some(&*results)
+            && resolved.is_file()
+            && !self.directories.is_empty();
+        is_result.then_some(resolved)
     }
 
     /// Where a path leads that was given in a call, before links are followed.
@@ -373,6 +401,36 @@ mod tests {
         }
         let absolute = tree.root.join("a/f.pdf").display().to_string();
         assert_eq!(tree.roots().input(&absolute), Ok(tree.root.join("a/f.pdf")));
+    }
+
+    #[test]
+    fn a_result_that_was_given_no_place_is_an_input_wherever_it_lies() {
+        let tree = Tree::new();
+        let results = tree.beside.join(".results");
+        fs::create_dir_all(results.join("inputs")).unwrap();
+        for file in ["r.pdf", "inputs/t.md"] {
+            fs::write(results.join(file), "a result").unwrap();
+        }
+        symlink(tree.beside.join("f.pdf"), results.join("away.pdf")).unwrap();
+        let name = |file: &str| results.join(file).display().to_string();
+        let result = name("r.pdf");
+        assert!(tree.roots().input(&result).is_err());
+        let roots = tree.roots().with_results(results.clone());
+        assert_eq!(roots.input(&result), Ok(results.join("r.pdf")));
+        let narrowed = roots.narrowed_by(&[uri(&tree.root.join("a"))], None);
+        assert_eq!(narrowed.input(&result), Ok(results.join("r.pdf")));
+        for refused in [
+            name("away.pdf"),
+            name("inputs/t.md"),
+            name("none.pdf"),
+            name("../f.pdf"),
+            "r.pdf".to_owned(),
+        ] {
+            assert!(roots.input(&refused).is_err(), "{refused}");
+        }
+        assert!(roots.output(&name("new.pdf")).is_err());
+        let none = Roots::none("over HTTP").with_results(results.clone());
+        assert!(none.input(&result).is_err());
     }
 
     #[test]

@@ -243,6 +243,7 @@ impl ToolName {
                             "type": "string", "enum": ["outline", "markdown"], "default": "markdown",
                             "description": "What the file at `path` holds",
                         },
+                        "template": text("The vendor's id of a template, as docjobs mindshow templates lists them"),
                     }),
                     &[],
                 );

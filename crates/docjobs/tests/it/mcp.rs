@@ -618,7 +618,7 @@ async fn every_tool_brings_its_result() {
     assert_eq!(deck.answer["exit_code"], 0, "{deck:?}");
     let same = client.tool("make_deck", json!({ "topic": "cats" })).await;
     assert_eq!(same.answer["id"], deck.answer["id"]);
-    let outline = json!({ "outline": "# Cats\n\n## Paws\n" });
+    let outline = json!({ "outline": "# Cats\n\n## Paws\n", "template": "tpl-public-1" });
     let outline = client.tool("make_deck", outline).await;
     assert_eq!(outline.answer["exit_code"], 0, "{outline:?}");
     let pdf = client
@@ -627,6 +627,11 @@ async fn every_tool_brings_its_result() {
     assert_eq!(pdf.answer["exit_code"], 0, "{pdf:?}");
     let path = pdf.answer["result"]["path"].as_str().unwrap();
     assert!(std::fs::read(path).unwrap().starts_with(b"%PDF"));
+    // It was given no place, and is the next tool's input all the same.
+    assert!(path.contains("/."), "{path}");
+    let parsed = client.tool("parse_document", json!({ "path": path }));
+    let parsed = parsed.await;
+    assert_eq!(parsed.answer["exit_code"], 0, "{parsed:?}");
     let binary = client
         .tool("get_result", json!({ "id": pdf.answer["id"] }))
         .await;
