@@ -258,10 +258,7 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
         deadline: Moment,
     ) -> Result<FetchOutcome, RunnerError> {
         let ledger = self.ledger;
-        let ready = ledger
-            .record_available(claim, &Value::Null, Note::none())
-            .await?;
-        let fetching = ledger.begin_download(&ready).await?;
+        let fetching = ledger.begin_fetch(claim).await?;
         let keeper = ledger.heartbeat(&fetching);
         let downloaded = self.download(&fetching, output, target, deadline).await;
         drop(keeper);
@@ -338,10 +335,7 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
         target: &OutputTarget,
     ) -> Result<Result<DeliveredOutput, Claim<at::Accepted>>, RunnerError> {
         let ledger = self.ledger;
-        let ready = ledger
-            .record_available(&claim, &Value::Null, Note::none())
-            .await?;
-        let fetching = ledger.begin_download(&ready).await?;
+        let fetching = ledger.begin_fetch(&claim).await?;
         for (kept, digest) in kept_bytes(row, target.path()) {
             ledger.record_verified(&fetching, digest).await?;
             let delivered = match target.copy(&kept, digest) {

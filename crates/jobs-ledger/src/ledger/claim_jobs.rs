@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use jobs_core::clock::Moment;
 use jobs_core::vendor::Account;
 
-use super::row::{self, AfterWrite, Writer, job_line};
+use super::row::{self, AfterWrite, Writer, job_columns};
 use super::{Ledger, history, keep};
 use crate::claim::{Abandonable, AtStage, Claim, ClaimKey, ClaimOutcome, Claimed};
 use crate::error::LedgerError;
@@ -264,21 +264,19 @@ async fn take_due(
     limit: i64,
 ) -> Result<Vec<Claimed>, LedgerError> {
     // Of one account the index gives the longest due first. Of several, all that is due has to be sorted; SQLite chooses
-    // before it reads the wide rows, PostgreSQL must give the rows as it locked them, not as they were before. SQLite hands
-    // all of them over at once: its thread and ours would wait for each other at every row.
+    // before it reads the wide rows, PostgreSQL must give the rows as it locked them, not as they were before.
     macro_rules! pick {
         ($sqlite:literal, $postgres:literal) => {
             Sql::each(
                 concat!(
-                    "SELECT group_concat(line) FROM (SELECT ",
-                    job_line!(sqlite),
-                    " AS line FROM wake w JOIN job j ON j.id = w.id ",
-                    $sqlite,
-                    ")"
+                    "SELECT ",
+                    job_columns!(),
+                    " FROM wake w JOIN job j ON j.id = w.id ",
+                    $sqlite
                 ),
                 concat!(
                     "SELECT ",
-                    job_line!(postgres),
+                    job_columns!(),
                     " FROM wake w JOIN job j ON j.id = w.id ",
                     $postgres,
                     " AND w.due <= $2 ORDER BY w.due LIMIT $3 FOR UPDATE OF w SKIP LOCKED"
@@ -306,9 +304,10 @@ async fn take_due(
         }
         _ => tx.rows(PICK, args![accounts, by.now, limit]).await?,
     };
-    let mut picked = row::jobs(&rows)?;
-    for (_, fence) in &mut picked {
-        *fence += 1;
+    let mut picked = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let (job, fence) = row::fenced(row)?;
+        picked.push((job, fence + 1));
     }
     if picked.is_empty() {
         return Ok(Vec::new());

@@ -41,6 +41,21 @@ pub(super) async fn event(
     Ok(())
 }
 
+/// Adds two words to the history of one job.
+pub(super) async fn two_events(
+    tx: &mut Tx,
+    by: &Writer,
+    ClaimKey { job, fence }: ClaimKey,
+    [first, second]: [&'static str; 2],
+) -> Result<(), LedgerError> {
+    tx.run(
+        "INSERT INTO event (job, at, fence, worker, what) VALUES ($1, $2, $3, $4, $5), ($1, $2, $3, $4, $6)",
+        args![job.to_string(), by.now, fence, by.owner.worker(), first, second],
+    )
+    .await
+    .map(drop)
+}
+
 /// Adds the same word to the histories of many jobs.
 pub(super) async fn events(
     tx: &mut Tx,

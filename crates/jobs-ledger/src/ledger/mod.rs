@@ -25,6 +25,7 @@ mod totals;
 mod worker;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -56,7 +57,7 @@ use crate::error::LedgerError;
 use crate::job_record::{from_micros, micros};
 use crate::place_key::PlaceKey;
 use crate::process_liveness::Owner;
-use crate::store::{self, Committed, Flush, Store, Tx, Work, WorkFuture};
+use crate::store::{self, Committed, Flush, Stats, Store, Tx, Work, WorkFuture};
 
 /// The durable record of every intent, submit and look.
 ///
@@ -134,9 +135,20 @@ impl Ledger {
         &self.clock
     }
 
+    /// What it has written since it was opened, all clones and [workers](Self::as_worker) together.
+    pub fn stats(&self) -> LedgerStats {
+        LedgerStats::of(self.store.stats())
+    }
+
     /// Ends the connections after the writes that are under way. Claims keep: release them before.
     pub async fn close(&self) {
         self.store.close().await;
+        let LedgerStats {
+            transactions,
+            flushes,
+            statements,
+        } = self.stats();
+        tracing::info!(transactions, flushes, statements, "the ledger is closed");
     }
 
     /// Waits until another process may have made a job due, or until the moment `until`.
@@ -183,6 +195,29 @@ impl Ledger {
                 Err(problem) if problem.may_repeat(tries) => tries += 1,
                 Err(problem) => return Err(problem),
             }
+        }
+    }
+}
+
+/// How much a [`Ledger`] has written since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LedgerStats {
+    /// Transactions that were committed.
+    pub transactions: u64,
+    /// Those of them that waited for the disk.
+    pub flushes: u64,
+    /// Statements in transactions, those that begin and end one not counted.
+    pub statements: u64,
+}
+
+impl LedgerStats {
+    fn of(stats: &Stats) -> Self {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        Self {
+            transactions: of(&stats.transactions),
+            flushes: of(&stats.flushes),
+            statements: of(&stats.statements),
         }
     }
 }

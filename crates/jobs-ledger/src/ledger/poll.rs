@@ -13,7 +13,7 @@ use crate::error::LedgerError;
 use crate::event::{Note, event_kind, one_line};
 use crate::id::LedgerId;
 use crate::job_record::from_micros;
-use crate::stage::{Transition, transition};
+use crate::stage::{Stage, Transition, transition};
 use crate::store::{Flush, Tx, args};
 
 /// What a look at an unfinished job saw.
@@ -108,6 +108,24 @@ impl Ledger {
             Box::pin(async move {
                 record_available(tx, &by, key, &result, &note, AfterWrite::Keep).await
             })
+        })
+        .await?;
+        Ok(claim.moved(until))
+    }
+
+    /// Says that the vendor has finished and that the download begins, at once. Not flushed: whoever finds the job as it
+    /// was before polls it once more.
+    ///
+    /// # Errors
+    /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
+    pub async fn begin_fetch(
+        &self,
+        claim: &Claim<at::Accepted>,
+    ) -> Result<Claim<at::Downloading>, LedgerError> {
+        let by = self.writer();
+        let (key, until) = (claim.key(), from_micros(by.lease_end));
+        self.write(Flush::Later, move |tx| {
+            Box::pin(async move { begin_fetch(tx, &by, key).await })
         })
         .await?;
         Ok(claim.moved(until))
@@ -319,6 +337,30 @@ pub(super) async fn record_poll(
         ..look.note.clone()
     };
     history::event(tx, by, key.job, Some(key.fence), event_kind::POLLED, &note).await
+}
+
+async fn begin_fetch(tx: &mut Tx, by: &Writer, key: ClaimKey) -> Result<(), LedgerError> {
+    let held = row::lock(tx, key.job).await?;
+    if held.fence != key.fence {
+        return Err(LedgerError::claim_lost(key.job));
+    }
+    let legal = |from, step| {
+        transition(from, step).map_err(|illegal| LedgerError::illegal_transition(key.job, illegal))
+    };
+    if held.stage == Stage::Downloading {
+        // The same claim has said so, and its answer was lost.
+        return Ok(());
+    }
+    let available = legal(held.stage, Transition::MakeAvailable)?;
+    let to = legal(available, Transition::Download)?;
+    row::put(tx, by, key, to, AfterWrite::Keep, &held).await?;
+    tx.run(
+        "UPDATE wake SET looks = looks + 1, last_look = $2 WHERE id = $1",
+        args![key.job.to_string(), by.now],
+    )
+    .await?;
+    let told = [event_kind::AVAILABLE, event_kind::DOWNLOADING];
+    history::two_events(tx, by, key, told).await
 }
 
 async fn record_available(

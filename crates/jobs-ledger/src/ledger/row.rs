@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jobs_core::JobId;
-use jobs_core::vendor::Account;
-use serde::Deserialize;
+use jobs_core::{Account, JobId};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -17,35 +15,21 @@ use crate::id::LedgerId;
 use crate::job_record::{JobRecord, from_micros};
 use crate::place_key::PlaceKey;
 use crate::process_liveness::Owner;
-use crate::record::{self, ParkReason, hex_digest};
+use crate::record::{self, ParkReason};
 use crate::stage::{Stage, Transition, transition};
 use crate::store::{Row, Sql, Tx, args};
 
-/// A whole job as one JSON array in the order of [`Fields`]: handing a value over costs as much as finding it.
-macro_rules! job_line {
-    (sqlite) => {
-        $crate::ledger::row::job_line!("json_array", "hex(j.content), hex(j.sha256), hex(j.verified), hex(j.output_seal), hex(j.digest))")
-    };
-    (postgres) => {
-        $crate::ledger::row::job_line!(
-            "json_build_array",
-            "encode(j.content, 'hex'), encode(j.sha256, 'hex'), encode(j.verified, 'hex'), \
-             encode(j.output_seal, 'hex'), encode(j.digest, 'hex'))::text"
-        )
-    };
-    ($array:literal, $digests:literal) => {
-        concat!(
-            $array,
-            "(w.id, j.vendor, j.kind, j.account, w.stage, j.remote_id, j.accepted_at, j.input, j.input_path, ",
-            "j.options, j.output, j.result, j.again, j.attempts, j.sent_at, j.calls, w.word, w.last_look, w.looks, ",
-            "w.due, CASE WHEN w.owner IS NULL THEN 0 ELSE 1 END, j.created_at, w.updated_at, j.credits, j.error, ",
-            "j.format, w.fence, j.request, j.request_private, j.unverified, j.outcome, j.error_data, w.parked, ",
-            "w.blocked_until, j.max_calls, j.reserved, ",
-            $digests
-        )
+/// The columns of a whole job, in the order in which [`fenced`] reads them.
+macro_rules! job_columns {
+    () => {
+        "w.id, j.vendor, j.kind, j.account, w.stage, j.remote_id, j.accepted_at, j.input, j.input_path, j.options, \
+         j.output, j.result, j.again, j.attempts, j.sent_at, j.calls, w.word, w.last_look, w.looks, w.due, w.owner, \
+         j.created_at, w.updated_at, j.credits, j.error, j.format, w.fence, j.request, j.request_private, j.unverified, \
+         j.outcome, j.error_data, w.parked, w.blocked_until, j.max_calls, j.reserved, j.content, j.sha256, j.verified, \
+         j.output_seal, j.digest"
     };
 }
-pub(super) use job_line;
+pub(super) use job_columns;
 
 /// `SELECT` of whole jobs, a row each, for [`job`].
 macro_rules! select_jobs {
@@ -56,13 +40,13 @@ macro_rules! select_jobs {
         $crate::store::Sql::each(
             concat!(
                 "SELECT ",
-                $crate::ledger::row::job_line!(sqlite),
+                $crate::ledger::row::job_columns!(),
                 " FROM wake w JOIN job j ON j.id = w.id ",
                 $sqlite
             ),
             concat!(
                 "SELECT ",
-                $crate::ledger::row::job_line!(postgres),
+                $crate::ledger::row::job_columns!(),
                 " FROM wake w JOIN job j ON j.id = w.id ",
                 $postgres
             ),
@@ -71,129 +55,67 @@ macro_rules! select_jobs {
 }
 pub(super) use select_jobs;
 
-/// What is in the array, in this order.
-#[derive(Deserialize)]
-struct Fields<'r> {
-    id: &'r str,
-    vendor: String,
-    kind: String,
-    account: &'r str,
-    stage: &'r str,
-    remote_id: Option<String>,
-    accepted_at: Option<i64>,
-    input: String,
-    input_path: Option<PathBuf>,
-    options: String,
-    output: Option<PathBuf>,
-    result: Option<String>,
-    again: i64,
-    attempts: i64,
-    sent_at: Option<i64>,
-    calls: i64,
-    vendor_status: Option<String>,
-    last_poll: Option<i64>,
-    polls: i64,
-    due: Option<i64>,
-    claimed: i64,
-    created_at: i64,
-    updated_at: i64,
-    credits: Option<i64>,
-    error: Option<String>,
-    format: Option<String>,
-    fence: i64,
-    request: Option<String>,
-    request_private: Option<String>,
-    unverified: Option<String>,
-    outcome: Option<String>,
-    error_data: Option<String>,
-    parked: Option<&'r str>,
-    blocked_until: Option<i64>,
-    max_calls: Option<i64>,
-    reserved: Option<i64>,
-    content: &'r str,
-    sha256: Option<&'r str>,
-    verified: Option<&'r str>,
-    output_seal: Option<&'r str>,
-    digest: &'r str,
-}
-
 /// A job as [`select_jobs`] asked for it.
 pub(super) fn job(row: &Row) -> Result<JobRecord, LedgerError> {
-    let it: Fields<'_> = known(serde_json::from_str(row.str(0)?).ok())?;
-    fenced(it).map(|(job, _)| job)
+    fenced(row).map(|(job, _)| job)
 }
 
-/// The jobs and fences of such rows, each of which may hold several lines with commas between them, or none.
-pub(super) fn jobs(rows: &[Row]) -> Result<Vec<(JobRecord, i64)>, LedgerError> {
-    let mut text = String::from("[");
-    for row in rows {
-        if let Some(lines) = row.opt_str(0)? {
-            if text.len() > 1 {
-                text.push(',');
-            }
-            text.push_str(lines);
-        }
-    }
-    text.push(']');
-    let lines: Vec<Fields<'_>> = known(serde_json::from_str(&text).ok())?;
-    lines.into_iter().map(fenced).collect()
-}
-
-fn fenced(it: Fields<'_>) -> Result<(JobRecord, i64), LedgerError> {
+/// A job and its fence.
+pub(super) fn fenced(row: &Row) -> Result<(JobRecord, i64), LedgerError> {
     let json = |text: &str| known(serde_json::from_str(text).ok());
-    let value = |text: Option<String>| text.as_deref().map_or(Ok(Value::Null), json);
+    let value = |column| row.opt_str(column)?.map_or(Ok(Value::Null), json);
+    let time = |column| Ok::<_, LedgerError>(row.opt_int(column)?.map(from_micros));
+    let path = |column| Ok::<_, LedgerError>(row.opt_str(column)?.map(PathBuf::from));
+    let digest = |column| {
+        let bytes = row.opt_bytes(column)?;
+        bytes.map(|bytes| known(bytes.try_into().ok())).transpose()
+    };
     let job = JobRecord {
-        id: known(it.id.parse().ok())?,
-        vendor: it.vendor,
-        kind: it.kind,
-        account: known(Account::parse(it.account))?,
-        stage: known(Stage::parse(it.stage))?,
-        remote_id: it
-            .remote_id
+        id: known(row.str(0)?.parse().ok())?,
+        vendor: row.text(1)?,
+        kind: row.text(2)?,
+        account: known(Account::parse(row.str(3)?))?,
+        stage: known(Stage::parse(row.str(4)?))?,
+        remote_id: row
+            .opt_text(5)?
             .map(|id| known(JobId::new(id).ok()))
             .transpose()?,
-        accepted_at: it.accepted_at.map(from_micros),
-        input: it.input,
-        input_path: it.input_path,
-        content: known(hex_digest::decode(it.content))?,
-        digest: known(hex_digest::decode(it.digest))?,
-        options: json(&it.options)?,
-        output: it.output,
-        output_seal: opt_digest(it.output_seal)?,
-        sha256: opt_digest(it.sha256)?,
-        verified: opt_digest(it.verified)?,
-        unverified: read_or_default(it.unverified.as_deref())?,
-        outcome: read_or_default(it.outcome.as_deref())?,
-        request: value(it.request)?,
-        private_request: value(it.request_private)?,
-        parked: it.parked.map(ParkReason::parse),
-        blocked_until: it.blocked_until.map(from_micros),
-        max_calls: it.max_calls.and_then(|calls| u32::try_from(calls).ok()),
-        reserved: it.reserved,
-        result: it.result.as_deref().map(json).transpose()?,
-        again: it.again != 0,
-        attempts: it.attempts,
-        sent_at: it.sent_at.map(from_micros),
-        calls: it.calls,
-        vendor_status: it.vendor_status,
-        last_poll: it.last_poll.map(from_micros),
-        polls: it.polls,
-        due: it.due.map(from_micros),
-        claimed: it.claimed != 0,
-        created_at: from_micros(it.created_at),
-        updated_at: from_micros(it.updated_at),
-        credits: it.credits,
-        error: it.error,
-        error_data: read_or_default(it.error_data.as_deref())?,
-        format: it.format,
+        accepted_at: time(6)?,
+        input: row.text(7)?,
+        input_path: path(8)?,
+        options: json(row.str(9)?)?,
+        output: path(10)?,
+        result: row.opt_str(11)?.map(json).transpose()?,
+        again: row.int(12)? != 0,
+        attempts: row.int(13)?,
+        sent_at: time(14)?,
+        calls: row.int(15)?,
+        vendor_status: row.opt_text(16)?,
+        last_poll: time(17)?,
+        polls: row.int(18)?,
+        due: time(19)?,
+        claimed: row.opt_str(20)?.is_some(),
+        created_at: from_micros(row.int(21)?),
+        updated_at: from_micros(row.int(22)?),
+        credits: row.opt_int(23)?,
+        error: row.opt_text(24)?,
+        format: row.opt_text(25)?,
+        request: value(27)?,
+        private_request: value(28)?,
+        unverified: read_or_default(row.opt_str(29)?)?,
+        outcome: read_or_default(row.opt_str(30)?)?,
+        error_data: read_or_default(row.opt_str(31)?)?,
+        parked: row.opt_str(32)?.map(ParkReason::parse),
+        blocked_until: time(33)?,
+        max_calls: row.opt_int(34)?.and_then(|calls| u32::try_from(calls).ok()),
+        reserved: row.opt_int(35)?,
+        content: known(digest(36)?)?,
+        sha256: digest(37)?,
+        verified: digest(38)?,
+        output_seal: digest(39)?,
+        digest: known(digest(40)?)?,
     };
-    Ok((job, it.fence))
-}
-
-/// SQLite's text of no bytes is empty.
-fn opt_digest(text: Option<&str>) -> Result<Option<[u8; 32]>, LedgerError> {
-    let text = text.filter(|text| !text.is_empty());
-    text.map(|text| known(hex_digest::decode(text))).transpose()
+    Ok((job, row.int(26)?))
 }
 
 /// A typed value of a column; nothing is none of it.

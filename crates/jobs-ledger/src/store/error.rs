@@ -5,7 +5,28 @@ use std::io;
 use crate::error::{LedgerError, LedgerErrorKind as Kind};
 use crate::event::one_line;
 
-/// The ledger's error for one of a driver.
+/// The ledger's error for one of SQLite.
+pub(super) fn of_sqlite(problem: rusqlite::Error) -> LedgerError {
+    let (kind, advice) = match &problem {
+        rusqlite::Error::SqliteFailure(said, _) => {
+            judge_sqlite(u32::try_from(said.extended_code).unwrap_or_default())
+        }
+        _ => (Kind::Store, "the store failed"),
+    };
+    let message = match kind {
+        Kind::Store => format!("{advice}: {}", one_line(&problem.to_string())),
+        _ => advice.to_owned(),
+    };
+    LedgerError::new(kind, message).with_source(problem)
+}
+
+/// A value is of another type than its column.
+pub(super) fn misplaced() -> LedgerError {
+    let (kind, advice) = MISPLACED;
+    LedgerError::new(kind, advice)
+}
+
+/// The ledger's error for one of PostgreSQL's driver.
 pub(super) fn of(problem: sqlx::Error) -> LedgerError {
     let (kind, advice) = judge(&problem);
     let message = match kind {
@@ -24,14 +45,7 @@ pub(super) fn of_file(problem: io::Error, place: &str) -> LedgerError {
 
 fn judge(problem: &sqlx::Error) -> (Kind, &'static str) {
     match problem {
-        sqlx::Error::Database(said) => {
-            let code = said.code().unwrap_or_default();
-            // SQLite gives numbers, PostgreSQL five characters.
-            match code.parse::<u32>() {
-                Ok(number) if code.len() < 5 => judge_sqlite(number),
-                _ => judge_postgres(&code),
-            }
-        }
+        sqlx::Error::Database(said) => judge_postgres(&said.code().unwrap_or_default()),
         // What is wrong with a certificate comes as what was read.
         sqlx::Error::Io(said) if said.kind() == io::ErrorKind::InvalidData => TLS,
         sqlx::Error::Io(said) => match judge_io(said.kind()) {
@@ -47,10 +61,7 @@ fn judge(problem: &sqlx::Error) -> (Kind, &'static str) {
             Kind::InvalidInput,
             "the address of the database cannot be read: it looks like postgres://USER@HOST:PORT/DATABASE",
         ),
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => (
-            Kind::Corrupt,
-            "it holds a value that does not belong there: restore it from a copy",
-        ),
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => MISPLACED,
         _ => (Kind::Store, "the store failed"),
     }
 }
@@ -62,6 +73,10 @@ const UNREACHABLE: (Kind, &str) = (
 const TLS: (Kind, &str) = (
     Kind::Unavailable,
     "the encrypted connection to the database failed: check its certificate, sslmode and sslrootcert",
+);
+const MISPLACED: (Kind, &str) = (
+    Kind::Corrupt,
+    "it holds a value that does not belong there: restore it from a copy",
 );
 const FULL: (Kind, &str) = (
     Kind::Full,

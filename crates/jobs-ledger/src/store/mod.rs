@@ -9,13 +9,14 @@ mod sqlite;
 use std::fmt::Debug;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use jobs_core::clock::Clock;
+use jobs_core::Clock;
+use rusqlite::types::Value as SqliteValue;
 use sqlx::postgres::{PgArguments, PgRow};
-use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{Arguments, Postgres, Row as _, SqliteConnection, Transaction};
+use sqlx::{Arguments, Postgres, Row as _, Transaction};
 
 use self::address::Address;
 use crate::config::LedgerConfig;
@@ -44,6 +45,9 @@ pub(crate) trait Store: Debug + Send + Sync {
 
     /// Its name, for people.
     fn name(&self) -> &'static str;
+
+    /// What it has done since it was opened.
+    fn stats(&self) -> &Stats;
 
     /// Looks for damage.
     async fn check(&self) -> Result<(), LedgerError>;
@@ -100,6 +104,26 @@ pub(crate) async fn open(
             postgres::Store::open(&url, clock, settings).await?,
         )),
         Address::File(path) => Ok(Arc::new(sqlite::Store::open(path, clock, settings).await?)),
+    }
+}
+
+/// What a store has done since it was opened.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    /// Transactions that were committed.
+    pub(crate) transactions: AtomicU64,
+    /// Those of them that waited for the disk.
+    pub(crate) flushes: AtomicU64,
+    /// Statements in transactions, those that begin and end them not counted.
+    pub(crate) statements: AtomicU64,
+}
+
+impl Stats {
+    fn committed(&self, flush: Flush) {
+        self.transactions.fetch_add(1, Ordering::Relaxed);
+        if flush == Flush::Now {
+            self.flushes.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -174,31 +198,34 @@ pub(crate) use args;
 /// One row of an answer; columns are asked for by their place.
 #[derive(Debug)]
 pub(crate) enum Row {
-    Sqlite(SqliteRow),
+    Sqlite(Box<[SqliteValue]>),
     Postgres(PgRow),
 }
 
 macro_rules! columns {
-    ($($name:ident: $type:ty;)*) => {
+    ($($name:ident: $type:ty = $($value:pat => $of:expr),+;)*) => {
         impl Row {$(
             pub(crate) fn $name(&self, column: usize) -> Result<$type, LedgerError> {
                 match self {
-                    Self::Sqlite(row) => row.try_get(column),
-                    Self::Postgres(row) => row.try_get(column),
+                    Self::Sqlite(row) => match row.get(column) {
+                        $(Some($value) => Ok($of),)+
+                        _ => Err(error::misplaced()),
+                    },
+                    Self::Postgres(row) => row.try_get(column).map_err(error::of),
                 }
-                .map_err(error::of)
             }
         )*}
     };
 }
 
 columns! {
-    str: &str;
-    opt_str: Option<&str>;
-    int: i64;
-    opt_int: Option<i64>;
-    text: String;
-    opt_text: Option<String>;
+    str: &str = SqliteValue::Text(it) => it;
+    opt_str: Option<&str> = SqliteValue::Text(it) => Some(it), SqliteValue::Null => None;
+    int: i64 = SqliteValue::Integer(it) => *it;
+    opt_int: Option<i64> = SqliteValue::Integer(it) => Some(*it), SqliteValue::Null => None;
+    text: String = SqliteValue::Text(it) => it.clone();
+    opt_bytes: Option<&[u8]> = SqliteValue::Blob(it) => Some(it), SqliteValue::Null => None;
+    opt_text: Option<String> = SqliteValue::Text(it) => Some(it.clone()), SqliteValue::Null => None;
 }
 
 /// A transaction in progress.
@@ -211,10 +238,11 @@ pub(crate) struct Tx {
     savepoint: bool,
     /// In PostgreSQL: a statement is prepared once a connection. Not through a pooler, behind which connections change.
     prepares: bool,
+    stats: Arc<Stats>,
 }
 
 enum Conn {
-    Sqlite(SqliteConnection),
+    Sqlite(rusqlite::Connection),
     Postgres(Transaction<'static, Postgres>),
 }
 
@@ -226,12 +254,10 @@ impl Tx {
         args: Vec<Value>,
     ) -> Result<Vec<Row>, LedgerError> {
         let sql = sql.into();
-        self.save(sql).await?;
+        self.save(sql)?;
+        self.stats.statements.fetch_add(1, Ordering::Relaxed);
         match &mut self.conn {
-            Conn::Sqlite(conn) => sqlx::query_with(sql.sqlite, sqlite_args(args)?)
-                .fetch_all(conn)
-                .await
-                .map(|rows| rows.into_iter().map(Row::Sqlite).collect()),
+            Conn::Sqlite(conn) => return sqlite::rows(conn, sql.sqlite, &args),
             Conn::Postgres(conn) => sqlx::query_with(sql.postgres, postgres_args(args)?)
                 .persistent(self.prepares)
                 .fetch_all(&mut **conn)
@@ -257,12 +283,10 @@ impl Tx {
         args: Vec<Value>,
     ) -> Result<u64, LedgerError> {
         let sql = sql.into();
-        self.save(sql).await?;
+        self.save(sql)?;
+        self.stats.statements.fetch_add(1, Ordering::Relaxed);
         match &mut self.conn {
-            Conn::Sqlite(conn) => sqlx::query_with(sql.sqlite, sqlite_args(args)?)
-                .execute(conn)
-                .await
-                .map(|done| done.rows_affected()),
+            Conn::Sqlite(conn) => return sqlite::run(conn, sql.sqlite, &args),
             Conn::Postgres(conn) => sqlx::query_with(sql.postgres, postgres_args(args)?)
                 .persistent(self.prepares)
                 .execute(&mut **conn)
@@ -273,17 +297,15 @@ impl Tx {
     }
 
     /// Marks the place to go back to if this work fails, before its first change.
-    async fn save(&mut self, next: Sql) -> Result<(), LedgerError> {
+    fn save(&mut self, next: Sql) -> Result<(), LedgerError> {
         if self.unsaved
             && !next.sqlite.starts_with("SELECT")
             && let Conn::Sqlite(conn) = &mut self.conn
         {
-            let mark = if self.savepoint {
-                "RELEASE work; SAVEPOINT work"
-            } else {
-                "SAVEPOINT work"
-            };
-            sqlx::query(mark).execute(conn).await.map_err(error::of)?;
+            if self.savepoint {
+                sqlite::run(conn, "RELEASE work", &[])?;
+            }
+            sqlite::run(conn, "SAVEPOINT work", &[])?;
             (self.unsaved, self.savepoint) = (false, true);
         }
         Ok(())
@@ -298,21 +320,6 @@ impl Tx {
     pub(crate) fn notify_on_commit(&mut self) {
         self.nudge = true;
     }
-}
-
-fn sqlite_args(args: Vec<Value>) -> Result<SqliteArguments, LedgerError> {
-    let mut bound = SqliteArguments::default();
-    for arg in args {
-        match arg {
-            Value::Int(it) => bound.add(it),
-            Value::Text(it) => bound.add(it),
-            Value::Bytes(it) => bound.add(it),
-            Value::Ints(it) => bound.add(serde_json::Value::from(it).to_string()),
-            Value::Texts(it) => bound.add(serde_json::Value::from(it).to_string()),
-        }
-        .map_err(|problem| error::of(sqlx::Error::Encode(problem)))?;
-    }
-    Ok(bound)
 }
 
 fn postgres_args(args: Vec<Value>) -> Result<PgArguments, LedgerError> {

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, OnceCell};
 use tokio::task::JoinHandle;
 
 use super::{
-    Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, address, error, newer, postgres_args,
+    Conn, Flush, Row, SCHEMA, Sql, Stats, Tx, Value, Work, address, error, newer, postgres_args,
     steps_from, stopped,
 };
 use crate::config::LedgerConfig;
@@ -54,6 +54,7 @@ pub(super) struct Store {
     way: Arc<Way>,
     /// Whether it is on this machine, where nobody else can listen.
     is_near: bool,
+    stats: Arc<Stats>,
 }
 
 /// How the database is talked to.
@@ -187,6 +188,7 @@ impl Store {
             listening: OnceCell::new(),
             way,
             is_near,
+            stats: Arc::default(),
         })
     }
 
@@ -293,6 +295,7 @@ async fn find(conn: &mut PgConnection, wanted: Option<String>) -> Result<Found, 
 impl super::Store for Store {
     async fn write(&self, _flush: Flush, work: Work) -> Result<(), LedgerError> {
         let (pool, way) = (self.pool.clone(), Arc::clone(&self.way));
+        let stats = Arc::clone(&self.stats);
         // On a task of its own, so that it ends even if the caller goes away.
         let writing = tokio::spawn(async move {
             let begun = way.learn(pool.begin_with(way.begin()).await);
@@ -302,6 +305,7 @@ impl super::Store for Store {
                 unsaved: false,
                 savepoint: false,
                 prepares: !way.is_pooled,
+                stats: Arc::clone(&stats),
             };
             let mut outcome = work.run(&mut tx).await;
             if tx.nudge && outcome.is_ok() {
@@ -315,6 +319,8 @@ impl super::Store for Store {
                 Ok(()) => {
                     let committed = way.learn(tx.commit().await);
                     if committed.is_ok() {
+                        // Workers outlive the server: what they were told must not be taken back.
+                        stats.committed(Flush::Now);
                         way.distrusted.store(false, Ordering::Relaxed);
                     }
                     // What the server takes back for another's sake it has not kept.
@@ -359,13 +365,20 @@ impl super::Store for Store {
             return changed.take();
         }
         let (pool, args) = (self.pool.clone(), postgres_args(args)?);
-        let way = Arc::clone(&self.way);
+        let (way, stats) = (Arc::clone(&self.way), Arc::clone(&self.stats));
         let writing = tokio::spawn(async move {
             let query = sqlx::query_with(sql.postgres, args);
-            way.learn(query.execute(&pool).await)
+            let done = way.learn(query.execute(&pool).await)?;
+            stats.statements.fetch_add(1, Ordering::Relaxed);
+            stats.committed(Flush::Now);
+            Ok(done)
         });
-        let done = self.answer(writing).await?.map_err(|_| stopped())?;
+        let done: Result<_, LedgerError> = self.answer(writing).await?.map_err(|_| stopped())?;
         done.map(|done| done.rows_affected())
+    }
+
+    fn stats(&self) -> &Stats {
+        &self.stats
     }
 
     fn is_far(&self) -> bool {

@@ -4,19 +4,22 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::clock::{Clock, bounded};
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{AssertSqlSafe, Connection, Row as _, SqliteConnection, SqlitePool, raw_sql};
-use tokio::sync::{Notify, mpsc, oneshot};
+use jobs_core::Clock;
+use jobs_core::clock::bounded;
+use rusqlite::types::{ToSql, ToSqlOutput, Value as SqliteValue, ValueRef};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::task::spawn_blocking;
 
 use super::{
-    Conn, Flush, Row, SCHEMA, Sql, Tx, Value, Work, error, file, newer, sqlite_args, steps_from,
-    stopped,
+    Conn, Flush, Row, SCHEMA, Sql, Stats, Tx, Value, Work, error, file, newer, steps_from, stopped,
 };
 use crate::config::LedgerConfig;
 use crate::error::{LedgerError, LedgerErrorKind};
@@ -30,8 +33,11 @@ const GROUP: usize = 64;
 /// How many KiB of the file the writer keeps at hand.
 const CACHE: u32 = 16 * 1024;
 
-/// How many rows of an answer are handed over before the reader has to keep up.
-const ROWS: usize = 1024;
+/// How many statements a connection keeps prepared: more than there are.
+const PREPARED: usize = 256;
+
+/// How many reads go on at once.
+const READERS: usize = 3;
 
 /// How often to see whether another process has made a job due; a file tells nobody.
 const LISTEN: Duration = Duration::from_millis(50);
@@ -40,13 +46,24 @@ const UNSEEN: i64 = i64::MIN;
 
 #[derive(Debug)]
 pub(super) struct Store {
-    readers: SqlitePool,
+    readers: Readers,
     inbox: mpsc::Sender<Message>,
     notified: Arc<Notify>,
     clock: Arc<dyn Clock>,
     /// The last count of what other processes made due.
     seen: AtomicI64,
     warnings: Vec<String>,
+    stats: Arc<Stats>,
+}
+
+/// Connections that only read.
+#[derive(Debug)]
+struct Readers {
+    path: PathBuf,
+    patience: Duration,
+    clock: Arc<dyn Clock>,
+    permits: Arc<Semaphore>,
+    idle: Arc<Mutex<Vec<Connection>>>,
 }
 
 enum Message {
@@ -70,54 +87,180 @@ impl Store {
         create(&path)?;
         file::check_owner(&path)?;
         let warnings = file::warnings(&path);
-        let options = SqliteConnectOptions::new()
-            .filename(&path)
-            .create_if_missing(false)
-            // A batch in one go: the driver's thread would stop for its reader every 50 rows.
-            .row_buffer_size(ROWS)
-            .busy_timeout(settings.patience);
-        let writing = options
-            .clone()
-            // What it needs to take back half of a statement or of a work is not worth a file.
-            .pragma("temp_store", "MEMORY")
-            .pragma("cache_size", format!("-{CACHE}"));
-        let mut writer = SqliteConnection::connect_with(&writing)
-            .await
-            .map_err(error::of)?;
-        migrate(&mut writer, clock.as_ref(), settings.patience).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(3)
-            .acquire_timeout(settings.patience)
-            .connect_lazy_with(options.read_only(true));
+        let (place, patience) = (path.clone(), settings.patience);
+        let mut writer = blocking(move || connect(&place, patience, OpenFlags::default())).await?;
+        // What it needs to take back half of a statement or of a work is not worth a file.
+        let pragmas = format!("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{CACHE}");
+        writer.execute_batch(&pragmas).map_err(error::of_sqlite)?;
+        writer = migrate(writer, clock.as_ref(), settings.patience).await?;
         let (inbox, messages) = mpsc::channel(GROUP * 4);
-        let nudged = Arc::new(Notify::new());
-        tokio::spawn(write_all(writer, messages, Arc::clone(&nudged)));
+        let (nudged, stats) = (Arc::new(Notify::new()), Arc::new(Stats::default()));
+        let tx = Tx {
+            conn: Conn::Sqlite(writer),
+            nudge: false,
+            unsaved: false,
+            savepoint: false,
+            prepares: true,
+            stats: Arc::clone(&stats),
+        };
+        let told = Arc::clone(&nudged);
+        thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || write_all(tx, messages, &told))
+            .map_err(|problem| error::of_file(problem, "a thread"))?;
         Ok(Self {
-            readers,
+            readers: Readers {
+                path,
+                patience: settings.patience,
+                clock: Arc::clone(clock),
+                permits: Arc::new(Semaphore::new(READERS)),
+                idle: Arc::default(),
+            },
             inbox,
             notified: nudged,
             clock: Arc::clone(clock),
             seen: AtomicI64::new(UNSEEN),
             warnings,
+            stats,
+        })
+    }
+
+    /// Whether another process has made a job due since this was asked last.
+    async fn is_signalled(&self) -> bool {
+        let read = super::Store::read(self, "SELECT count FROM wake_signal".into(), Vec::new());
+        let count = read.await.ok().and_then(|rows| rows.first()?.int(0).ok());
+        // Whoever waits has a limit of its own.
+        count.is_some_and(|count| {
+            let before = self.seen.swap(count, Ordering::Relaxed);
+            before != UNSEEN && before != count
         })
     }
 }
 
-impl Store {
-    /// Whether another process has made a job due since this was asked last.
-    async fn is_signalled(&self) -> bool {
-        let count = sqlx::query("SELECT count FROM wake_signal")
-            .fetch_one(&self.readers)
+impl Readers {
+    /// Reads on a thread that may wait for the disk.
+    async fn with<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let limit = self.clock.now() + self.patience;
+        let waiting = Arc::clone(&self.permits).acquire_owned();
+        let permit = bounded(self.clock.as_ref(), limit, waiting)
             .await
-            .and_then(|row| row.try_get::<i64, _>(0));
-        match count {
-            Ok(count) => {
-                let before = self.seen.swap(count, Ordering::Relaxed);
-                before != UNSEEN && before != count
-            }
-            // Whoever waits has a limit of its own.
-            Err(_) => false,
+            .ok_or_else(|| error::of(sqlx::Error::PoolTimedOut))?
+            .map_err(|_| error::of(sqlx::Error::PoolClosed))?;
+        let (path, patience, idle) = (self.path.clone(), self.patience, Arc::clone(&self.idle));
+        blocking(move || {
+            let kept = lock(&idle).pop();
+            let conn = match kept {
+                Some(conn) => conn,
+                None => {
+                    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                    connect(&path, patience, flags)?
+                }
+            };
+            let outcome = read(&conn);
+            lock(&idle).push(conn);
+            drop(permit);
+            outcome
+        })
+        .await
+    }
+
+    async fn close(&self) {
+        let all = u32::try_from(READERS).unwrap_or(u32::MAX);
+        if let Ok(all) = self.permits.acquire_many(all).await {
+            self.permits.close();
+            lock(&self.idle).clear();
+            drop(all);
         }
+    }
+}
+
+fn lock<T>(kept: &Mutex<T>) -> MutexGuard<'_, T> {
+    kept.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs what may wait for the disk or for another process where nobody waits for it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LedgerError> + Send + 'static,
+) -> Result<T, LedgerError> {
+    spawn_blocking(work).await.map_err(|_| stopped())?
+}
+
+/// The file must be there: it was made for its owner alone.
+fn connect(path: &Path, patience: Duration, flags: OpenFlags) -> Result<Connection, LedgerError> {
+    let flags = flags - OpenFlags::SQLITE_OPEN_CREATE - OpenFlags::SQLITE_OPEN_URI;
+    let conn = Connection::open_with_flags(path, flags).map_err(error::of_sqlite)?;
+    conn.busy_timeout(patience).map_err(error::of_sqlite)?;
+    conn.set_prepared_statement_cache_capacity(PREPARED);
+    conn.execute_batch("PRAGMA foreign_keys = ON")
+        .map_err(error::of_sqlite)?;
+    Ok(conn)
+}
+
+/// The rows of a statement.
+pub(super) fn rows(conn: &Connection, sql: &str, args: &[Value]) -> Result<Vec<Row>, LedgerError> {
+    let mut found = Vec::new();
+    step(conn, sql, args, |row, columns| {
+        let values = (0..columns).map(|column| row.get::<_, SqliteValue>(column));
+        found.push(Row::Sqlite(values.collect::<Result<_, _>>()?));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Runs a statement and gives the number of rows it changed.
+pub(super) fn run(conn: &Connection, sql: &str, args: &[Value]) -> Result<u64, LedgerError> {
+    step(conn, sql, args, |_, _| Ok(()))?;
+    Ok(conn.changes())
+}
+
+fn step(
+    conn: &Connection,
+    sql: &str,
+    args: &[Value],
+    each: impl FnMut(&rusqlite::Row<'_>, usize) -> rusqlite::Result<()>,
+) -> Result<(), LedgerError> {
+    try_step(conn, sql, args, each).map_err(error::of_sqlite)
+}
+
+/// An argument is asked for by its number, as often as the statement likes: for SQLite, `$2` is a name.
+fn try_step(
+    conn: &Connection,
+    sql: &str,
+    args: &[Value],
+    mut each: impl FnMut(&rusqlite::Row<'_>, usize) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare_cached(sql)?;
+    for place in 1..=statement.parameter_count() {
+        let number = statement
+            .parameter_name(place)
+            .and_then(|name| name.get(1..)?.parse::<usize>().ok());
+        let arg = number.and_then(|number| args.get(number.checked_sub(1)?));
+        let arg = arg.ok_or(rusqlite::Error::InvalidParameterCount(place, args.len()))?;
+        statement.raw_bind_parameter(place, arg)?;
+    }
+    let columns = statement.column_count();
+    let mut rows = statement.raw_query();
+    while let Some(row) = rows.next()? {
+        each(row, columns)?;
+    }
+    Ok(())
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let text = |json: serde_json::Value| Ok(ToSqlOutput::from(json.to_string()));
+        let value = match self {
+            Self::Int(Some(it)) => ValueRef::Integer(*it),
+            Self::Text(Some(it)) => ValueRef::Text(it.as_bytes()),
+            Self::Bytes(Some(it)) => ValueRef::Blob(it),
+            Self::Int(None) | Self::Text(None) | Self::Bytes(None) => ValueRef::Null,
+            Self::Ints(it) => return text(it.as_slice().into()),
+            Self::Texts(it) => return text(it.as_slice().into()),
+        };
+        Ok(ToSqlOutput::Borrowed(value))
     }
 }
 
@@ -134,17 +277,19 @@ impl super::Store for Store {
     }
 
     async fn read(&self, sql: Sql, args: Vec<Value>) -> Result<Vec<Row>, LedgerError> {
-        let rows = sqlx::query_with(sql.sqlite, sqlite_args(args)?)
-            .fetch_all(&self.readers)
+        self.readers
+            .with(move |conn| rows(conn, sql.sqlite, &args))
             .await
-            .map_err(error::of)?;
-        Ok(rows.into_iter().map(Row::Sqlite).collect())
     }
 
     async fn alone(&self, sql: Sql, args: Vec<Value>) -> Result<u64, LedgerError> {
         let (changed, work) = Work::new(move |tx| Box::pin(async move { tx.run(sql, args).await }));
         self.write(Flush::Later, work).await?;
         changed.take()
+    }
+
+    fn stats(&self) -> &Stats {
+        &self.stats
     }
 
     fn is_far(&self) -> bool {
@@ -168,11 +313,10 @@ impl super::Store for Store {
     }
 
     async fn check(&self) -> Result<(), LedgerError> {
-        let found: String = sqlx::query("PRAGMA quick_check(1)")
-            .fetch_one(&self.readers)
-            .await
-            .and_then(|row| row.try_get(0))
-            .map_err(error::of)?;
+        let found = self
+            .read("PRAGMA quick_check(1)".into(), Vec::new())
+            .await?;
+        let found = found.first().map_or(Ok(""), |row| row.str(0))?;
         if found == "ok" {
             Ok(())
         } else {
@@ -208,11 +352,11 @@ impl super::Store for Store {
             return Err(LedgerError::new(LedgerErrorKind::InvalidInput, line));
         };
         create_new(file).map_err(|problem| error::of_file(problem, &place))?;
-        let copied = sqlx::query("VACUUM INTO ?1")
-            .bind(name)
-            .execute(&self.readers)
-            .await
-            .map_err(error::of);
+        let args = vec![Value::from(name)];
+        let copied = self
+            .readers
+            .with(move |conn| run(conn, "VACUUM INTO $1", &args));
+        let copied = copied.await;
         if copied.is_err() {
             let _ = fs::remove_file(file);
         }
@@ -282,58 +426,52 @@ fn create_new(path: &Path) -> io::Result<()> {
 
 /// Brings the tables to the layout of this version, leaving alone what is not ours.
 async fn migrate(
-    conn: &mut SqliteConnection,
+    mut conn: Connection,
     clock: &dyn Clock,
     patience: Duration,
-) -> Result<(), LedgerError> {
+) -> Result<Connection, LedgerError> {
     let limit = clock.now() + patience;
     loop {
-        match try_migrate(conn).await {
+        let tried;
+        (conn, tried) = blocking(move || {
+            let tried = try_migrate(&mut conn);
+            Ok((conn, tried))
+        })
+        .await?;
+        match tried {
             // SQLite does not wait for others by itself while it changes the kind of journal.
             Err(problem) if problem.kind() == LedgerErrorKind::Locked && clock.now() < limit => {
                 let pause = Duration::from_millis(fastrand::u64(1..10));
                 clock.sleep_until(clock.now() + pause).await;
             }
-            other => return other,
+            other => return other.map(|()| conn),
         }
     }
 }
 
-async fn try_migrate(conn: &mut SqliteConnection) -> Result<(), LedgerError> {
+fn try_migrate(conn: &mut Connection) -> Result<(), LedgerError> {
     // In one transaction: between two reads another process may make the tables, and half of an answer looks foreign.
-    let mut tx = conn.begin().await.map_err(error::of)?;
-    let version = layout(&mut tx).await;
-    tx.rollback().await.map_err(error::of)?;
+    let tx = conn.transaction().map_err(error::of_sqlite)?;
+    let version = layout(&tx);
+    tx.rollback().map_err(error::of_sqlite)?;
     if version? == SCHEMA {
         return Ok(());
     }
-    journal(conn).await?;
-    let mut tx = conn
-        .begin_with("BEGIN IMMEDIATE")
-        .await
-        .map_err(error::of)?;
+    run(conn, "PRAGMA journal_mode = WAL", &[])?;
+    let tx = conn
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(error::of_sqlite)?;
     // Another process may have been quicker.
-    let version = layout(&mut tx).await?;
+    let version = layout(&tx)?;
     if version < SCHEMA {
         for step in steps_from(version, LAYOUTS) {
-            raw_sql(step).execute(&mut *tx).await.map_err(error::of)?;
+            tx.execute_batch(step).map_err(error::of_sqlite)?;
         }
         let mark =
             format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA}");
-        raw_sql(AssertSqlSafe(mark))
-            .execute(&mut *tx)
-            .await
-            .map_err(error::of)?;
+        tx.execute_batch(&mark).map_err(error::of_sqlite)?;
     }
-    tx.commit().await.map_err(error::of)
-}
-
-async fn journal(conn: &mut SqliteConnection) -> Result<(), LedgerError> {
-    raw_sql("PRAGMA journal_mode = WAL")
-        .execute(conn)
-        .await
-        .map_err(error::of)?;
-    Ok(())
+    tx.commit().map_err(error::of_sqlite)
 }
 
 /// What leads from each layout to the next.
@@ -344,10 +482,10 @@ const LAYOUTS: &[&str] = &[
 ];
 
 /// The number of the layout, at most that which this version writes; zero for an empty file.
-async fn layout(conn: &mut SqliteConnection) -> Result<i64, LedgerError> {
-    let application = pragma(conn, "PRAGMA application_id").await?;
-    let version = pragma(conn, "PRAGMA user_version").await?;
-    let objects = pragma(conn, "SELECT count(*) FROM sqlite_master").await?;
+fn layout(conn: &Connection) -> Result<i64, LedgerError> {
+    let application = number(conn, "PRAGMA application_id")?;
+    let version = number(conn, "PRAGMA user_version")?;
+    let objects = number(conn, "SELECT count(*) FROM sqlite_master")?;
     match (application, version) {
         (APPLICATION_ID, version @ 1..=SCHEMA) => Ok(version),
         (APPLICATION_ID, version) => Err(newer(version)),
@@ -359,31 +497,20 @@ async fn layout(conn: &mut SqliteConnection) -> Result<i64, LedgerError> {
     }
 }
 
-async fn pragma(conn: &mut SqliteConnection, sql: &'static str) -> Result<i64, LedgerError> {
-    sqlx::query(sql)
-        .fetch_one(conn)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(error::of)
+fn number(conn: &Connection, sql: &'static str) -> Result<i64, LedgerError> {
+    rows(conn, sql, &[])?
+        .first()
+        .ok_or_else(error::misplaced)?
+        .int(0)
 }
 
-/// The only writer of this process: takes what has gathered while it committed, and commits that at once.
-async fn write_all(
-    conn: SqliteConnection,
-    mut messages: mpsc::Receiver<Message>,
-    nudged: Arc<Notify>,
-) {
-    let mut tx = Tx {
-        conn: Conn::Sqlite(conn),
-        nudge: false,
-        unsaved: false,
-        savepoint: false,
-        prepares: true,
-    };
+/// The only writer of this process, on a thread of its own: takes what has gathered while it committed, and commits that
+/// at once.
+fn write_all(mut tx: Tx, mut messages: mpsc::Receiver<Message>, nudged: &Notify) {
     let mut set = None;
     let mut closed = None;
     while closed.is_none() {
-        let Some(first) = messages.recv().await else {
+        let Some(first) = messages.blocking_recv() else {
             break;
         };
         let mut group = Vec::new();
@@ -398,7 +525,7 @@ async fn write_all(
                 .flatten();
         }
         if !group.is_empty() {
-            commit(&mut tx, &mut set, group).await;
+            commit(&mut tx, &mut set, group);
             if std::mem::take(&mut tx.nudge) {
                 nudged.notify_waiters();
                 nudged.notify_one();
@@ -406,7 +533,7 @@ async fn write_all(
         }
     }
     if let Conn::Sqlite(conn) = tx.conn
-        && let Err(problem) = conn.close().await
+        && let Err((_, problem)) = conn.close()
     {
         tracing::debug!(%problem, "the ledger's file was not closed cleanly");
     }
@@ -416,18 +543,18 @@ async fn write_all(
 }
 
 /// Commits a group in one transaction and tells each of its outcome.
-async fn commit(tx: &mut Tx, set: &mut Option<Flush>, group: Vec<Write>) {
+fn commit(tx: &mut Tx, set: &mut Option<Flush>, group: Vec<Write>) {
     let flush = group.iter().map(|write| write.flush).max();
     let (works, replies): (Vec<_>, Vec<_>) = group
         .into_iter()
         .map(|write| (write.work, write.reply))
         .unzip();
-    let outcomes = match run(tx, set, flush.unwrap_or(Flush::Now), works).await {
+    let outcomes = match run_all(tx, set, flush.unwrap_or(Flush::Now), works) {
         Ok(outcomes) => outcomes,
         Err(problem) => {
             tx.unsaved = false;
             // Fails where SQLite has rolled back by itself, as on a full disk.
-            let _ = tx.run("ROLLBACK", Vec::new()).await;
+            let _ = command(tx, "ROLLBACK");
             tx.nudge = false;
             replies.iter().map(|_| Err(problem.clone())).collect()
         }
@@ -438,7 +565,7 @@ async fn commit(tx: &mut Tx, set: &mut Option<Flush>, group: Vec<Write>) {
     }
 }
 
-async fn run(
+fn run_all(
     tx: &mut Tx,
     set: &mut Option<Flush>,
     flush: Flush,
@@ -449,29 +576,47 @@ async fn run(
             Flush::Now => "PRAGMA synchronous = FULL",
             Flush::Later => "PRAGMA synchronous = NORMAL",
         };
-        tx.run(synchronous, Vec::new()).await?;
+        command(tx, synchronous)?;
         *set = Some(flush);
     }
-    tx.run("BEGIN IMMEDIATE", Vec::new()).await?;
+    command(tx, "BEGIN IMMEDIATE")?;
     tx.savepoint = false;
     let is_alone = works.len() == 1;
     let mut outcomes = Vec::with_capacity(works.len());
     for work in works {
         // What has the transaction for itself goes back with it.
         tx.unsaved = !is_alone;
-        let outcome = work.run(tx).await;
+        let outcome = at_once(work.run(tx));
         let has_changed = !std::mem::take(&mut tx.unsaved);
         match outcome {
             Err(problem) if is_alone => return Err(problem),
-            Err(_) if has_changed => drop(tx.run("ROLLBACK TO work", Vec::new()).await?),
+            Err(_) if has_changed => command(tx, "ROLLBACK TO work")?,
             _ => {}
         }
         outcomes.push(outcome);
     }
     if tx.nudge {
-        let signal = "UPDATE wake_signal SET count = count + 1";
-        tx.run(signal, Vec::new()).await?;
+        command(tx, "UPDATE wake_signal SET count = count + 1")?;
     }
-    tx.run("COMMIT", Vec::new()).await?;
+    command(tx, "COMMIT")?;
+    tx.stats.committed(flush);
     Ok(outcomes)
+}
+
+fn command(tx: &Tx, sql: &'static str) -> Result<(), LedgerError> {
+    match &tx.conn {
+        Conn::Sqlite(conn) => run(conn, sql, &[]).map(drop),
+        Conn::Postgres(_) => Ok(()),
+    }
+}
+
+/// What a work does in SQLite is done when it returns: it waits for nothing.
+fn at_once(work: impl Future<Output = Result<(), LedgerError>>) -> Result<(), LedgerError> {
+    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => Err(LedgerError::new(
+            LedgerErrorKind::Store,
+            "a write waited for something else than the store; this is a defect",
+        )),
+    }
 }
