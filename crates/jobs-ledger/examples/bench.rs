@@ -22,7 +22,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jobs_core::clock::Moment;
-use jobs_core::{Account, Clock, SystemClock};
+use jobs_core::clock::{Clock, SystemClock};
+use jobs_core::vendor::Account;
 use jobs_ledger::{
     ClaimUpdate, Claimed, Due, Estimate, IntendOutcome, Intent, Ledger, LedgerConfig, Note,
     PollRecord,

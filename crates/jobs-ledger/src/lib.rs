@@ -30,8 +30,8 @@ pub use self::lease_heartbeat::LeaseHeartbeat;
 pub use self::ledger::{
     Acquired, Budget, BudgetPeriod, BulkAction, BulkOutcome, ClaimUpdate, ClaimUpdateSummary,
     DayMoney, Due, Enqueued, Estimate, EventCursor, FileIdentity, InvalidBudgetPeriod,
-    InvalidEventCursor, JobFilter, JobPage, JoinedAccounts, Ledger, LedgerCheck, LedgerStats, MoneyInDoubt,
-    OverBudget, PollRecord, RateSlot, RateUse, Recovered, StageCount, StreamedEvent,
+    InvalidEventCursor, JobFilter, JobPage, JoinedAccounts, Ledger, LedgerCheck, LedgerStats,
+    MoneyInDoubt, OverBudget, PollRecord, RateSlot, RateUse, Recovered, StageCount, StreamedEvent,
     SubmitPermission, WebhookCall, WebhookCount, WebhookFilter, WebhookReceipt, WebhookRecord,
     WebhookTrust, WebhookVerdict, WorkerRecord,
 };

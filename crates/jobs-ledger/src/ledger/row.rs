@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jobs_core::{Account, JobId};
+use jobs_core::vendor::Account;
+
+use jobs_core::JobId;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use jobs_core::Clock;
+use jobs_core::clock::Clock;
 use rusqlite::types::Value as SqliteValue;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{Arguments, Postgres, Row as _, Transaction};

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jobs_core::Clock;
+use jobs_core::clock::Clock;
 use jobs_core::clock::bounded;
 use rusqlite::types::{ToSql, ToSqlOutput, Value as SqliteValue, ValueRef};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
