@@ -11,7 +11,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
 use docjobs_tests::crash::{
-    ManyJobs, Outcome, Plan, Setting, Store, Tally, run_all, run_many_jobs, run_workers,
+    Batch, ManyJobs, Outcome, Plan, Setting, Store, Tally, run_all, run_batch, run_many_jobs,
+    run_workers,
 };
 use jobs_core::clock::{Clock as _, SystemClock};
 
@@ -29,6 +30,8 @@ struct Request {
     workers: bool,
     /// Many jobs for as many workers as there would be runs.
     crowd: Option<ManyJobs>,
+    /// Batches under a budget.
+    batch: Option<Batch>,
     tells: bool,
 }
 
@@ -55,6 +58,7 @@ fn request(words: &[String]) -> Result<Request> {
     let mut store = Store::File;
     let (mut first, mut runs, mut width, mut workers) = (None, None, WIDTH, false);
     let (mut jobs, mut speed) = (None, SPEED);
+    let (mut processes, mut budget) = (None, None);
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let value = words
@@ -74,6 +78,8 @@ fn request(words: &[String]) -> Result<Request> {
                 workers = true;
                 runs = Some(number()?);
             }
+            "--processes" => processes = Some(usize::try_from(number()?)?),
+            "--budget" => budget = Some(usize::try_from(number()?)?),
             "--jobs" => jobs = Some(usize::try_from(number()?)?),
             "--speed" => speed = u32::try_from(number()?)?,
             "--width" => width = usize::try_from(number()?)?,
@@ -90,6 +96,13 @@ fn request(words: &[String]) -> Result<Request> {
         Some(_) => bail!("`--jobs` needs `--workers N`"),
         None => None,
     };
+    let batch = match (processes, budget) {
+        (None, None) => None,
+        (processes, budget) => Some(Batch {
+            processes: processes.unwrap_or(4),
+            budget,
+        }),
+    };
     let docjobs = docjobs.context("--docjobs PATH names the command under test")?;
     Ok(Request {
         setting: Setting {
@@ -101,6 +114,7 @@ fn request(words: &[String]) -> Result<Request> {
         width,
         workers,
         crowd,
+        batch,
         tells: runs.is_none(),
     })
 }
@@ -112,6 +126,10 @@ async fn crash(request: &Request) -> Result<bool> {
     if let Some(crowd) = &request.crowd {
         let mut tally = Tally::default();
         told(&run_many_jobs(crowd, &request.setting).await?, &mut tally);
+        return Ok(verdict(&tally, &clock));
+    }
+    if let Some(batch) = &request.batch {
+        let tally = batches(seeds, batch, request).await?;
         return Ok(verdict(&tally, &clock));
     }
     if request.workers {
@@ -158,6 +176,21 @@ async fn workers(seeds: Range<u64>, setting: &Setting) -> Result<Tally> {
         let outcome = run_workers(seed, setting).await?;
         println!("workers, seed {seed}");
         told(&outcome, &mut tally);
+    }
+    Ok(tally)
+}
+
+/// One after the other: each has processes enough.
+async fn batches(seeds: Range<u64>, batch: &Batch, request: &Request) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for seed in seeds {
+        let outcome = run_batch(seed, batch, &request.setting).await?;
+        if request.tells || !outcome.violations.is_empty() {
+            println!("batch, seed {seed}, {batch:?}");
+            told(&outcome, &mut tally);
+        } else {
+            tally.add(&outcome);
+        }
     }
     Ok(tally)
 }

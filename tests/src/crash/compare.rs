@@ -77,6 +77,13 @@ pub enum Violation {
         /// The last line of stderr.
         line: String,
     },
+    /// More was spent than allowed.
+    OverBudget {
+        /// The vendor's charges.
+        spent: usize,
+        /// The budget.
+        budget: usize,
+    },
     /// The vendor's limit of requests was passed.
     TooFast(String),
     /// A job whose process was killed was not taken up in time.
@@ -124,6 +131,9 @@ impl fmt::Display for Violation {
                 code,
                 line,
             } => write!(f, "{command:?} ended with {code:?}: {line}"),
+            Self::OverBudget { spent, budget } => {
+                write!(f, "OVER BUDGET: {spent} charged, {budget} allowed")
+            }
             Self::TooFast(what) => write!(f, "TOO FAST: {what}"),
             Self::Late(what) => write!(f, "LATE: {what}"),
         }

@@ -1,6 +1,7 @@
 //! The crash harness: the command as a process in front of a simulator, killed with SIGKILL where a seed says, started
 //! again, and at the end the vendor's ledger of charges held against ours.
 
+mod batches;
 mod child;
 pub mod compare;
 mod input;
@@ -12,6 +13,7 @@ mod trace;
 mod vendor;
 mod workers;
 
+pub use batches::{Batch, run_batch};
 pub use plan::Plan;
 pub use run::{Outcome, Setting, run};
 pub use store::Store;

@@ -315,7 +315,7 @@ impl Start {
 }
 
 impl KillPoint {
-    fn of(rng: &mut Rng, work: Work) -> Self {
+    pub(super) fn of(rng: &mut Rng, work: Work) -> Self {
         match rng.u8(0..20) {
             0..=11 => {
                 let class = *rng.choice(&Class::ALL).unwrap_or(&Class::Write);
@@ -334,7 +334,7 @@ impl KillPoint {
 }
 
 impl PlannedFault {
-    fn of(rng: &mut Rng) -> Self {
+    pub(super) fn of(rng: &mut Rng) -> Self {
         const STEPS: [Step; 4] = [Step::Submit, Step::Submit, Step::Poll, Step::Download];
         const ILLS: [FaultKind; 6] = [
             FaultKind::DroppedBefore,
