@@ -4,9 +4,13 @@ use jobs_ledger::Budget;
 
 use crate::app::App;
 use crate::args::{BudgetArgs, BudgetCommand};
+use crate::budget_author;
 use crate::clean::count;
 use crate::exit::CommandError;
 use crate::output::{print_json, print_line};
+
+/// Who changes a budget by this command.
+const COMMAND_LINE: &str = "by the command line";
 
 /// Each vendor, and the unit in which it charges.
 const UNITS: [(&str, &str); 4] = [
@@ -38,11 +42,14 @@ pub(crate) async fn run(app: &App, args: BudgetArgs) -> Result<(), CommandError>
             let limit = limit_of(&limit, unit)?;
             let ledger = app.ledger().await?;
             let budget = ledger.set_budget(&vendor, limit, per, strict).await?;
+            budget_author::record(&ledger, &vendor, COMMAND_LINE).await?;
             show(app, &budget)
         }
         Some(BudgetCommand::Clear { vendor }) => {
             unit(&vendor)?;
-            let had = app.ledger().await?.clear_budget(&vendor).await?;
+            let ledger = app.ledger().await?;
+            let had = ledger.clear_budget(&vendor).await?;
+            budget_author::record(&ledger, &vendor, COMMAND_LINE).await?;
             let line = if had {
                 format!("{vendor} has no budget any more")
             } else {

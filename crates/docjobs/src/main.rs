@@ -6,6 +6,7 @@ mod app;
 mod args;
 mod batch;
 mod budget;
+mod budget_author;
 mod clean;
 mod demo;
 mod doctor;

@@ -59,12 +59,13 @@ pub(super) async fn poll(
 /// `POST /v1/jobs/ID/fetch`
 pub(super) async fn fetch(
     State(state): State<Arc<ServeState>>,
+    Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Json, Problem> {
     let job = find(&state.ledger, &id).await?;
     json_body::read(request, &[]).await?;
-    job_actions::fetch(&state, &job).await?;
+    job_actions::fetch(&state, &job, &caller).await?;
     as_it_is(&state, &job).await
 }
 

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Extension, Path, Request, State};
 use axum::http::StatusCode;
 use jobs_ledger::{Budget, BudgetPeriod};
 use serde_json::{Map, Value};
 
+use super::access::Caller;
 use super::json_answer::Json;
 use super::json_body;
 use super::problem::Problem;
 use super::state::ServeState;
+use crate::budget_author;
 
 /// The vendors whose calls can cost something.
 pub(super) const VENDORS: [&str; 4] = ["mindshow", "ppj", "tencent-ess", "textin"];
@@ -22,7 +24,7 @@ pub(super) async fn show(
 ) -> Result<Json, Problem> {
     known(&vendor)?;
     match state.ledger.budget(&vendor).await? {
-        Some(budget) => told(&budget),
+        Some(budget) => told(&state, &budget).await,
         None => Err(none(&vendor)),
     }
 }
@@ -30,6 +32,7 @@ pub(super) async fn show(
 /// `PUT /v1/budgets/VENDOR`
 pub(super) async fn set(
     State(state): State<Arc<ServeState>>,
+    Extension(caller): Extension<Caller>,
     Path(vendor): Path<String>,
     request: Request,
 ) -> Result<Json, Problem> {
@@ -45,16 +48,19 @@ pub(super) async fn set(
         .ledger
         .set_budget(&vendor, limit, period, strict)
         .await?;
-    told(&budget)
+    budget_author::record(&state.ledger, &vendor, &caller.as_word()).await?;
+    told(&state, &budget).await
 }
 
 /// `DELETE /v1/budgets/VENDOR`
 pub(super) async fn clear(
     State(state): State<Arc<ServeState>>,
+    Extension(caller): Extension<Caller>,
     Path(vendor): Path<String>,
 ) -> Result<StatusCode, Problem> {
     known(&vendor)?;
     if state.ledger.clear_budget(&vendor).await? {
+        budget_author::record(&state.ledger, &vendor, &caller.as_word()).await?;
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(none(&vendor))
@@ -73,11 +79,14 @@ pub(super) fn period(word: &str) -> Result<BudgetPeriod, Problem> {
     }
 }
 
-fn told(budget: &Budget) -> Result<Json, Problem> {
-    let value = serde_json::to_value(budget);
-    value
-        .map(Json)
-        .map_err(|problem| Problem::unexpected(problem.to_string()))
+async fn told(state: &ServeState, budget: &Budget) -> Result<Json, Problem> {
+    let mut value =
+        serde_json::to_value(budget).map_err(|problem| Problem::unexpected(problem.to_string()))?;
+    let author = budget_author::of(&state.ledger, &budget.vendor).await?;
+    if let Value::Object(fields) = &mut value {
+        fields.insert("changed".to_owned(), author.into());
+    }
+    Ok(Json(value))
 }
 
 fn flag(body: &Map<String, Value>, name: &str) -> Result<bool, Problem> {

@@ -98,10 +98,19 @@ pub(super) async fn poll(
 }
 
 /// Has the result at a place again where it can be read.
-pub(super) async fn fetch(state: &ServeState, job: &JobRecord) -> Result<(), Problem> {
+pub(super) async fn fetch(
+    state: &ServeState,
+    job: &JobRecord,
+    caller: &Caller,
+) -> Result<(), Problem> {
+    let asked = Note::new(format!("the result was asked for {}", caller.as_word()));
     match job.stage {
-        Stage::Completed => locate(state, job, None).await.map(drop),
+        Stage::Completed => {
+            state.ledger.remark(job.id, asked).await?;
+            locate(state, job, None).await.map(drop)
+        }
         Stage::Available | Stage::Downloading => {
+            state.ledger.remark(job.id, asked).await?;
             if let ClaimOutcome::Claimed(claimed) = state.ledger.claim(job.id).await? {
                 release(state, claimed).await?;
             }

@@ -184,4 +184,4 @@ async fn make(state: &ServeState, page: Page, asked: &str) -> Result<JobsPage, (
 const BULK: usize = 1000;
 
 /// The vendors that a filter offers.
-const VENDORS: [&str; 5] = ["mindshow", "ppj", "tencent-ess", "textin", "wecom"];
+const VENDORS: [&str; 5] = ["mindshow", "ppj", "printer-jobs", "tencent-ess", "textin"];

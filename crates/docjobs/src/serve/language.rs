@@ -1,5 +1,7 @@
 //! The words of the page, in English and Chinese, and how a person's language is found.
 
+use crate::clean::count;
+
 /// What stands on the page, in one language.
 #[derive(Debug)]
 pub(super) struct Words {
@@ -86,6 +88,7 @@ pub(super) struct Words {
     pub(super) spent: &'static str,
     pub(super) reserved: &'static str,
     pub(super) resets_at: &'static str,
+    pub(super) changed: &'static str,
     pub(super) per: &'static str,
     pub(super) per_day: &'static str,
     pub(super) per_month: &'static str,
@@ -93,8 +96,15 @@ pub(super) struct Words {
     pub(super) set_budget: &'static str,
     pub(super) clear_budget: &'static str,
     pub(super) by_day: &'static str,
+    pub(super) earlier: &'static str,
     pub(super) no_rates: &'static str,
     pub(super) waiting: &'static str,
+    pub(super) none_waiting: &'static str,
+    pub(super) polling: &'static str,
+    pub(super) breaker: &'static str,
+    pub(super) breaker_open: &'static str,
+    pub(super) breaker_closed: &'static str,
+    pub(super) lateness: &'static str,
     pub(super) hooks_mean: &'static str,
     pub(super) no_hooks: &'static str,
     pub(super) verdict: &'static str,
@@ -103,6 +113,7 @@ pub(super) struct Words {
     pub(super) worker: &'static str,
     pub(super) last_seen: &'static str,
     pub(super) jobs_held: &'static str,
+    units: &'static [(&'static str, &'static str)],
     stages: &'static [(&'static str, &'static str)],
     verdicts: &'static [(&'static str, &'static str)],
 }
@@ -191,6 +202,7 @@ static ENGLISH: Words = Words {
     spent: "Spent",
     reserved: "Reserved",
     resets_at: "Resets",
+    changed: "Last change",
     per: "Per",
     per_day: "day",
     per_month: "month",
@@ -198,8 +210,15 @@ static ENGLISH: Words = Words {
     set_budget: "Set budget",
     clear_budget: "Clear budget",
     by_day: "by day",
+    earlier: "earlier",
     no_rates: "No request was counted lately.",
     waiting: "Waiting",
+    none_waiting: "No job waits for its submit.",
+    polling: "Polls of the worker in this process",
+    breaker: "Circuit breaker",
+    breaker_open: "open: the vendor does not answer well, polls rest",
+    breaker_closed: "closed",
+    lateness: "Polls later than due (median · 95 %)",
     hooks_mean: "A hook only brings the next poll forward; it is never believed.",
     no_hooks: "No hook fits.",
     verdict: "Verdict",
@@ -208,6 +227,7 @@ static ENGLISH: Words = Words {
     worker: "Worker",
     last_seen: "Last seen",
     jobs_held: "Jobs held",
+    units: &[],
     stages: &[
         ("intended", "intended"),
         ("submitting", "submitting"),
@@ -315,6 +335,7 @@ static CHINESE: Words = Words {
     spent: "已用",
     reserved: "已预留",
     resets_at: "重置时间",
+    changed: "最近修改",
     per: "周期",
     per_day: "天",
     per_month: "月",
@@ -322,8 +343,15 @@ static CHINESE: Words = Words {
     set_budget: "设置预算",
     clear_budget: "清除预算",
     by_day: "按天",
+    earlier: "更早",
     no_rates: "近期没有请求计数。",
     waiting: "等待中",
+    none_waiting: "没有等待提交的任务。",
+    polling: "本进程的轮询",
+    breaker: "熔断器",
+    breaker_open: "打开：厂商响应异常，轮询暂停",
+    breaker_closed: "关闭",
+    lateness: "轮询比计划晚（中位数 · 95 %）",
     hooks_mean: "回调只会让下一次查询提前，其内容不被采信。",
     no_hooks: "没有符合条件的回调。",
     verdict: "判定",
@@ -332,6 +360,12 @@ static CHINESE: Words = Words {
     worker: "工作进程",
     last_seen: "最近活动",
     jobs_held: "持有任务",
+    units: &[
+        ("page", "页"),
+        ("project", "个项目"),
+        ("credit", "点"),
+        ("conversion", "次转换"),
+    ],
     stages: &[
         ("intended", "待提交"),
         ("submitting", "提交中"),
@@ -397,6 +431,14 @@ impl Words {
             "poll" => Some(self.poll_done),
             "bulk" => Some(self.bulk_done),
             _ => Some(self.done),
+        }
+    }
+
+    /// `2 pages` and `2 页`.
+    pub(super) fn amount(&self, number: i64, unit: &str) -> String {
+        match self.units.iter().find(|(known, _)| *known == unit) {
+            Some((_, name)) => format!("{number} {name}"),
+            None => count(number, unit),
         }
     }
 

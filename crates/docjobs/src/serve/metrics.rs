@@ -1,5 +1,6 @@
 //! `/metrics`: what the process counted, and gauges that are read from the ledger when somebody asks.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,7 +8,6 @@ use std::sync::atomic::Ordering;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use jobs_ledger::{JobFilter, Stage};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use super::hook_routes::HookCounts;
@@ -20,6 +20,45 @@ pub(super) fn start() -> Option<PrometheusHandle> {
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).ok()?;
     Some(handle)
+}
+
+/// One line of what the process counted.
+#[derive(Debug)]
+pub(super) struct Sample {
+    pub(super) name: String,
+    labels: Vec<(String, String)>,
+    pub(super) value: f64,
+}
+
+impl Sample {
+    pub(super) fn label(&self, name: &str) -> Option<&str> {
+        let found = self.labels.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// What the fleets of this process counted.
+pub(super) fn of_process(handle: &PrometheusHandle) -> Vec<Sample> {
+    samples(&handle.render())
+}
+
+/// The samples with labels. Those of ours are plain words.
+pub(super) fn samples(text: &str) -> Vec<Sample> {
+    let sample = |line: &str| {
+        let (name, rest) = line.split_once('{')?;
+        let (labels, value) = rest.split_once("} ")?;
+        let labels = labels.split(',').filter_map(|label| {
+            let (name, value) = label.split_once('=')?;
+            Some((name.to_owned(), value.trim_matches('"').to_owned()))
+        });
+        Some(Sample {
+            name: name.to_owned(),
+            labels: labels.collect(),
+            value: value.trim().parse().ok()?,
+        })
+    };
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(sample).collect()
 }
 
 /// `GET /metrics`
@@ -49,24 +88,24 @@ async fn ledger(state: &ServeState, text: &mut Exposition) -> Result<(), Problem
         "gauge",
         "Jobs of the ledger by stage and vendor.",
     );
+    // Several accounts of a vendor are one sample: a second one with the same labels is no Prometheus text.
+    let mut jobs: BTreeMap<_, u64> = BTreeMap::new();
     for count in state.ledger.stage_counts().await? {
-        let labels = [
-            ("stage", count.stage.as_str()),
-            ("vendor", &*count.vendor),
-            ("kind", &*count.kind),
-        ];
-        text.sample("docjobs_jobs", &labels, number(count.jobs));
+        *jobs
+            .entry((count.stage.as_str(), count.vendor, count.kind))
+            .or_default() += count.jobs;
+    }
+    for ((stage, vendor, kind), count) in &jobs {
+        let labels = [("stage", *stage), ("vendor", vendor), ("kind", kind)];
+        text.sample("docjobs_jobs", &labels, number(*count));
     }
     text.family(
         "docjobs_oldest_waiting_seconds",
         "gauge",
-        "Age of the newest page's oldest job that was not submitted yet.",
+        "Age of the oldest job that was not submitted yet.",
     );
-    let waiting = JobFilter::all()
-        .with_stages([Stage::Intended])
-        .with_limit(WAITING);
-    let oldest = state.ledger.list(&waiting).await?.jobs.pop();
-    let age = oldest.and_then(|job| state.clock.wall().duration_since(job.created_at).ok());
+    let oldest = state.ledger.waiting_since().await?;
+    let age = oldest.and_then(|at| state.clock.wall().duration_since(at).ok());
     text.sample(
         "docjobs_oldest_waiting_seconds",
         &[],
@@ -111,9 +150,6 @@ async fn ledger(state: &ServeState, text: &mut Exposition) -> Result<(), Problem
     }
     Ok(())
 }
-
-/// How many jobs that wait are looked through for the oldest.
-const WAITING: usize = 1000;
 
 #[allow(clippy::cast_precision_loss, reason = "a count")]
 fn number(count: u64) -> f64 {

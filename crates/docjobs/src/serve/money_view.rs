@@ -6,6 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use jobs_core::Account;
 use jobs_ledger::{Budget, BudgetPeriod, DayMoney, MoneyInDoubt};
 
 use super::budget_routes::{VENDORS, period};
@@ -15,6 +16,7 @@ use super::language::Words;
 use super::page::{Page, see_other, shown};
 use super::problem::Problem;
 use super::state::ServeState;
+use crate::budget_author;
 use crate::moment::rfc3339;
 
 /// How many days are shown.
@@ -30,9 +32,8 @@ struct MoneyRow {
     day: String,
     vendor: String,
     account: String,
-    charged: i64,
-    in_doubt: i64,
-    unit: &'static str,
+    charged: String,
+    in_doubt: String,
     link: String,
     in_doubt_link: String,
 }
@@ -62,10 +63,11 @@ struct BudgetRow {
     spent: u64,
     reserved: u64,
     resets_at: String,
+    changed: String,
 }
 
 impl BudgetRow {
-    fn of(budget: &Budget, page: &Page) -> Self {
+    fn of(budget: &Budget, author: Option<String>, page: &Page) -> Self {
         Self {
             vendor: budget.vendor.clone(),
             limit: budget.limit,
@@ -80,6 +82,7 @@ impl BudgetRow {
                 .resets_at
                 .map(|at| short(&rfc3339(at)))
                 .unwrap_or_default(),
+            changed: author.unwrap_or_default(),
         }
     }
 }
@@ -103,15 +106,19 @@ pub(super) async fn show(State(state): State<Arc<ServeState>>, request: Request)
     let read = async {
         let days = state.ledger.money(DAYS).await?;
         let in_doubt = state.ledger.money_in_doubt().await?;
-        let budgets = state.ledger.budgets().await?;
+        let mut budgets = Vec::new();
+        for budget in state.ledger.budgets().await? {
+            let author = budget_author::of(&state.ledger, &budget.vendor).await?;
+            budgets.push((budget, author));
+        }
         Ok::<_, Problem>((days, in_doubt, budgets))
     };
     shown(match read.await {
         Ok((days, in_doubt, budgets)) => {
             let mut shown = make(&state, page, done, &days, &in_doubt);
             shown.budgets = budgets
-                .iter()
-                .map(|budget| BudgetRow::of(budget, &shown.page))
+                .into_iter()
+                .map(|(budget, author)| BudgetRow::of(&budget, author, &shown.page))
                 .collect();
             Ok(shown)
         }
@@ -132,10 +139,14 @@ pub(super) async fn change_budget(
 }
 
 async fn changed(state: &ServeState, request: Request) -> Result<(), Problem> {
-    let (form, _) = Form::of_change(request).await?;
+    let (form, caller) = Form::of_change(request).await?;
     let vendor = form.get("vendor").unwrap_or_default();
+    if !VENDORS.contains(&vendor) {
+        return Err(Problem::bad_request("there is no such vendor"));
+    }
     if form.get("action") == Some("clear") {
         state.ledger.clear_budget(vendor).await?;
+        budget_author::record(&state.ledger, vendor, &caller.as_word()).await?;
         return Ok(());
     }
     let limit = form.get("limit").unwrap_or_default().trim().parse();
@@ -145,6 +156,7 @@ async fn changed(state: &ServeState, request: Request) -> Result<(), Problem> {
         .ledger
         .set_budget(vendor, limit, period, false)
         .await?;
+    budget_author::record(&state.ledger, vendor, &caller.as_word()).await?;
     Ok(())
 }
 
@@ -157,15 +169,17 @@ fn make(
 ) -> MoneyPage {
     let w = page.w;
     let unit = |vendor: &str| unit_of(state, vendor);
-    let rows = days.iter().map(|day| MoneyRow {
-        day: day.day.clone(),
-        vendor: day.vendor.clone(),
-        account: day.account.to_string(),
-        charged: day.charged,
-        in_doubt: in_doubt_of(in_doubt, day),
-        unit: unit(&day.vendor),
-        link: of_day(&day.vendor, &day.day),
-        in_doubt_link: format!("/?stage=in_doubt&vendor={}", day.vendor),
+    let rows = by_day(days, in_doubt).into_iter().map(|row| MoneyRow {
+        link: row.day.as_deref().map_or_else(
+            || format!("/?vendor={}", row.vendor),
+            |day| of_day(&row.vendor, day),
+        ),
+        day: row.day.unwrap_or_else(|| w.earlier.to_owned()),
+        account: row.account.to_string(),
+        charged: w.amount(row.charged, unit(&row.vendor)),
+        in_doubt: w.amount(row.in_doubt, unit(&row.vendor)),
+        in_doubt_link: format!("/?stage=in_doubt&vendor={}", row.vendor),
+        vendor: row.vendor,
     });
     MoneyPage {
         done,
@@ -185,10 +199,43 @@ pub(super) fn unit_of(state: &ServeState, vendor: &str) -> &'static str {
     found.map_or("", jobs_runner::DynHandler::unit)
 }
 
-/// What is in doubt belongs to no day; it stands at the newest one of its account.
-fn in_doubt_of(in_doubt: &[MoneyInDoubt], day: &DayMoney) -> i64 {
-    let same = |one: &&MoneyInDoubt| (&one.vendor, one.account) == (&day.vendor, day.account);
-    in_doubt.iter().find(same).map_or(0, |one| one.reserved)
+/// The money of an account on a day.
+pub(super) struct AccountDay {
+    /// None where all that is in doubt was submitted before the days that are shown.
+    pub(super) day: Option<String>,
+    pub(super) vendor: String,
+    pub(super) account: Account,
+    pub(super) charged: i64,
+    pub(super) in_doubt: i64,
+}
+
+/// What is in doubt belongs to no day: it stands once, at the newest day of its account.
+pub(super) fn by_day(days: &[DayMoney], in_doubt: &[MoneyInDoubt]) -> Vec<AccountDay> {
+    let mut rows: Vec<AccountDay> = days
+        .iter()
+        .map(|day| AccountDay {
+            day: Some(day.day.clone()),
+            vendor: day.vendor.clone(),
+            account: day.account,
+            charged: day.charged,
+            in_doubt: 0,
+        })
+        .collect();
+    for doubt in in_doubt {
+        let of_account =
+            |row: &&mut AccountDay| (&row.vendor, row.account) == (&doubt.vendor, doubt.account);
+        match rows.iter_mut().find(of_account) {
+            Some(newest) => newest.in_doubt = doubt.reserved,
+            None => rows.push(AccountDay {
+                day: None,
+                vendor: doubt.vendor.clone(),
+                account: doubt.account,
+                charged: 0,
+                in_doubt: doubt.reserved,
+            }),
+        }
+    }
+    rows
 }
 
 /// The jobs that were submitted on a day, which begins at midnight in Shanghai.
@@ -218,13 +265,13 @@ fn totals(
     let mut totals = Vec::new();
     for (vendor, (charged, spared)) in by_vendor {
         totals.push(Total {
-            number: format!("{charged} {}", unit(vendor)),
+            number: w.amount(charged, unit(vendor)),
             name: w.charged,
             link: format!("/?vendor={vendor}"),
         });
         if spared > 0 {
             totals.push(Total {
-                number: format!("{spared} {}", unit(vendor)),
+                number: w.amount(spared, unit(vendor)),
                 name: w.spared,
                 link: format!("/?vendor={vendor}"),
             });
@@ -232,7 +279,7 @@ fn totals(
     }
     for one in in_doubt {
         totals.push(Total {
-            number: format!("{} {}", one.reserved, unit(&one.vendor)),
+            number: w.amount(one.reserved, unit(&one.vendor)),
             name: w.in_doubt,
             link: "/in-doubt".to_owned(),
         });
@@ -261,13 +308,13 @@ fn plots(w: &'static Words, days: &[DayMoney], unit: impl Fn(&str) -> &'static s
                 y: HEIGHT - height,
                 width: STEP - 4,
                 height,
-                label: format!("{day}: {charged} {unit}"),
+                label: format!("{day}: {}", w.amount(*charged, unit)),
                 link: of_day(vendor, day),
             }
         });
         let title = format!("{vendor}, {}", w.by_day);
         Plot {
-            summary: format!("{title}: {total} {unit}"),
+            summary: format!("{title}: {}", w.amount(total, unit)),
             title,
             width: (DAYS as usize).max(sums.len()) * STEP,
             height: HEIGHT,

@@ -108,7 +108,7 @@ async fn price(state: &ServeState, job: &JobRecord, w: &'static Words) -> String
     };
     let unit = handler.unit();
     if let Some(charged) = job.credits.or(job.reserved) {
-        return format!("{} {charged} {unit}", w.price);
+        return format!("{} {}", w.price, w.amount(charged, unit));
     }
     let (path, options) = (job.input_path.clone(), job.options.clone());
     let estimate = tokio::task::spawn_blocking(move || {
@@ -116,7 +116,11 @@ async fn price(state: &ServeState, job: &JobRecord, w: &'static Words) -> String
         Some(handler.estimate(&input))
     });
     match estimate.await.ok().flatten() {
-        Some(Estimate::Units(units)) => format!("{} {units} {unit}", w.price),
+        Some(Estimate::Units(units)) => format!(
+            "{} {}",
+            w.price,
+            w.amount(i64::try_from(units).unwrap_or(i64::MAX), unit)
+        ),
         _ => format!("{} ({unit})", w.price_unknown),
     }
 }
@@ -182,7 +186,7 @@ async fn decided(
         }
         "abandon" => job_actions::abandon(state, &job, &caller).await,
         "poll" => job_actions::poll(state, &job, None, &caller).await,
-        "fetch" => job_actions::fetch(state, &job).await,
+        "fetch" => job_actions::fetch(state, &job, &caller).await,
         _ => Err(Problem::not_found("there is no such action")),
     }
 }

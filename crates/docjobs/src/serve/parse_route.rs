@@ -67,7 +67,7 @@ async fn markdown(
     Ok((pages.unwrap_or(1), text))
 }
 
-/// Pictures come within the Markdown, since their links end before that program reads them.
+/// Pictures are asked for within the Markdown, as data: that program keeps those, and the vendor's links end.
 fn with_markdown(options: Option<Value>) -> Result<Value, Problem> {
     let mut options = match options {
         None | Some(Value::Null) => serde_json::Map::new(),
@@ -75,5 +75,8 @@ fn with_markdown(options: Option<Value>) -> Result<Value, Problem> {
         Some(_) => return Err(Problem::bad_request("the field options is a JSON object")),
     };
     options.entry("format").or_insert_with(|| "markdown".into());
+    options
+        .entry("image_output_type")
+        .or_insert_with(|| "base64".into());
     Ok(options.into())
 }

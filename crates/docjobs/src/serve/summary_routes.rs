@@ -7,7 +7,7 @@ use jobs_ledger::Stage;
 use serde_json::{Map, Value, json};
 
 use super::json_answer::Json;
-use super::money_view::unit_of;
+use super::money_view::{by_day, unit_of};
 use super::problem::Problem;
 use super::state::ServeState;
 use crate::moment::rfc3339;
@@ -29,17 +29,14 @@ pub(super) async fn summary(State(state): State<Arc<ServeState>>) -> Result<Json
         })
         .collect();
     let spared: i64 = days.iter().map(|day| day.spared).sum();
-    let money = days.iter().map(|day| {
-        let doubt = in_doubt
-            .iter()
-            .find(|one| (&one.vendor, one.account) == (&day.vendor, day.account));
+    let money = by_day(&days, &in_doubt).into_iter().map(|row| {
         json!({
-            "day": day.day,
-            "vendor": day.vendor,
-            "account": day.account.to_string(),
-            "charged": day.charged,
-            "in_doubt": doubt.map_or(0, |one| one.reserved),
-            "unit": unit_of(&state, &day.vendor),
+            "day": row.day,
+            "vendor": row.vendor,
+            "account": row.account.to_string(),
+            "charged": row.charged,
+            "in_doubt": row.in_doubt,
+            "unit": unit_of(&state, &row.vendor),
         })
     });
     let money: Vec<Value> = money.collect();

@@ -93,6 +93,53 @@ async fn a_token_opens_everything_but_what_is_open() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn every_change_names_who_made_it() {
+    let stage = Stage::new().await;
+    stage.input("tokens", "alice s3cret\n");
+    let server = Server::start(&stage, &["--work", "--token-file", "tokens"]).await;
+    let alice = ("Authorization", "Bearer s3cret");
+    let json = ("Content-Type", "application/json");
+    let budget = b"{\"limit\":100,\"per\":\"day\"}";
+    let set = server
+        .call("PUT", "/v1/budgets/textin", &[alice, json], budget)
+        .await;
+    assert_eq!(set.json()["changed"], "by alice", "{}", set.text());
+    let money = server.call("GET", "/money", &[alice], b"").await;
+    assert!(money.text().contains("by alice"), "{}", money.text());
+    let ran = stage
+        .run(&["budget", "set", "textin", "50", "--per", "day"])
+        .await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let now = server
+        .call("GET", "/v1/budgets/textin", &[alice], b"")
+        .await;
+    assert_eq!(now.json()["changed"], "by the command line");
+
+    let parts = [
+        ("vendor", None, &b"textin"[..]),
+        ("file", Some("a.txt"), &b"some text\n"[..]),
+    ];
+    let done = server
+        .submit("/v1/jobs", &[alice, ("Prefer", "wait=60")], &parts)
+        .await
+        .json();
+    assert_eq!(done["stage"], "completed", "{done}");
+    let path = format!("/v1/jobs/{}", done["id"].as_str().unwrap());
+    let fetched = server
+        .call("POST", &format!("{path}/fetch"), &[alice], b"")
+        .await;
+    assert_eq!(fetched.status, 200, "{}", fetched.text());
+    let history = server
+        .call("GET", &format!("{path}/events"), &[alice], b"")
+        .await;
+    assert!(
+        history.text().contains("the result was asked for by alice"),
+        "{}",
+        history.text()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn guessing_is_slowed_and_a_right_token_always_passes() {
     let stage = Stage::new().await;
     stage.input("tokens", "alice s3cret\n");

@@ -1,5 +1,11 @@
 //! The API table, row by row.
 
+use std::collections::HashSet;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use jobs_core::{Account, RateLimit, SystemClock};
+use jobs_ledger::{Acquired, Intent, Ledger};
 use serde_json::{Value, json};
 use vendor_sim::fault::Fault;
 use vendor_sim::textin::Outcome;
@@ -641,6 +647,12 @@ async fn fastgpt_reads_pages_markdown_and_error() {
         );
     }
     assert_eq!(stage.simulators.textin().charges().len(), 1);
+    // Pictures stand in the text as data, which that program keeps; links would end.
+    let asked = &stage.simulators.textin().jobs()[0].config;
+    assert_eq!(
+        asked["config"]["engine_params"]["image_output_type"], "base64",
+        "{asked}"
+    );
     stage.simulators.textin().change_options(|options| {
         let failed = Outcome::Failed {
             message: "cannot be read".to_owned(),
@@ -786,14 +798,54 @@ async fn a_budget_holds_a_job_back_and_never_refuses_it() {
     );
     let summary = server.get("/v1/summary").await.json();
     assert_eq!(summary["stages"]["completed"], 1, "{summary}");
+    let worker = &summary["workers"][0];
+    assert!(
+        worker["id"].is_string() && worker["last_seen"].is_string() && worker["jobs"].is_u64(),
+        "{summary}"
+    );
+    assert_eq!(summary["spared"], 0, "{summary}");
     assert_eq!(
         (
             &summary["money"][0]["vendor"],
-            &summary["money"][0]["charged"]
+            &summary["money"][0]["charged"],
+            &summary["money"][0]["in_doubt"],
+            &summary["money"][0]["unit"]
         ),
-        (&json!("textin"), &json!(1)),
+        (&json!("textin"), &json!(1), &json!(0), &json!("page")),
         "{summary}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_share_of_a_rate_and_who_waits_for_it_are_told() {
+    let stage = Stage::new().await;
+    let server = Server::start(&stage, &[]).await;
+    let ledger = Ledger::open(&stage.ledger_path(), SystemClock::shared())
+        .await
+        .unwrap();
+    let account = Account::of("textin", "key");
+    let waiting = Intent::new("textin", "parse", account, [7; 32]);
+    drop(ledger.intend(waiting).await.unwrap());
+    let rate = RateLimit {
+        limit: NonZeroU32::new(10).unwrap(),
+        per: Duration::from_secs(3600),
+    };
+    for _ in 0..3 {
+        let place = ledger.acquire(account, "submit", &[rate]).await.unwrap();
+        assert!(matches!(place, Acquired::Granted(_)), "{place:?}");
+    }
+    let summary = server.get("/v1/summary").await.json();
+    assert_eq!(
+        summary["rates"],
+        json!([{
+            "vendor": "textin", "account": account.to_string(), "action": "submit", "limit": 10, "per": 3600.0,
+            "used": 3,
+        }])
+    );
+    let page = server.get("/rates").await;
+    for told in ["3 / 10", "/?stage=intended&#38;vendor=textin", "<b>1</b>"] {
+        assert!(page.text().contains(told), "{told}: {}", page.text());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -883,6 +935,12 @@ async fn metrics_are_prometheus_text_with_gauges_of_the_ledger() {
     server
         .submit("/v1/jobs", &[], &document("a.txt", "some text\n"))
         .await;
+    // Another account of the same vendor is no second sample of the same name and labels.
+    let ledger = Ledger::open(&stage.ledger_path(), SystemClock::shared())
+        .await
+        .unwrap();
+    let other = Intent::new("textin", "parse", Account::of("textin", "other"), [7; 32]);
+    drop(ledger.intend(other).await.unwrap());
     let metrics = server.get("/metrics").await;
     assert!(
         metrics
@@ -892,15 +950,17 @@ async fn metrics_are_prometheus_text_with_gauges_of_the_ledger() {
     );
     let text = metrics.text();
     assert!(
-        text.contains("docjobs_jobs{stage=\"intended\",vendor=\"textin\",kind=\"parse\"} 1\n"),
+        text.contains("docjobs_jobs{stage=\"intended\",vendor=\"textin\",kind=\"parse\"} 2\n"),
         "{text}"
     );
+    let mut samples = HashSet::new();
     for line in text
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())
     {
-        let (_, value) = line.rsplit_once(' ').unwrap();
+        let (sample, value) = line.rsplit_once(' ').unwrap();
         assert!(value.parse::<f64>().is_ok(), "{line}");
+        assert!(samples.insert(sample), "{sample} stands twice");
     }
     let rules = stage.run(&["manual", "--prometheus-rules"]).await;
     assert_eq!(rules.exit, 0);

@@ -1,5 +1,9 @@
 //! Webhooks: what is answered, and what is believed, which is nothing.
 
+use std::process::Stdio;
+use std::time::Duration;
+
+use jobs_core::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use super::{Server, call, raw};
@@ -276,4 +280,64 @@ async fn a_submit_names_our_address_and_the_push_brings_its_poll_forward() {
     for path in ["/v1/hooks", "/hooks", "/metrics", "/v1/summary", "/v1/jobs"] {
         assert!(!server.get(path).await.text().contains(&secret), "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_wakes_the_worker_of_another_process() {
+    let stage = Stage::new().await;
+    let textin = stage.simulators.textin();
+    textin.change_options(|options| options.in_progress_seconds = 1e6);
+    let url = "http://127.0.0.1:9";
+    let (server, hooks) = hooked(&stage, &["--hooks-url", url]).await;
+    let mut worker = stage
+        .command(&["work"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let parts = [
+        ("vendor", None, &b"textin"[..]),
+        ("file", Some("a.txt"), &b"some text\n"[..]),
+    ];
+    let job = server.submit("/v1/jobs", &[], &parts).await.json();
+    assert_eq!(job["stage"], "intended", "{job}");
+    let clock = SystemClock::new();
+    let pause = async |time| clock.sleep_until(clock.now() + time).await;
+    let polls = || {
+        let requests = textin.requests().into_iter();
+        let polls = requests.filter(|request| request.method == "GET");
+        polls.map(|poll| poll.arrived_real).collect::<Vec<_>>()
+    };
+    // The usual interval has become long.
+    let usual = loop {
+        if let [.., before, last] = polls()[..]
+            && last - before > 0.4
+        {
+            break last - before;
+        }
+        pause(Duration::from_millis(20)).await;
+    };
+    let known = &textin.jobs()[0];
+    let path = known.webhook.as_deref().unwrap().trim_start_matches(url);
+    let mut waits = Vec::new();
+    for number in 0..7 {
+        let before = polls().len();
+        let called = clock.now();
+        let body = format!(
+            "{{\"job_id\":\"{}\",\"status\":\"in_progress\",\"number\":{number}}}",
+            known.job_id
+        );
+        let answer = call(&hooks, "POST", path, &[], body.as_bytes()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        while polls().len() == before {
+            pause(Duration::from_millis(1)).await;
+        }
+        waits.push(clock.now().since(called));
+        pause(Duration::from_millis(50)).await;
+    }
+    waits.sort();
+    assert!(
+        waits[3].as_secs_f64() < usual / 2.0,
+        "{waits:?} against {usual} s"
+    );
+    worker.kill().await.unwrap();
 }

@@ -3,7 +3,9 @@
 mod access;
 mod api;
 mod crash;
+mod fragments;
 mod hooks;
+mod mcp;
 mod streams;
 
 use std::process::Stdio;
@@ -106,13 +108,23 @@ impl Server {
         options: &[&str],
         variables: &[(&str, &str)],
     ) -> Self {
+        Self::start_logging(stage, options, variables, Stdio::null()).await
+    }
+
+    /// The same, with its log going there.
+    pub(crate) async fn start_logging(
+        stage: &Stage,
+        options: &[&str],
+        variables: &[(&str, &str)],
+        log: impl Into<Stdio>,
+    ) -> Self {
         let mut args = vec!["serve", "--listen", "127.0.0.1:0", "--json"];
         args.extend(options);
         let mut child = stage
             .command(&args)
             .envs(variables.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
