@@ -2,6 +2,7 @@
 //! anybody but the API that it is for.
 
 mod calls;
+mod doors;
 pub(crate) mod marks;
 mod witness;
 
