@@ -109,6 +109,17 @@ async function test(name, run) {
   console.log(`ok ${name}`);
 }
 
+/** Waits until every job of `address` is settled or in doubt, and there are so many of them. */
+async function settled(address, wanted) {
+  for (let tries = 0; tries < 600; tries += 1) {
+    const { jobs } = await (await fetch(`${address}/v1/jobs?limit=100`)).json();
+    const ended = jobs.filter((job) => ["completed", "rejected", "in_doubt"].includes(job.stage));
+    if (jobs.length >= wanted && ended.length === jobs.length) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.fail("the demo does not end");
+}
+
 try {
   const desk = await context({});
   const page = await desk.newPage();
@@ -142,7 +153,6 @@ try {
   await test("a job in doubt is adopted after a confirmation", async () => {
     const { job, remote } = await lostJob("lost.txt");
     await page.goto(`${site}/in-doubt`);
-    await page.screenshot({ path: join(shots, "readme-in-doubt.png") });
     const card = page.locator("article", { hasText: "lost.txt" });
     await card.getByLabel("Vendor's id").fill(remote);
     await card.getByRole("button", { name: "Adopt" }).last().click();
@@ -216,6 +226,26 @@ try {
       });
     }
   }
+
+  await test("the demo shows its jobs, as the pictures of the README do", async () => {
+    const listening = (line) => {
+      const event = JSON.parse(line);
+      return event.event === "listening" && event.url;
+    };
+    const demo = await start(["demo", "--serve", "--json"], {}, listening);
+    // Eight notes, five documents and three printed ones.
+    await settled(demo, 16);
+    const pictured = await context({ viewport: { width: 1200, height: 700 } });
+    const seen = await pictured.newPage();
+    await seen.goto(demo);
+    await seen.getByRole("link", { name: "report.pdf" }).first().waitFor();
+    await seen.screenshot({ path: join(shots, "readme-jobs.png") });
+    await seen.goto(`${demo}/in-doubt`);
+    await seen.getByLabel("Vendor's id").waitFor();
+    await seen.setViewportSize({ width: 1200, height: 560 });
+    await seen.screenshot({ path: join(shots, "readme-in-doubt.png") });
+    await pictured.close();
+  });
 
   await test("a person logs in and out", async () => {
     writeFileSync(join(folder, "tokens"), "alice s3cret\n");

@@ -107,6 +107,11 @@ fn steps(metadata: &Metadata) -> Vec<Step> {
             vec![Action::cargo(metadata::TEST)],
         ),
         step(
+            "browser",
+            "the page of docjobs serve in a real browser, where there is one",
+            vec![Action::Browser],
+        ),
+        step(
             "features",
             "every published package without warnings under each of its features",
             published
@@ -201,7 +206,8 @@ mod tests {
         assert_eq!(
             names(&[]),
             [
-                "fmt", "codegen", "tidy", "clippy", "test", "features", "doc", "api", "package"
+                "fmt", "codegen", "tidy", "clippy", "test", "browser", "features", "doc", "api",
+                "package"
             ]
         );
         assert_eq!(names(&["test", "fmt"]), ["fmt", "test"]);

@@ -26,6 +26,7 @@ pub(crate) enum Action {
     Codegen,
     Tidy,
     Api,
+    Browser,
     /// Quickly: the steps before have built every package.
     Package,
 }
@@ -47,6 +48,7 @@ impl Action {
             Action::Codegen => "cargo xtask codegen --check".to_owned(),
             Action::Tidy => "cargo xtask tidy".to_owned(),
             Action::Api => "cargo xtask api --check".to_owned(),
+            Action::Browser => "cargo xtask browser".to_owned(),
             Action::Package => "cargo xtask package --quick".to_owned(),
             Action::Cargo {
                 arguments,
@@ -65,6 +67,7 @@ impl Action {
             Action::Codegen => crate::codegen::run(root, true, false),
             Action::Tidy => crate::tidy::run(root),
             Action::Api => crate::api::run(root, &["--check"]),
+            Action::Browser => crate::browser::run(root),
             Action::Package => crate::package::run(root, &["--quick"]),
             Action::Cargo {
                 arguments,
