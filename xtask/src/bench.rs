@@ -2,6 +2,7 @@
 
 mod chart;
 mod fleet;
+mod hook_to_poll;
 mod http;
 mod ledger;
 mod limits;
@@ -12,6 +13,7 @@ mod serve;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
@@ -98,6 +100,13 @@ fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         text.push_str(&line(row));
     }
     text
+}
+
+/// The least time that so many of a hundred do not exceed.
+fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort_unstable();
+    let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+    times.get(at).copied().unwrap_or_default()
 }
 
 /// Whether a goal is reached, and if not, by how much it is missed.

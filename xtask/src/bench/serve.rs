@@ -1,4 +1,5 @@
-//! `docjobs serve` under load, on loopback: lists, webhooks, event streams, and one large upload.
+//! `docjobs serve` under load, on loopback: lists, webhooks, event streams, one large upload, and polls that webhooks bring
+//! forward.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::metadata;
+use super::{hook_to_poll, metadata, percentile};
 use crate::clock::Stopwatch;
 
 const STREAMS: usize = 1000;
@@ -20,7 +21,7 @@ const HOOK_SECONDS: u32 = 5;
 const HOOK_THREADS: u32 = 8;
 const LISTS: usize = 200;
 
-/// `bench serve [--ledger PATH]`: lists are measured on that ledger, which `bench ledger-size` fills.
+/// `bench serve [--ledger PATH]`: lists are measured on that ledger, else on one without jobs.
 pub(super) fn run(root: &Path, words: &[&str]) -> Result<()> {
     let given = match words {
         [] => None,
@@ -39,16 +40,23 @@ pub(super) fn run(root: &Path, words: &[&str]) -> Result<()> {
     drop(fs::remove_dir_all(&folder));
     fs::create_dir_all(&folder).context("cannot make target/bench/serve")?;
     let ledger = given.unwrap_or_else(|| folder.join("ledger.db"));
-    let server = Server::start(
-        &root.join("target/release/docjobs"),
-        &ledger,
-        &folder.join("spool"),
-    )?;
+    let command = root.join("target/release/docjobs");
+    println!("load of the machine: {}", load()?);
+    let server = Server::start(&command, &ledger, &folder.join("spool"))?;
     lists(&server)?;
     hooks(&server)?;
     streams(&server)?;
     upload(&server)?;
+    drop(server);
+    hook_to_poll::run(&command, &folder)?;
+    println!("load of the machine: {}", load()?);
     Ok(())
+}
+
+/// Who else computes meanwhile: the means of one, five and fifteen minutes.
+fn load() -> Result<String> {
+    let text = fs::read_to_string("/proc/loadavg")?;
+    Ok(text.split(' ').take(3).collect::<Vec<_>>().join(" "))
 }
 
 struct Server {
@@ -141,12 +149,6 @@ fn ask(stream: &mut TcpStream, request: &[u8]) -> Result<u16> {
             return status.context("no status");
         }
     }
-}
-
-fn percentile(times: &mut [Duration], percent: usize) -> Duration {
-    times.sort_unstable();
-    let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
-    times.get(at).copied().unwrap_or_default()
 }
 
 fn lists(server: &Server) -> Result<()> {
