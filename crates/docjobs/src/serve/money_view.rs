@@ -6,7 +6,7 @@ use std::sync::Arc;
 use askama::Template;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use jobs_core::Account;
+use jobs_core::vendor::Account;
 use jobs_ledger::{Budget, BudgetPeriod, DayMoney, MoneyInDoubt};
 
 use super::budget_routes::{VENDORS, period};

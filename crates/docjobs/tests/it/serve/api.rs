@@ -4,7 +4,9 @@ use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use jobs_core::{Account, RateLimit, SystemClock};
+use jobs_core::clock::SystemClock;
+
+use jobs_core::vendor::{Account, RateLimit};
 use jobs_ledger::{Acquired, Intent, Ledger};
 use serde_json::{Value, json};
 use vendor_sim::fault::Fault;

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jobs_core::{Account, Clock as _, SystemClock};
+use jobs_core::clock::{Clock as _, SystemClock};
+
+use jobs_core::vendor::Account;
 use jobs_ledger::{Estimate, IntendOutcome, Intent, Ledger, Note, Stage as JobStage};
 
 use super::Server;

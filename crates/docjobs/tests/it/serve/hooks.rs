@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use jobs_core::{Clock as _, SystemClock};
+use jobs_core::clock::{Clock as _, SystemClock};
 use serde_json::Value;
 
 use super::{Server, call, raw};
