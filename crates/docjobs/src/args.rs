@@ -778,6 +778,7 @@ impl ServeArgs {
             token_file: None,
             read_only: false,
             work: true,
+            log: None,
             mcp: false,
             root: Vec::new(),
             open_metrics: false,
