@@ -200,7 +200,7 @@ impl BatchRun {
             .filter_map(|input| {
                 let path = self.place(input);
                 let there = std::fs::read(&path).ok()?;
-                (there != input.bytes).then(|| Violation::WrongFile {
+                (there != input.bytes).then_some(Violation::WrongFile {
                     path,
                     len: there.len(),
                     wanted: input.bytes.len(),
