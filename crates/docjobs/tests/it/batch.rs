@@ -548,6 +548,40 @@ async fn the_deadline_bounds_each_job_from_its_submit_and_the_total_one_the_comm
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_spends_its_budget_and_goes_on_where_there_is_room() {
+    let stage = Stage::new().await;
+    let many: Vec<(String, String)> = (0..5)
+        .map(|n| (format!("in/{n}.txt"), format!("# {n}\n")))
+        .collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    files(&stage, &many);
+    let ran = stage.run(&["budget", "set", "textin", "2"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let command = ["textin", "parse", "in", "--out", "out"];
+    for _ in 0..2 {
+        let ran = stage.run(&command).await;
+        assert_eq!(ran.exit, 7, "{}", ran.stderr);
+        for words in [
+            "3 intended",
+            "docjobs budget set",
+            "the same command continues",
+        ] {
+            assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
+        }
+        assert_eq!((submits(&stage), below(&stage, "out").len()), (2, 2));
+    }
+    let ran = stage.run(&["budget", "set", "textin", "4"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ran = stage.run(&["work", "--once"]).await;
+    assert_eq!((ran.exit, submits(&stage)), (7, 4), "{}", ran.stderr);
+    let ran = stage.run(&["budget", "clear", "textin"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ran = stage.run(&command).await;
+    assert_eq!((ran.exit, submits(&stage)), (0, 5), "{}", ran.stderr);
+    assert_eq!(below(&stage, "out").len(), 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ids_are_printed_beside_their_inputs() {
     let stage = Stage::new().await;
     files(&stage, &[("a.txt", "a"), ("b.html", "<p>b</p>")]);
