@@ -21,6 +21,7 @@ mod field;
 #[cfg(unix)]
 mod kill_service;
 mod metrics;
+mod own_vendor;
 #[cfg(target_os = "linux")]
 mod soak;
 mod submits;

@@ -5,3 +5,5 @@
 /// Signals and `ptrace` are what it is made of.
 #[cfg(unix)]
 pub mod crash;
+
+pub mod own_vendor;
