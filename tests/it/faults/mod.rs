@@ -137,7 +137,7 @@ impl Case {
                 .with_max_response_size(1 << 20)
                 .with_max_result_size(1 << 20);
             if is_late {
-                builder.with_client_builder(|client| client.read_timeout(SILENCE))
+                builder.with_idle_timeout(SILENCE)
             } else {
                 builder
             }

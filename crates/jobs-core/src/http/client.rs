@@ -10,6 +10,9 @@ use crate::call::{Activity, CallMonitor};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::http::body::Body;
+#[cfg(feature = "rustls")]
+use crate::http::connect::TlsRoots;
+use crate::http::connect::{Proxy, Resolved, Resolver};
 use crate::http::context::Context;
 use crate::http::networks::ResultNetworks;
 use crate::http::origin::Origin;
@@ -62,7 +65,10 @@ pub struct HttpClientBuilder {
     max_result_size: u64,
     resolver: Option<Arc<dyn Resolve>>,
     networks: ResultNetworks,
-    configure: Arc<dyn Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync>,
+    proxy: Option<Proxy>,
+    #[cfg(feature = "rustls")]
+    roots: Option<TlsRoots>,
+    idle_timeout: Option<Duration>,
 }
 
 impl HttpClientBuilder {
@@ -81,7 +87,10 @@ impl HttpClientBuilder {
             max_result_size: 4 << 30,
             resolver: None,
             networks: ResultNetworks::default(),
-            configure: Arc::new(|client| client),
+            proxy: None,
+            #[cfg(feature = "rustls")]
+            roots: None,
+            idle_timeout: None,
         }
     }
 
@@ -131,11 +140,11 @@ impl HttpClientBuilder {
         self
     }
 
-    /// Resolves names by this instead of the system. A resolver of the HTTP client itself is not asked about result links,
-    /// because what it says could not be judged.
+    /// Resolves names by this instead of the system. What it says of the hosts of result links is judged like what the
+    /// system says.
     #[must_use]
-    pub fn with_resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
-        self.resolver = Some(resolver);
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.resolver = Some(Arc::new(Resolved(resolver)));
         self
     }
 
@@ -146,21 +155,29 @@ impl HttpClientBuilder {
         self
     }
 
-    /// Lets the caller set proxies, roots or time-outs on the HTTP client.
+    /// Goes through this proxy, and through none that the environment names.
     ///
-    /// A builder, not a finished client: redirects and repetitions are switched off after it, because a client that
-    /// follows redirects carries credential headers to other hosts, and one that repeats buys twice. Plain HTTP to another
-    /// machine stays switched off too.
-    ///
-    /// Without a setting here, proxies are those of the environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), except for an
-    /// API on this machine, which none is used for. A proxy sees the names of hosts, not what is said to them. It also
-    /// resolves those names: that no result link leads into a private network is then for the proxy's rules to ensure.
+    /// Without it, proxies are those of the environment (`HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`), except for an API on this
+    /// machine, which none is used for.
     #[must_use]
-    pub fn with_client_builder(
-        mut self,
-        configure: impl Fn(reqwest::ClientBuilder) -> reqwest::ClientBuilder + Send + Sync + 'static,
-    ) -> Self {
-        self.configure = Arc::new(configure);
+    pub fn with_proxy(mut self, proxy: Proxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Trusts these certificate authorities besides those of the platform.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn with_tls_roots(mut self, roots: TlsRoots) -> Self {
+        self.roots = Some(roots);
+        self
+    }
+
+    /// Gives up whatever is silent for so long between two pieces; otherwise only downloads are, after half a minute. The time
+    /// of a long upload counts, too.
+    #[must_use]
+    pub fn with_idle_timeout(mut self, silence: Duration) -> Self {
+        self.idle_timeout = Some(silence);
         self
     }
 
@@ -193,7 +210,9 @@ impl HttpClientBuilder {
                 } else if let Some(resolver) = own {
                     builder = builder.dns_resolver(resolver);
                 }
-                enforce((self.configure)(adjust(builder)))
+                // What the caller set comes last but for what must hold: no redirects, because they carry credential headers
+                // to other hosts, no repetition, because it buys twice, and no plain HTTP to another machine.
+                enforce(self.configured(adjust(builder)))
                     .https_only(!self.origin.is_loopback())
                     .redirect(reqwest::redirect::Policy::none())
                     .retry(reqwest::retry::never())
@@ -227,6 +246,21 @@ impl HttpClientBuilder {
                 max_result_size: self.max_result_size,
             }),
         })
+    }
+
+    /// With what the caller set.
+    fn configured(&self, mut client: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+        if let Some(Proxy(proxy)) = &self.proxy {
+            client = client.proxy(proxy.clone());
+        }
+        #[cfg(feature = "rustls")]
+        if let Some(TlsRoots(roots)) = &self.roots {
+            client = client.tls_certs_merge(roots.iter().cloned());
+        }
+        if let Some(silence) = self.idle_timeout {
+            client = client.read_timeout(silence);
+        }
+        client
     }
 }
 
@@ -401,8 +435,7 @@ mod tests {
         let [pooled, fresh, fetching] = printed(builder());
         assert!(!pooled.contains("read_timeout") && !fresh.contains("read_timeout"));
         assert!(fetching.contains("read_timeout: 30s"), "{fetching}");
-        let own =
-            builder().with_client_builder(|client| client.read_timeout(Duration::from_secs(7)));
+        let own = builder().with_idle_timeout(Duration::from_secs(7));
         for client in printed(own) {
             assert!(client.contains("read_timeout: 7s"), "{client}");
         }

@@ -10,6 +10,7 @@ mod body;
 mod client;
 mod client_config;
 mod coding;
+mod connect;
 mod context;
 mod download;
 mod lenient;
@@ -31,6 +32,9 @@ mod zip;
 pub use self::body::{Body, Document, Form};
 pub use self::client::{HttpClient, HttpClientBuilder};
 pub use self::client_config::ClientConfig;
+pub use self::connect::{InvalidProxy, Proxy, Resolver};
+#[cfg(feature = "rustls")]
+pub use self::connect::{InvalidTlsRoots, TlsRoots};
 #[cfg(feature = "testing")]
 pub(crate) use self::context::Context;
 pub use self::download::Download;

@@ -55,7 +55,7 @@ fn certificates(path: &str) -> Result<(), String> {
 }
 
 /// As the HTTP client reads it: with a scheme or without.
-fn is_proxy(value: &str) -> bool {
+pub(super) fn is_proxy(value: &str) -> bool {
     let address = if value.contains("://") {
         value.to_owned()
     } else {

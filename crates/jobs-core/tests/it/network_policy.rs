@@ -2,16 +2,16 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jobs_core::disk::OutputPath;
-use jobs_core::http::{Download, HttpClient, HttpClientBuilder, Origin, Request};
+use jobs_core::http::{Download, HttpClient, HttpClientBuilder, Origin, Proxy, Request, Resolver};
 use jobs_core::testing::{ManualClock, Reply, RequestLog, ScriptStep, ScriptedServer};
-use jobs_core::vendor::Delivery;
-use jobs_core::{Error, ErrorKind};
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use jobs_core::vendor::{Delivery, async_trait};
+use jobs_core::{Error, ErrorKind, Secret};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -35,19 +35,18 @@ async fn listener(answer: &'static str) -> (SocketAddr, Arc<Mutex<Vec<String>>>)
     (address, told)
 }
 
+#[derive(Debug)]
 struct Names(HashMap<&'static str, SocketAddr>);
 
-impl Resolve for Names {
-    fn resolve(&self, name: Name) -> Resolving {
-        let found = self.0.get(name.as_str()).copied();
-        Box::pin(async move {
-            let found = found.ok_or("no such name")?;
-            Ok(Box::new([found].into_iter()) as Addrs)
-        })
+#[async_trait]
+impl Resolver for Names {
+    async fn resolve(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
+        let found = self.0.get(name).copied();
+        Ok(vec![found.ok_or_else(|| io::Error::other("no such name"))?])
     }
 }
 
-fn names<const N: usize>(names: [(&'static str, SocketAddr); N]) -> Arc<dyn Resolve> {
+fn names<const N: usize>(names: [(&'static str, SocketAddr); N]) -> Arc<dyn Resolver> {
     Arc::new(Names(names.into()))
 }
 
@@ -103,12 +102,10 @@ async fn a_link_whose_name_leads_inside_is_refused_before_a_connection_and_not_t
 async fn a_proxy_inside_is_used_and_is_told_no_more_than_the_name() {
     let (proxy, told) = listener("HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n").await;
     let clock = ManualClock::new();
+    let address = format!("http://proxy.corp:{}", proxy.port());
     let transport = builder(&clock, PUBLIC)
         .with_resolver(names([("proxy.corp", proxy)]))
-        .with_client_builder(move |client| {
-            let address = format!("http://proxy.corp:{}", proxy.port());
-            client.proxy(reqwest::Proxy::all(address).unwrap())
-        })
+        .with_proxy(Proxy::new(&Secret::new(&address).unwrap()).unwrap())
         .build()
         .unwrap();
     let call = Request::post("submit", &["jobs"]).with_secret_header("key", "k3y");
@@ -212,7 +209,7 @@ async fn a_silent_server_is_given_up_by_idle_time_and_by_the_time_of_the_attempt
     let short = Duration::from_millis(5);
     for (transport, fetch) in [
         (
-            builder(&clock, &url).with_client_builder(move |client| client.read_timeout(short)),
+            builder(&clock, &url).with_idle_timeout(short),
             Download::new("fetch", &url),
         ),
         (
