@@ -43,7 +43,7 @@ const SLACK_FILES: usize = 12;
 /// Where a neighbour may stand, by vendor and by the simulators' names.
 const PLACES: [(&str, &str); 20] = [
     ("textin", "submit"),
-    ("textin", "look"),
+    ("textin", "poll"),
     ("textin", "result"),
     ("textin", "sync"),
     ("ppj", "create"),

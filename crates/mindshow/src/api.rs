@@ -43,8 +43,8 @@ struct Inner {
 #[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) codes: Codes,
-    pub(crate) facts: KindPolicy,
-    pub(crate) pdf_facts: KindPolicy,
+    pub(crate) policy: KindPolicy,
+    pub(crate) pdf_policy: KindPolicy,
     pub(crate) create_timeout: Duration,
     pub(crate) model_timeout: Duration,
     pub(crate) upload_limit: u64,

@@ -45,17 +45,17 @@ impl ClientBuilder {
         self
     }
 
-    /// Changes the facts of [`Deck`], such as an inferred pause.
+    /// Changes the policy of [`Deck`], such as an inferred pause.
     #[must_use]
     pub fn with_policy(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
-        change(&mut self.settings.facts);
+        change(&mut self.settings.policy);
         self
     }
 
-    /// Changes the facts of [`Pdf`].
+    /// Changes the policy of [`Pdf`].
     #[must_use]
-    pub fn with_pdf_facts(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
-        change(&mut self.settings.pdf_facts);
+    pub fn with_pdf_policy(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
+        change(&mut self.settings.pdf_policy);
         self
     }
 
@@ -107,8 +107,8 @@ impl Client {
             config: ClientConfig::new(),
             settings: Settings {
                 codes: Codes::default(),
-                facts: job::policy(),
-                pdf_facts: pdf::policy(),
+                policy: job::policy(),
+                pdf_policy: pdf::policy(),
                 create_timeout: Duration::from_secs(2 * 60),
                 model_timeout: Duration::from_secs(5 * 60),
                 upload_limit: 20_000_000,
@@ -177,7 +177,7 @@ impl Client {
         }
     }
 
-    /// The PDF of the deck known as `id`. Sends nothing; each look of a wait for it **may cost 10 credits**, within `budget`.
+    /// The PDF of the deck known as `id`. Sends nothing; each poll of a wait for it **may cost 10 credits**, within `budget`.
     pub fn pdf_job(&self, id: JobId, budget: PdfBudget) -> Job<Pdf> {
         Job::attach(self.pdf_kind(budget), id)
     }
@@ -330,7 +330,7 @@ pub struct PdfExport {
 }
 
 impl PdfExport {
-    /// The job that stands for the export. Sends nothing: the first look of a wait is what starts it, and each one **may cost
+    /// The job that stands for the export. Sends nothing: the first poll of a wait is what starts it, and each one **may cost
     /// 10 credits**.
     ///
     /// # Errors
@@ -340,7 +340,7 @@ impl PdfExport {
         Ok(Job::accepted(kind, self.deck))
     }
 
-    /// Exports the deck. Each look **may cost 10 credits**, within the budget.
+    /// Exports the deck. Each poll **may cost 10 credits**, within the budget.
     ///
     /// # Errors
     /// [`RunError`] with the ticket. [`ErrorKind::QuotaExceeded`] when the budget is spent.

@@ -19,8 +19,8 @@ use crate::{envelope, job, pdf};
 /// What stands for the credential; seeds and tests let the vendor echo it.
 pub const SECRET: &str = "s3cr3t/k+y";
 
-/// An answer to a look: nothing but a documented success is one, and no credential is repeated.
-pub fn look(status: u16, body: &[u8]) {
+/// An answer to a poll: nothing but a documented success is one, and no credential is repeated.
+pub fn poll(status: u16, body: &[u8]) {
     let (Ok(id), Ok(secret)) = (JobId::new("j"), Secret::new(SECRET)) else {
         return;
     };
@@ -165,7 +165,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_to_a_look_is_more_than_it_says(
+        fn no_answer_to_a_poll_is_more_than_it_says(
             status in 100u16..600,
             code in prop::sample::select(&["0", "1", "\"0\"", "\"s3cr3t/k+y\"", "1e400"][..]),
             info in prop::sample::select(&["", "s3cr3t/k+y", "\\u0073\\u0033cr3t/k+y"][..]),
@@ -175,7 +175,7 @@ mod tests {
             for data in [format!("{{{fields}}}"), format!(r#"{{"job":{{{fields}}}}}"#), "[]".to_owned()] {
                 let body = format!(r#"{{"code":{code},"info":"{info}","data":{data}}}"#);
                 for status in [200, status] {
-                    look(status, body.as_bytes());
+                    poll(status, body.as_bytes());
                     listing(status, body.as_bytes());
                 }
             }

@@ -46,7 +46,7 @@ pub struct Ready {
     pub title: Box<str>,
     /// The new template, of a job that made one.
     pub template_id: Option<Box<str>>,
-    /// Preview pictures, where they were asked for. A look through the job list does not see them:
+    /// Preview pictures, where they were asked for. A poll through the job list does not see them:
     /// [`Client::job_info`](crate::Client::job_info) does.
     pub preview_img_list: Vec<String>,
     ppt_url: Option<Box<str>>,
@@ -132,8 +132,9 @@ impl Ready {
         let fetched = match self.api.fetch(fetch(link), &self.job_id, target).await {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let clock = &**self.api.clock();
-                let look = retry::idempotent(clock, async || look(&self.api, &self.job_id).await);
-                let renewed = bounded(clock, deadline, look).await;
+                let polled =
+                    retry::idempotent(clock, async || poll_one(&self.api, &self.job_id).await);
+                let renewed = bounded(clock, deadline, polled).await;
                 let no_new_one = || gone("the link has expired, and the vendor gives no new one");
                 let Status::Succeeded(renewed) = renewed.ok_or(error)??.status else {
                     return Err(no_new_one().into());
@@ -182,7 +183,7 @@ impl fmt::Debug for Ready {
 
 /// Looks at more jobs than this go through the list.
 const ONE_BY_ONE: usize = 2;
-/// How far down the list a look goes; older jobs are then looked at one by one.
+/// How far down the list a poll goes; older jobs are then polled one by one.
 const LIST_PAGES: usize = 3;
 /// How many jobs are asked for at once. The largest allowed number is not stated.
 const BATCH: NonZeroUsize = match NonZeroUsize::new(50) {
@@ -207,7 +208,7 @@ impl JobKind for Deck {
     }
 
     fn policy(&self) -> &KindPolicy {
-        &self.api.settings().facts
+        &self.api.settings().policy
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -219,20 +220,20 @@ impl JobKind for Deck {
     }
 
     async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
-        let mut looks = PollResults::of(VENDOR, ids);
+        let mut results = PollResults::of(VENDOR, ids);
         let mut open: Vec<(usize, &JobId)> = ids.iter().enumerate().collect();
         if ids.len() > ONE_BY_ONE
-            && let Err(error) = self.poll_through_list(&mut open, &mut looks).await
+            && let Err(error) = self.poll_through_list(&mut open, &mut results).await
         {
             for (place, _) in open {
-                looks.set(place, Err(error.clone()));
+                results.set(place, Err(error.clone()));
             }
-            return looks;
+            return results;
         }
         for (place, id) in open {
-            looks.set(place, look(&self.api, id).await);
+            results.set(place, poll_one(&self.api, id).await);
         }
-        looks
+        results
     }
 }
 
@@ -240,21 +241,21 @@ impl Deck {
     /// Answers what the newest pages of the list mention, and leaves the rest in `open`.
     ///
     /// # Errors
-    /// Trouble that single looks would run into as well. A refusal of the list alone is none.
+    /// Trouble that single polls would run into as well. A refusal of the list alone is none.
     async fn poll_through_list(
         &self,
         open: &mut Vec<(usize, &JobId)>,
-        looks: &mut PollResults<Ready>,
+        results: &mut PollResults<Ready>,
     ) -> Result<(), Error> {
         let mut request = ListRequest::default();
         request.limit = i64::try_from(BATCH.get()).ok();
         for _ in 0..LIST_PAGES {
-            let page = match look_at_page(&self.api, &request).await {
+            let page = match list_page(&self.api, &request).await {
                 Ok(page) => page,
                 Err(error) if error.is_transient() => return Err(error),
                 Err(error) if error.kind() == ErrorKind::Unauthenticated => return Err(error),
                 Err(error) => {
-                    tracing::debug!(%error, "the list is refused, looking at jobs one by one");
+                    tracing::debug!(%error, "the list is refused, polling jobs one by one");
                     return Ok(());
                 }
             };
@@ -266,7 +267,7 @@ impl Deck {
                 .collect();
             open.retain(|(place, id)| match jobs.get(id.as_str()) {
                 Some(job) => {
-                    looks.set(
+                    results.set(
                         *place,
                         snapshot(id, job.clone()).map(|seen| ready(&self.api, seen)),
                     );
@@ -285,22 +286,23 @@ impl Deck {
     }
 }
 
-/// The facts of a deck. What is inferred can be set through [`ClientBuilder::with_policy`](crate::ClientBuilder::with_policy).
+/// The policy of a deck. What is inferred can be set through [`ClientBuilder::with_policy`](crate::ClientBuilder::with_policy).
 pub(crate) fn policy() -> KindPolicy {
     let page = "api-doc.mindshow.vip: ask again every 5 s";
     let five = Duration::from_secs(5);
-    let mut facts = KindPolicy::new(
+    let mut policy = KindPolicy::new(
         Sourced::documented(five, page),
         Sourced::documented(five, page),
         Sourced::documented(PollSchedule::every(five), page),
         CALLS,
     );
-    facts.max_batch = Sourced::inferred(BATCH, "one page of the job list; its limit is not stated");
-    facts.result_ttl = Some(Sourced::documented(
+    policy.max_batch =
+        Sourced::inferred(BATCH, "one page of the job list; its limit is not stated");
+    policy.result_ttl = Some(Sourced::documented(
         Duration::from_secs(7 * 24 * 60 * 60),
         "api-doc.mindshow.vip: links are valid for one week",
     ));
-    facts
+    policy
 }
 
 const CREATE_PAGE: Provenance =
@@ -357,20 +359,20 @@ const CALLS: &[Call] = &[
 ];
 
 /// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
-pub(crate) async fn look(api: &Api, id: &JobId) -> PollResult<Ready> {
+pub(crate) async fn poll_one(api: &Api, id: &JobId) -> PollResult<Ready> {
     let answer = api.ask_for_job(id).await?;
     Ok(ready(api, seen(id, &answer, api.codes())?))
 }
 
 /// One page of the job list, entry by entry: one that cannot be read must not spoil the others.
-async fn look_at_page(api: &Api, request: &ListRequest) -> Result<Page<Value>, Error> {
+async fn list_page(api: &Api, request: &ListRequest) -> Result<Page<Value>, Error> {
     let body = JOB_LIST.json(request)?;
     let answer = api.send(JOB_LIST.with_json(&body)).await?;
     let listing: Listing<Value> = envelope::open(&answer, api.codes())?;
     Ok(listing.into())
 }
 
-/// What the answer to a look says.
+/// What the answer to a poll says.
 pub(crate) fn seen(id: &JobId, answer: &Response, codes: &Codes) -> PollResult<Finished> {
     let json = envelope::read(answer, codes)?;
     let (names, own_key) = envelope::JOB;

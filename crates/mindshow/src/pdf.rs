@@ -1,4 +1,4 @@
-//! Export to PDF, where submit and look are one call that may cost money each time.
+//! Export to PDF, where submit and poll are one call that may cost money each time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -50,7 +50,7 @@ pub struct PdfBudget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PdfCharge {
-    /// The first call of a job is charged, the others look. After a lost answer, the next look follows by itself.
+    /// The first call of a job is charged, the others poll. After a lost answer, the next poll follows by itself.
     FirstOnly,
     /// Every call is charged. A call whose answer was lost is not repeated by itself.
     EveryCall,
@@ -116,7 +116,7 @@ pub struct PdfSpent {
 pub struct Pdf {
     api: Api,
     budget: PdfBudget,
-    facts: KindPolicy,
+    policy: KindPolicy,
     exports: Arc<Mutex<HashMap<JobId, Arc<Export>>>>,
 }
 
@@ -207,7 +207,7 @@ impl fmt::Debug for Pdf {
 /// The export of one job.
 #[derive(Debug, Default)]
 struct Export {
-    /// Held over a look, so that two waits together never call twice for what one call would answer.
+    /// Held over a poll, so that two waits together never call twice for what one call would answer.
     turn: tokio::sync::Mutex<()>,
     state: Mutex<State>,
 }
@@ -254,7 +254,7 @@ impl JobKind for Pdf {
     }
 
     fn policy(&self) -> &KindPolicy {
-        &self.facts
+        &self.policy
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -263,24 +263,24 @@ impl JobKind for Pdf {
 
     /// **May cost 10 credits** for each id, within the budget.
     async fn poll(&self, ids: &[JobId]) -> PollResults<PdfReady> {
-        let mut looks = PollResults::of(VENDOR, ids);
+        let mut results = PollResults::of(VENDOR, ids);
         for (place, id) in ids.iter().enumerate() {
-            looks.set(place, self.poll_one(id).await);
+            results.set(place, self.poll_one(id).await);
         }
-        looks
+        results
     }
 }
 
 impl Pdf {
     pub(crate) fn new(api: &Api, budget: PdfBudget) -> Self {
-        let mut facts = api.settings().pdf_facts.clone();
+        let mut policy = api.settings().pdf_policy.clone();
         if budget.blocking {
-            facts.poll_timeout.value = facts.poll_timeout.value.max(BLOCKING_TIMEOUT + SPARE);
+            policy.poll_timeout.value = policy.poll_timeout.value.max(BLOCKING_TIMEOUT + SPARE);
         }
         Self {
             api: api.clone(),
             budget,
-            facts,
+            policy,
             exports: Arc::default(),
         }
     }
@@ -307,7 +307,7 @@ impl Pdf {
         }
         if !export.state().is_checked {
             // An export of an unfinished deck would be charged for nothing.
-            let deck = job::look(&self.api, id).await?;
+            let deck = job::poll_one(&self.api, id).await?;
             if let Some(unfinished) = unfinished(deck) {
                 return Ok(unfinished);
             }
@@ -321,15 +321,15 @@ impl Pdf {
             .begin(&self.budget)
             .map_err(|error| error.with_job(id.clone()))?;
         let answer = self.call(id).await;
-        let look = answer.and_then(|answer| seen(id, &answer, self.api.codes()));
-        let look = look.map(|seen| {
+        let polled = answer.and_then(|answer| seen(id, &answer, self.api.codes()));
+        let polled = polled.map(|seen| {
             seen.map(|link| PdfReady {
                 job_id: id.clone(),
                 pdf_url: link.0,
                 api: self.api.clone(),
             })
         });
-        export.state().end(&self.budget, look)
+        export.state().end(&self.budget, polled)
     }
 
     /// One call. The one place that may cost credits.
@@ -429,9 +429,9 @@ impl State {
     }
 
     /// Takes the outcome of the call that was begun.
-    fn end(&mut self, budget: &PdfBudget, look: PollResult<PdfReady>) -> PollResult<PdfReady> {
+    fn end(&mut self, budget: &PdfBudget, polled: PollResult<PdfReady>) -> PollResult<PdfReady> {
         self.is_in_flight = false;
-        match look {
+        match polled {
             Ok(snapshot) => {
                 if let Status::Succeeded(ready) = &snapshot.status {
                     self.ready = Some(ready.clone());
@@ -539,11 +539,11 @@ fn done(ready: PdfReady) -> Snapshot<PdfReady> {
 
 /// A call that is held until the PDF is done takes 10 to 20 s by the vendor's word, and a queue before it.
 const BLOCKING_TIMEOUT: Duration = Duration::from_secs(2 * 60);
-/// For the free requests of the same look.
+/// For the free requests of the same poll.
 const SPARE: Duration = Duration::from_secs(15);
 
-/// The facts of an export. What is inferred can be set through
-/// [`ClientBuilder::with_pdf_facts`](crate::ClientBuilder::with_pdf_facts).
+/// The policy of an export. What is inferred can be set through
+/// [`ClientBuilder::with_pdf_policy`](crate::ClientBuilder::with_pdf_policy).
 pub(crate) fn policy() -> KindPolicy {
     let page = "api-doc.mindshow.vip, api-287044925: ask again every 5 s";
     let five = Duration::from_secs(5);

@@ -27,7 +27,7 @@ pub(crate) struct Api(Arc<Inner>);
 struct Inner {
     transport: HttpClient,
     credentials: Credentials,
-    facts: KindPolicy,
+    policy: KindPolicy,
     upload_timeout: Duration,
     has_alias_paths: bool,
     signed_prefix: String,
@@ -37,7 +37,7 @@ impl Api {
     pub(crate) fn new(
         credentials: Credentials,
         config: &ClientConfig,
-        facts: KindPolicy,
+        policy: KindPolicy,
         has_alias_paths: bool,
         signed_prefix: Option<String>,
     ) -> Result<Self, Error> {
@@ -59,7 +59,7 @@ impl Api {
             transport: transport.build()?,
             has_alias_paths: has_alias_paths && credentials.is_signed(),
             credentials,
-            facts,
+            policy,
             upload_timeout: config.upload_timeout(),
             signed_prefix,
         })))
@@ -177,8 +177,8 @@ impl Api {
         self.0.credentials.account()
     }
 
-    pub(crate) fn facts(&self) -> &KindPolicy {
-        &self.0.facts
+    pub(crate) fn policy(&self) -> &KindPolicy {
+        &self.0.policy
     }
 
     pub(crate) fn download_deadline(&self) -> Moment {

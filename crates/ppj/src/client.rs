@@ -36,7 +36,7 @@ pub struct Client {
 pub struct ClientBuilder {
     credentials: Credentials,
     config: ClientConfig,
-    facts: KindPolicy,
+    policy: KindPolicy,
     has_alias_paths: bool,
     signed_prefix: Option<String>,
 }
@@ -51,10 +51,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Changes the facts of the kind, such as an inferred pause.
+    /// Changes the policy of the kind, such as an inferred pause.
     #[must_use]
     pub fn with_policy(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
-        change(&mut self.facts);
+        change(&mut self.policy);
         self
     }
 
@@ -83,7 +83,7 @@ impl ClientBuilder {
         let api = Api::new(
             self.credentials,
             &self.config,
-            self.facts,
+            self.policy,
             self.has_alias_paths,
             self.signed_prefix,
         )?;
@@ -97,7 +97,7 @@ impl Client {
         ClientBuilder {
             credentials,
             config: ClientConfig::new(),
-            facts: job::policy(),
+            policy: job::policy(),
             has_alias_paths: false,
             signed_prefix: None,
         }
@@ -220,7 +220,7 @@ impl Client {
     /// Searches for the job of a create whose answer was lost, by the file name and size that were sent. Free and harmless
     /// to repeat.
     ///
-    /// Lists what was created since and looks at each. Nothing in the answer is adopted by itself: see [`Candidate`]. None at
+    /// Lists what was created since and polls each. Nothing in the answer is adopted by itself: see [`Candidate`]. None at
     /// all does not prove that no job was made, if the vendor's clock is behind.
     ///
     /// # Errors

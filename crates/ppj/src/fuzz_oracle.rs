@@ -17,14 +17,14 @@ use crate::{envelope, job};
 /// What stands for the credential; seeds and tests let the vendor echo it.
 pub const SECRET: &str = "s3cr3t/k+y";
 
-/// An answer to a look: nothing but a documented success is one, and no credential is repeated.
-pub fn look(status: u16, is_signed: bool, body: &[u8]) {
+/// An answer to a poll: nothing but a documented success is one, and no credential is repeated.
+pub fn poll(status: u16, is_signed: bool, body: &[u8]) {
     let (Ok(id), Ok(secret)) = (JobId::new("j"), Secret::new(SECRET)) else {
         return;
     };
     let mut redactor = Redactor::default();
     redactor.add_secret(&secret);
-    let answer = canned_response("look", status, &[], body, &[secret]);
+    let answer = canned_response("poll", status, &[], body, &[secret]);
     match job::seen(&id, &answer, is_signed, Some(Duration::from_secs(60))) {
         Ok(seen) => {
             assert!((200..300).contains(&status), "believed under {status}");
@@ -167,14 +167,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_to_a_look_is_more_than_it_says(
+        fn no_answer_to_a_poll_is_more_than_it_says(
             status in 100u16..600,
             fields in prop::sample::subsequence(LOOK, 0..=LOOK.len()),
         ) {
             let body = format!("{{{}}}", fields.join(","));
             for status in [200, status] {
-                look(status, false, body.as_bytes());
-                look(status, true, body.as_bytes());
+                poll(status, false, body.as_bytes());
+                poll(status, true, body.as_bytes());
                 listing(status, body.as_bytes());
             }
         }

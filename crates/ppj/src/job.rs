@@ -129,7 +129,7 @@ impl JobKind for Conversion {
     }
 
     fn policy(&self) -> &KindPolicy {
-        self.api.facts()
+        self.api.policy()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -141,19 +141,19 @@ impl JobKind for Conversion {
     }
 
     async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
-        let mut looks = PollResults::of(VENDOR, ids);
+        let mut results = PollResults::of(VENDOR, ids);
         for (place, id) in ids.iter().enumerate() {
-            looks.set(place, look(&self.api, id).await);
+            results.set(place, poll_one(&self.api, id).await);
         }
-        looks
+        results
     }
 }
 
-/// The facts of a conversion. What is inferred can be set through [`ClientBuilder::with_policy`](crate::ClientBuilder::with_policy).
+/// The policy of a conversion. What is inferred can be set through [`ClientBuilder::with_policy`](crate::ClientBuilder::with_policy).
 pub(crate) fn policy() -> KindPolicy {
     let steps = [10, 10, 10, 15, 15, 20].map(Duration::from_secs).to_vec();
     let duration = "a conversion usually takes one to three minutes";
-    let mut facts = KindPolicy::new(
+    let mut policy = KindPolicy::new(
         Sourced::documented(
             Duration::from_secs(10),
             "ppninja.github.io/saas-docs, jobs: poll at most every ten seconds",
@@ -165,12 +165,12 @@ pub(crate) fn policy() -> KindPolicy {
         Sourced::inferred(PollSchedule::Steps(steps.into()), duration),
         CALLS,
     );
-    facts.max_interval = Sourced::inferred(Duration::from_secs(30), duration);
-    facts.result_ttl = Some(Sourced::documented(
+    policy.max_interval = Sourced::inferred(Duration::from_secs(30), duration);
+    policy.result_ttl = Some(Sourced::documented(
         Duration::from_secs(3 * 24 * 60 * 60),
         "ppninja.github.io/saas-docs, diagram of the states: purged after three days",
     ));
-    facts
+    policy
 }
 
 const CALLS: &[Call] = &[
@@ -186,7 +186,7 @@ const CALLS: &[Call] = &[
             "the quota counts projects; when one is taken, and whether a failure gives it back, is not documented",
         ),
     },
-    free("look"),
+    free("poll"),
     free("download"),
     free("list"),
     free("quotas"),
@@ -202,9 +202,9 @@ const fn free(operation: &'static str) -> Call {
 }
 
 /// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
-async fn look(api: &Api, id: &JobId) -> PollResult<Ready> {
+async fn poll_one(api: &Api, id: &JobId) -> PollResult<Ready> {
     let answer = api.get(Route::Poll(id), &[]).await?;
-    let life = api.facts().result_ttl.as_ref().map(|life| life.value);
+    let life = api.policy().result_ttl.as_ref().map(|life| life.value);
     let snapshot = seen(id, &answer, api.is_signed(), life)?;
     Ok(snapshot.map(|finished| Ready {
         job_id: id.clone(),
@@ -215,7 +215,7 @@ async fn look(api: &Api, id: &JobId) -> PollResult<Ready> {
     }))
 }
 
-/// What the answer to a look says.
+/// What the answer to a poll says.
 pub(crate) fn seen(
     id: &JobId,
     answer: &Response,
@@ -228,7 +228,7 @@ pub(crate) fn seen(
     Ok(answer.redact_snapshot(snapshot))
 }
 
-/// What a look means. `Err` names what is missing.
+/// What a poll means. `Err` names what is missing.
 ///
 /// The bundle is there while the vendor still tries to deliver its callback, which it does for up to twenty days: waiting for
 /// `completed` would be waiting for somebody else's web server.
@@ -395,12 +395,12 @@ mod tests {
 
     #[test]
     fn the_first_look_comes_within_twenty_seconds_and_no_look_under_ten() {
-        let facts = policy();
-        assert!(facts.initial_delay.value <= Duration::from_secs(20));
-        assert_eq!(facts.min_interval.value, Duration::from_secs(10));
+        let policy = policy();
+        assert!(policy.initial_delay.value <= Duration::from_secs(20));
+        assert_eq!(policy.min_interval.value, Duration::from_secs(10));
         assert!((1..50).all(
-            |looks| facts.schedule.value.next_delay(looks, Duration::ZERO)
-                >= facts.min_interval.value
+            |polls| policy.schedule.value.next_delay(polls, Duration::ZERO)
+                >= policy.min_interval.value
         ));
     }
 }

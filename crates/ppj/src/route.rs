@@ -17,7 +17,7 @@ impl<'a> Route<'a> {
     pub(crate) fn operation(self) -> &'static str {
         match self {
             Self::Create => "create",
-            Self::Poll(_) => "look",
+            Self::Poll(_) => "poll",
             Self::Download(_) => "download",
             Self::List => "list",
             Self::Quotas => "quotas",

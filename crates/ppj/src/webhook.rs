@@ -28,7 +28,7 @@ pub enum WebhookEvent {
         /// What the answer has to repeat.
         nonce: Box<str>,
     },
-    /// A reason to look at this job now, and nothing more. The same one may come many times, late, and after the bundle was
+    /// A reason to poll this job now, and nothing more. The same one may come many times, late, and after the bundle was
     /// purged.
     JobChanged(JobId),
 }

@@ -7,7 +7,7 @@ use crate::identity::Product;
 
 /// One of the vendor's two pairs of operations for the same conversion.
 ///
-/// Nobody documents that a task of one pair can be looked at with the other, so a job and its ticket keep their own.
+/// Nobody documents that a task of one pair can be polled with the other, so a job and its ticket keep their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 #[non_exhaustive]
 pub enum Family {
@@ -74,12 +74,12 @@ impl Action {
         Self::Poll(Family::Legacy),
     ];
 
-    /// As errors and facts name it.
+    /// As errors and the policy name it.
     pub(crate) fn operation(self) -> &'static str {
         match self {
             Self::Upload => "upload",
             Self::Create(_) => "create",
-            Self::Poll(_) => "look",
+            Self::Poll(_) => "poll",
         }
     }
 

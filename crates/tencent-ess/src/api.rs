@@ -41,7 +41,7 @@ struct Inner {
 pub(crate) struct Settings {
     pub(crate) product: Product,
     pub(crate) family: Family,
-    pub(crate) facts: KindPolicy,
+    pub(crate) policy: KindPolicy,
     pub(crate) upload_service: Option<String>,
     pub(crate) region: Option<String>,
     pub(crate) language: Language,

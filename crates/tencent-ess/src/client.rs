@@ -74,10 +74,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Changes the facts of the kind, such as an inferred pause.
+    /// Changes the policy of the kind, such as an inferred pause.
     #[must_use]
     pub fn with_policy(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
-        change(&mut self.settings.facts);
+        change(&mut self.settings.policy);
         self
     }
 
@@ -149,7 +149,7 @@ impl Client {
             settings: Settings {
                 product: product.into(),
                 family: Family::Current,
-                facts: job::policy(),
+                policy: job::policy(),
                 upload_service: None,
                 region: None,
                 language: Language::English,
@@ -277,7 +277,7 @@ impl Client {
         self.kind_of(self.api.settings().family)
     }
 
-    /// The kind whose jobs are looked at by this pair of operations.
+    /// The kind whose jobs are polled by this pair of operations.
     pub fn kind_of(&self, family: Family) -> Arc<Conversion> {
         Arc::new(Conversion {
             api: self.api.clone(),
@@ -285,7 +285,7 @@ impl Client {
         })
     }
 
-    /// Looks at a task that cannot exist, which tells whether the credentials are accepted. Free, as every look.
+    /// Polls a task that cannot exist, which tells whether the credentials are accepted. Free, as every poll.
     ///
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] when they are refused, or whatever keeps the vendor from answering.

@@ -10,15 +10,15 @@ use crate::{envelope, job};
 /// What stands for the credential; seeds and tests let the vendor echo it.
 pub const SECRET: &str = "s3cr3t/k+y";
 
-/// An answer to a look: nothing but a documented success is one, and no credential is repeated.
-pub fn look(status: u16, negative_runs_on: bool, body: &[u8]) {
+/// An answer to a poll: nothing but a documented success is one, and no credential is repeated.
+pub fn poll(status: u16, negative_runs_on: bool, body: &[u8]) {
     let (Ok(id), Ok(secret)) = (JobId::new("j"), Secret::new(SECRET)) else {
         return;
     };
-    let answer = canned_response("look", status, &[], body, &[secret]);
+    let answer = canned_response("poll", status, &[], body, &[secret]);
     let json = envelope::open(&answer);
-    let look = json.and_then(|json| job::seen(&id, &json, &answer, negative_runs_on));
-    match look {
+    let polled = json.and_then(|json| job::seen(&id, &json, &answer, negative_runs_on));
+    match polled {
         Ok(seen) => {
             assert!((200..300).contains(&status), "believed under {status}");
             assert!(!seen.vendor_status.contains(SECRET));
@@ -70,7 +70,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_to_a_look_is_more_than_it_says(
+        fn no_answer_to_a_poll_is_more_than_it_says(
             status in 100u16..600,
             fields in prop::sample::subsequence(LOOK, 0..=LOOK.len()),
         ) {
@@ -81,8 +81,8 @@ mod tests {
                 fields,
             ] {
                 for status in [200, status] {
-                    look(status, false, body.as_bytes());
-                    look(status, true, body.as_bytes());
+                    poll(status, false, body.as_bytes());
+                    poll(status, true, body.as_bytes());
                 }
             }
         }

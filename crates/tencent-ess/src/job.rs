@@ -39,14 +39,14 @@ pub struct Ready {
 }
 
 impl Conversion {
-    /// The pair of operations by which its jobs are created and looked at.
+    /// The pair of operations by which its jobs are created and polled.
     pub fn family(&self) -> Family {
         self.family
     }
 
     /// Looks at a job once. Free, harmless to repeat, and not before the floor: [`Job::wait`](jobs_core::Job::wait) sees to
     /// that.
-    async fn look(&self, id: &JobId) -> PollResult<Ready> {
+    async fn poll_one(&self, id: &JobId) -> PollResult<Ready> {
         let settings = self.api.settings();
         let payload = Payload::json(request::describe(&settings.product, id.as_str())?);
         let call = api::Call {
@@ -75,7 +75,7 @@ impl JobKind for Conversion {
     }
 
     fn policy(&self) -> &KindPolicy {
-        &self.api.settings().facts
+        &self.api.settings().policy
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -87,22 +87,22 @@ impl JobKind for Conversion {
     }
 
     async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
-        let mut looks = PollResults::of(VENDOR, ids);
+        let mut results = PollResults::of(VENDOR, ids);
         for (place, id) in ids.iter().enumerate() {
-            looks.set(place, self.look(id).await);
+            results.set(place, self.poll_one(id).await);
         }
-        looks
+        results
     }
 }
 
-/// The facts of a conversion. What is inferred can be set through [`ClientBuilder::with_policy`](crate::ClientBuilder::with_policy).
+/// The policy of a conversion. What is inferred can be set through [`ClientBuilder::with_policy`](crate::ClientBuilder::with_policy).
 pub(crate) fn policy() -> KindPolicy {
     let growing = PollSchedule::Exponential {
         first: Duration::from_secs(1),
         factor: 1.5,
     };
     let sample = "the documented sample is done about 6 s after its creation";
-    let mut facts = KindPolicy::new(
+    let mut policy = KindPolicy::new(
         Sourced::inferred(
             Duration::from_secs(1),
             "nobody states a floor; 20 requests a second are shared by all tasks of an account",
@@ -111,15 +111,15 @@ pub(crate) fn policy() -> KindPolicy {
         Sourced::inferred(growing, sample),
         CALLS,
     );
-    facts.max_interval = Sourced::observed(
+    policy.max_interval = Sourced::observed(
         Duration::from_secs(5),
-        "the waiting option of the vendor's command line looks every 5 s",
+        "the waiting option of the vendor's command line polls every 5 s",
     );
-    facts.result_ttl = Some(Sourced::inferred(
+    policy.result_ttl = Some(Sourced::inferred(
         Duration::from_secs(60 * 60),
         "uploaded file ids live an hour, and the PDF is a file id too",
     ));
-    facts
+    policy
 }
 
 const CALLS: &[Call] = &[
@@ -140,14 +140,14 @@ const CALLS: &[Call] = &[
         ),
     },
     Call {
-        operation: "look",
+        operation: "poll",
         cost: Cost::Free,
         repeat: Repeat::Idempotent,
-        provenance: Provenance::Inferred("a look creates nothing"),
+        provenance: Provenance::Inferred("a poll creates nothing"),
     },
 ];
 
-/// What the answer to a look says.
+/// What the answer to a poll says.
 pub(crate) fn seen(
     id: &JobId,
     json: &LenientJson,
@@ -159,7 +159,7 @@ pub(crate) fn seen(
     Ok(answer.redact_snapshot(snapshot))
 }
 
-/// What the content of a look means. `Err` names what is missing.
+/// What the content of a poll means. `Err` names what is missing.
 ///
 /// The number alone decides; the text comes in English or Chinese. The id in the answer may have another form than the
 /// one asked for, as it has in the documentation's own sample. Gaps in the numbering suggest states that nobody

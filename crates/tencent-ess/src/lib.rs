@@ -20,7 +20,7 @@ mod request;
 mod resource;
 mod tc3;
 mod upload;
-mod webhook;
+pub mod webhook;
 
 /// The words of the vendor that callers choose from.
 pub mod types {

@@ -179,9 +179,9 @@ pub(crate) fn create(
     }
 }
 
-/// The body of a look.
+/// The body of a poll.
 pub(crate) fn describe(product: &Product, task_id: &str) -> Result<Vec<u8>, Error> {
-    const OPERATION: &str = "look";
+    const OPERATION: &str = "poll";
     match product {
         Product::Essbasic { agent } => json(
             OPERATION,

@@ -15,19 +15,7 @@ use crate::generated::types::{CallbackBody, CallbackNotice};
 
 /// Opens the callbacks of one application, with the token and the key from the vendor's console.
 ///
-/// No callback tells that a conversion is done; these are about contracts, seals and staff. They come more than once and
-/// in any order: deduplicate by [`WebhookEvent::msg_id`], and answer HTTP 200.
-///
-/// ```
-/// use jobs_core::Secret;
-/// use tencent_ess::WebhookKey;
-///
-/// let key = WebhookKey::new()
-///     .with_token(Secret::new("TESTTOKEN")?)
-///     .with_key(Secret::new("0123456789abcdef0123456789ABCDEF")?)?;
-/// assert!(key.parse(b"{}", Some("sha256=00")).is_err());
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
+/// Callbacks come more than once and in any order: deduplicate by [`WebhookEvent::msg_id`], and answer HTTP 200.
 #[derive(Debug, Clone, Default)]
 pub struct WebhookKey {
     token: Option<Secret>,
@@ -76,46 +64,58 @@ impl WebhookKey {
         self.key = Some(key);
         Ok(self)
     }
+}
 
-    /// Reads a callback: its raw body, and its header `Content-Signature` if it has one.
-    ///
-    /// # Errors
-    /// [`ErrorKind::InvalidInput`](jobs_core::ErrorKind::InvalidInput) when the signature is missing or wrong, or the content cannot be
-    /// read. Answer such a callback with an error, and it will be sent again.
-    pub fn parse(
-        &self,
-        body: &[u8],
-        content_signature: Option<&str>,
-    ) -> Result<WebhookEvent, Error> {
-        if let Some(token) = &self.token {
-            let signature = content_signature.ok_or_else(|| bad("the signature is missing"))?;
-            if !is_signed(token, body, signature) {
-                return Err(bad("the signature is wrong"));
-            }
+/// Reads a callback: its raw body, and its header `Content-Signature` if it has one. No callback tells that a conversion is
+/// done; these are about contracts, seals and staff.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`](jobs_core::ErrorKind::InvalidInput) when the signature is missing or wrong, or the content cannot be
+/// read. Answer such a callback with an error, and it will be sent again.
+///
+/// ```
+/// use tencent_ess::Secret;
+/// use tencent_ess::webhook::{self, WebhookKey};
+///
+/// let key = WebhookKey::new()
+///     .with_token(Secret::new("TESTTOKEN")?)
+///     .with_key(Secret::new("0123456789abcdef0123456789ABCDEF")?)?;
+/// assert!(webhook::parse(b"{}", Some("sha256=00"), &key).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn parse(
+    body: &[u8],
+    content_signature: Option<&str>,
+    key: &WebhookKey,
+) -> Result<WebhookEvent, Error> {
+    if let Some(token) = &key.token {
+        let signature = content_signature.ok_or_else(|| bad("the signature is missing"))?;
+        if !is_signed(token, body, signature) {
+            return Err(bad("the signature is wrong"));
         }
-        let outer: CallbackBody = serde_json::from_slice(body)
-            .map_err(|cause| bad("this is not the vendor's notice").with_source(cause))?;
-        let notice: CallbackNotice = match (&self.key, outer.encrypt) {
-            // One error for whatever is wrong with it: who can try and see padding and content told apart decrypts by that.
-            (Some(key), Some(encrypted)) => decrypt(key, &encrypted)
-                .and_then(|plain| serde_json::from_slice(&plain).ok())
-                .ok_or_else(|| {
-                    bad("the notice cannot be decrypted").with_help("check the callback key")
-                })?,
-            (None, None) => serde_json::from_slice(body)
-                .map_err(|cause| bad("this is not the vendor's notice").with_source(cause))?,
-            (Some(_), None) => return Err(bad("the notice is not encrypted")),
-            (None, Some(_)) => {
-                return Err(bad("the notice is encrypted").with_help("set the callback key"));
-            }
-        };
-        Ok(WebhookEvent {
-            msg_id: notice.msg_id.into(),
-            msg_type: notice.msg_type.unwrap_or_default().into(),
-            msg_version: notice.msg_version.unwrap_or_default().into(),
-            data: content(notice.msg_data.unwrap_or_default()),
-        })
     }
+    let outer: CallbackBody = serde_json::from_slice(body)
+        .map_err(|cause| bad("this is not the vendor's notice").with_source(cause))?;
+    let notice: CallbackNotice = match (&key.key, outer.encrypt) {
+        // One error for whatever is wrong with it: who can try and see padding and content told apart decrypts by that.
+        (Some(key), Some(encrypted)) => decrypt(key, &encrypted)
+            .and_then(|plain| serde_json::from_slice(&plain).ok())
+            .ok_or_else(|| {
+                bad("the notice cannot be decrypted").with_help("check the callback key")
+            })?,
+        (None, None) => serde_json::from_slice(body)
+            .map_err(|cause| bad("this is not the vendor's notice").with_source(cause))?,
+        (Some(_), None) => return Err(bad("the notice is not encrypted")),
+        (None, Some(_)) => {
+            return Err(bad("the notice is encrypted").with_help("set the callback key"));
+        }
+    };
+    Ok(WebhookEvent {
+        msg_id: notice.msg_id.into(),
+        msg_type: notice.msg_type.unwrap_or_default().into(),
+        msg_version: notice.msg_version.unwrap_or_default().into(),
+        data: content(notice.msg_data.unwrap_or_default()),
+    })
 }
 
 /// AES-256-CBC; the first half of the key is the initial vector too.
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_vector_is_opened() {
-        let notice = callback().parse(&body(), Some(SIGNATURE)).unwrap();
+        let notice = parse(&body(), Some(SIGNATURE), &callback()).unwrap();
         assert_eq!(
             (&*notice.msg_id, &*notice.msg_type, &*notice.msg_version),
             ("yDTESTMSG", "DocumentFill", "ThirdPartyApp")
@@ -201,7 +201,7 @@ mod tests {
             (body(), Some(&SIGNATURE[..40])),
             (longer, Some(SIGNATURE)),
         ] {
-            let error = callback().parse(&body, signature).unwrap_err();
+            let error = parse(&body, signature, &callback()).unwrap_err();
             assert!(
                 error.message().unwrap().contains("signature"),
                 "{signature:?}: {error}"
@@ -222,21 +222,21 @@ mod tests {
             br#"{"MsgId":"plain"}"#.to_vec(),
             b"".to_vec(),
         ] {
-            assert!(callback.parse(&body, None).is_err(), "{body:?}");
+            assert!(parse(&body, None, &callback).is_err(), "{body:?}");
         }
         assert!(WebhookKey::new().with_key(secret("short")).is_err());
-        assert!(WebhookKey::new().parse(&body(), None).is_err());
+        assert!(parse(&body(), None, &WebhookKey::new()).is_err());
     }
 
     #[test]
     fn plain_notices_are_read_and_nested_text_is_unfolded() {
-        let open = |body: &str| WebhookKey::new().parse(body.as_bytes(), None).unwrap();
+        let open = |body: &str| parse(body.as_bytes(), None, &WebhookKey::new()).unwrap();
         let notice = open(r#"{"MsgId":"m","MsgType":"T","MsgData":"{\"FlowId\":\"f\"}"}"#);
         assert_eq!(notice.data, json!({"FlowId": "f"}));
         assert_eq!(&*notice.msg_version, "");
         let notice = open(r#"{"MsgId":"m","MsgData":"just text"}"#);
         assert_eq!(notice.data, json!("just text"));
-        assert!(WebhookKey::new().parse(b"{}", None).is_err());
+        assert!(parse(b"{}", None, &WebhookKey::new()).is_err());
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) struct Api(Arc<Inner>);
 struct Inner {
     transport: HttpClient,
     credentials: Credentials,
-    facts: KindPolicy,
+    policy: KindPolicy,
     upload_timeout: Duration,
 }
 
@@ -33,7 +33,7 @@ impl Api {
     pub(crate) fn new(
         credentials: Credentials,
         config: &ClientConfig,
-        facts: KindPolicy,
+        policy: KindPolicy,
     ) -> Result<Self, Error> {
         let origin = config.origin(VENDOR, "TEXTIN_SERVER_URL", PRODUCTION)?;
         let account = credentials.account();
@@ -48,7 +48,7 @@ impl Api {
             transport: transport.build()?,
             upload_timeout: config.upload_timeout(),
             credentials,
-            facts,
+            policy,
         })))
     }
 
@@ -72,7 +72,7 @@ impl Api {
 
     /// Polls the job that an error is to name.
     pub(crate) async fn poll_job(&self, id: &JobId) -> Result<Response, Error> {
-        let call = Request::get("look", &path(&["async", id.as_str()]));
+        let call = Request::get("poll", &path(&["async", id.as_str()]));
         self.send(call.for_job(id)).await
     }
 
@@ -134,8 +134,8 @@ impl Api {
         self.0.credentials.account()
     }
 
-    pub(crate) fn facts(&self) -> &KindPolicy {
-        &self.0.facts
+    pub(crate) fn policy(&self) -> &KindPolicy {
+        &self.0.policy
     }
 
     pub(crate) fn download_deadline(&self) -> Moment {

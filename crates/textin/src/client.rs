@@ -34,7 +34,7 @@ pub struct Client {
 pub struct ClientBuilder {
     credentials: Credentials,
     config: ClientConfig,
-    facts: KindPolicy,
+    policy: KindPolicy,
 }
 
 impl ClientBuilder {
@@ -45,10 +45,10 @@ impl ClientBuilder {
         self
     }
 
-    /// Changes the facts of the kind, such as an inferred pause.
+    /// Changes the policy of the kind, such as an inferred pause.
     #[must_use]
     pub fn with_policy(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
-        change(&mut self.facts);
+        change(&mut self.policy);
         self
     }
 
@@ -57,7 +57,7 @@ impl ClientBuilder {
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for an unusable server address, [`ErrorKind::LocalIo`] for unusable TLS or proxy settings.
     pub fn build(self) -> Result<Client, Error> {
-        let api = Api::new(self.credentials, &self.config, self.facts)?;
+        let api = Api::new(self.credentials, &self.config, self.policy)?;
         Ok(Client { api })
     }
 }
@@ -68,7 +68,7 @@ impl Client {
         ClientBuilder {
             credentials: Credentials::new(app_id, secret_code),
             config: ClientConfig::new(),
-            facts: job::policy(),
+            policy: job::policy(),
         }
     }
 
@@ -139,7 +139,7 @@ impl Client {
         verified.save().await
     }
 
-    /// Asks about a job that cannot exist, which tells whether the credentials are accepted. Free, as every look.
+    /// Asks about a job that cannot exist, which tells whether the credentials are accepted. Free, as every poll.
     ///
     /// # Errors
     /// [`ErrorKind::Unauthenticated`] when they are refused, or whatever keeps the vendor from answering.

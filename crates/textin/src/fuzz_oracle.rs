@@ -14,12 +14,12 @@ use crate::result::{decode, walk};
 /// What stands for the credential; seeds and tests let the vendor echo it.
 pub const SECRET: &str = "s3cr3t/k+y";
 
-/// An answer to a look: nothing but a documented success is one, and no credential is repeated.
-pub fn look(status: u16, body: &[u8]) {
+/// An answer to a poll: nothing but a documented success is one, and no credential is repeated.
+pub fn poll(status: u16, body: &[u8]) {
     let (Ok(id), Ok(secret)) = (JobId::new("j"), Secret::new(SECRET)) else {
         return;
     };
-    let answer = canned_response("look", status, &[], body, &[secret]);
+    let answer = canned_response("poll", status, &[], body, &[secret]);
     match job::seen(&id, &answer) {
         Ok(seen) => {
             assert!((200..300).contains(&status), "believed under {status}");
@@ -167,10 +167,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_to_a_look_is_more_than_it_says(status in 100u16..600, data in some(LOOK)) {
+        fn no_answer_to_a_poll_is_more_than_it_says(status in 100u16..600, data in some(LOOK)) {
             for body in [format!(r#"{{"code":200,"data":{{{data}}}}}"#), format!("{{{data}}}")] {
-                look(200, body.as_bytes());
-                look(status, body.as_bytes());
+                poll(200, body.as_bytes());
+                poll(status, body.as_bytes());
             }
         }
 
@@ -186,7 +186,7 @@ mod tests {
         fn changed_bytes_of_an_answer_do_no_harm(at in 0usize..80, byte: u8) {
             let mut body = br#"{"code":200,"data":{"job_id":"j","status":"completed","result_url":"https://h/s3cr3t/k+y"}}"#.to_vec();
             body[at] = byte;
-            look(200, &body);
+            poll(200, &body);
         }
     }
 
@@ -196,16 +196,16 @@ mod tests {
             r#"{"code":200,"data":{"job_id":"j","status":7}}"#,
             r#"{"job_id":"j","status":7}"#,
         ] {
-            look(200, body.as_bytes());
-            look(100, body.as_bytes());
+            poll(200, body.as_bytes());
+            poll(100, body.as_bytes());
         }
     }
 
     #[test]
     fn a_credential_that_is_echoed_where_a_number_belongs_is_not_repeated() {
-        look(200, br#"{"code":"s3cr3t/k+y"}"#);
-        look(200, br#"{"code":200,"data":{"job_id":"j","status":"failed","message":"bad key s3cr3t/k+y"}}"#);
-        look(
+        poll(200, br#"{"code":"s3cr3t/k+y"}"#);
+        poll(200, br#"{"code":200,"data":{"job_id":"j","status":"failed","message":"bad key s3cr3t/k+y"}}"#);
+        poll(
             400,
             br#"{"code":40101,"x_request_id":"s3cr3t\/k+y","message":"s3cr3t\u002fk+y"}"#,
         );

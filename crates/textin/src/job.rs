@@ -178,8 +178,8 @@ impl Ready {
             outcome => return outcome.map(Followed::Through),
         };
         let clock = &**self.api.clock();
-        let look = retry::idempotent(clock, async || look(&self.api, &self.job_id).await);
-        let renewed = bounded(clock, deadline, look).await;
+        let polled = retry::idempotent(clock, async || poll_one(&self.api, &self.job_id).await);
+        let renewed = bounded(clock, deadline, polled).await;
         match renewed.ok_or(refused)??.status {
             Status::Succeeded(ready) => Ok(Followed::Renewed(ready)),
             _ => Err(Error::new(ErrorKind::NotFound, VENDOR, "fetch")
@@ -252,7 +252,7 @@ impl JobKind for Parse {
     }
 
     fn policy(&self) -> &KindPolicy {
-        self.api.facts()
+        self.api.policy()
     }
 
     fn clock(&self) -> &Arc<dyn Clock> {
@@ -264,26 +264,26 @@ impl JobKind for Parse {
     }
 
     async fn poll(&self, ids: &[JobId]) -> PollResults<Ready> {
-        let mut looks = PollResults::of(VENDOR, ids);
+        let mut results = PollResults::of(VENDOR, ids);
         for (place, id) in ids.iter().enumerate() {
-            looks.set(place, look(&self.api, id).await);
+            results.set(place, poll_one(&self.api, id).await);
         }
-        looks
+        results
     }
 }
 
-/// The facts of a parse. What is inferred can be set through [`ClientBuilder::with_policy`](crate::ClientBuilder::with_policy).
+/// The policy of a parse. What is inferred can be set through [`ClientBuilder::with_policy`](crate::ClientBuilder::with_policy).
 pub(crate) fn policy() -> KindPolicy {
     let steps = [2, 5, 10, 20, 30].map(Duration::from_secs).to_vec();
-    let guidance = "the vendor's task guidance looks after 2, 5, 10, 20 and 30 s";
-    let mut facts = KindPolicy::new(
+    let guidance = "the vendor's task guidance polls after 2, 5, 10, 20 and 30 s";
+    let mut policy = KindPolicy::new(
         Sourced::observed(Duration::from_secs(2), guidance),
         Sourced::observed(Duration::from_secs(2), guidance),
         Sourced::observed(PollSchedule::Steps(steps.into()), guidance),
         CALLS,
     );
-    facts.max_interval = Sourced::observed(Duration::from_secs(30), guidance);
-    facts
+    policy.max_interval = Sourced::observed(Duration::from_secs(30), guidance);
+    policy
 }
 
 const CALLS: &[Call] = &[
@@ -310,10 +310,10 @@ const CALLS: &[Call] = &[
         provenance: Provenance::Documented("docs.textin.com, page charge"),
     },
     Call {
-        operation: "look",
+        operation: "poll",
         cost: Cost::Free,
         repeat: Repeat::Idempotent,
-        provenance: Provenance::Inferred("billing is per parsed page, and a look parses none"),
+        provenance: Provenance::Inferred("billing is per parsed page, and a poll parses none"),
     },
     Call {
         operation: "fetch",
@@ -324,7 +324,7 @@ const CALLS: &[Call] = &[
 ];
 
 /// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
-async fn look(api: &Api, id: &JobId) -> PollResult<Ready> {
+async fn poll_one(api: &Api, id: &JobId) -> PollResult<Ready> {
     let snapshot = seen(id, &api.poll_job(id).await?)?;
     Ok(snapshot.map(|location| Ready {
         job_id: id.clone(),
@@ -334,14 +334,14 @@ async fn look(api: &Api, id: &JobId) -> PollResult<Ready> {
     }))
 }
 
-/// What the answer to a look says.
+/// What the answer to a poll says.
 pub(crate) fn seen(id: &JobId, answer: &Response) -> PollResult<Location> {
     let json = envelope::open(answer)?;
     let snapshot = snapshot(id, json.get("data")).map_err(|problem| answer.unexpected(problem))?;
     Ok(answer.redact_snapshot(snapshot))
 }
 
-/// What the content of a look means. `Err` names what is missing.
+/// What the content of a poll means. `Err` names what is missing.
 ///
 /// The state decides, then the result; whatever is odd about the texts beside them hides neither. A failed job comes under
 /// code 200 as well: only the state tells. The last three words are known to the vendor's Python client alone.

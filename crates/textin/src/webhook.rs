@@ -5,7 +5,7 @@ use jobs_core::{Error, JobId};
 use crate::code::VENDOR;
 use crate::generated::types::WebhookBody;
 
-/// The job that a webhook's body names: a reason to look at it now, and nothing more.
+/// The job that a webhook's body names: a reason to poll it now, and nothing more.
 ///
 /// The vendor documents no signature, secret or repetition, so the claimed state and address are not handed out:
 /// anybody may have sent them. Put an unguessable part into the webhook's path, and keep polling beside it.

@@ -572,11 +572,11 @@ mod tests {
     #[test]
     fn fault_strikes_as_often_as_scripted_and_only_its_operation() {
         let plan = FaultPlan::default();
-        plan.times("look", fault(), Times::N(2));
+        plan.times("poll", fault(), Times::N(2));
         assert_eq!(plan.take("submit"), None);
-        assert_eq!(plan.take("look"), Some(fault()));
-        assert_eq!(plan.take("look"), Some(fault()));
-        assert_eq!(plan.take("look"), None);
+        assert_eq!(plan.take("poll"), Some(fault()));
+        assert_eq!(plan.take("poll"), Some(fault()));
+        assert_eq!(plan.take("poll"), None);
         assert_eq!(plan.pending(), 0);
     }
 
@@ -590,7 +590,7 @@ mod tests {
             fault: fault(),
         });
         assert_eq!(plan.take("submit"), None);
-        assert_eq!(plan.take("look"), Some(fault()));
+        assert_eq!(plan.take("poll"), Some(fault()));
         assert_eq!(plan.take("submit"), Some(fault()));
     }
 

@@ -1,4 +1,4 @@
-//! Answers to looks: nothing but a documented success is one, and no error or word repeats a credential.
+//! Answers to polls: nothing but a documented success is one, and no error or word repeats a credential.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -14,10 +14,10 @@ fuzz_target!(|input: &[u8]| {
         u16::from(*status) * 4
     };
     match vendor % 6 {
-        0 => textin::fuzz_oracle::look(status, body),
-        1 => mindshow::fuzz_oracle::look(status, body),
-        2 => ppj::fuzz_oracle::look(status, false, body),
-        3 => ppj::fuzz_oracle::look(status, true, body),
-        other => tencent_ess::fuzz_oracle::look(status, other == 4, body),
+        0 => textin::fuzz_oracle::poll(status, body),
+        1 => mindshow::fuzz_oracle::poll(status, body),
+        2 => ppj::fuzz_oracle::poll(status, false, body),
+        3 => ppj::fuzz_oracle::poll(status, true, body),
+        other => tencent_ess::fuzz_oracle::poll(status, other == 4, body),
     }
 });

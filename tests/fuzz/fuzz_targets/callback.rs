@@ -7,6 +7,7 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use printer_jobs::cloud::{self, Framing};
 use serde_json::Value;
+use tencent_ess::webhook::parse;
 
 const KEY: &str = "0123456789abcdef0123456789ABCDEF";
 const AES_KEY: &str = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFG";
@@ -72,18 +73,18 @@ fn query(input: &Input<'_>) {
 
 fn signed(input: &Input<'_>) {
     let plain = tencent_ess::WebhookKey::new();
-    if let Err(error) = plain.parse(input.body, Some(input.signature)) {
+    if let Err(error) = parse(input.body, Some(input.signature), &plain) {
         refused(&error);
     }
     let keyed = plain.clone().with_key(Secret::new(KEY).unwrap()).unwrap();
     let body = serde_json::json!({ "encrypt": input.encrypted }).to_string();
     for body in [input.body, body.as_bytes()] {
-        if let Err(error) = keyed.parse(body, None) {
+        if let Err(error) = parse(body, None, &keyed) {
             refused(&error);
         }
         let guarded = keyed.clone().with_token(Secret::new(TOKEN).unwrap());
-        refused(&guarded.parse(body, Some(input.signature)).unwrap_err());
-        refused(&guarded.parse(body, None).unwrap_err());
+        refused(&parse(body, Some(input.signature), &guarded).unwrap_err());
+        refused(&parse(body, None, &guarded).unwrap_err());
     }
 }
 

@@ -118,7 +118,7 @@ pub(super) async fn seen(server: String, operation: &str) -> String {
     ];
     let running = ended(command(&line).spawn().unwrap());
     let trouble = async {
-        if operation == "look" {
+        if operation == "poll" {
             while sim.charges().is_empty() && sim.jobs().is_empty() {
                 clock::pass(Duration::from_millis(10)).await;
             }

@@ -33,7 +33,7 @@ pub(super) const COLUMNS: &[Column] = &[
         ],
     ),
     (
-        "look",
+        "poll",
         [
             "blind:unreachable/no 0x 0$",
             "ok 2x 0$ | blind:unavailable/maybe manyx 0$",
@@ -174,7 +174,7 @@ pub(super) fn counted(sim: &MindShowHandle, operation: &str) -> (usize, i64) {
         let path = request.path.as_str();
         match operation {
             "create" => path.ends_with("/ppt_create_by_markdown"),
-            "look" => path.ends_with("/job/get"),
+            "poll" => path.ends_with("/job/get"),
             "list" => path.ends_with("/job/list"),
             "deck file" => path.starts_with("/ppt/"),
             "pdf file" => path.starts_with("/pdf/"),
@@ -223,7 +223,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     let before = counted(&sim, operation);
     let name = match operation {
         "create" => "ppt_create_by_markdown",
-        "look" => "job_get",
+        "poll" => "job_get",
         "list" => "job_list",
         "deck file" => "deck_file",
         "pdf file" => "pdf_file",
@@ -242,7 +242,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
         .tried(async {
             match operation {
                 "create" => submitted(&client.deck(request.clone()).submit().await),
-                "look" => waited(&case.wait(job.as_ref().unwrap()).await),
+                "poll" => waited(&case.wait(job.as_ref().unwrap()).await),
                 "list" => plain(&client.list_jobs(&ListRequest::default()).await),
                 "deck file" => {
                     let until = super::an_hour_from_now(case);

@@ -32,7 +32,7 @@ pub(super) const COLUMNS: &[Column] = &[
         ],
     ),
     (
-        "look",
+        "poll",
         [
             "blind:unreachable/no 0x 0$",
             "ok 2x 0$ | blind:unavailable/maybe manyx 0$",
@@ -124,7 +124,7 @@ pub(super) fn counted(sim: &PpjHandle, operation: &str) -> (usize, i64) {
         match operation {
             "create" => request.method == "POST",
             "list" => request.method == "GET" && path.ends_with("/jobs"),
-            "look" => path.contains("/jobs/") && !path.ends_with("/download"),
+            "poll" => path.contains("/jobs/") && !path.ends_with("/download"),
             _ => path.ends_with("/download"),
         }
     });
@@ -146,7 +146,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     let folder = tempfile::tempdir().unwrap();
     let target = OutputPath::new(folder.path().join("a.zip")).unwrap();
     let (mut job, mut ready, mut whole) = (None, None, Vec::new());
-    if matches!(operation, "look" | "download") {
+    if matches!(operation, "poll" | "download") {
         let accepted = calm.convert(request.clone()).submit().await.unwrap();
         if operation == "download" {
             let job = client.job(accepted.id().clone());
@@ -158,7 +158,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     }
     let before = counted(&sim, operation);
     let name = match operation {
-        "look" => "show",
+        "poll" => "show",
         name => name,
     };
     if case.is("clock off 1 h") {
@@ -187,7 +187,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
         .tried(async {
             match operation {
                 "create" => submitted(&client.convert(request.clone()).submit().await),
-                "look" => waited(&case.wait(&job.unwrap()).await),
+                "poll" => waited(&case.wait(&job.unwrap()).await),
                 "list" => plain(&client.list(&JobFilter::new()).await),
                 _ => {
                     let until = super::an_hour_from_now(case);

@@ -53,7 +53,7 @@ pub(super) const COLUMNS: &[Column] = &[
         ],
     ),
     (
-        "look",
+        "poll",
         [
             "blind:unreachable/no 0x 0$",
             "ok 2x 0$ | blind:unavailable/maybe manyx 0$",
@@ -124,7 +124,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     if operation != "upload" {
         let uploaded = calm.upload_files(&UploadRequest::new([&document])).await;
         let id = uploaded.unwrap().files.remove(0).id;
-        if operation == "look" {
+        if operation == "poll" {
             let submission = calm
                 .convert(tencent_ess::ConvertRequest::uploaded(
                     id.clone(),
@@ -139,7 +139,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     }
     let before = counted(&sim, operation);
     let name = match operation {
-        "look" => "query",
+        "poll" => "query",
         name => name,
     };
     if case.is("clock off 1 h") {

@@ -53,7 +53,7 @@ pub(super) const COLUMNS: &[Column] = &[
         ],
     ),
     (
-        "look",
+        "poll",
         [
             "blind:unreachable/no 0x 0$",
             "ok 2x 0$ | blind:unavailable/maybe manyx 0$",
@@ -118,7 +118,7 @@ pub(super) fn counted(sim: &TextInHandle, operation: &str) -> (usize, i64) {
         match operation {
             "submit" => request.method == "POST" && path.ends_with("/async"),
             "parse now" => path.ends_with("/sync"),
-            "look" => request.method == "GET" && path.contains("/async/"),
+            "poll" => request.method == "GET" && path.contains("/async/"),
             _ => path.contains("/xparse_result/"),
         }
     });
@@ -139,7 +139,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
     let folder = tempfile::tempdir().unwrap();
     let target = OutputPath::new(folder.path().join("a.json")).unwrap();
     let (mut job, mut ready, mut whole) = (None, None, Vec::new());
-    if matches!(operation, "look" | "result") {
+    if matches!(operation, "poll" | "result") {
         let accepted = calm.parse(request.clone()).submit().await.unwrap();
         if operation == "result" {
             let hour = std::time::Duration::from_secs(3600);
@@ -175,7 +175,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
                         format!("unknown:{}", super::told(&lost.error))
                     }
                 },
-                "look" => waited(&case.wait(&job.unwrap()).await),
+                "poll" => waited(&case.wait(&job.unwrap()).await),
                 _ => {
                     let until = super::an_hour_from_now(case);
                     let fetch = async {

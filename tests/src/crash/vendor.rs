@@ -364,7 +364,7 @@ impl Vendor {
     fn operation(&self, step: Step) -> &'static str {
         match (self.work, step) {
             (Work::Parse, Step::Submit) => "submit",
-            (Work::Parse, Step::Poll) => "look",
+            (Work::Parse, Step::Poll) => "poll",
             (Work::Parse, Step::Download) => "result",
             (Work::Convert, Step::Submit) => "create",
             (Work::Convert, Step::Poll) => "show",

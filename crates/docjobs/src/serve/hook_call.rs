@@ -162,7 +162,7 @@ impl HookKeys {
 
     /// A call at the e-sign path. It is about contracts, seals and staff, and names no job of ours.
     pub(super) fn ess(&self, body: &[u8], content_signature: Option<&str>) -> Read {
-        match self.ess.parse(body, content_signature) {
+        match tencent_ess::webhook::parse(body, content_signature, &self.ess) {
             Ok(notice) => Read {
                 answer: Answer::Json("{}".to_owned()),
                 call: Some(HookCall {

@@ -207,7 +207,7 @@ async fn failed_looks_and_unknown_words_are_endured() {
     stage.input("notes.txt", TEXT);
     let textin = stage.simulators.textin();
     textin.set_fault(
-        "look",
+        "poll",
         Fault::Status {
             status: 502,
             body: "<html>".to_owned(),
@@ -216,12 +216,12 @@ async fn failed_looks_and_unknown_words_are_endured() {
         },
     );
     textin.set_fault(
-        "look",
+        "poll",
         Fault::UnknownWord {
             word: "pondering".to_owned(),
         },
     );
-    textin.set_fault("look", drop_after_commit());
+    textin.set_fault("poll", drop_after_commit());
     let ran = stage
         .run(&["textin", "parse", "notes.txt", "-o", "notes.md"])
         .await;

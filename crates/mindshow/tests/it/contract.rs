@@ -119,7 +119,7 @@ impl KindUnderTest for Pdfs {
         })
         .await;
         let client = crate::client(&vendor.url(), clock)
-            .with_pdf_facts(play.configure)
+            .with_pdf_policy(play.configure)
             .with_config(|config| {
                 config
                     .with_rate(NonZeroU32::MAX)

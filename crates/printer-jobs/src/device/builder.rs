@@ -48,7 +48,7 @@ pub struct DeviceBuilder {
     transfer: Transfer,
     pages: Pages,
     numbering: ReportNumbering,
-    facts: KindPolicy,
+    policy: KindPolicy,
     gone_after: NonZeroU32,
 }
 
@@ -105,7 +105,7 @@ impl DeviceBuilder {
             transfer: NonZeroU32::new(CHUNK_BYTES).map_or(Transfer::Whole, Transfer::Chunks),
             pages: Pages::default(),
             numbering: ReportNumbering::default(),
-            facts: policy(),
+            policy: policy(),
             gone_after: GONE_AFTER,
         }
     }
@@ -149,7 +149,7 @@ impl DeviceBuilder {
         self
     }
 
-    /// Tells network facts, for the administrator's eyes.
+    /// Tells network state, for the administrator's eyes.
     pub fn with_net_info(mut self, net_info: NetInfo) -> Self {
         self.login.net_info = Some(net_info);
         self
@@ -229,9 +229,9 @@ impl DeviceBuilder {
         self
     }
 
-    /// Changes the facts of the kind of job, such as an inferred pause.
-    pub fn with_facts(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
-        change(&mut self.facts);
+    /// Changes the policy of the kind of job, such as an inferred pause.
+    pub fn with_policy(mut self, change: impl FnOnce(&mut KindPolicy)) -> Self {
+        change(&mut self.policy);
         self
     }
 
@@ -352,7 +352,7 @@ impl DeviceBuilder {
             pages: self.pages,
             max_file: self.max_file,
             numbering: self.numbering,
-            facts: self.facts,
+            policy: self.policy,
             absences: MissingJobs::new(self.gone_after),
             clock: self.clock,
         })))

@@ -72,7 +72,7 @@ impl Device {
         query: &ListQuery,
         job: Option<&str>,
     ) -> Result<JobList, Error> {
-        self.list_once(operation_context("look", job), query).await
+        self.list_once(operation_context("poll", job), query).await
     }
 
     async fn list(&self, doing: OperationContext<'_>, query: &ListQuery) -> Result<JobList, Error> {

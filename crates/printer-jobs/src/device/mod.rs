@@ -83,7 +83,7 @@ struct Inner {
     pages: Pages,
     max_file: u64,
     numbering: ReportNumbering,
-    facts: KindPolicy,
+    policy: KindPolicy,
     absences: MissingJobs,
 }
 
@@ -290,7 +290,7 @@ impl Device {
     }
 
     pub(crate) fn policy(&self) -> &KindPolicy {
-        &self.0.facts
+        &self.0.policy
     }
 
     pub(crate) fn clock(&self) -> &Arc<dyn Clock> {

@@ -13,11 +13,11 @@ pub(crate) const BATCH: NonZeroUsize = match NonZeroUsize::new(MAX_PAGE as usize
     None => NonZeroUsize::MIN,
 };
 
-/// The facts of a print job. What is inferred can be set through
-/// [`DeviceBuilder::with_facts`](crate::DeviceBuilder::with_facts).
+/// The policy of a print job. What is inferred can be set through
+/// [`DeviceBuilder::with_policy`](crate::DeviceBuilder::with_policy).
 pub(crate) fn policy() -> KindPolicy {
     let second = Duration::from_secs(1);
-    let mut facts = KindPolicy::new(
+    let mut policy = KindPolicy::new(
         Sourced::inferred(second, "the vendor states no rate; once a second is modest"),
         Sourced::observed(
             Duration::from_secs(2),
@@ -29,24 +29,24 @@ pub(crate) fn policy() -> KindPolicy {
         ),
         CALLS,
     );
-    facts.poll_timeout = Sourced::inferred(
+    policy.poll_timeout = Sourced::inferred(
         Duration::from_secs(30),
         "an answer within 15 s, and as long to be online again",
     );
-    facts.max_batch = Sourced::inferred(
+    policy.max_batch = Sourced::inferred(
         BATCH,
         "the cloud flavour allows 200 ids; this one states no limit",
     );
-    facts.job_ttl = Some(Sourced::documented(
+    policy.job_ttl = Some(Sourced::documented(
         Duration::from_secs(7 * 86_400),
         "document path 94010: jobs are kept for seven days",
     ));
-    facts
+    policy
 }
 
 const CALLS: &[Call] = &[
     free(
-        "look",
+        "poll",
         Provenance::Documented("document path 94010: reads only"),
     ),
     free(

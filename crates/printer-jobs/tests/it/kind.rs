@@ -45,7 +45,7 @@ impl KindUnderTest for Printer {
             .device(clock)
             .with_list_rate(Some(endless))
             .with_shared_rate(play.shared_rate)
-            .with_facts(play.configure);
+            .with_policy(play.configure);
         let device = online(builder).await;
         TestVendor {
             kind: device.kind(),

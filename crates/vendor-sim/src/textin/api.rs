@@ -1,4 +1,4 @@
-//! The API origin: submit, look, the synchronous call, export downloads.
+//! The API origin: submit, poll, the synchronous call, export downloads.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
             let shared = Arc::clone(&shared);
             async move {
                 let inner = Arc::clone(&shared);
-                guarded(&shared, "look", request, |request| async move {
+                guarded(&shared, "poll", request, |request| async move {
                     look(&inner, &id, &request)
                 })
                 .await

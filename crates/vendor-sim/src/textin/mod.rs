@@ -34,7 +34,7 @@ use crate::lock::lock;
 use crate::simulator::{Common, Simulated};
 
 /// Operations that faults can be scripted for.
-pub const OPERATIONS: &[&str] = &["submit", "look", "sync", "export", "result", "image"];
+pub const OPERATIONS: &[&str] = &["submit", "poll", "sync", "export", "result", "image"];
 
 /// What both origins share.
 #[doc(hidden)]

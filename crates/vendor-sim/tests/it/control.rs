@@ -58,7 +58,7 @@ async fn faults_are_set_and_cleared_and_mistakes_in_them_named() {
         async move { call("POST", &base, "fault", body).await }
     };
     let busy = json!({"kind": "code", "code": 40306});
-    assert_eq!(set("look", json!(2), busy.clone()).await.status, 200);
+    assert_eq!(set("poll", json!(2), busy.clone()).await.status, 200);
     let codes = async {
         let mut codes = Vec::new();
         for _ in 0..3 {
@@ -69,9 +69,9 @@ async fn faults_are_set_and_cleared_and_mistakes_in_them_named() {
     assert_eq!(codes.await, [40306, 40306, 40004]);
     for (operation, times, fault) in [
         ("glance", json!(1), busy.clone()),
-        ("look", json!("sometimes"), busy.clone()),
-        ("look", json!(0), busy.clone()),
-        ("look", json!(1), json!({"kind": "nonsense"})),
+        ("poll", json!("sometimes"), busy.clone()),
+        ("poll", json!(0), busy.clone()),
+        ("poll", json!(1), json!({"kind": "nonsense"})),
     ] {
         let refused = set(operation, times, fault).await;
         assert_eq!(refused.status, 400);

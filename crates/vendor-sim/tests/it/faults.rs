@@ -121,7 +121,7 @@ async fn status_faults_come_before_or_after_the_work() {
         headers: vec![("Retry-After".to_owned(), "3".to_owned())],
         after_commit: false,
     };
-    sim.set_fault_times("look", busy, Times::N(2));
+    sim.set_fault_times("poll", busy, Times::N(2));
     for status in [429, 429, 200] {
         let answer = caller.look(&sim.jobs()[0].job_id).await;
         assert_eq!(answer.status, status);
@@ -195,7 +195,7 @@ async fn cut_body_is_exactly_as_short_as_scripted_and_declares_its_full_length()
             .len(),
         2_000_000
     );
-    sim.set_fault("look", Fault::CutBody { at: 10 });
+    sim.set_fault("poll", Fault::CutBody { at: 10 });
     let answer = caller.look(&job_id).await;
     assert_eq!(answer.body.len(), 10);
     assert!(answer.declared() > 10);
@@ -212,7 +212,7 @@ async fn slow_body_arrives_whole() {
     let caller = Caller(&sim);
     let job_id = caller.submit("a.md", "text").await;
     sim.set_fault(
-        "look",
+        "poll",
         Fault::SlowBody {
             chunk: 40,
             seconds: 1.0,
@@ -229,7 +229,7 @@ async fn spoiled_bodies_are_spoiled_as_named() {
     let caller = Caller(&sim);
     let job_id = caller.submit("a.md", "text").await;
     let look = |fault| {
-        sim.set_fault("look", fault);
+        sim.set_fault("poll", fault);
         caller.look(&job_id)
     };
     let truncated = look(Fault::TruncatedJson {}).await;
@@ -283,7 +283,7 @@ async fn later_occurrence_can_be_struck() {
         after_commit: false,
     };
     sim.faults().add(ScriptedFault {
-        operation: "look".to_owned(),
+        operation: "poll".to_owned(),
         skip: 2,
         times: Times::Once,
         fault,
