@@ -22,5 +22,6 @@ mod records;
 #[cfg(target_os = "linux")]
 mod restart;
 mod schedules;
+mod settled;
 mod sqlite;
 mod world;

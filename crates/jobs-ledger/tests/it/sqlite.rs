@@ -11,8 +11,9 @@ use jobs_ledger::{
     Estimate, IntendOutcome, Intent, JobFilter, Ledger, LedgerConfig, LedgerError, LedgerErrorKind,
 };
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row as _, SqliteConnection};
 
+use crate::settled::{self, End};
 use crate::world::World;
 
 async fn raw(world: &World) -> SqliteConnection {
@@ -413,4 +414,64 @@ async fn a_copy_of_a_ledger_in_use_is_a_ledger_for_its_owner_alone() {
     assert_eq!(copy.get(job.id).await.unwrap().unwrap().input, job.input);
     copy.check().await.unwrap();
     assert_eq!(copy.mark_restored().await.unwrap(), 1);
+}
+
+/// Every column of a job's rows as text, with its number and id struck out.
+async fn struck_out(conn: &mut SqliteConnection, id: &str, number: u32) -> Vec<String> {
+    let mut found = Vec::new();
+    for (table, key, order) in [
+        ("job", "id", "id"),
+        ("wake", "id", "id"),
+        ("event", "job", "seq"),
+    ] {
+        let columns = format!("SELECT name FROM pragma_table_info('{table}') WHERE name <> 'seq'");
+        let columns = sqlx::query(AssertSqlSafe(columns))
+            .fetch_all(&mut *conn)
+            .await
+            .unwrap();
+        let values = columns
+            .iter()
+            .map(|row| match row.get::<String, _>(0).as_str() {
+                column @ ("digest" | "live") => format!("length({column})"),
+                // Jobs made in one statement have moments of their own, so that lists have an order.
+                "created_at" => "NULL".to_owned(),
+                "content" => format!("replace(hex(content), printf('%064X', {number}), 'N')"),
+                column => format!("replace(replace({column}, '{id}', 'ID'), '{number:08}', 'N')"),
+            });
+        let values: Vec<String> = values.map(|value| format!("quote({value})")).collect();
+        let sql = format!(
+            "SELECT concat_ws(' ', {}) FROM {table} WHERE {key} = '{id}' ORDER BY {order}",
+            values.join(", ")
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .fetch_all(&mut *conn)
+            .await
+            .unwrap();
+        found.extend(
+            rows.iter()
+                .map(|row| format!("{table}: {}", row.get::<String, _>(0))),
+        );
+    }
+    found
+}
+
+#[tokio::test]
+async fn a_past_made_for_measuring_has_the_rows_that_the_interface_writes() {
+    for end in [End::Completed, End::Failed, End::Waiting] {
+        let world = World::sqlite();
+        let ledger = world.open().await;
+        let first = settled::write(&ledger, 0, end).await;
+        let written = settled::write(&ledger, 1, end).await;
+        let mut conn = raw(&world).await;
+        settled::multiply(&mut conn, &first, 0, 2, 3).await;
+        let sql = "SELECT id FROM job WHERE input = 'in/00000002.pdf'";
+        let copied: String = sqlx::query(sql).fetch_one(&mut conn).await.unwrap().get(0);
+        let by_interface = struck_out(&mut conn, &written, 1).await;
+        let by_copy = struck_out(&mut conn, &copied, 2).await;
+        assert_eq!(by_interface, by_copy, "{end:?}");
+        let listed = ledger.list(&JobFilter::all()).await.unwrap();
+        assert_eq!(listed.jobs.len(), 5);
+        let counts = ledger.stage_counts().await.unwrap();
+        assert_eq!(counts.iter().map(|count| count.jobs).sum::<u64>(), 5);
+    }
 }
