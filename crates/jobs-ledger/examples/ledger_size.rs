@@ -18,8 +18,8 @@ mod settled;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jobs_core::SystemClock;
 use jobs_core::clock::Moment;
+use jobs_core::clock::SystemClock;
 use jobs_ledger::{Due, JobFilter, Ledger, Stage};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{Connection as _, SqliteConnection};

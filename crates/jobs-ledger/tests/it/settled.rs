@@ -1,6 +1,8 @@
 //! Ledgers with a long past: settled jobs by the million, as rows that our own code would have written.
 
-use jobs_core::{Account, JobId};
+use jobs_core::vendor::Account;
+
+use jobs_core::JobId;
 use jobs_ledger::{ErrorRecord, Estimate, IntendOutcome, Intent, Ledger, Note};
 use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
