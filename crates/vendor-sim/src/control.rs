@@ -15,9 +15,6 @@ use crate::clock::seconds;
 use crate::fault::{Fault, ScriptedFault, Times};
 use crate::simulator::{self, Simulated};
 
-/// Paths below this are not recorded and never spoiled.
-pub const PREFIX: &str = "/_sim/";
-
 /// A fault or a set of options is small; more than this is a mistake.
 const BODY_LIMIT: usize = 1 << 20;
 

@@ -6,7 +6,7 @@
 //! [`recorder`] remembers every request, [`control`] offers all of it under `/_sim/`, [`clock`] is the only time there is.
 
 pub mod clock;
-pub mod control;
+mod control;
 mod deck;
 pub mod delivery;
 pub mod fault;

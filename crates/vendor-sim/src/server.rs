@@ -18,11 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
-use crate::control::PREFIX;
 use crate::delivery::{self, Counted, Dropped};
 use crate::recorder::Recorder;
 use crate::wire::Wire;
 
+/// Paths below this are the control endpoint's: not recorded and never spoiled.
+const CONTROL: &str = "/_sim/";
 /// How long a stop waits for answers under way (real time).
 const STOP_PATIENCE: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
@@ -217,7 +218,7 @@ async fn converse(
         async move {
             let (mut parts, body) = request.into_parts();
             parts.extensions.insert(Peer(peer));
-            if parts.uri.path().starts_with(PREFIX) {
+            if parts.uri.path().starts_with(CONTROL) {
                 return Ok(
                     route(&origin.router, Request::from_parts(parts, Body::new(body))).await,
                 );

@@ -244,7 +244,7 @@ async fn by_error_kind(
     kind: String,
 ) -> Result<Vec<Key>, LedgerError> {
     const SQL: Sql = walk!(
-        "job j CROSS JOIN wake w WHERE w.id = j.id AND j.error_kind = $10",
+        "job j INDEXED BY job_error_kind CROSS JOIN wake w WHERE w.id = j.id AND j.error_kind = $10",
         "job j JOIN wake w ON w.id = j.id WHERE j.error_kind = $10"
     );
     let args = walk_args(filter, bounds, args![kind]);
@@ -283,7 +283,7 @@ async fn by_input(
          AND left(input, 200) COLLATE \"C\" < $2 LIMIT $3) few",
     );
     const SORTED: Sql = walk!(
-        "job j CROSS JOIN wake w WHERE w.id = j.id AND substr(j.input, 1, 200) >= $10 \
+        "job j INDEXED BY job_input CROSS JOIN wake w WHERE w.id = j.id AND substr(j.input, 1, 200) >= $10 \
          AND substr(j.input, 1, 200) < $11",
         "job j JOIN wake w ON w.id = j.id WHERE left(j.input, 200) COLLATE \"C\" >= $10 \
          AND left(j.input, 200) COLLATE \"C\" < $11"
