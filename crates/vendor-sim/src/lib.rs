@@ -3,7 +3,7 @@
 //! # Inside
 //!
 //! Everything that is not a vendor's is shared: [`server`] owns the sockets, [`fault`] spoils answers as a test asks,
-//! [`recorder`] remembers every request, [`control`] offers all of it under `/_sim/`, [`clock`] is the only time there is.
+//! [`recorder`] remembers every request, `control` offers all of it under `/_sim/`, [`clock`] is the only time there is.
 
 pub mod clock;
 mod control;
