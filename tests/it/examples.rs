@@ -1,14 +1,19 @@
 //! The examples of the vendor crates, run as a reader would run them: with the environment that the simulators print.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use vendor_sim::Simulators;
 use vendor_sim::wecom::NewJob;
 
 const MARKDOWN: &str = "# Annual plan\n\n## Part one\n\n### Goals\n\n#### Fewer bugs\n\nWe find them before users do.\n";
+
+const WORDS: &str = "We find them before users do";
 
 struct Stage {
     simulators: Simulators,
@@ -99,8 +104,33 @@ async fn every_example_runs_against_the_simulators_and_pays_once() {
     let said = stage.run("parse", &["plan.pdf", "back.md"]).await;
     assert!(said.contains("Markdown in back.md"), "{said}");
     let back = std::fs::read_to_string(stage.path("back.md")).unwrap();
-    assert!(back.contains("We find them before users do"), "{back}");
+    assert!(back.contains(WORDS), "{back}");
     assert_eq!(sim.textin().charges().len(), 1);
+    let ticket = said.lines().find_map(|line| line.strip_prefix("ticket: "));
+    let said = stage.run("resume", &[ticket.expect(&said)]).await;
+    assert!(said.contains(WORDS), "{said}");
+    assert_eq!(sim.textin().charges().len(), 1);
+
+    let said = stage.run("markdown", &["plan.pdf"]).await;
+    assert!(said.contains(WORDS), "{said}");
+    assert_eq!(sim.textin().charges().len(), 2);
+
+    std::fs::write(stage.path("one.txt"), "The first of two.").unwrap();
+    std::fs::write(stage.path("two.txt"), "The second of two.").unwrap();
+    stage.run("fleet", &["one.txt", "two.txt"]).await;
+    for (name, words) in [("one", "The first"), ("two", "The second")] {
+        let path = stage.path(&format!("{name}.txt.md"));
+        let markdown = std::fs::read_to_string(path).unwrap();
+        assert!(markdown.contains(words), "{markdown}");
+    }
+    assert_eq!(sim.textin().charges().len(), 4);
+
+    for _ in 0..2 {
+        stage.run("durable", &["plan.pdf", "durable.md"]).await;
+        let markdown = std::fs::read_to_string(stage.path("durable.md")).unwrap();
+        assert!(markdown.contains(WORDS), "{markdown}");
+        assert_eq!(sim.textin().charges().len(), 5);
+    }
 
     let contract = "<html><body><p>Clause 1.</p></body></html>";
     std::fs::write(stage.path("contract.html"), contract).unwrap();
@@ -119,4 +149,53 @@ async fn every_example_runs_against_the_simulators_and_pays_once() {
     assert_eq!(printer.reports().len(), 3, "{said}");
     let files = std::fs::read_dir(stage.path("spool")).unwrap().count();
     assert_eq!(files, 3, "{said}"); // one document, two pictures, nothing of the broken one
+}
+
+/// The status of an answer, and its body.
+async fn call(address: &str, head: &str, body: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let length = body.len();
+    let text = format!(
+        "{head} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap();
+    (status.to_owned(), body.to_owned())
+}
+
+#[tokio::test]
+async fn the_example_of_webhooks_answers_vendors_and_refuses_forgers() {
+    let programs = tokio::task::spawn_blocking(programs).await.unwrap();
+    let program = programs.iter().find(|(name, _)| name == "webhooks");
+    let mut child = Command::new(&program.unwrap().1)
+        .arg("s3cr3t")
+        .env("PPJ_APP_SECRET", "app-secret")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap());
+    let mut line = || {
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    };
+    let address = line();
+    let body = r#"{"job_id":"j1","status":"completed"}"#;
+    let answer = call(&address, "POST /textin/s3cr3t", body).await;
+    assert_eq!(answer, ("200".to_owned(), "{}".to_owned()));
+    assert_eq!(line(), "textin j1");
+    let (status, _) = call(&address, "POST /textin/guessed", body).await;
+    assert_eq!(status, "404");
+    let (status, _) = call(&address, "GET /ppj?token=8v9iSKnj&type=complete", "").await;
+    assert_eq!(status, "403", "a notice without a signature");
+    let (status, body) = call(&address, "GET /ppj?nonce=n1&type=verify", "").await;
+    assert_eq!(
+        (status.as_str(), body.as_str()),
+        ("200", r#"{"nonce":"n1"}"#)
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -19,7 +19,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = Device::builder_from(&Env::of_process("printer-jobs"))?
         .with_clock(clock())
         .connect()?;
-    device.online(Duration::from_secs(60)).await?;
+    device.online(Duration::from_secs(600)).await?;
 
     for job in device
         .jobs(ListQuery::all().with_status(StatusFilter::Unprinted))

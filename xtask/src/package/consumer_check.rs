@@ -11,9 +11,16 @@ use super::plan::{Crate, Plan};
 use super::{read, succeed, write};
 use crate::metadata::cargo;
 
-/// The user whose program is run, with what it is given, what it makes, and words that must come back.
-const RUN: (&str, &str, &str, &str) =
-    ("textin", "notes.txt", "notes.md", "nothing is bought twice");
+/// The user whose program is run: one expression that prints a document's Markdown.
+const SHORT: &str = "textin";
+/// The user who wants it durable, with the crates in its manifest, and the example that is its program.
+const DURABLE: (&str, &[(&str, &[&str])], &str) = (
+    "durable",
+    &[("textin", &["runner"]), ("jobs-runner", &[])],
+    "tests/examples/durable.rs",
+);
+/// What the document says, and what must come back.
+const WORDS: &str = "nothing is bought twice";
 
 /// Checks every user, and runs one against the simulators unless it must be quick.
 pub(super) fn all(
@@ -28,24 +35,94 @@ pub(super) fn all(
             println!("{} is a program: nobody links it", one.publish_name);
             continue;
         }
-        let user = stage.join("users").join(&one.name);
         let program = program(one, folder)?;
-        write(&user.join("src/main.rs"), &program)?;
-        write(&user.join("Cargo.toml"), &manifest(one, plan, archives))?;
-        let lock = stage.join("Cargo.lock");
-        fs::copy(&lock, user.join("Cargo.lock")).context("cannot copy the lock file")?;
-        alone(&user, one, plan)?;
-        let run = !quick && one.name == RUN.0;
-        let word = if run { "build" } else { "check" };
-        println!("user of {}: cargo {word}", one.publish_name);
-        let mut command = Command::new(cargo());
-        command.args([word, "--offline", "--quiet", "--target-dir"]);
-        succeed(command.arg(root.join("target")).current_dir(&user))?;
-        if run {
-            run_against_simulators(root, &user, one)?;
+        let user = User {
+            folder: stage.join("users").join(&one.name),
+            name: format!("user-of-{}", one.publish_name),
+            crates: named_in(&program, one, plan),
+            run: !quick && one.name == SHORT,
+        };
+        user.make(stage, &program, archives)?;
+        alone(&user.folder, one, plan)?;
+        user.build(root)?;
+        if user.run {
+            let printed = Simulators::of(root)?.run(&user, root, &["notes.txt"])?;
+            ensure!(printed.contains(WORDS), "it lacks {WORDS:?}: {printed}");
         }
     }
+    durable(root, stage, plan, archives, quick)
+}
+
+/// A vendor crate with its handler, and the runner: the program is run twice, and its second run finds the result there.
+fn durable(
+    root: &Path,
+    stage: &Path,
+    plan: &Plan,
+    archives: &[(&Crate, PathBuf)],
+    quick: bool,
+) -> Result<()> {
+    let (name, crates, example) = DURABLE;
+    let crates: Option<Vec<_>> = crates
+        .iter()
+        .map(|(name, features)| Some((plan.find(name)?, *features)))
+        .collect();
+    let user = User {
+        folder: stage.join("users").join(name),
+        name: format!("user-{name}"),
+        crates: crates.with_context(|| format!("the crates of the user {name}"))?,
+        run: !quick,
+    };
+    user.make(stage, &read(&root.join(example))?, archives)?;
+    user.build(root)?;
+    if user.run {
+        let simulators = Simulators::of(root)?;
+        for _ in 0..2 {
+            simulators.run(&user, root, &["notes.txt", "notes.md"])?;
+        }
+        let got = read(&user.folder.join("notes.md"))?;
+        ensure!(got.contains(WORDS), "notes.md lacks {WORDS:?}: {got}");
+    }
     Ok(())
+}
+
+/// A throw-away package.
+struct User<'a> {
+    folder: PathBuf,
+    name: String,
+    /// What of ours stands in its manifest, with features.
+    crates: Vec<(&'a Crate, &'a [&'a str])>,
+    run: bool,
+}
+
+impl User<'_> {
+    fn make(&self, stage: &Path, program: &str, archives: &[(&Crate, PathBuf)]) -> Result<()> {
+        write(&self.folder.join("src/main.rs"), program)?;
+        write(
+            &self.folder.join("Cargo.toml"),
+            &manifest(&self.name, &self.crates, archives),
+        )?;
+        let (from, to) = (stage.join("Cargo.lock"), self.folder.join("Cargo.lock"));
+        fs::copy(from, to).context("cannot copy the lock file")?;
+        Ok(())
+    }
+
+    fn build(&self, root: &Path) -> Result<()> {
+        let word = if self.run { "build" } else { "check" };
+        println!("{}: cargo {word}", self.name);
+        let mut command = Command::new(cargo());
+        command.args([word, "--offline", "--quiet", "--target-dir"]);
+        succeed(command.arg(root.join("target")).current_dir(&self.folder))
+    }
+}
+
+/// The crate, and the core only if the program names it.
+fn named_in<'a>(program: &str, one: &'a Crate, plan: &'a Plan) -> Vec<(&'a Crate, &'a [&'a str])> {
+    let core = plan.find("jobs-core").filter(|core| core.name != one.name);
+    let core = core.filter(|_| program.contains("jobs_core::"));
+    core.into_iter()
+        .chain([one])
+        .map(|one| (one, &[][..]))
+        .collect()
 }
 
 /// The crate's own example, if it needs nothing else, so that what is documented is what is tried.
@@ -85,29 +162,27 @@ fn needs_only(text: &str, known: &[&str]) -> bool {
         })
 }
 
-fn manifest(one: &Crate, plan: &Plan, archives: &[(&Crate, PathBuf)]) -> String {
-    // The types of the core are in every signature, so users name it as well.
-    let core = plan.find("jobs-core").filter(|core| core.name != one.name);
-    let mine: Vec<&Crate> = core.into_iter().chain([one]).collect();
-    let brought = |other: &Crate| one.brings.contains(&other.name);
+fn manifest(name: &str, crates: &[(&Crate, &[&str])], archives: &[(&Crate, PathBuf)]) -> String {
     let mut text = format!(
-        "[package]\nname = \"user-of-{}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n",
-        one.publish_name
+        "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n"
     );
-    for one in &mine {
-        text.push_str(&format!("{} = \"={}\"\n", one.publish_name, one.version));
+    for (one, features) in crates {
+        text.push_str(&format!(
+            "{} = {{ version = \"={}\", features = {features:?} }}\n",
+            one.publish_name, one.version
+        ));
     }
     text.push_str(
-        "tokio = { version = \"1\", default-features = false, features = [\"macros\", \"rt\"] }\n",
+        "tokio = { version = \"1\", default-features = false, features = [\"macros\", \"rt-multi-thread\"] }\n",
     );
     text.push_str("\n[patch.crates-io]\n");
-    for (one, folder) in archives {
-        if mine.contains(one) || brought(one) {
-            text.push_str(&format!(
-                "{} = {{ path = {:?} }}\n",
-                one.publish_name, folder
-            ));
-        }
+    let is_asked_for = |other: &Crate| {
+        crates
+            .iter()
+            .any(|(one, _)| one.name == other.name || one.brings.contains(&other.name))
+    };
+    for (one, folder) in archives.iter().filter(|(one, _)| is_asked_for(one)) {
+        text.push_str(&format!("{} = {{ path = {folder:?} }}\n", one.publish_name));
     }
     // As in the workspace, so that what was built there is not built again.
     text.push_str("\n[profile.dev]\ndebug = \"line-tables-only\"\n\n[profile.dev.package.\"*\"]\ndebug = false\n");
@@ -162,27 +237,6 @@ fn strangers(names: &[&str], one: &Crate, plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// The program, as built from the archives, in front of `docjobs sim`.
-fn run_against_simulators(root: &Path, user: &Path, one: &Crate) -> Result<()> {
-    let (_, from, to, words) = RUN;
-    println!("user of {}: runs against docjobs sim", one.publish_name);
-    let mut build = Command::new(cargo());
-    succeed(
-        build
-            .args(["build", "--quiet", "-p", "docjobs"])
-            .current_dir(root),
-    )?;
-    let simulators = Simulators::start(&root.join("target/debug/docjobs"))?;
-    write(&user.join(from), words)?;
-    let program = root.join(format!("target/debug/user-of-{}", one.publish_name));
-    let mut command = Command::new(program);
-    command.args([from, to]).current_dir(user).env_clear();
-    succeed(command.envs(simulators.variables.iter().cloned()))?;
-    let got = read(&user.join(to))?;
-    ensure!(got.contains(words), "{to} lacks the words {words:?}: {got}");
-    Ok(())
-}
-
 /// Ended when it is dropped.
 struct Simulators {
     process: Child,
@@ -190,6 +244,26 @@ struct Simulators {
 }
 
 impl Simulators {
+    fn of(root: &Path) -> Result<Self> {
+        let mut build = Command::new(cargo());
+        build.args(["build", "--quiet", "-p", "docjobs"]);
+        succeed(build.current_dir(root))?;
+        Self::start(&root.join("target/debug/docjobs"))
+    }
+
+    /// What the user's program prints, as built from the archives, in front of `docjobs sim`.
+    fn run(&self, user: &User<'_>, root: &Path, words: &[&str]) -> Result<String> {
+        println!("{}: runs against docjobs sim", user.name);
+        write(&user.folder.join("notes.txt"), WORDS)?;
+        let mut command = Command::new(root.join("target/debug").join(&user.name));
+        command.args(words).current_dir(&user.folder).env_clear();
+        command.envs(self.variables.iter().cloned());
+        let output = command.output().context("cannot start it")?;
+        let why = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "{}: {}", user.name, why.trim());
+        String::from_utf8(output.stdout).context("what it prints is no text")
+    }
+
     fn start(docjobs: &Path) -> Result<Self> {
         let process = Command::new(docjobs)
             .args(["sim", "--speed", "100"])
@@ -283,15 +357,17 @@ mod tests {
             .iter()
             .map(|one| (one, PathBuf::from(&one.name)))
             .collect();
-        let text = manifest(&plan.crates[2], &plan, &archives);
+        let crates = named_in("use jobs_core::Job;", &plan.crates[2], &plan);
+        let text = manifest("user", &crates, &archives);
         for line in [
-            "docjobs-core = \"=0.1.0\"",
-            "our-b = \"=0.1.0\"",
+            "docjobs-core = { version = \"=0.1.0\", features = [] }",
+            "our-b = { version = \"=0.1.0\", features = [] }",
             "docjobs-core = { path = \"jobs-core\" }",
             "our-b = { path = \"b\" }",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");
         }
         assert!(!text.contains("a = { path"), "{text}");
+        assert_eq!(named_in("use our_b::Job;", &plan.crates[2], &plan).len(), 1);
     }
 }
