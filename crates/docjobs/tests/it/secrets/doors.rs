@@ -253,7 +253,7 @@ async fn no_door_lets_a_secret_out() {
         "no trace"
     );
     search.through("the log", &logged);
-    search.end(1 << 20);
+    search.end(1 << 18);
     // The secret path is the one thing that the ledger keeps; a password lies in the spool until its job is settled.
     let all_but_path = secrets.into_iter().filter(|text| *text != secret);
     let mut search = Search::for_marks(all_but_path);
