@@ -310,7 +310,7 @@ async fn a_hook_wakes_the_worker_of_another_process() {
     // The usual interval has become long.
     let usual = loop {
         if let [.., before, last] = polls()[..]
-            && last - before > 0.4
+            && last - before > 0.25
         {
             break last - before;
         }
