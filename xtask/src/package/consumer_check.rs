@@ -43,7 +43,7 @@ pub(super) fn all(
             run: !quick && one.name == SHORT,
         };
         user.make(stage, &program, archives)?;
-        alone(&user.folder, one, plan)?;
+        alone(&user.folder, &user.crates, plan)?;
         user.build(root)?;
         if user.run {
             let printed = Simulators::of(root)?.run(&user, root, &["notes.txt"])?;
@@ -115,6 +115,12 @@ impl User<'_> {
     }
 }
 
+fn is_asked_for(other: &Crate, crates: &Named<'_>) -> bool {
+    crates
+        .iter()
+        .any(|(one, _)| one.name == other.name || one.brings.contains(&other.name))
+}
+
 /// The crate, and the core only if the program names it.
 fn named_in<'a>(program: &str, one: &'a Crate, plan: &'a Plan) -> Vec<(&'a Crate, &'a [&'a str])> {
     let core = plan.find("jobs-core").filter(|core| core.name != one.name);
@@ -162,7 +168,7 @@ fn needs_only(text: &str, known: &[&str]) -> bool {
         })
 }
 
-fn manifest(name: &str, crates: &[(&Crate, &[&str])], archives: &[(&Crate, PathBuf)]) -> String {
+fn manifest(name: &str, crates: &Named<'_>, archives: &[(&Crate, PathBuf)]) -> String {
     let mut text = format!(
         "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n"
     );
@@ -176,12 +182,7 @@ fn manifest(name: &str, crates: &[(&Crate, &[&str])], archives: &[(&Crate, PathB
         "tokio = { version = \"1\", default-features = false, features = [\"macros\", \"rt-multi-thread\"] }\n",
     );
     text.push_str("\n[patch.crates-io]\n");
-    let is_asked_for = |other: &Crate| {
-        crates
-            .iter()
-            .any(|(one, _)| one.name == other.name || one.brings.contains(&other.name))
-    };
-    for (one, folder) in archives.iter().filter(|(one, _)| is_asked_for(one)) {
+    for (one, folder) in archives.iter().filter(|(one, _)| is_asked_for(one, crates)) {
         text.push_str(&format!("{} = {{ path = {folder:?} }}\n", one.publish_name));
     }
     // As in the workspace, so that what was built there is not built again.
@@ -189,8 +190,11 @@ fn manifest(name: &str, crates: &[(&Crate, &[&str])], archives: &[(&Crate, PathB
     text
 }
 
-/// Of ours, the user has the crate and the core, and nothing else.
-fn alone(user: &Path, one: &Crate, plan: &Plan) -> Result<()> {
+/// A user's crates of ours, with features.
+type Named<'a> = [(&'a Crate, &'a [&'a str])];
+
+/// Of ours, the user has what its manifest names and what that brings, and nothing else.
+fn alone(user: &Path, crates: &Named<'_>, plan: &Plan) -> Result<()> {
     let output = Command::new(cargo())
         // For this machine only, unlike `cargo metadata`: what other systems need may not be here.
         .args(["tree", "--offline", "--prefix", "none", "--format", "{p}"])
@@ -204,32 +208,24 @@ fn alone(user: &Path, one: &Crate, plan: &Plan) -> Result<()> {
         .lines()
         .filter_map(|line| line.split(' ').next())
         .collect();
-    strangers(&names, one, plan)
+    strangers(&names, crates, plan)
 }
 
-fn strangers(names: &[&str], one: &Crate, plan: &Plan) -> Result<()> {
+fn strangers(names: &[&str], crates: &Named<'_>, plan: &Plan) -> Result<()> {
+    let user: Vec<&str> = crates.iter().map(|(one, _)| &*one.publish_name).collect();
+    let user = user.join(" and ");
     for other in &plan.crates {
-        let expected =
-            other.name == one.name || other.name == "jobs-core" || one.brings.contains(&other.name);
+        let expected = is_asked_for(other, crates);
         let is_there = names.contains(&other.publish_name.as_str());
         if expected && !is_there {
-            bail!(
-                "the user of {} does not get {}",
-                one.publish_name,
-                other.publish_name
-            );
+            bail!("the user of {user} does not get {}", other.publish_name);
         }
         if is_there && !expected {
-            bail!(
-                "the user of {} gets {} as well",
-                one.publish_name,
-                other.publish_name
-            );
+            bail!("the user of {user} gets {} as well", other.publish_name);
         }
         if other.is_renamed() && names.contains(&other.name.as_str()) {
             bail!(
-                "the user of {} gets the {} of somebody else",
-                one.publish_name,
+                "the user of {user} gets the {} of somebody else",
                 other.name
             );
         }
@@ -320,9 +316,10 @@ mod tests {
     }
 
     #[test]
-    fn a_user_has_the_crate_and_the_core_and_nothing_else_of_ours() {
+    fn a_user_has_what_its_manifest_names_and_nothing_else_of_ours() {
         let plan = plan();
-        let check = |names: &[&str]| strangers(names, &plan.crates[1], &plan);
+        let crates = named_in("use jobs_core::Job;", &plan.crates[1], &plan);
+        let check = |names: &[&str]| strangers(names, &crates, &plan);
         check(&["user", "a", "docjobs-core", "serde"]).unwrap();
         for names in [
             &["a"][..],
