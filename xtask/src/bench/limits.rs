@@ -104,7 +104,7 @@ mod tests {
         );
         let kept = verdicts(&figure(2, 0.96, 0));
         assert!(
-            kept.iter().all(|line| line.starts_with("kept: ")),
+            kept.iter().all(|line| line.starts_with("kept at ")),
             "{kept:?}"
         );
         assert_eq!(verdicts(&figure(2, 0.5, 200)).len(), 1);

@@ -142,9 +142,9 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "kept: m, doubling at half time: no more polls",
+                "kept at 100 % of the bound: m, doubling at half time: no more polls",
                 "MISSED by 25.0 %: m, doubling at half time: at most 40 % of the mean lateness",
-                "kept: m, doubling at half time: at most 25 % of the 95th percentile",
+                "kept at 50 % of the bound: m, doubling at half time: at most 25 % of the 95th percentile",
             ]
         );
         assert_eq!(row(&all[0], &all)[5], "100 %, 50 %, 12 %");
