@@ -32,7 +32,7 @@ fn no_fixture_loses_a_key() {
         ("company_look", encoded::<CompanyDescribeTaskRequest>),
         ("upload", encoded::<UploadFilesAnswer>),
         ("create", encoded::<CreateTaskAnswer>),
-        ("poll", encoded::<DescribeTaskAnswer>),
+        ("look", encoded::<DescribeTaskAnswer>),
         ("failure", encoded::<Envelope>),
         ("callback_encrypted", encoded::<CallbackBody>),
         ("callback_plain", encoded::<CallbackNotice>),
