@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 
-/// A [point](point) in time, or `2h` for two hours ago.
+/// A [point] in time, or `2h` for two hours ago.
 pub(crate) fn parse(text: &str, now: SystemTime) -> Result<SystemTime, String> {
     let ago = || now.checked_sub(humantime::parse_duration(text.trim()).ok()?);
     let at = read(text.trim()).or_else(ago);
