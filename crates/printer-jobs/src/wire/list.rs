@@ -91,7 +91,7 @@ impl ListQuery {
     ///
     /// # Errors
     ///
-    /// The limit is zero, which would mean everything, or above [`MAX_PAGE`].
+    /// The limit is zero, which would mean everything, or above 200.
     pub fn with_page(mut self, offset: u32, limit: u32) -> Result<Self, ProtocolError> {
         if limit == 0 || limit > MAX_PAGE {
             return Err(ProtocolError::Argument {
