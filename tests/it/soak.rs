@@ -192,7 +192,7 @@ async fn ppj(simulators: &Simulators, target: &OutputPath) -> Result<(), String>
         })
         .build()
         .map_err(said)?;
-    client.list(&::ppj::JobFilter::new()).await.map_err(said)?;
+    client.list(&::ppj::ListFilter::new()).await.map_err(said)?;
     let document = Document::from_bytes("a.pptx", "PK some slides");
     let request = ::ppj::ConvertRequest::new(document).with_any_content();
     let submission = client.convert(request.clone()).submit().await;

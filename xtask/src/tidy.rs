@@ -1,5 +1,6 @@
 //! `tidy`: the rules that keep the tree whole, each a pure function over what lies on disk.
 
+mod api_names;
 mod arrows;
 mod circles;
 mod layout;
@@ -69,6 +70,7 @@ fn check_all(tree: &Tree, metadata: &Metadata, root: &Path) -> Vec<Violation> {
     let mut violations = layout::check(tree);
     violations.extend(readme_translation::check(tree));
     violations.extend(circles::check(tree));
+    violations.extend(api_names::check(tree));
     for file in &tree.files {
         violations.extend(sources::check(&file.path, &file.text));
         violations.extend(prose::check(&file.path, &file.text));

@@ -6,7 +6,7 @@ use jobs_core::clock::bounded;
 use jobs_core::{Error, ErrorKind};
 use mindshow::Pages;
 use mindshow::types::{JobInfo, ListRequest, Template, TemplateListRequest, TemplateType};
-use ppj::JobFilter;
+use ppj::ListFilter;
 use ppj::types::JobState;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -109,7 +109,7 @@ pub(crate) async fn mindshow_list(app: &App, args: MindshowListArgs) -> Result<(
 /// `docjobs ppj list`
 pub(crate) async fn ppj_list(app: &App, args: PpjListArgs) -> Result<(), CommandError> {
     let client = ppj_jobs::client(app)?;
-    let mut filter = JobFilter::new();
+    let mut filter = ListFilter::new();
     if let Some(age) = args.since {
         let since = app.clock()?.wall().checked_sub(age);
         filter = filter.with_created_from(since.unwrap_or(SystemTime::UNIX_EPOCH));

@@ -1,15 +1,17 @@
 //! One job, and the one loop that waits for it.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::SystemTime;
 
 use futures_core::Stream;
+use tokio::sync::watch;
 
-use crate::clock::{Clock, Moment, bounded};
+use crate::clock::{Clock, Moment, Sleep, bounded};
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::kind::{JobKind, PollResult};
@@ -22,13 +24,15 @@ use crate::wait_error::{WaitError, WaitErrorKind};
 /// One job of a kind.
 ///
 /// Only a handle: dropping it, or any future it made, neither stops nor loses the job at the vendor. Clones share
-/// the memory of the last poll, so that no two waits together poll faster than the vendor allows.
+/// the memory of the last poll, so that no two waits together poll faster than the vendor allows, and
+/// [`poll_soon`](Self::poll_soon) on one reaches the waits of all.
 pub struct Job<K: JobKind + ?Sized> {
     kind: Arc<K>,
     id: JobId,
     accepted: SystemTime,
     accepted_at: Option<Moment>,
     last_poll: Arc<Mutex<Option<Moment>>>,
+    hints: Arc<watch::Sender<()>>,
 }
 
 /// Why a ticket does not fit a kind. Nothing was sent.
@@ -67,6 +71,7 @@ impl<K: JobKind + ?Sized> Job<K> {
             accepted,
             accepted_at: None,
             last_poll: Arc::default(),
+            hints: Arc::default(),
         }
     }
 
@@ -170,6 +175,15 @@ impl<K: JobKind + ?Sized> Job<K> {
         }
     }
 
+    /// Brings the next poll of every wait for this job forward, as far as the vendor's minimum interval allows: for a
+    /// webhook that says that the job may be done. A hint is enough, no wait depends on it. Of no effect while nothing
+    /// waits.
+    ///
+    /// For many jobs, see [`Fleet::poll_soon`](crate::fleet::Fleet::poll_soon).
+    pub fn poll_soon(&self) {
+        self.hints.send_replace(());
+    }
+
     /// Every poll of a wait, as it comes.
     pub fn updates(&self, options: impl Into<WaitOptions>) -> Updates<K> {
         let (history, _) = self.history();
@@ -184,6 +198,7 @@ impl<K: JobKind + ?Sized> Job<K> {
         );
         Updates {
             job: self.clone(),
+            hints: self.hints.subscribe(),
             poller,
             last: None,
             last_error: None,
@@ -231,6 +246,7 @@ impl<K: JobKind + ?Sized> Clone for Job<K> {
             accepted: self.accepted,
             accepted_at: self.accepted_at,
             last_poll: Arc::clone(&self.last_poll),
+            hints: Arc::clone(&self.hints),
         }
     }
 }
@@ -265,6 +281,7 @@ pub enum Update<O> {
 #[derive(Debug)]
 pub struct Updates<K: JobKind + ?Sized> {
     job: Job<K>,
+    hints: watch::Receiver<()>,
     poller: Poller,
     last: Option<Snapshot<()>>,
     last_error: Option<Error>,
@@ -280,15 +297,17 @@ impl<K: JobKind + ?Sized> Updates<K> {
             return None;
         }
         let clock = Arc::clone(self.job.kind.clock());
-        let outcome = match self.poller.due() {
-            Due::Poll(at) => {
-                clock.sleep_until(at).await;
-                self.poll(&*clock).await
+        let outcome = loop {
+            let due = self.poller.due();
+            let (Due::Poll(at) | Due::Deadline(at)) = due;
+            if self.is_hinted_before(clock.sleep_until(at)).await {
+                self.poller.poll_soon(clock.now());
+                continue;
             }
-            Due::Deadline(at) => {
-                clock.sleep_until(at).await;
-                PollOutcome::Ended(WaitErrorKind::DeadlineExceeded)
-            }
+            break match due {
+                Due::Poll(_) => self.poll(&*clock).await,
+                Due::Deadline(_) => PollOutcome::Ended(WaitErrorKind::DeadlineExceeded),
+            };
         };
         Some(match outcome {
             PollOutcome::Progress(snapshot) => {
@@ -326,8 +345,21 @@ impl<K: JobKind + ?Sized> Updates<K> {
         (self, update)
     }
 
+    /// Whether somebody calls [`Job::poll_soon`] before that time has come.
+    async fn is_hinted_before(&mut self, mut due: Sleep) -> bool {
+        let mut hinted = pin!(self.hints.changed());
+        poll_fn(|cx| match due.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(false),
+            // An error would mean that the job is gone, which this wait holds.
+            Poll::Pending => hinted.as_mut().poll(cx).map(|hint| hint.is_ok()),
+        })
+        .await
+    }
+
     async fn poll(&mut self, clock: &dyn Clock) -> PollOutcome<K::Output> {
         let begun = clock.now();
+        // What was hinted until now, this poll answers.
+        self.hints.mark_unchanged();
         let limit = self.poller.start_poll(begun);
         self.job.record_poll(begun);
         let polls = bounded(

@@ -149,8 +149,8 @@ async fn ledger(url: &str, schema: Option<String>) -> f64 {
     for round in 0..ROUNDS {
         let batch = ledger.claim_due(&[account()], BATCH).await.unwrap();
         let now = clock.wall();
-        let looks = batch.into_iter().map(|claimed| match claimed {
-            // Half of the looks see another word than the one before, which enters the history.
+        let polls = batch.into_iter().map(|claimed| match claimed {
+            // Half of the polls see another word than the one before, which enters the history.
             Claimed::Accepted(claim, job) => {
                 let word = if job.polls % 2 == 0 || round % 2 == 0 {
                     "running"
@@ -161,7 +161,7 @@ async fn ledger(url: &str, schema: Option<String>) -> f64 {
             }
             other => panic!("{other:?}"),
         });
-        let settled = ledger.update_claims(looks.collect()).await.unwrap();
+        let settled = ledger.update_claims(polls.collect()).await.unwrap();
         assert!(settled.lost.is_empty());
         count += settled.accepted;
     }
@@ -200,7 +200,7 @@ fn bare(path: &Path, settle: impl Fn(&Connection, &[Seen])) -> f64 {
     let conn = Connection::open(path).unwrap();
     conn.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
-         CREATE TABLE job (id TEXT PRIMARY KEY, due INTEGER, remote TEXT, looks INTEGER, word TEXT); \
+         CREATE TABLE job (id TEXT PRIMARY KEY, due INTEGER, remote TEXT, polls INTEGER, word TEXT); \
          CREATE INDEX due ON job (due); BEGIN",
     )
     .unwrap();
@@ -239,7 +239,7 @@ fn bare(path: &Path, settle: impl Fn(&Connection, &[Seen])) -> f64 {
     rate(count, taken)
 }
 
-/// What a look of the bare loop saw, and when to look again.
+/// What a poll of the bare loop saw, and when to poll again.
 struct Seen {
     id: String,
     due: i64,
@@ -262,7 +262,7 @@ fn batch(seen: &[Seen]) -> String {
 }
 
 fn by_batches(conn: &Connection, seen: &[Seen]) {
-    let sql = "UPDATE job SET due = s.value ->> 1, looks = looks + 1, word = s.value ->> 2 \
+    let sql = "UPDATE job SET due = s.value ->> 1, polls = polls + 1, word = s.value ->> 2 \
                FROM json_each(?1) s WHERE job.id = s.value ->> 0";
     conn.prepare_cached(sql)
         .unwrap()
@@ -275,7 +275,7 @@ async fn bare_postgres(url: &str, schema: &str) -> f64 {
     let mut conn = sqlx::PgConnection::connect(url).await.unwrap();
     let table = format!(
         "SET search_path = {schema}; \
-         CREATE TABLE job (id TEXT PRIMARY KEY, due BIGINT, remote TEXT, looks BIGINT, word TEXT); \
+         CREATE TABLE job (id TEXT PRIMARY KEY, due BIGINT, remote TEXT, polls BIGINT, word TEXT); \
          CREATE INDEX due ON job (due); INSERT INTO job SELECT to_char(n, 'FM0000000000'), 0, 'remote-' || n, 0, NULL \
          FROM generate_series(1, {JOBS}) n"
     );
@@ -307,7 +307,7 @@ async fn bare_postgres(url: &str, schema: &str) -> f64 {
         let seen: Vec<Seen> = seen.collect();
         count += seen.len();
         sqlx::query(
-            "UPDATE job SET due = (s ->> 1)::bigint, looks = looks + 1, word = s ->> 2 \
+            "UPDATE job SET due = (s ->> 1)::bigint, polls = polls + 1, word = s ->> 2 \
              FROM json_array_elements($1::json) s WHERE job.id = s ->> 0",
         )
         .bind(batch(&seen))

@@ -59,13 +59,13 @@ pub mod event_kind {
     pub const NOT_SENT: &str = "not_sent";
     /// Nobody knows whether it was bought.
     pub const IN_DOUBT: &str = "in_doubt";
-    /// A look saw another word than the one before; the text is the word.
+    /// A poll saw another word than the one before; the text is the word.
     pub const POLLED: &str = "polled";
     /// The vendor has finished.
     pub const AVAILABLE: &str = "available";
     /// The download was begun.
     pub const DOWNLOADING: &str = "downloading";
-    /// The link no longer works: look again.
+    /// The link no longer works: poll again.
     pub const LINK_EXPIRED: &str = "link_expired";
     /// The result is here; the text is its path.
     pub const COMPLETED: &str = "completed";

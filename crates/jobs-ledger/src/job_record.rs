@@ -73,13 +73,13 @@ pub struct JobRecord {
     pub attempts: i64,
     /// When the latest paid call was begun: a search looks at jobs not older than this.
     pub sent_at: Option<SystemTime>,
-    /// How many looks that cost money were counted by [`spend_call`](crate::Ledger::spend_call).
+    /// How many polls that cost money were counted by [`spend_call`](crate::Ledger::spend_call).
     pub calls: i64,
     /// The vendor's latest word for its state.
     pub vendor_status: Option<String>,
-    /// When it was looked at last, by any process: the floor counts from here.
+    /// When it was polled last, by any process: the floor counts from here.
     ///
-    /// Taking a job over from a process that stopped counts as a look: that process may have made one and not told.
+    /// Taking a job over from a process that stopped counts as a poll: that process may have made one and not told.
     pub last_poll: Option<SystemTime>,
     /// How often it was looked at.
     pub polls: i64,
@@ -162,7 +162,7 @@ impl fmt::Debug for JobRecord {
             .field("output", &self.output)
             .field("attempts", &self.attempts)
             .field("word", &self.vendor_status)
-            .field("looks", &self.polls)
+            .field("polls", &self.polls)
             .field("due", &self.due)
             .field("parked", &self.parked)
             .field("claimed", &self.claimed)

@@ -28,12 +28,12 @@ pub use self::intent::{IntendOutcome, Intent};
 pub use self::job_record::JobRecord;
 pub use self::lease_heartbeat::LeaseHeartbeat;
 pub use self::ledger::{
-    Acquired, Budget, BudgetPeriod, BulkAction, BulkOutcome, ClaimUpdate, ClaimUpdateSummary,
-    DayMoney, Due, Enqueued, Estimate, EventCursor, FileIdentity, InvalidBudgetPeriod,
-    InvalidEventCursor, JobFilter, JobPage, JoinedAccounts, Ledger, LedgerCheck, LedgerStats,
-    MoneyInDoubt, OverBudget, PollRecord, RateSlot, RateUse, Recovered, StageCount, StreamedEvent,
-    SubmitPermission, WebhookCall, WebhookCount, WebhookFilter, WebhookReceipt, WebhookRecord,
-    WebhookTrust, WebhookVerdict, WorkerRecord,
+    Budget, BudgetPeriod, BulkAction, BulkOutcome, ClaimUpdate, ClaimUpdateSummary, DayMoney, Due,
+    Estimate, EventCursor, FileIdentity, InvalidBudgetPeriod, InvalidEventCursor, JobFilter,
+    JobPage, JoinedAccounts, Ledger, LedgerCheck, LedgerStats, MoneyInDoubt, OverBudget,
+    PollRecord, RateUse, RecordedIntent, Recovered, StageCount, StreamedEvent, SubmitPermission,
+    WebhookCall, WebhookCount, WebhookFilter, WebhookReceipt, WebhookRecord, WebhookTrust,
+    WebhookVerdict, WorkerRecord,
 };
 pub use self::place_key::PlaceKey;
 pub use self::record::{ErrorRecord, EventData, JobOutcome, ParkReason, UnverifiedResult};

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use jobs_ledger::{Enqueued as Recorded, Intent, JobRecord};
+use jobs_ledger::{Intent, JobRecord, RecordedIntent};
 
 use crate::enqueue::{absolute, handler_of_input, intent};
 use crate::error::RunnerError;
@@ -26,7 +26,7 @@ impl Runner {
     ///
     /// # Errors
     /// [`NoHandler`](crate::RunnerErrorKind::NoHandler), and the ledger's.
-    pub async fn enqueue_all(&self, jobs: &[BulkJob]) -> Result<Vec<Recorded>, RunnerError> {
+    pub async fn enqueue_all(&self, jobs: &[BulkJob]) -> Result<Vec<RecordedIntent>, RunnerError> {
         let mut intents = Vec::with_capacity(jobs.len());
         for job in jobs {
             let output = job.output.as_deref().map(absolute).transpose()?;

@@ -487,8 +487,8 @@ impl<H: Handler> JobRunner<'_, H> {
                     let progress =
                         crate::observer::ProgressUpdate::new(&**job.kind(), job.id(), &snapshot);
                     self.context.event(&RunnerEvent::Progress(&progress));
-                    let looked = PollRecord::new(&snapshot.vendor_status);
-                    self.recorded(self.ledger().record_poll(&mut claim, looked).await)?;
+                    let polled = PollRecord::new(&snapshot.vendor_status);
+                    self.recorded(self.ledger().record_poll(&mut claim, polled).await)?;
                 }
                 Update::PollFailed(error) => {
                     self.context.event(&RunnerEvent::PollFailed(&error));

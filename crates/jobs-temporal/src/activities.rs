@@ -34,7 +34,7 @@ const BEAT: Duration = Duration::from_secs(2);
 pub(crate) const SUBMIT: Duration = Duration::from_secs(10 * 60);
 /// How long one attempt at a fetch may take by the vendor's clock.
 pub(crate) const FETCH: Duration = Duration::from_secs(60 * 60);
-/// Between two looks at the record of a job that another process may be at.
+/// Between two polls of the record of a job that another process may be at.
 const OTHERS: Duration = Duration::from_secs(1);
 
 /// The activities of an account.

@@ -130,7 +130,7 @@ mod tests {
 
     use super::*;
 
-    const LOOK: &[&str] = &[
+    const POLL: &[&str] = &[
         r#""id":"j""#,
         r#""id":"s3cr3t/k+y""#,
         r#""status":"succeeded""#,
@@ -169,7 +169,7 @@ mod tests {
             status in 100u16..600,
             code in prop::sample::select(&["0", "1", "\"0\"", "\"s3cr3t/k+y\"", "1e400"][..]),
             info in prop::sample::select(&["", "s3cr3t/k+y", "\\u0073\\u0033cr3t/k+y"][..]),
-            fields in prop::sample::subsequence(LOOK, 0..=LOOK.len()),
+            fields in prop::sample::subsequence(POLL, 0..=POLL.len()),
         ) {
             let fields = fields.join(",");
             for data in [format!("{{{fields}}}"), format!(r#"{{"job":{{{fields}}}}}"#), "[]".to_owned()] {

@@ -358,7 +358,7 @@ const CALLS: &[Call] = &[
     free("fetch_deck"),
 ];
 
-/// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
+/// Polls a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
 pub(crate) async fn poll_one(api: &Api, id: &JobId) -> PollResult<Ready> {
     let answer = api.ask_for_job(id).await?;
     Ok(ready(api, seen(id, &answer, api.codes())?))

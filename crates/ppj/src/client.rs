@@ -17,7 +17,7 @@ use crate::envelope;
 use crate::generated::types::{self, JobList, QuotaAnswer, Quotas};
 use crate::job::{self, Conversion, Ready};
 use crate::lost_submit::{self, Candidate};
-use crate::request::{ConvertRequest, JobFilter};
+use crate::request::{ConvertRequest, ListFilter};
 use crate::route::Route;
 
 /// The address for access keys of the type "test".
@@ -175,7 +175,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidInput`] for a filter that the credentials' API does not know.
-    pub async fn list(&self, filter: &JobFilter) -> Result<Vec<JobId>, Error> {
+    pub async fn list(&self, filter: &ListFilter) -> Result<Vec<JobId>, Error> {
         let parameters = filter.parameters(self.is_signed())?;
         let parameters: Vec<_> = parameters
             .iter()
@@ -235,7 +235,7 @@ impl Client {
         const MOST: usize = 200;
         let since = lost_submit::since(lost.sent_at);
         let ids = self
-            .list(&JobFilter::new().with_created_from(since))
+            .list(&ListFilter::new().with_created_from(since))
             .await?;
         if ids.len() > MOST && !self.is_signed() {
             return Err(Error::new(ErrorKind::TooLarge, VENDOR, "list")
@@ -269,7 +269,7 @@ impl Client {
         if !self.is_signed() {
             return self.quotas().await.map(drop);
         }
-        let from_now_on = JobFilter::new().with_created_from(self.clock().wall());
+        let from_now_on = ListFilter::new().with_created_from(self.clock().wall());
         self.list(&from_now_on).await.map(drop)
     }
 

@@ -135,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    const LOOK: &[&str] = &[
+    const POLL: &[&str] = &[
         r#""token":"j""#,
         r#""token":"s3cr3t/k+y""#,
         r#""state":"completed""#,
@@ -169,7 +169,7 @@ mod tests {
         #[test]
         fn no_answer_to_a_poll_is_more_than_it_says(
             status in 100u16..600,
-            fields in prop::sample::subsequence(LOOK, 0..=LOOK.len()),
+            fields in prop::sample::subsequence(POLL, 0..=POLL.len()),
         ) {
             let body = format!("{{{}}}", fields.join(","));
             for status in [200, status] {

@@ -201,7 +201,7 @@ const fn free(operation: &'static str) -> Call {
     }
 }
 
-/// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
+/// Polls a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
 async fn poll_one(api: &Api, id: &JobId) -> PollResult<Ready> {
     let answer = api.get(Route::Poll(id), &[]).await?;
     let life = api.policy().result_ttl.as_ref().map(|life| life.value);
@@ -381,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_the_job_or_its_state_is_no_look() {
+    fn an_answer_without_the_job_or_its_state_is_no_poll() {
         for (json, is_signed) in [
             (r#"{"state":"completed"}"#, false),
             (r#"{"token":"other","state":"completed"}"#, false),
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_look_comes_within_twenty_seconds_and_no_look_under_ten() {
+    fn the_first_poll_comes_within_twenty_seconds_and_no_poll_under_ten() {
         let policy = policy();
         assert!(policy.initial_delay.value <= Duration::from_secs(20));
         assert_eq!(policy.min_interval.value, Duration::from_secs(10));

@@ -39,5 +39,5 @@ pub use self::client::{Client, ClientBuilder, SANDBOX};
 pub use self::handler::{ConvertHandler, ConvertInput, ConvertSubmit, handler, input};
 pub use self::job::{Conversion, Ready};
 pub use self::lost_submit::{Candidate, Fit};
-pub use self::request::{ConvertRequest, JobFilter};
+pub use self::request::{ConvertRequest, ListFilter};
 pub use self::webhook::{WebhookEvent, WebhookKey, WebhookRequest};

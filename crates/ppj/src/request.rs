@@ -137,13 +137,13 @@ fn read_through(document: &Document) -> io::Result<(String, Vec<u8>)> {
 
 /// Which jobs to list; all of them unless told otherwise.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct JobFilter {
+pub struct ListFilter {
     created_from: Option<SystemTime>,
     created_before: Option<SystemTime>,
     state: Option<JobState>,
 }
 
-impl JobFilter {
+impl ListFilter {
     /// Every job.
     pub fn new() -> Self {
         Self::default()
@@ -263,7 +263,7 @@ mod tests {
     #[test]
     fn dates_cannot_be_misread_and_a_filter_is_never_dropped_silently() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_501_352_439_700);
-        let range = JobFilter::new()
+        let range = ListFilter::new()
             .with_created_from(time)
             .with_created_before(time + Duration::from_secs(1));
         assert_eq!(
@@ -273,7 +273,7 @@ mod tests {
                 ("end_date", "2017-07-29T18:20:40Z".to_owned())
             ]
         );
-        let halted = JobFilter::new().with_state(JobState::Halted);
+        let halted = ListFilter::new().with_state(JobState::Halted);
         assert_eq!(
             halted.parameters(true).unwrap(),
             [("state", "halted".to_owned())]

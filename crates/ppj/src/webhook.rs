@@ -221,12 +221,12 @@ mod tests {
         WebhookKey::new(Secret::new("kKdBnfSJNnBjex9gczp6P9g2").unwrap())
     }
 
-    fn nudge(token: &str) -> WebhookEvent {
+    fn notify(token: &str) -> WebhookEvent {
         WebhookEvent::JobChanged(JobId::new(token).unwrap())
     }
 
     #[test]
-    fn every_spelling_is_a_nudge_with_nothing_but_the_job() {
+    fn every_spelling_is_an_event_with_nothing_but_the_job() {
         for target in [
             "/notify?token=8v9iSKnj&type=complete",
             "/notify?token=8v9iSKnj&type=completed&code=0",
@@ -236,12 +236,12 @@ mod tests {
         ] {
             assert_eq!(
                 WebhookRequest::get(target).parse().unwrap(),
-                nudge("8v9iSKnj"),
+                notify("8v9iSKnj"),
                 "{target}"
             );
         }
         let form = WebhookRequest::post("/notify?agent=1", b"token=8v9iSKnj&type=complete");
-        assert_eq!(form.parse().unwrap(), nudge("8v9iSKnj"));
+        assert_eq!(form.parse().unwrap(), notify("8v9iSKnj"));
     }
 
     #[test]
@@ -291,7 +291,7 @@ mod tests {
         };
         assert_eq!(
             signed(FINAL, "1490255398", FINAL_SIGNATURE).unwrap(),
-            nudge("8v9iSKnj")
+            notify("8v9iSKnj")
         );
         let forged = FINAL.replace("8v9iSKnj", "9v9iSKnj");
         assert!(signed(&forged, "1490255398", FINAL_SIGNATURE).is_err());
@@ -314,7 +314,7 @@ mod tests {
         assert!(callback.parse_verified(&key()).is_err());
         assert_eq!(
             callback.parse_verified(&key().with_older_rule()).unwrap(),
-            nudge("8v9iSKnj")
+            notify("8v9iSKnj")
         );
     }
 

@@ -16,7 +16,7 @@ use crate::wire::{JobList, ListQuery, ListedJob, PrintStatus};
 ///
 /// One request looks at up to 200 jobs. Two things the cloud does not say, and how they are read here:
 ///
-/// - *A job that the answer does not mention.* Unknown ids are silently left out. A single absence is a failed look; the
+/// - *A job that the answer does not mention.* Unknown ids are silently left out. A single absence is a failed poll; the
 ///   job is [`Status::Gone`] when it was absent from several complete answers in a row (3 unless set by
 ///   [`with_gone_after`](crate::DeviceBuilder::with_gone_after)), or from one after a push that said it was deleted.
 /// - *A listed job without a status*, as a real printer got them in 2019. It is there, and no more is known: an
@@ -74,7 +74,7 @@ impl JobKind for PrintJob {
     }
 
     async fn poll(&self, ids: &[JobId]) -> PollResults<Printed> {
-        let mut looks = PollResults::of(VENDOR, ids);
+        let mut polls = PollResults::of(VENDOR, ids);
         for (number, part) in ids.chunks(BATCH.get()).enumerate() {
             let first = number * BATCH.get();
             let texts: Vec<&str> = part.iter().map(JobId::as_str).collect();
@@ -84,22 +84,22 @@ impl JobKind for PrintJob {
             };
             // At most one, because the part fits one request; none for no ids.
             for query in ListQuery::for_jobs(&texts, BATCH) {
-                match self.device.look(&query, only).await {
-                    Ok(list) => self.read(part, first, list, &mut looks),
+                match self.device.poll(&query, only).await {
+                    Ok(list) => self.read(part, first, list, &mut polls),
                     Err(error) => {
                         for place in 0..part.len() {
-                            looks.set(first + place, Err(error.clone()));
+                            polls.set(first + place, Err(error.clone()));
                         }
                     }
                 }
             }
         }
-        looks
+        polls
     }
 }
 
 impl PrintJob {
-    fn read(&self, part: &[JobId], first: usize, list: JobList, looks: &mut PollResults<Printed>) {
+    fn read(&self, part: &[JobId], first: usize, list: JobList, polls: &mut PollResults<Printed>) {
         let complete = list.unreadable == 0;
         let listed: HashMap<String, ListedJob> = list
             .jobs
@@ -111,10 +111,10 @@ impl PrintJob {
             match listed.get(id.as_str()) {
                 Some(job) => {
                     absences.seen(id);
-                    looks.set(first + place, Ok(snapshot(id, job)));
+                    polls.set(first + place, Ok(snapshot(id, job)));
                 }
                 None if complete && absences.missed(id, self.device.was_deleted(id.as_str())) => {
-                    looks.set(first + place, Ok(Snapshot::new(Status::Gone, "not listed")));
+                    polls.set(first + place, Ok(Snapshot::new(Status::Gone, "not listed")));
                 }
                 None => {}
             }

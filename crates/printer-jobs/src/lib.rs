@@ -49,14 +49,14 @@ mod wire;
 
 pub use code::Code;
 #[cfg(feature = "websocket")]
-pub use device::{Destination, Device, DeviceBuilder, Downloaded, Pages, Transfer};
+pub use device::{Destination, Device, DeviceBuilder, Downloaded, PageFetch, Transfer};
 pub use error::{ProtocolError, Rejection};
 #[cfg(feature = "websocket")]
 pub use events::{DeviceEvent, Events};
 #[cfg(feature = "websocket")]
 pub use job::{PrintJob, Printed};
 #[cfg(feature = "websocket")]
-pub use login::{Phase, Times};
+pub use login::{LoginTimes, Phase};
 pub use settings::{Choice, Choices, Color, Setting, SettingAliases, Settings, Sides};
 pub use store::{CredentialStore, FileStore, MemoryStore, Stored};
 pub use wire::{

@@ -53,7 +53,7 @@ mod tests {
 
     use super::*;
 
-    const LOOK: &[&str] = &[
+    const POLL: &[&str] = &[
         r#""TaskStatus":8"#,
         r#""TaskStatus":-6"#,
         r#""TaskStatus":-7"#,
@@ -72,7 +72,7 @@ mod tests {
         #[test]
         fn no_answer_to_a_poll_is_more_than_it_says(
             status in 100u16..600,
-            fields in prop::sample::subsequence(LOOK, 0..=LOOK.len()),
+            fields in prop::sample::subsequence(POLL, 0..=POLL.len()),
         ) {
             let fields = fields.join(",");
             for body in [

@@ -44,7 +44,7 @@ impl Conversion {
         self.family
     }
 
-    /// Looks at a job once. Free, harmless to repeat, and not before the floor: [`Job::wait`](jobs_core::Job::wait) sees to
+    /// Polls a job once. Free, harmless to repeat, and not before the floor: [`Job::wait`](jobs_core::Job::wait) sees to
     /// that.
     async fn poll_one(&self, id: &JobId) -> PollResult<Ready> {
         let settings = self.api.settings();

@@ -288,7 +288,7 @@ mod tests {
     };
 
     #[test]
-    fn v4_is_a_look() {
+    fn v4_is_a_poll() {
         assert_eq!(V4.body.len(), 166);
         V4.check("V4");
     }

@@ -134,7 +134,7 @@ mod tests {
         prop::sample::subsequence(parts, 0..=parts.len()).prop_map(|parts| parts.join(","))
     }
 
-    const LOOK: &[&str] = &[
+    const POLL: &[&str] = &[
         r#""job_id":"j""#,
         r#""job_id":"k""#,
         r#""status":"completed""#,
@@ -167,7 +167,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_answer_to_a_poll_is_more_than_it_says(status in 100u16..600, data in some(LOOK)) {
+        fn no_answer_to_a_poll_is_more_than_it_says(status in 100u16..600, data in some(POLL)) {
             for body in [format!(r#"{{"code":200,"data":{{{data}}}}}"#), format!("{{{data}}}")] {
                 poll(200, body.as_bytes());
                 poll(status, body.as_bytes());

@@ -323,7 +323,7 @@ const CALLS: &[Call] = &[
     },
 ];
 
-/// Looks at a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
+/// Polls a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
 async fn poll_one(api: &Api, id: &JobId) -> PollResult<Ready> {
     let snapshot = seen(id, &api.poll_job(id).await?)?;
     Ok(snapshot.map(|location| Ready {

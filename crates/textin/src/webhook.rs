@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_nudge_holds_nothing_but_the_id() {
+    fn an_event_holds_nothing_but_the_id() {
         let forged =
             br#"{"job_id":"j1","status":"completed","result_url":"https://evil.example/x"}"#;
         assert_eq!(parse(forged).unwrap(), JobId::new("j1").unwrap());

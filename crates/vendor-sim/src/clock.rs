@@ -17,7 +17,7 @@ const MANUAL_START: Duration = Duration::from_secs(1_800_000_000);
 
 /// Virtual time since the Unix epoch. Clones share the same time.
 #[derive(Clone, Debug)]
-pub struct Clock {
+pub struct VirtualClock {
     inner: Arc<Inner>,
 }
 
@@ -39,7 +39,7 @@ enum Source {
     },
 }
 
-impl Clock {
+impl VirtualClock {
     /// A clock that begins at the present and runs `speed` times as fast as the world. Speeds that make no sense count as 1.
     #[must_use]
     pub fn real(speed: f64) -> Self {
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn manual_clock_moves_only_by_hand() {
-        let clock = Clock::manual();
+        let clock = VirtualClock::manual();
         assert_eq!(clock.now(), MANUAL_START);
         assert!(clock.advance(Duration::from_millis(1500)));
         assert_eq!(clock.now(), MANUAL_START + Duration::from_millis(1500));
@@ -190,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn manual_sleep_ends_when_the_clock_has_moved_far_enough() {
-        let clock = Clock::manual();
+        let clock = VirtualClock::manual();
         let sleeper = tokio::spawn({
             let clock = clock.clone();
             async move {
@@ -208,7 +208,7 @@ mod tests {
 
     #[tokio::test]
     async fn fast_clock_sleeps_a_fraction_of_the_virtual_time() {
-        let clock = Clock::real(10_000.0);
+        let clock = VirtualClock::real(10_000.0);
         let before = clock.now();
         clock.sleep(Duration::from_secs(100)).await;
         assert!(clock.now() - before >= Duration::from_secs(100));
@@ -217,18 +217,18 @@ mod tests {
 
     #[test]
     fn time_of_day_is_that_of_the_world_and_not_the_fast_one() {
-        let clock = Clock::real(100.0);
+        let clock = VirtualClock::real(100.0);
         let start = clock.wall_of(Duration::ZERO);
         let hour = clock.wall_of(start + Duration::from_secs(3_600));
         assert_eq!(hour - start, Duration::from_secs(36));
-        let still = Clock::manual();
+        let still = VirtualClock::manual();
         assert_eq!(still.wall_of(still.now()), still.now());
     }
 
     #[test]
     fn nonsense_speed_counts_as_one() {
-        assert!((Clock::real(f64::NAN).speed() - 1.0).abs() < f64::EPSILON);
-        assert!((Clock::real(-3.0).speed() - 1.0).abs() < f64::EPSILON);
+        assert!((VirtualClock::real(f64::NAN).speed() - 1.0).abs() < f64::EPSILON);
+        assert!((VirtualClock::real(-3.0).speed() - 1.0).abs() < f64::EPSILON);
         assert_eq!(seconds(-1.0), Duration::ZERO);
         assert_eq!(seconds(f64::INFINITY), Duration::from_secs(3_153_600_000));
     }

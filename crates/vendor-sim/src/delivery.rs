@@ -1,6 +1,6 @@
 //! How an answer travels: late, slowly, cut short of its declared length, or not at all.
 //!
-//! A handler returns an ordinary response and attaches a [`Delivery`]; the server acts on it where the socket is.
+//! A handler returns an ordinary response and attaches a [`ResponseDelivery`]; the server acts on it where the socket is.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -14,13 +14,13 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use hyper::body::{Frame, Incoming, SizeHint};
 
-use crate::clock::Clock;
+use crate::clock::VirtualClock;
 use crate::recorder::Entry;
 use crate::wire::WireControl;
 
-/// What should happen to an answer on its way. Attach it with [`Delivery::attach`].
+/// What should happen to an answer on its way. Attach it with [`ResponseDelivery::attach`].
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Delivery {
+pub struct ResponseDelivery {
     /// Wait this virtual time before the first byte.
     pub delay: Option<Duration>,
     /// Send no answer and end the connection.
@@ -60,7 +60,7 @@ pub struct Slow {
     pub pause: Duration,
 }
 
-impl Delivery {
+impl ResponseDelivery {
     /// Puts the instruction on a response.
     #[must_use]
     pub fn attach(self, mut response: Response<Body>) -> Response<Body> {
@@ -84,9 +84,9 @@ impl std::error::Error for Dropped {}
 pub(crate) async fn deliver(
     mut response: Response<Body>,
     wire: &WireControl,
-    clock: &Clock,
+    clock: &VirtualClock,
 ) -> Result<Response<Body>, Dropped> {
-    let Some(delivery) = response.extensions_mut().remove::<Delivery>() else {
+    let Some(delivery) = response.extensions_mut().remove::<ResponseDelivery>() else {
         return Ok(response);
     };
     if let Some(delay) = delivery.delay {
@@ -129,10 +129,10 @@ struct Unread {
 
 /// No answer for `silence`, then a reset; the body stays in the socket.
 pub(crate) fn deaf(body: Body, silence: Duration) -> Response<Body> {
-    let mut response = Delivery {
+    let mut response = ResponseDelivery {
         delay: Some(silence),
         drop: Some(Ending::Reset),
-        ..Delivery::default()
+        ..ResponseDelivery::default()
     }
     .attach(Response::new(Body::empty()));
     response.extensions_mut().insert(Unread {
@@ -142,7 +142,7 @@ pub(crate) fn deaf(body: Body, silence: Duration) -> Response<Body> {
 }
 
 /// Writes past the HTTP library, which sends one head and ends it, until the other side has gone.
-async fn babble(endless: Endless, wire: &WireControl, clock: &Clock) {
+async fn babble(endless: Endless, wire: &WireControl, clock: &VirtualClock) {
     let (opening, next) = match endless.interim {
         true => ("", "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
         false => ("HTTP/1.1 200 OK\r\n", "X-Padding: 0123456789abcdef\r\n"),
@@ -184,7 +184,7 @@ pub(crate) fn shortened(body: Body, limit: u64) -> Body {
     ))
 }
 
-fn slowed(body: Body, slow: Slow, clock: Clock) -> Body {
+fn slowed(body: Body, slow: Slow, clock: VirtualClock) -> Body {
     let chunk = slow.chunk.max(1);
     let start = (body.into_data_stream(), Bytes::new(), clock);
     Body::from_stream(stream::unfold(

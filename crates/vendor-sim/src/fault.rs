@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::clock::seconds;
-use crate::delivery::{self, Delivery, Ending, Endless, Slow};
+use crate::delivery::{self, Ending, Endless, ResponseDelivery, Slow};
 use crate::lock::lock;
 use crate::malformed;
 
@@ -313,9 +313,9 @@ impl FaultPlan {
 fn instead(fault: &Fault, dialect: &Dialect) -> Option<(Response<Body>, bool)> {
     let dropped = |reset: bool| {
         let how = if reset { Ending::Reset } else { Ending::Close };
-        Delivery {
+        ResponseDelivery {
             drop: Some(how),
-            ..Delivery::default()
+            ..ResponseDelivery::default()
         }
         .attach(Response::new(Body::empty()))
     };
@@ -343,25 +343,25 @@ fn instead(fault: &Fault, dialect: &Dialect) -> Option<(Response<Body>, bool)> {
 
 async fn apply(fault: Fault, response: Response<Body>, dialect: &Dialect) -> Response<Body> {
     match fault {
-        Fault::Delay { seconds: late } => Delivery {
+        Fault::Delay { seconds: late } => ResponseDelivery {
             delay: Some(seconds(late)),
-            ..Delivery::default()
+            ..ResponseDelivery::default()
         }
         .attach(response),
         Fault::SlowBody {
             chunk,
             seconds: pause,
-        } => Delivery {
+        } => ResponseDelivery {
             slow: Some(Slow {
                 chunk,
                 pause: seconds(pause),
             }),
-            ..Delivery::default()
+            ..ResponseDelivery::default()
         }
         .attach(response),
-        Fault::CutBody { at } => Delivery {
+        Fault::CutBody { at } => ResponseDelivery {
             cut_at: Some(at),
-            ..Delivery::default()
+            ..ResponseDelivery::default()
         }
         .attach(response),
         Fault::TruncatedJson {} => truncated(response),
@@ -398,9 +398,9 @@ async fn apply(fault: Fault, response: Response<Body>, dialect: &Dialect) -> Res
         Fault::HugeKey { bytes } => malformed::with_huge_key(response, REWRITE_LIMIT, bytes).await,
         Fault::ManyEntries { entries } => malformed::with_many_entries(response, entries),
         Fault::CutInTurn { at } => {
-            let mut response = Delivery {
+            let mut response = ResponseDelivery {
                 cut_at: at.first().copied(),
-                ..Delivery::default()
+                ..ResponseDelivery::default()
             }
             .attach(response);
             for name in [ETAG, LAST_MODIFIED, ACCEPT_RANGES] {
@@ -411,12 +411,12 @@ async fn apply(fault: Fault, response: Response<Body>, dialect: &Dialect) -> Res
         Fault::EndlessHeaders {
             interim,
             seconds: pause,
-        } => Delivery {
+        } => ResponseDelivery {
             endless: Some(Endless {
                 interim,
                 pause: seconds(pause),
             }),
-            ..Delivery::default()
+            ..ResponseDelivery::default()
         }
         .attach(response),
         Fault::Status { .. }

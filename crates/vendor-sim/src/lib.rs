@@ -27,7 +27,7 @@ pub mod textin;
 pub mod wecom;
 mod wire;
 
-pub use clock::Clock;
+pub use clock::VirtualClock;
 pub use fault::{Fault, Times};
 pub use mindshow::{MindShow, MindShowHandle, MindShowOptions};
 pub use ppj::{Ppj, PpjHandle, PpjOptions};

@@ -13,7 +13,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use crate::clock::Clock;
+use crate::clock::VirtualClock;
 use crate::spool::{Spool, Spooled};
 
 /// Real time that a foreign server may take.
@@ -26,7 +26,7 @@ const ANSWER_LIMIT: usize = 64 << 10;
 /// # Errors
 ///
 /// Why it could not be had, in words fit for a failed job's message.
-pub async fn fetch(clock: &Clock, url: &str, limit: u64) -> Result<Spooled, String> {
+pub async fn fetch(clock: &VirtualClock, url: &str, limit: u64) -> Result<Spooled, String> {
     let work = async {
         let response = send(url, Method::GET, None).await?;
         if !response.status().is_success() {
@@ -57,7 +57,7 @@ pub async fn fetch(clock: &Clock, url: &str, limit: u64) -> Result<Spooled, Stri
 /// # Errors
 ///
 /// Why there was none.
-pub async fn post_json(clock: &Clock, url: &str, body: String) -> Result<u16, String> {
+pub async fn post_json(clock: &VirtualClock, url: &str, body: String) -> Result<u16, String> {
     let work = async { Ok(send(url, Method::POST, Some(body)).await?.status().as_u16()) };
     clock
         .within_real(PATIENCE, work)
@@ -71,7 +71,7 @@ pub async fn post_json(clock: &Clock, url: &str, body: String) -> Result<u16, St
 ///
 /// Why there was no answer.
 pub async fn exchange(
-    clock: &Clock,
+    clock: &VirtualClock,
     url: &str,
     method: Method,
     headers: &[(HeaderName, HeaderValue)],

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::http::request::Parts;
 use serde::Serialize;
 
-use crate::clock::Clock;
+use crate::clock::VirtualClock;
 use crate::lock::lock;
 
 /// Oldest requests are forgotten beyond this, so that a long run does not grow without end.
@@ -50,7 +50,7 @@ impl RecordedRequest {
 /// The shared record of all origins of one vendor.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    clock: Clock,
+    clock: VirtualClock,
     kept: Arc<Mutex<Kept>>,
 }
 
@@ -80,7 +80,7 @@ impl Entry {
 impl Recorder {
     /// An empty record that stamps arrivals by `clock`.
     #[must_use]
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(clock: VirtualClock) -> Self {
         Self {
             clock,
             kept: Arc::default(),

@@ -17,7 +17,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 
-use crate::clock::Clock;
+use crate::clock::VirtualClock;
 use crate::delivery::{self, Counted, Dropped};
 use crate::recorder::Recorder;
 use crate::wire::Wire;
@@ -34,7 +34,7 @@ pub struct Site {
     /// Address to listen on; each origin takes a free port.
     pub listen: IpAddr,
     /// The time of all its rules.
-    pub clock: Clock,
+    pub clock: VirtualClock,
     /// The control endpoint has no password, so an address that others can reach must be asked for.
     pub allow_non_loopback: bool,
 }
@@ -43,7 +43,7 @@ impl Default for Site {
     fn default() -> Self {
         Self {
             listen: Ipv4Addr::LOCALHOST.into(),
-            clock: Clock::real(1.0),
+            clock: VirtualClock::real(1.0),
             allow_non_loopback: false,
         }
     }
@@ -52,7 +52,7 @@ impl Default for Site {
 impl Site {
     /// Loopback with the given clock.
     #[must_use]
-    pub fn with_clock(clock: Clock) -> Self {
+    pub fn with_clock(clock: VirtualClock) -> Self {
         Self {
             clock,
             ..Self::default()
@@ -88,7 +88,7 @@ impl Site {
 pub struct BoundOrigin {
     address: SocketAddr,
     listener: TcpListener,
-    clock: Clock,
+    clock: VirtualClock,
 }
 
 impl BoundOrigin {
@@ -100,7 +100,7 @@ impl BoundOrigin {
 
     /// Begins to answer. `name` marks this origin's requests in the record.
     #[must_use]
-    pub fn serve(self, name: &'static str, recorder: Recorder, router: Router) -> Origin {
+    pub fn serve(self, name: &'static str, recorder: Recorder, router: Router) -> OriginServer {
         let (stop, stopping) = watch::channel(false);
         let (alive, all_gone) = mpsc::channel(1);
         let address = self.address;
@@ -111,7 +111,7 @@ impl BoundOrigin {
             clock: self.clock,
         });
         tokio::spawn(accept(self.listener, origin, stopping, alive));
-        Origin {
+        OriginServer {
             address,
             stop,
             all_gone,
@@ -121,13 +121,13 @@ impl BoundOrigin {
 
 /// A running origin. Dropping it stops it: answers under way are finished, nothing new is accepted.
 #[derive(Debug)]
-pub struct Origin {
+pub struct OriginServer {
     address: SocketAddr,
     stop: watch::Sender<bool>,
     all_gone: mpsc::Receiver<Infallible>,
 }
 
-impl Origin {
+impl OriginServer {
     /// `http://address:port`, without a slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
@@ -141,14 +141,14 @@ impl Origin {
     }
 
     /// Stops and waits until the connections have ended, for a short while at most.
-    pub async fn stop(&mut self, clock: &Clock) {
+    pub async fn stop(&mut self, clock: &VirtualClock) {
         self.stop.send_replace(true);
         // Each task holds a sender and never sends: the channel ends when the last one has gone.
         clock.within_real(STOP_PATIENCE, self.all_gone.recv()).await;
     }
 }
 
-impl Drop for Origin {
+impl Drop for OriginServer {
     fn drop(&mut self) {
         self.stop.send_replace(true);
     }
@@ -162,7 +162,7 @@ struct Context {
     name: &'static str,
     recorder: Recorder,
     router: Router,
-    clock: Clock,
+    clock: VirtualClock,
 }
 
 async fn accept(

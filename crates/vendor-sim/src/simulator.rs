@@ -7,22 +7,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::clock::Clock;
+use crate::clock::VirtualClock;
 use crate::fault::{Fault, FaultPlan, Times};
 use crate::recorder::{RecordedRequest, Recorder};
-use crate::server::Origin;
+use crate::server::OriginServer;
 
 /// What all simulators have.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Common {
-    pub(crate) clock: Clock,
+    pub(crate) clock: VirtualClock,
     pub(crate) recorder: Recorder,
     pub(crate) faults: FaultPlan,
 }
 
 impl Common {
-    pub(crate) fn new(clock: &Clock) -> Self {
+    pub(crate) fn new(clock: &VirtualClock) -> Self {
         Self {
             clock: clock.clone(),
             recorder: Recorder::new(clock.clone()),
@@ -63,19 +63,19 @@ pub(crate) fn reset<V: Simulated>(vendor: &V) {
 /// A running simulator; dropping it stops it.
 pub struct Simulator<V: Simulated> {
     pub(crate) shared: Arc<V>,
-    pub(crate) api: Origin,
+    pub(crate) api: OriginServer,
     /// What else it serves, if that is another origin.
-    files: Option<Origin>,
+    files: Option<OriginServer>,
 }
 
 impl<V: Simulated> Simulator<V> {
-    pub(crate) fn new(shared: Arc<V>, api: Origin, files: Option<Origin>) -> Self {
+    pub(crate) fn new(shared: Arc<V>, api: OriginServer, files: Option<OriginServer>) -> Self {
         Self { shared, api, files }
     }
 
     /// The time of this simulator.
     #[must_use]
-    pub fn clock(&self) -> &Clock {
+    pub fn clock(&self) -> &VirtualClock {
         &self.shared.common().clock
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::clock::Clock;
+use crate::clock::VirtualClock;
 use crate::mindshow::{MindShow, MindShowHandle, MindShowOptions};
 use crate::ppj::{Ppj, PpjHandle, PpjOptions};
 use crate::server::Site;
@@ -50,7 +50,7 @@ impl Default for SimOptions {
 /// Running simulators; dropping them stops them.
 #[derive(Debug)]
 pub struct Simulators {
-    clock: Clock,
+    clock: VirtualClock,
     mindshow: MindShowHandle,
     ppj: PpjHandle,
     tencent: TencentHandle,
@@ -65,7 +65,7 @@ impl Simulators {
     ///
     /// The address is not loopback and that was not asked for, or the system refuses a socket.
     pub async fn start(options: SimOptions) -> io::Result<Self> {
-        let clock = Clock::real(options.speed);
+        let clock = VirtualClock::real(options.speed);
         let site = Site {
             listen: options.listen,
             clock: clock.clone(),
@@ -103,7 +103,7 @@ impl Simulators {
 
     /// The time of all of them.
     #[must_use]
-    pub fn clock(&self) -> &Clock {
+    pub fn clock(&self) -> &VirtualClock {
         &self.clock
     }
 

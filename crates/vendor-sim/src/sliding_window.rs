@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::clock::{Clock, seconds};
+use crate::clock::{VirtualClock, seconds};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -34,6 +34,6 @@ impl SlidingWindow {
 }
 
 /// Of a real network, in the simulator's time.
-pub(crate) fn slack(clock: &Clock, milliseconds: f64) -> Duration {
+pub(crate) fn slack(clock: &VirtualClock, milliseconds: f64) -> Duration {
     seconds(milliseconds / 1000.0 * clock.speed())
 }

@@ -123,8 +123,8 @@ fn searched(neighbour: &str) -> &'static str {
     }
 }
 
-/// A free look at a job that is paid for.
-fn look(neighbour: &str) -> &'static str {
+/// A free poll of a job that is paid for.
+fn poll(neighbour: &str) -> &'static str {
     match neighbour {
         "undisturbed" | "half surrogate" | "control character" | "NaN" | "byte order mark"
         | "UTF-16" | "GBK" | "gzip" | "unknown coding" => "0 1$ whole",
@@ -141,7 +141,7 @@ fn json(neighbour: &str) -> &'static str {
         "unknown coding" | "foreign page, 200" => "4 1$ unverified ticket",
         "huge key" => "0 1$ whole",
         "foreign page, 403" | "storage refusal" => "4 1$ nothing ticket",
-        neighbour => look(neighbour),
+        neighbour => poll(neighbour),
     }
 }
 
@@ -157,7 +157,7 @@ fn document(neighbour: &str) -> &'static str {
     }
 }
 
-/// A look that may cost money each time: its budget of calls ends it.
+/// A poll that may cost money each time: its budget of calls ends it.
 fn export(neighbour: &str) -> &'static str {
     match neighbour {
         "undisturbed" | "half surrogate" | "control character" | "NaN" | "byte order mark"
@@ -256,13 +256,13 @@ const COLUMNS: &[Column] = &[
         PARSE,
         |neighbour| match neighbour {
             READ_ONLY => "0 1$ whole",
-            neighbour => look(neighbour),
+            neighbour => poll(neighbour),
         },
     ),
     column("textin", "result", "result", PARSE, json),
     column("textin", "result in JSON", "result", PARSE_JSON, json),
     column("ppj", "create", "create", CONVERT, searched),
-    column("ppj", "poll", "show", CONVERT, look),
+    column("ppj", "poll", "show", CONVERT, poll),
     column("ppj", "download", "download", CONVERT, document),
     column(
         "mindshow",
@@ -271,13 +271,13 @@ const COLUMNS: &[Column] = &[
         DECK,
         searched,
     ),
-    column("mindshow", "poll", "job_get", DECK, look),
+    column("mindshow", "poll", "job_get", DECK, poll),
     column("mindshow", "deck file", "deck_file", DECK, document),
     column("mindshow", "pdf", "get_pdf", PDF, export),
     column("mindshow", "pdf file", "pdf_file", PDF, document),
     column("tencent-ess", "upload", "upload", SIGNABLE, upload),
     column("tencent-ess", "create", "create", SIGNABLE, paid),
-    column("tencent-ess", "poll", "query", SIGNABLE, look),
+    column("tencent-ess", "poll", "query", SIGNABLE, poll),
     column("printer", "connect", "connect", PRINT, connect),
     column("printer", "list", "printer/get_job_list", PRINT, list),
     column("printer", "download", "printer/download_file", PRINT, pages),

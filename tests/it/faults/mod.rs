@@ -4,7 +4,7 @@
 //!
 //! - The outcome is `ok`; or `refused:` or `unknown:` for a call that costs money; or `blind:` or `stopped:` for a wait; or
 //!   the plain error. An error is its kind and whether the vendor may have acted: `unavailable/maybe`.
-//! - The requests are those that reached the simulator's operation; `many` where the pace of looks decides.
+//! - The requests are those that reached the simulator's operation; `many` where the pace of polls decides.
 //! - The charges are what the simulator booked since the fault was set.
 //! - The disk, for what ends in a file: `whole` under its final name, or `nothing` at all.
 //!
@@ -66,7 +66,7 @@ type Column = (&'static str, [&'static str; FAULTS.len()]);
 /// look like a silent vendor.
 const SPEED: f64 = 100.0;
 
-/// A number of requests that depends on the pace of looks or connections.
+/// A number of requests that depends on the pace of polls or connections.
 const MANY: usize = usize::MAX;
 
 /// How long a client listens in vain: long enough for a busy machine to do the work before it does not answer.
@@ -145,7 +145,7 @@ impl Case {
     }
 
     fn site() -> Site {
-        Site::with_clock(vendor_sim::Clock::real(SPEED))
+        Site::with_clock(vendor_sim::VirtualClock::real(SPEED))
     }
 
     /// Lets the fault begin: the simulator plays it at `operation`, or it ends and its hosts refuse connections for as long as
@@ -170,7 +170,7 @@ impl Case {
     }
 
     /// Seconds by which the clock that is moved by hand is ahead of a simulator's time of day.
-    fn skew(&self, sim: &vendor_sim::Clock) -> i64 {
+    fn skew(&self, sim: &vendor_sim::VirtualClock) -> i64 {
         let here = self.clock.wall().duration_since(SystemTime::UNIX_EPOCH);
         let there = sim.wall_of(sim.now());
         let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap();
@@ -182,7 +182,7 @@ impl Case {
         self.clock.run(work).await
     }
 
-    /// Waits for a job, at most a minute without a good look.
+    /// Waits for a job, at most a minute without a good poll.
     async fn wait<K: JobKind>(&self, job: &Job<K>) -> Result<K::Output, WaitError> {
         let patience = WaitOptions {
             max_unreachable: Duration::from_secs(60),

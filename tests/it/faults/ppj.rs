@@ -1,9 +1,9 @@
-//! PPJ: a create takes a project of the quota; looks, lists and downloads are free and come from the API itself.
+//! PPJ: a create takes a project of the quota; polls, lists and downloads are free and come from the API itself.
 
 use jobs_core::Secret;
 use jobs_core::disk::OutputPath;
 use jobs_core::http::Document;
-use ppj::{Client, ConvertRequest, Credentials, JobFilter};
+use ppj::{Client, ConvertRequest, Credentials, ListFilter};
 use vendor_sim::{Fault, Ppj, PpjHandle, PpjOptions};
 
 use super::{Case, Column, plain, submitted, waited};
@@ -188,7 +188,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
             match operation {
                 "create" => submitted(&client.convert(request.clone()).submit().await),
                 "poll" => waited(&case.wait(&job.unwrap()).await),
-                "list" => plain(&client.list(&JobFilter::new()).await),
+                "list" => plain(&client.list(&ListFilter::new()).await),
                 _ => {
                     let until = super::an_hour_from_now(case);
                     let fetch = async {

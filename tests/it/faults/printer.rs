@@ -132,7 +132,7 @@ pub(super) async fn run(operation: &str, case: &Case) -> String {
         "download" => "printer/download_file",
         _ => "printer/report_job_status",
     };
-    let site = Site::with_clock(vendor_sim::Clock::real(f64::from(SPEED)));
+    let site = Site::with_clock(vendor_sim::VirtualClock::real(f64::from(SPEED)));
     let sim = WeCom::start_at(&site, WeComOptions::default())
         .await
         .unwrap();

@@ -1,4 +1,4 @@
-//! TextIn: a submit and a synchronous parse are billed by the page, looks and results are free.
+//! TextIn: a submit and a synchronous parse are billed by the page, polls and results are free.
 
 use jobs_core::Secret;
 use jobs_core::disk::OutputPath;

@@ -44,12 +44,12 @@ fn a_coded_result_is_undone() {
 fn coded_answers_to_a_submit_and_a_poll_are_undone() {
     let submit = format!(r#"{{"code":200,"message":"ok","data":{{"job_id":"{JOB}"}}}}"#);
     let vendor = StandIn::new(Vendor::TextIn, move |asked, here| {
-        let look = format!(
+        let poll = format!(
             r#"{{"code":200,"data":{{"job_id":"{JOB}","status":"completed","result_url":"{here}/r"}}}}"#
         );
         match asked.step {
             Step::Submit => Some(coded("gzip", &gzip(submit.as_bytes()))),
-            Step::Poll => Some(coded("gzip", &gzip(look.as_bytes()))),
+            Step::Poll => Some(coded("gzip", &gzip(poll.as_bytes()))),
             Step::Result => None,
         }
     });

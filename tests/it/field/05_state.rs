@@ -10,22 +10,22 @@ fn a_failure_is_told_with_its_text_however_that_is_written() {
         (r#"["bad","glyph"]"#, ""),
         ("NaN", ""),
     ] {
-        let look = format!(
+        let poll = format!(
             r#"{{"code":200,"message":"ok","data":{{"job_id":"{JOB}","status":"failed","message":{text}}}}}"#
         );
-        let vendor = StandIn::saying(Vendor::TextIn, Step::Poll, json(&look));
+        let vendor = StandIn::saying(Vendor::TextIn, Step::Poll, json(&poll));
         let ran = vendor.buy();
-        assert_eq!(ran.exit, Some(3), "{look}: {ran:#?}");
+        assert_eq!(ran.exit, Some(3), "{poll}: {ran:#?}");
         assert!(ran.stderr.contains(said), "{ran:#?}");
     }
 }
 
 #[test]
 fn a_worker_ends_on_a_failure_beside_odd_text() {
-    let look = format!(
+    let poll = format!(
         r#"{{"code":200,"message":"ok","data":{{"job_id":"{JOB}","status":"failed","message":"bad \ud835 glyph"}}}}"#
     );
-    let vendor = StandIn::saying(Vendor::TextIn, Step::Poll, json(look));
+    let vendor = StandIn::saying(Vendor::TextIn, Step::Poll, json(poll));
     vendor
         .run(&["textin", "parse", "a.pdf", "--no-wait"])
         .ended(0, &[]);
@@ -42,19 +42,19 @@ fn an_end_is_seen_beside_numbers_that_are_none() {
     let bundle = format!(
         r#"{{"token":"{JOB}","state":"completed","total_pages":Infinity,"name":"\ud835"}}"#
     );
-    for (vendor, look) in [(Vendor::Tencent, signed), (Vendor::Ppj, bundle)] {
-        let stand_in = StandIn::saying(vendor, Step::Poll, json(&look));
+    for (vendor, poll) in [(Vendor::Tencent, signed), (Vendor::Ppj, bundle)] {
+        let stand_in = StandIn::saying(vendor, Step::Poll, json(&poll));
         let ran = stand_in.buy();
-        assert_eq!(ran.exit, Some(0), "{look}: {ran:#?}");
+        assert_eq!(ran.exit, Some(0), "{poll}: {ran:#?}");
     }
 }
 
 #[test]
 fn a_state_that_is_not_there_is_not_guessed() {
-    let look = format!(
+    let poll = format!(
         r#"{{"code":200,"message":"\ud835","data":{{"job_id":"{JOB}","note":"\"status\":\"failed\""}}}}"#
     );
-    let vendor = StandIn::saying(Vendor::TextIn, Step::Poll, json(look));
+    let vendor = StandIn::saying(Vendor::TextIn, Step::Poll, json(poll));
     let ran = vendor.buy();
     ran.ended(4, &[]);
     assert!(ran.ticket().is_some(), "{ran:#?}");
@@ -62,9 +62,9 @@ fn a_state_that_is_not_there_is_not_guessed() {
 
 #[test]
 fn a_state_never_seen_before_is_named_when_the_wait_ends_on_it() {
-    let look = format!(
+    let poll = format!(
         r#"{{"code":200,"message":"ok","data":{{"job_id":"{JOB}","status":"hibernating"}}}}"#
     );
-    let vendor = StandIn::saying(Vendor::TextIn, Step::Poll, json(look));
+    let vendor = StandIn::saying(Vendor::TextIn, Step::Poll, json(poll));
     vendor.buy().ended(4, &["hibernating"]);
 }

@@ -3,10 +3,10 @@
 use super::stand_in::{JOB, StandIn, Step, Vendor, http, json};
 
 fn leading_to(url: &str) -> StandIn {
-    let look = format!(
+    let poll = format!(
         r#"{{"code":200,"data":{{"job_id":"{JOB}","status":"completed","result_url":"{url}"}}}}"#
     );
-    StandIn::saying(Vendor::TextIn, Step::Poll, json(look))
+    StandIn::saying(Vendor::TextIn, Step::Poll, json(poll))
 }
 
 #[test]

@@ -14,10 +14,10 @@ fn whatever_characters_a_link_has_it_is_asked_for() {
         ("/r//a/b/c?x=..", "/r//a/b/c?x=.."),
     ] {
         let vendor = StandIn::new(Vendor::TextIn, move |asked, here| {
-            let look = format!(
+            let poll = format!(
                 r#"{{"code":200,"data":{{"job_id":"{JOB}","status":"completed","result_url":"{here}{written}"}}}}"#
             );
-            (asked.step == Step::Poll).then(|| json(look))
+            (asked.step == Step::Poll).then(|| json(poll))
         });
         let ran = vendor.buy();
         assert_eq!(ran.exit, Some(0), "{written}: {ran:#?}");

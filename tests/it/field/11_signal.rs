@@ -25,8 +25,8 @@ fn signalled(vendor: &StandIn, line: &[&str], at: Step, signal: Signal) -> Ran {
 }
 
 fn waiting() -> StandIn {
-    let look = format!(r#"{{"code":200,"data":{{"job_id":"{JOB}","status":"in_progress"}}}}"#);
-    StandIn::saying(Vendor::TextIn, Step::Poll, json(look))
+    let poll = format!(r#"{{"code":200,"data":{{"job_id":"{JOB}","status":"in_progress"}}}}"#);
+    StandIn::saying(Vendor::TextIn, Step::Poll, json(poll))
 }
 
 const LONG: [&str; 7] = ["textin", "parse", "a.pdf", "-o", "r", "--deadline", "30m"];

@@ -19,7 +19,7 @@ use super::trace::{self, Mark};
 /// A process that does not end within this is stuck: each command has a deadline of its own long before.
 const STUCK: Duration = Duration::from_secs(150);
 /// Between two looks at whether the vendor has begun.
-const LOOK: Duration = Duration::from_millis(1);
+const POLL: Duration = Duration::from_millis(1);
 
 /// Where commands run, and with what.
 #[derive(Debug)]
@@ -192,7 +192,7 @@ impl CommandRunner {
             if now >= limit {
                 bail!("a process is stuck for {STUCK:?}");
             }
-            if let Some(status) = bounded(&self.clock, now + LOOK, child.wait()).await {
+            if let Some(status) = bounded(&self.clock, now + POLL, child.wait()).await {
                 return Ok((status?.code(), false));
             }
         }

@@ -305,7 +305,7 @@ impl World {
         let (bought, kept) = (self.vendor.bought(), self.kept().await?);
         let violations = money(&bought, &kept, self.vendor.allowed(calls)).into_iter();
         violations
-            // A deck is not sold here, and its export begins with the first look.
+            // A deck is not sold here, and its export begins with the first poll.
             .filter(|one| self.work != Work::Pdf || !matches!(one, Violation::Phantom(_)))
             .for_each(|violation| self.violated(violation));
         for (process, input) in self.wishes() {
@@ -432,7 +432,7 @@ impl World {
             let is_told = match start {
                 Start::Resume => {
                     let ran = self.start(&split("resume"), None).await?;
-                    self.pay_for_looks(&ran).await?;
+                    self.pay_for_polls(&ran).await?;
                     ran.code == Some(5)
                 }
                 Start::Again => self.again().await?,
@@ -463,7 +463,7 @@ impl World {
         for (process, input) in self.wishes() {
             let ran = self.start(&self.command(process, input), None).await?;
             in_doubt |= ran.code == Some(5);
-            self.pay_for_looks(&ran).await?;
+            self.pay_for_polls(&ran).await?;
             if self.work == Work::Sign && ran.code == Some(0) {
                 self.compare_line(input, ran.stdout.trim());
             }
@@ -482,7 +482,7 @@ impl World {
     }
 
     /// When the budget of calls is spent, a person allows more.
-    async fn pay_for_looks(&self, ran: &Ran) -> Result<()> {
+    async fn pay_for_polls(&self, ran: &Ran) -> Result<()> {
         if self.work != Work::Pdf || ran.code.is_none_or(|code| code == 0) {
             return Ok(());
         }

@@ -182,7 +182,7 @@ fn prose(words: &str) -> [String; 4] {
         ("job", "input"),
         ("job", "error"),
         ("event", "text"),
-        ("wake", "word"),
+        ("wake", "vendor_status"),
     ]
     .map(|(table, column)| {
         format!(

@@ -7,9 +7,9 @@ use vendor_sim::fault::{Fault, FaultPlan, ScriptedFault};
 use vendor_sim::mindshow::PdfCharge;
 use vendor_sim::wecom::NewJob;
 use vendor_sim::{
-    Clock, MindShow, MindShowHandle, MindShowOptions, Ppj, PpjHandle, PpjOptions, Site, Tencent,
-    TencentHandle, TencentOptions, TextIn, TextInHandle, TextInOptions, Times, WeCom, WeComHandle,
-    WeComOptions,
+    MindShow, MindShowHandle, MindShowOptions, Ppj, PpjHandle, PpjOptions, Site, Tencent,
+    TencentHandle, TencentOptions, TextIn, TextInHandle, TextInOptions, Times, VirtualClock, WeCom,
+    WeComHandle, WeComOptions,
 };
 
 use super::compare::Purchase;
@@ -103,7 +103,7 @@ impl Vendor {
     pub(super) async fn start(work: Work) -> io::Result<Self> {
         // The printer's shortest time-outs must still be longer than a busy machine's pauses.
         let speed = if work == Work::Print { 20 } else { 50 };
-        let site = Site::with_clock(Clock::real(f64::from(speed)));
+        let site = Site::with_clock(VirtualClock::real(f64::from(speed)));
         let handle = match work {
             Work::Parse => Handle::TextIn(TextIn::start_at(&site, TextInOptions::default()).await?),
             Work::Convert => {
@@ -138,7 +138,7 @@ impl Vendor {
     /// # Errors
     /// The system refuses a socket.
     pub(super) async fn for_workers(speed: u32, seconds: f64) -> io::Result<Self> {
-        let site = Site::with_clock(Clock::real(f64::from(speed)));
+        let site = Site::with_clock(VirtualClock::real(f64::from(speed)));
         let options = TextInOptions {
             in_progress_seconds: seconds,
             ..TextInOptions::default()

@@ -21,13 +21,13 @@ pub async fn wait(job: Arc<Job>) {
         .max_wait(Duration::from_secs(3600))
         .time_source(SharedTimeSource::new(Paused(clock::now())))
         .sleep_impl(SharedAsyncSleep::new(TokioSleep::new()))
-        .acceptor(|look: Result<&Seen, &Never>| match look {
+        .acceptor(|poll: Result<&Seen, &Never>| match poll {
             Ok(seen) if seen.done => AcceptorState::Success,
             _ => AcceptorState::Retry,
         })
         .operation(|| {
-            let look = job.look();
-            async { Ok::<_, SdkError<Never, HttpResponse>>(look.await) }
+            let poll = job.poll();
+            async { Ok::<_, SdkError<Never, HttpResponse>>(poll.await) }
         });
     assert!(waiter.build().orchestrate().await.is_ok());
 }
@@ -41,7 +41,7 @@ impl TimeSource for Paused {
     }
 }
 
-/// No look fails.
+/// No poll fails.
 #[derive(Debug)]
 struct Never;
 

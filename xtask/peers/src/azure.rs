@@ -19,7 +19,7 @@ pub async fn wait(job: Arc<Job>) {
         ..PollerOptions::default()
     };
     let address = Url::parse("https://localhost/operations/1").unwrap();
-    let look = move |state: PollerState, _: PollerOptions<'static>| {
+    let poll = move |state: PollerState, _: PollerOptions<'static>| {
         let job = Arc::clone(&job);
         let continuation = match state {
             PollerState::More(continuation) => continuation,
@@ -29,7 +29,7 @@ pub async fn wait(job: Arc<Job>) {
             },
         };
         let result: PollerResultFuture<Operation, JsonFormat> = Box::pin(async move {
-            Ok(if job.look().await.done {
+            Ok(if job.poll().await.done {
                 PollerResult::Succeeded {
                     response: answer(),
                     target: Box::new(|| Box::pin(async { Ok(answer()) })),
@@ -44,7 +44,7 @@ pub async fn wait(job: Arc<Job>) {
         });
         result
     };
-    assert!(Poller::<Operation>::new(look, Some(options)).await.is_ok());
+    assert!(Poller::<Operation>::new(poll, Some(options)).await.is_ok());
 }
 
 fn answer<T>() -> Response<T, JsonFormat> {

@@ -13,7 +13,7 @@ use crate::{Job, PAUSE, Seen};
 
 pub async fn wait(job: Arc<Job>) {
     let operation = async |job: &Arc<Job>, name: Option<String>| {
-        let seen = job.look().await;
+        let seen = job.poll().await;
         Ok(Operation {
             name: Some(name.unwrap_or_else(|| job.id.to_string())),
             seen,

@@ -1,7 +1,7 @@
 //! Other ways to wait for jobs, each as its users write it, on tokio's paused time. `peers NAME JOBS` prints one JSON
 //! object.
 //!
-//! The work of a look is that of our own bench: a boxed future, the id read for the moment at which its job is done, an
+//! The work of a poll is that of our own bench: a boxed future, the id read for the moment at which its job is done, an
 //! answer that owns its word. Nothing of ours is linked, and nothing is sent.
 
 mod aws;
@@ -18,12 +18,12 @@ use std::time::Duration;
 
 use tokio::time::{self, Instant};
 
-/// The pause between two looks at one job.
+/// The pause between two polls of one job.
 const PAUSE: Duration = Duration::from_secs(5);
-/// The looks at one job.
-const LOOKS: u64 = 10;
+/// The polls of one job.
+const POLLS: u64 = 10;
 
-/// What a look sees.
+/// What a poll sees.
 pub struct Seen {
     pub done: bool,
     pub word: Box<str>,
@@ -33,14 +33,14 @@ pub struct Seen {
 pub struct Job {
     pub id: Box<str>,
     start: Instant,
-    looks: Arc<AtomicU64>,
+    polls: Arc<AtomicU64>,
 }
 
 impl Job {
-    pub fn look(self: &Arc<Self>) -> Pin<Box<dyn Future<Output = Seen> + Send>> {
+    pub fn poll(self: &Arc<Self>) -> Pin<Box<dyn Future<Output = Seen> + Send>> {
         let job = Arc::clone(self);
         Box::pin(async move {
-            job.looks.fetch_add(1, Ordering::Relaxed);
+            job.polls.fetch_add(1, Ordering::Relaxed);
             let done: u128 = job.id[26..36].parse().unwrap();
             Seen {
                 done: done <= job.start.elapsed().as_millis(),
@@ -50,22 +50,22 @@ impl Job {
     }
 }
 
-/// Jobs that begin evenly over one pause and are done by their last look, each waited for by a task with `wait`; the
-/// number of looks.
+/// Jobs that begin evenly over one pause and are done by their last poll, each waited for by a task with `wait`; the
+/// number of polls.
 async fn waited<F: Future<Output = ()> + Send + 'static>(
     jobs: u64,
     wait: impl Fn(Arc<Job>) -> F,
 ) -> u64 {
-    let (start, looks) = (clock::now(), Arc::new(AtomicU64::new(0)));
+    let (start, polls) = (clock::now(), Arc::new(AtomicU64::new(0)));
     let step = u64::try_from(PAUSE.as_millis()).unwrap();
     let tasks: Vec<_> = (0..jobs)
         .map(|number| {
             let begin = step * number / jobs;
-            let done = begin + (LOOKS - 1) * step;
+            let done = begin + (POLLS - 1) * step;
             let wait = wait(Arc::new(Job {
                 id: format!("{number:010}-89ab-cdef-0123-{done:010}").into(),
                 start,
-                looks: Arc::clone(&looks),
+                polls: Arc::clone(&polls),
             }));
             tokio::spawn(async move {
                 time::sleep(Duration::from_millis(begin)).await;
@@ -76,7 +76,7 @@ async fn waited<F: Future<Output = ()> + Send + 'static>(
     for task in tasks {
         task.await.unwrap();
     }
-    looks.load(Ordering::Relaxed)
+    polls.load(Ordering::Relaxed)
 }
 
 /// The processor time of this thread, in nanoseconds.
@@ -101,7 +101,7 @@ fn main() {
         .build()
         .unwrap();
     let before = cpu();
-    let looks = runtime.block_on(async {
+    let polls = runtime.block_on(async {
         match name.as_str() {
             "aws" => waited(jobs, aws::wait).await,
             "azure" => waited(jobs, azure::wait).await,
@@ -110,10 +110,10 @@ fn main() {
             _ => 0,
         }
     });
-    if looks == 0 {
+    if polls == 0 {
         println!("usage: peers aws|azure|google|plain JOBS");
         return;
     }
-    let each = (cpu() - before) as f64 / looks as f64;
-    println!("{{\"nanos_per_look\": {each:.1}, \"looks\": {looks}, \"requests\": {looks}}}");
+    let each = (cpu() - before) as f64 / polls as f64;
+    println!("{{\"nanos_per_poll\": {each:.1}, \"polls\": {polls}, \"requests\": {polls}}}");
 }

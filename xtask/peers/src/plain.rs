@@ -1,11 +1,11 @@
-//! A task for each job that looks, sleeps and looks again.
+//! A task for each job that polls, sleeps and polls again.
 
 use std::sync::Arc;
 
 use crate::{Job, PAUSE};
 
 pub async fn wait(job: Arc<Job>) {
-    while !job.look().await.done {
+    while !job.poll().await.done {
         tokio::time::sleep(PAUSE).await;
     }
 }

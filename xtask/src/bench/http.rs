@@ -9,7 +9,7 @@ use super::chart::{self, Group};
 use super::rounds::{Program, machine, median};
 
 const ROUNDS: &str = "15";
-const LOOKS: &str = "10000";
+const POLLS: &str = "10000";
 
 /// One way to poll, over all rounds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ impl Figures {
 /// Single polls and polls of a hundred, each in turn with the bare loop.
 pub(super) fn run(root: &Path) -> Result<()> {
     let program = Program::ours(root, "jobs-core", "bench_http", Some("http,testing"))?;
-    let all: All = program.run(&[ROUNDS, LOOKS])?;
+    let all: All = program.run(&[ROUNDS, POLLS])?;
     println!(
         "{}; {ROUNDS} rounds in turn, 16 requests under way at once, server on a thread of its own\n",
         machine()

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use self::documents::{CHUNK, Describing, Document};
-use self::outlook::Fate;
+use self::outlook::Disposition;
 use self::plan::{Plan, Planned};
 use self::progress::{Ended, Progress};
 use self::report_file::{ReportFile, Row};
@@ -314,7 +314,7 @@ impl Running<'_> {
 
     /// Records every new job, and the places of those that have none. On the disk when this returns.
     async fn record(&self, plan: &mut Plan) -> Result<(), CommandError> {
-        let new: Vec<usize> = plan.of_fate(Fate::New).collect();
+        let new: Vec<usize> = plan.of_fate(Disposition::New).collect();
         for chunk in new.chunks(CHUNK) {
             let jobs: Vec<_> = chunk.iter().filter_map(|at| plan.bulk_job(*at)).collect();
             let recorded = self.runner.enqueue_all(&jobs).await?;
@@ -340,7 +340,7 @@ impl Running<'_> {
             }
             if self.app.report.is_json() {
                 let fields = json!({
-                    "id": job.to_string(), "input": planned.document.shown, "is_new": planned.fate == Fate::New,
+                    "id": job.to_string(), "input": planned.document.shown, "is_new": planned.disposition == Disposition::New,
                 });
                 self.app.report.event("enqueued", fields);
             } else {
@@ -470,7 +470,9 @@ impl Running<'_> {
                 }
                 rows.push(row(planned, job, ended.as_ref()));
                 match job {
-                    _ if planned.fate == Fate::AlreadyCompleted => tally.add_completed_before(1),
+                    _ if planned.disposition == Disposition::AlreadyCompleted => {
+                        tally.add_completed_before(1)
+                    }
                     Some(job) => {
                         let is_first = planned.document.same_as.is_none();
                         let money = cost(job).filter(|_| is_first && planned.is_worked_on());

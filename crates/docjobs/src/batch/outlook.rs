@@ -8,7 +8,7 @@ use crate::clean::count;
 
 /// What becomes of one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Fate {
+pub(crate) enum Disposition {
     /// It will be submitted, and paid for.
     New,
     /// Its job is completed and its result lies where it is wanted.
@@ -29,7 +29,7 @@ pub(crate) enum Fate {
     Unreadable,
 }
 
-impl Fate {
+impl Disposition {
     /// As scripts read it.
     fn key(self) -> &'static str {
         match self {
@@ -78,17 +78,17 @@ impl Price {
     }
 }
 
-/// How many documents there are of each fate.
+/// How many documents there are of each disposition.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outlook {
-    counts: BTreeMap<Fate, usize>,
+    counts: BTreeMap<Disposition, usize>,
     pub(crate) price: Option<Price>,
 }
 
 impl Outlook {
-    pub(crate) fn add(&mut self, fate: Fate, number: usize) {
+    pub(crate) fn add(&mut self, disposition: Disposition, number: usize) {
         if number > 0 {
-            *self.counts.entry(fate).or_default() += number;
+            *self.counts.entry(disposition).or_default() += number;
         }
     }
 
@@ -101,7 +101,7 @@ impl Outlook {
         let parts: Vec<String> = self
             .counts
             .iter()
-            .map(|(fate, number)| format!("{number} {}", fate.words()))
+            .map(|(disposition, number)| format!("{number} {}", disposition.words()))
             .collect();
         let mut line = format!("{}: {}", count(self.total(), "document"), parts.join(", "));
         if let Some(price) = &self.price {
@@ -125,9 +125,15 @@ impl Outlook {
     pub(crate) fn fields(&self) -> Value {
         let mut fields = Map::new();
         fields.insert("documents".to_owned(), self.total().into());
-        for (fate, number) in &self.counts {
-            let before = fields.get(fate.key()).and_then(Value::as_u64).unwrap_or(0);
-            fields.insert(fate.key().to_owned(), (before + *number as u64).into());
+        for (disposition, number) in &self.counts {
+            let before = fields
+                .get(disposition.key())
+                .and_then(Value::as_u64)
+                .unwrap_or(0);
+            fields.insert(
+                disposition.key().to_owned(),
+                (before + *number as u64).into(),
+            );
         }
         if let Some(price) = &self.price {
             let cost = json!({ "known": price.known, "unknown": price.unknown });
@@ -153,10 +159,10 @@ fn size(bytes: u64) -> String {
 mod tests {
     use super::*;
 
-    fn outlook(fates: &[(Fate, usize)]) -> Outlook {
+    fn outlook(dispositions: &[(Disposition, usize)]) -> Outlook {
         let mut outlook = Outlook::default();
-        for (fate, number) in fates {
-            outlook.add(*fate, *number);
+        for (disposition, number) in dispositions {
+            outlook.add(*disposition, *number);
         }
         outlook
     }
@@ -164,9 +170,9 @@ mod tests {
     #[test]
     fn one_line_tells_what_is_to_happen() {
         let outlook = outlook(&[
-            (Fate::TooLarge(500 << 20), 2),
-            (Fate::New, 380),
-            (Fate::AlreadyCompleted, 30),
+            (Disposition::TooLarge(500 << 20), 2),
+            (Disposition::New, 380),
+            (Disposition::AlreadyCompleted, 30),
         ]);
         assert_eq!(
             outlook.line(),
@@ -177,14 +183,14 @@ mod tests {
     #[test]
     fn every_fate_has_words_and_what_is_not_there_is_not_told() {
         let outlook = outlook(&[
-            (Fate::New, 1),
-            (Fate::New, 0),
-            (Fate::FailedBefore, 1),
-            (Fate::SameContent, 2),
-            (Fate::TooLarge(100 << 10), 1),
-            (Fate::TooLarge(10_000_001), 1),
-            (Fate::Empty, 1),
-            (Fate::Unreadable, 0),
+            (Disposition::New, 1),
+            (Disposition::New, 0),
+            (Disposition::FailedBefore, 1),
+            (Disposition::SameContent, 2),
+            (Disposition::TooLarge(100 << 10), 1),
+            (Disposition::TooLarge(10_000_001), 1),
+            (Disposition::Empty, 1),
+            (Disposition::Unreadable, 0),
         ]);
         assert_eq!(
             outlook.line(),
@@ -197,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_price_is_told_as_far_as_it_is_known() {
-        let mut outlook = outlook(&[(Fate::New, 3)]);
+        let mut outlook = outlook(&[(Disposition::New, 3)]);
         let mut price = Price::default();
         for units in [Some((7, "page")), Some((1, "page")), None] {
             price.add(units);

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use jobs_ledger::{Enqueued, Estimate, LedgerId, Stage};
+use jobs_ledger::{Estimate, LedgerId, RecordedIntent, Stage};
 use jobs_runner::{BulkJob, DynHandler};
 
 use super::documents::{Document, Known, holds};
-use super::outlook::{Fate, Outlook, Price};
+use super::outlook::{Disposition, Outlook, Price};
 use super::progress::Ended;
 use super::{Places, Running};
 use crate::clean::count;
@@ -32,7 +32,7 @@ pub(super) struct Plan {
 pub(super) struct Planned {
     pub(super) document: Document,
     pub(super) place: Option<PathBuf>,
-    pub(super) fate: Fate,
+    pub(super) disposition: Disposition,
     pub(super) job: Option<LedgerId>,
     /// Whether it is paid for once more.
     again: bool,
@@ -57,12 +57,12 @@ pub(super) fn plan(
         .into_iter()
         .zip(places)
         .map(|(document, place)| {
-            let fate = fate(&document, place.as_deref(), batch.has_files());
-            let is_failed = fate == Fate::FailedBefore;
+            let disposition = disposition(&document, place.as_deref(), batch.has_files());
+            let is_failed = disposition == Disposition::FailedBefore;
             let again = is_failed && batch.args.again_failed;
             Planned {
                 job: document.known.as_ref().map(|known| known.id),
-                fate: if again { Fate::New } else { fate },
+                disposition: if again { Disposition::New } else { disposition },
                 document,
                 place,
                 again,
@@ -105,26 +105,26 @@ fn places(documents: &[Document], out: &Path) -> Result<Vec<PathBuf>, CommandErr
     Ok(chosen.into_iter().map(|name| out.join(name)).collect())
 }
 
-fn fate(document: &Document, place: Option<&Path>, has_files: bool) -> Fate {
+fn disposition(document: &Document, place: Option<&Path>, has_files: bool) -> Disposition {
     let known = document.known.as_ref();
     let is_completed = known.is_some_and(|known| known.stage == Stage::Completed);
     let is_there = known
         .zip(place)
         .is_some_and(|(known, place)| is_there(known, place));
     if is_completed && (is_there || (place.is_none() && has_files)) {
-        return Fate::AlreadyCompleted;
+        return Disposition::AlreadyCompleted;
     }
     if !document.is_first() {
-        return Fate::SameContent;
+        return Disposition::SameContent;
     }
     let Some(known) = known else {
-        return Fate::New;
+        return Disposition::New;
     };
     match known.stage {
-        Stage::Completed => Fate::Delivered,
-        Stage::Failed | Stage::Gone => Fate::FailedBefore,
-        Stage::InDoubt | Stage::Submitting => Fate::InDoubt,
-        _ => Fate::UnderWay,
+        Stage::Completed => Disposition::Delivered,
+        Stage::Failed | Stage::Gone => Disposition::FailedBefore,
+        Stage::InDoubt | Stage::Submitting => Disposition::InDoubt,
+        _ => Disposition::UnderWay,
     }
 }
 
@@ -145,8 +145,8 @@ fn refuse_taken(planned: &[Planned]) -> Result<(), CommandError> {
         };
         let known = planned.document.known.as_ref();
         let is_its_own = known.is_some_and(|known| {
-            let is_arriving =
-                planned.fate == Fate::UnderWay && known.output.as_deref() == Some(place);
+            let is_arriving = planned.disposition == Disposition::UnderWay
+                && known.output.as_deref() == Some(place);
             is_arriving || known.sha256.is_some_and(|sha256| holds(place, sha256))
         });
         if std::fs::symlink_metadata(place).is_ok() && !is_its_own {
@@ -179,22 +179,30 @@ fn outlook(
     let mut outlook = Outlook::default();
     for planned in planned {
         outlook.add(
-            match planned.fate {
+            match planned.disposition {
                 // A text has no place, it is only printed once more.
-                Fate::Delivered if !running.batch.has_files() => Fate::AlreadyCompleted,
-                fate => fate,
+                Disposition::Delivered if !running.batch.has_files() => {
+                    Disposition::AlreadyCompleted
+                }
+                disposition => disposition,
             },
             1,
         );
     }
     for (_, largest) in &selection.too_large {
-        outlook.add(Fate::TooLarge(*largest), 1);
+        outlook.add(Disposition::TooLarge(*largest), 1);
     }
-    outlook.add(Fate::Empty, selection.empty.len());
-    outlook.add(Fate::Unreadable, selection.unreadable.len() + unreadable);
+    outlook.add(Disposition::Empty, selection.empty.len());
+    outlook.add(
+        Disposition::Unreadable,
+        selection.unreadable.len() + unreadable,
+    );
     if running.batch.args.dry_run {
         let mut price = Price::default();
-        for planned in planned.iter().filter(|planned| planned.fate == Fate::New) {
+        for planned in planned
+            .iter()
+            .filter(|planned| planned.disposition == Disposition::New)
+        {
             price.add(match handler.estimate(&planned.document.input) {
                 Estimate::Units(units) => Some((units, handler.unit())),
                 Estimate::Free => Some((0, handler.unit())),
@@ -207,9 +215,11 @@ fn outlook(
 }
 
 impl Plan {
-    /// The documents with this fate, by their numbers.
-    pub(super) fn of_fate(&self, fate: Fate) -> impl Iterator<Item = usize> {
-        let with_it = move |(at, planned): (usize, &Planned)| (planned.fate == fate).then_some(at);
+    /// The documents with this disposition, by their numbers.
+    pub(super) fn of_fate(&self, disposition: Disposition) -> impl Iterator<Item = usize> {
+        let with_it = move |(at, planned): (usize, &Planned)| {
+            (planned.disposition == disposition).then_some(at)
+        };
         self.documents.iter().enumerate().filter_map(with_it)
     }
 
@@ -224,19 +234,19 @@ impl Plan {
     }
 
     /// A document was recorded; another process may have been faster.
-    pub(super) fn recorded(&mut self, at: usize, recorded: Enqueued) {
+    pub(super) fn recorded(&mut self, at: usize, recorded: RecordedIntent) {
         let Some(planned) = self.documents.get_mut(at) else {
             return;
         };
         match recorded {
-            Enqueued::New(job) => planned.job = Some(job),
-            Enqueued::Attached(job) => {
+            RecordedIntent::New(job) => planned.job = Some(job),
+            RecordedIntent::Attached(job) => {
                 planned.job = Some(job.id);
-                planned.fate = match job.stage {
-                    Stage::Completed => Fate::Delivered,
-                    Stage::Failed | Stage::Gone => Fate::FailedBefore,
-                    Stage::InDoubt => Fate::InDoubt,
-                    _ => Fate::UnderWay,
+                planned.disposition = match job.stage {
+                    Stage::Completed => Disposition::Delivered,
+                    Stage::Failed | Stage::Gone => Disposition::FailedBefore,
+                    Stage::InDoubt => Disposition::InDoubt,
+                    _ => Disposition::UnderWay,
                 };
             }
         }
@@ -246,7 +256,10 @@ impl Plan {
     pub(super) fn homeless(&self) -> impl Iterator<Item = (LedgerId, PathBuf)> {
         self.documents.iter().filter_map(|planned| {
             let known = planned.document.known.as_ref()?;
-            let goes_on = matches!(planned.fate, Fate::UnderWay | Fate::InDoubt);
+            let goes_on = matches!(
+                planned.disposition,
+                Disposition::UnderWay | Disposition::InDoubt
+            );
             let place = planned.place.clone().filter(|_| goes_on)?;
             known.output.is_none().then_some((known.id, place))
         })
@@ -276,19 +289,25 @@ impl Plan {
 impl Planned {
     /// Whether its job goes on.
     pub(super) fn is_worked_on(&self) -> bool {
-        matches!(self.fate, Fate::New | Fate::UnderWay | Fate::InDoubt)
+        matches!(
+            self.disposition,
+            Disposition::New | Disposition::UnderWay | Disposition::InDoubt
+        )
     }
 
     /// Where a result will be put.
     pub(super) fn needed_place(&self) -> Option<&Path> {
-        let is_needed = !matches!(self.fate, Fate::AlreadyCompleted | Fate::FailedBefore);
+        let is_needed = !matches!(
+            self.disposition,
+            Disposition::AlreadyCompleted | Disposition::FailedBefore
+        );
         self.place.as_deref().filter(|_| is_needed)
     }
 
     /// The end of a job that failed before this command.
     pub(super) fn ended_before(&self) -> Option<Ended> {
         let known = self.document.known.as_ref()?;
-        (self.fate == Fate::FailedBefore).then(|| Ended {
+        (self.disposition == Disposition::FailedBefore).then(|| Ended {
             exit: ExitCode::Failed,
             line: format!(
                 "job {} is {}: {}; --again-failed submits and pays again",

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::Running;
 use super::documents::{CHUNK, holds};
-use super::outlook::Fate;
+use super::outlook::Disposition;
 use super::plan::{Plan, Planned};
 use super::progress::Ended;
 use crate::exit::{CommandError, output_line};
@@ -106,9 +106,11 @@ pub(super) async fn deliver(running: &Running<'_>, plan: &Plan) {
 }
 
 fn may_lie_elsewhere(planned: &Planned) -> bool {
-    match planned.fate {
-        Fate::Delivered => true,
-        Fate::SameContent | Fate::UnderWay | Fate::InDoubt => planned.place.is_some(),
+    match planned.disposition {
+        Disposition::Delivered => true,
+        Disposition::SameContent | Disposition::UnderWay | Disposition::InDoubt => {
+            planned.place.is_some()
+        }
         _ => false,
     }
 }
@@ -117,10 +119,12 @@ fn is_delivered(planned: &Planned, job: &JobRecord) -> bool {
     let Some(place) = &planned.place else {
         return false;
     };
-    match planned.fate {
+    match planned.disposition {
         // It was looked for when the batch was planned.
-        Fate::Delivered => false,
-        Fate::UnderWay | Fate::InDoubt if job.output.as_ref() == Some(place) => place.is_file(),
+        Disposition::Delivered => false,
+        Disposition::UnderWay | Disposition::InDoubt if job.output.as_ref() == Some(place) => {
+            place.is_file()
+        }
         _ => job.sha256.is_some_and(|sha256| holds(place, sha256)),
     }
 }

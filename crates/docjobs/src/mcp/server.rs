@@ -58,7 +58,7 @@ pub(crate) const CALLS: usize = 128;
 /// How long a client may take to say what its roots are.
 const ROOTS: Duration = Duration::from_secs(10);
 /// How often the ledger is asked while a call waits.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL: Duration = Duration::from_millis(200);
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_secs(3);
 /// How many results one page of resources names.
@@ -203,7 +203,7 @@ impl McpServer {
                 drop(call.peer.notify_progress(progress).await);
             }
             tokio::select! {
-                () = clock.sleep_until(end.min(now + LOOK)) => {}
+                () = clock.sleep_until(end.min(now + POLL)) => {}
                 () = call.ct.cancelled() => {}
                 () = shared.closing.cancelled() => {}
             }

@@ -16,7 +16,7 @@ use super::server::{McpServer, protocol_error};
 use crate::moment::rfc3339;
 
 /// How often a client is asked to look at a task.
-const LOOK_MS: u64 = 2_000;
+const POLL_MS: u64 = 2_000;
 /// The name of the question about a job in doubt, and of the fields of its answer.
 const QUESTION: &str = "resolve";
 const ADOPT: &str = "adopt";
@@ -46,7 +46,7 @@ impl McpServer {
             rfc3339(record.updated_at),
         )
         .with_status_message(status)
-        .with_poll_interval_ms(LOOK_MS);
+        .with_poll_interval_ms(POLL_MS);
         let payload = match record.stage {
             Stage::Abandoned => TaskPayload::Cancelled,
             stage if stage.is_settled() => self.ended(record).await,

@@ -84,13 +84,13 @@ async fn connect(app: &App, clock: &Arc<dyn Clock>) -> Result<Device, CommandErr
 /// Waits until the device is online, or it is known why it will not be.
 async fn reach(app: &App, device: &Device, clock: &dyn Clock) -> Result<(), CommandError> {
     /// A person who waits learns so early what stands in the way.
-    const LOOK: Duration = Duration::from_secs(1);
+    const POLL: Duration = Duration::from_secs(1);
     let most = LONG_PATIENCE.min(app.options.deadline);
     let limit = clock.now() + most;
     let reachable = clock.now() + PATIENCE.min(most);
     let mut told = String::new();
     loop {
-        let error = match device.is_bound(LOOK.min(most)).await {
+        let error = match device.is_bound(POLL.min(most)).await {
             Ok(true) => return Ok(()),
             Ok(false) => return Err(not_bound(device)),
             Err(error) => error,

@@ -17,11 +17,11 @@ use crate::args::RunArgs;
 use crate::exit::{CommandError, ExitCode};
 use crate::signals::Signal;
 
-/// Between two looks without a push: pushes may be lost.
+/// Between two polls without a push: pushes may be lost.
 const TIMER: Duration = Duration::from_secs(60);
-/// Between two looks at what did not work.
+/// Between two tries of what did not work.
 const SOON: Duration = Duration::from_secs(5);
-/// Between two looks, in the world's time, at a job that another process has.
+/// Between two polls, in the world's time, of a job that another process has.
 const BUSY: Duration = Duration::from_millis(250);
 
 pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), CommandError> {
@@ -98,7 +98,7 @@ async fn once(runner: &PrintRunner<'_>, deadline: Moment) -> Result<(), CommandE
 /// Until the process is asked to end, or a person must act.
 async fn forever(runner: &PrintRunner<'_>) -> Result<(), CommandError> {
     let clock = &runner.clock;
-    // From before the first look, so that no push falls between.
+    // From before the first poll, so that no push falls between.
     let mut events = runner.device.events();
     let mut session = PrintSession::default();
     runner.app.report.say(&format!(
@@ -126,7 +126,7 @@ async fn forever(runner: &PrintRunner<'_>) -> Result<(), CommandError> {
             Err(stop) => return Err(stop),
         };
         tokio::select! {
-            news = worth_a_look(&mut events) => news_or_end(runner, news).await?,
+            news = worth_a_poll(&mut events) => news_or_end(runner, news).await?,
             () = clock.sleep_until(clock.now() + pause) => {}
             () = runner.shutdown.asked() => {}
         }
@@ -143,7 +143,7 @@ fn is_passing(stop: &CommandError) -> bool {
 }
 
 /// The next piece of news after which the list may be another; `None` when the device has ended.
-async fn worth_a_look(events: &mut Events) -> Option<DeviceEvent> {
+async fn worth_a_poll(events: &mut Events) -> Option<DeviceEvent> {
     loop {
         match events.next().await {
             Some(DeviceEvent::Offline) => {}

@@ -29,7 +29,7 @@ fn failed(beside: &str) -> Say {
     ))
 }
 
-/// A TextIn that answers every submit, look and result with the same bytes.
+/// A TextIn that answers every submit, poll and result with the same bytes.
 struct Vendor {
     address: String,
     submits: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -45,23 +45,23 @@ struct Ran {
 }
 
 impl Vendor {
-    fn new(submit: Say, look: Option<Say>) -> Self {
-        Self::serving(submit, look, json(r##"{"elements":[],"markdown":"# ok"}"##))
+    fn new(submit: Say, poll: Option<Say>) -> Self {
+        Self::serving(submit, poll, json(r##"{"elements":[],"markdown":"# ok"}"##))
     }
 
-    fn serving(submit: Say, look: Option<Say>, result: Say) -> Self {
+    fn serving(submit: Say, poll: Option<Say>, result: Say) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let done = json(format!(
             r#"{{"code":200,"data":{{"job_id":"{ID}","status":"completed","result_url":"{address}/r"}}}}"#
         ));
-        let look = look.unwrap_or(done);
+        let poll = poll.unwrap_or(done);
         let submits = Arc::new(Mutex::new(Vec::new()));
         let requests = Arc::new(AtomicUsize::new(0));
         let (kept, counted) = (Arc::clone(&submits), Arc::clone(&requests));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let answers = [submit.clone(), look.clone(), result.clone()];
+                let answers = [submit.clone(), poll.clone(), result.clone()];
                 let (kept, counted) = (Arc::clone(&kept), Arc::clone(&counted));
                 std::thread::spawn(move || serve(stream, &answers, &kept, &counted));
             }
@@ -156,12 +156,12 @@ fn serve(
             is_chunked = size > 0;
         }
         requests.fetch_add(1, Ordering::Relaxed);
-        let [submit, look, result] = answers;
+        let [submit, poll, result] = answers;
         let Say(status, headers, answer) = if head.starts_with("POST") {
             submits.lock().unwrap().push(body);
             submit
         } else if head.contains("/async/") {
-            look
+            poll
         } else {
             result
         };
@@ -387,12 +387,12 @@ fn what_something_on_the_way_says_is_shown_and_is_not_the_vendors_word() {
         assert_eq!(vendor.submits().len(), 1);
     }
     // After acceptance the job goes on, and what was answered is kept with it.
-    for (look, shown) in [
+    for (poll, shown) in [
         (page(403), words),
         (redirect(302, PORTAL), "portal.corp.example"),
         (redirect(307, PORTAL), "portal.corp.example"),
     ] {
-        let vendor = Vendor::new(accepted(), Some(look));
+        let vendor = Vendor::new(accepted(), Some(poll));
         let ran = vendor.parse(&["--deadline", "12s"]);
         assert_eq!(ran.exit, 4, "{}", ran.stderr);
         assert!(

@@ -75,9 +75,9 @@ async fn a_wait_that_is_told_to_end_leaves_its_ticket_and_ends_by_the_signal() {
     for (signal, number) in SIGNALS {
         stage.input("notes.txt", &format!("{TEXT}{signal}"));
         let args = ["textin", "parse", "notes.txt", "-o", "notes.md", "-v"];
-        let looks = textin.requests().len();
+        let polls = textin.requests().len();
         let child = spawn(stage.command(&args));
-        while textin.requests().len() < looks + 2 {
+        while textin.requests().len() < polls + 2 {
             tokio::task::yield_now().await;
         }
         send(&child, signal);

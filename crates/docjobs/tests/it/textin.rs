@@ -32,7 +32,7 @@ fn code(code: i64) -> Fault {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_document_becomes_a_file_with_one_submit_and_patient_looks() {
+async fn a_document_becomes_a_file_with_one_submit_and_patient_polls() {
     let stage = Stage::new().await;
     stage.input("notes.txt", TEXT);
     let ran = stage
@@ -48,16 +48,16 @@ async fn a_document_becomes_a_file_with_one_submit_and_patient_looks() {
     assert_eq!(stage.simulators.textin().charges().len(), 1);
 
     let requests = stage.simulators.textin().requests();
-    let looks: Vec<f64> = requests
+    let polls: Vec<f64> = requests
         .iter()
         .filter(|request| request.path.contains("/parse/async"))
         .map(|request| request.arrived_unix)
         .collect();
     let floor = 2.0;
-    assert!(looks.len() >= 3, "{looks:?}");
+    assert!(polls.len() >= 3, "{polls:?}");
     assert!(
-        looks.windows(2).all(|pair| pair[1] - pair[0] >= floor),
-        "{looks:?}"
+        polls.windows(2).all(|pair| pair[1] - pair[0] >= floor),
+        "{polls:?}"
     );
 }
 
@@ -202,7 +202,7 @@ async fn a_deadline_leaves_a_ticket_and_the_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failed_looks_and_unknown_words_are_endured() {
+async fn failed_polls_and_unknown_words_are_endured() {
     let stage = Stage::new().await;
     stage.input("notes.txt", TEXT);
     let textin = stage.simulators.textin();

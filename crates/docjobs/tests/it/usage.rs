@@ -145,15 +145,15 @@ async fn doctor_tells_what_is_missing_and_never_charges() {
         .await;
     assert_eq!(bad.exit, 6, "{}{}", bad.stdout, bad.stderr);
     // Keys reach the API only: the question for the time has none.
-    let bare_looks = stage.simulators.textin().requests();
-    let bare_looks = bare_looks.iter().filter(|request| request.path == "/");
-    for request in bare_looks.clone() {
+    let bare_polls = stage.simulators.textin().requests();
+    let bare_polls = bare_polls.iter().filter(|request| request.path == "/");
+    for request in bare_polls.clone() {
         assert!(
             !format!("{request:?}").contains("sim-secret"),
             "{request:?}"
         );
     }
-    assert!(bare_looks.count() > 0);
+    assert!(bare_polls.count() > 0);
     let bare = stage::run(stage.folder.path(), &["doctor"], &[]).await;
     assert_eq!(bare.exit, 2, "{}", bare.stdout);
     assert!(

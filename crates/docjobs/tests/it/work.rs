@@ -32,16 +32,16 @@ async fn submit(stage: &Stage, count: usize) {
     }
 }
 
-/// A worker that has begun the second look at each of two jobs, and so knows what the first one saw.
+/// A worker that has begun the second poll of each of two jobs, and so knows what the first one saw.
 async fn at_work(stage: &Stage) -> Child {
     let worker = stage
         .command(&["work"])
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let looks = || stage.simulators.textin().requests().len();
-    let before = looks();
-    while looks() < before + 4 {
+    let polls = || stage.simulators.textin().requests().len();
+    let before = polls();
+    while polls() < before + 4 {
         tokio::task::yield_now().await;
     }
     worker
@@ -301,9 +301,9 @@ async fn a_worker_ends_on_a_result_that_is_broken_each_time() {
     assert!(ran.stderr.contains("0.md.unverified"), "{}", ran.stderr);
     assert_eq!(stage.files(), ["0.md.unverified", "0.txt"]);
     // The next worker leaves it alone.
-    let looks = stage.simulators.textin().requests().len();
+    let polls = stage.simulators.textin().requests().len();
     assert_eq!(stage.run(&["work", "--once"]).await.exit, 4);
-    assert_eq!(stage.simulators.textin().requests().len(), looks);
+    assert_eq!(stage.simulators.textin().requests().len(), polls);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,7 +35,7 @@ enum Defect {
     PanicsOnOddAnswers,
     AllOfNothingIsDone,
     DottedName,
-    LooksTwice,
+    PollsTwice,
     NeverCut,
     AnswersForTooMany,
     PrintsItsKey,
@@ -81,7 +81,7 @@ impl JobKind for DefectiveKind {
 
     async fn poll(&self, ids: &[JobId]) -> PollResults<&'static str> {
         let mut poll = self.poll().await;
-        if self.defect == Defect::LooksTwice {
+        if self.defect == Defect::PollsTwice {
             poll = self.poll().await;
         }
         if self.defect == Defect::AnswersForTooMany {
@@ -239,7 +239,7 @@ caught! {
     FailsOnUnknownWord => an_unknown_status_keeps_running,
     PanicsOnOddAnswers => malformed_responses_are_failed_polls,
     DottedName => a_ticket_resumes_the_wait,
-    LooksTwice => no_poll_is_faster_than_the_min_interval,
+    PollsTwice => no_poll_is_faster_than_the_min_interval,
     DropsTheHint => retry_after_is_obeyed_up_to_the_max_interval,
     NeverCut => a_poll_without_response_times_out,
     AnswersForTooMany => every_id_gets_a_result,
@@ -279,8 +279,8 @@ async fn further_traps_are_caught_too() {
             .await,
         ),
         (
-            Defect::LooksTwice,
-            contract::nothing_is_polled_after_the_end(&DefectiveKindUnderTest(Defect::LooksTwice))
+            Defect::PollsTwice,
+            contract::nothing_is_polled_after_the_end(&DefectiveKindUnderTest(Defect::PollsTwice))
                 .await,
         ),
     ] {

@@ -59,7 +59,7 @@ fn min_interval_is_kept(vendor: &FakeVendor) {
 #[tokio::test]
 async fn each_job_ends_once_as_it_would_alone() {
     let clock = ManualClock::new();
-    let fates = [
+    let dispositions = [
         ScriptedEnd::Done(0.0),
         ScriptedEnd::Done(12.5),
         ScriptedEnd::Fails(7.0),
@@ -71,22 +71,22 @@ async fn each_job_ends_once_as_it_would_alone() {
         let mut fleet = fleet(FleetConfig::default());
         let handle = fleet.kind(Arc::clone(&vendor), |output| output);
         let mut alone = BTreeMap::new();
-        for (number, fate) in fates.into_iter().enumerate() {
-            let job = vendor.job(number, fate);
+        for (number, disposition) in dispositions.into_iter().enumerate() {
+            let job = vendor.job(number, disposition);
             let end = clock.run(job.wait(Duration::from_secs(60))).await;
             alone.insert(job.id().clone(), format!("{end:?}"));
         }
-        for (number, fate) in fates.into_iter().enumerate() {
+        for (number, disposition) in dispositions.into_iter().enumerate() {
             handle
                 .watch(
-                    vendor.job(number, fate),
+                    vendor.job(number, disposition),
                     id(number),
                     Duration::from_secs(60),
                 )
                 .unwrap();
         }
         let together: Vec<_> = all(&clock, &mut fleet).await;
-        assert_eq!(together.len(), fates.len());
+        assert_eq!(together.len(), dispositions.len());
         for (id, end) in together {
             // The tickets differ in the second of acceptance only.
             let text = |end: &str| {
@@ -340,13 +340,13 @@ async fn stopping_delivers_what_ended_and_hands_back_the_rest() {
     let mut fleet = fleet(FleetConfig::default());
     let handle = fleet.kind(Arc::clone(&vendor), |output| output);
     for number in 0..20 {
-        let fate = if number < 7 {
+        let disposition = if number < 7 {
             ScriptedEnd::Done(0.0)
         } else {
             ScriptedEnd::Never
         };
         handle
-            .watch(vendor.job(number, fate), id(number), LONG)
+            .watch(vendor.job(number, disposition), id(number), LONG)
             .unwrap();
     }
     pass(&clock, Duration::from_millis(6500)).await;
@@ -748,7 +748,7 @@ fn a_runtime_that_goes_away_takes_no_job_with_it() {
 #[tokio::test]
 async fn whatever_its_end_was_a_job_watched_again_keeps_the_min_interval() {
     let clock = ManualClock::new();
-    for fate in [
+    for disposition in [
         ScriptedEnd::Done(0.0),
         ScriptedEnd::Fails(0.0),
         ScriptedEnd::Never,
@@ -757,11 +757,13 @@ async fn whatever_its_end_was_a_job_watched_again_keeps_the_min_interval() {
         let mut fleet = fleet(FleetConfig::default());
         let handle = fleet.kind(Arc::clone(&vendor), |output| output);
         for _ in 0..3 {
-            handle.watch(vendor.job(1, fate), id(1), secs(0.5)).unwrap();
+            handle
+                .watch(vendor.job(1, disposition), id(1), secs(0.5))
+                .unwrap();
             let end = clock.run(ended(&mut fleet)).await;
             assert!(end.is_some());
         }
-        assert!(vendor.requests() >= 1, "{fate:?}");
+        assert!(vendor.requests() >= 1, "{disposition:?}");
         min_interval_is_kept(&vendor);
     }
 }
@@ -817,12 +819,12 @@ proptest! {
             for event in events {
                 match event {
                     Event::Watch(job) => {
-                        let fate = match job % 4 {
+                        let disposition = match job % 4 {
                             0 => ScriptedEnd::Never,
                             1 => ScriptedEnd::Fails(11.0),
                             _ => ScriptedEnd::Done(job as f64 * 3.0),
                         };
-                        let job_of = vendor.job(job, fate);
+                        let job_of = vendor.job(job, disposition);
                         let options = Duration::from_millis(1234 * (job as u64 + 1));
                         match handle.watch(&job_of, id(job), options) {
                             Ok(()) => waits[job] += 1,

@@ -16,4 +16,5 @@ mod fleet;
 mod loopback;
 #[cfg(feature = "rustls")]
 mod network_policy;
+mod poll_soon;
 mod simulate;

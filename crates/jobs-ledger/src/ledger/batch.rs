@@ -35,19 +35,19 @@ enum Verdict {
 }
 
 impl ClaimUpdate {
-    /// Still unfinished: look again when due.
-    pub fn polled(claim: Claim<at::Accepted>, look: PollRecord, due: Due) -> Self {
-        Self::of(&claim, Verdict::Polled(look, Some(due)))
+    /// Still unfinished: poll again when due.
+    pub fn polled(claim: Claim<at::Accepted>, poll: PollRecord, due: Due) -> Self {
+        Self::of(&claim, Verdict::Polled(poll, Some(due)))
     }
 
     /// Still unfinished, and the claim goes on with a new lease, which [`Claim::lease_until`] does not know of.
     ///
     /// If the job is told as lost, drop the claim.
-    pub fn polled_and_kept(claim: &Claim<at::Accepted>, look: PollRecord) -> Self {
-        Self::of(claim, Verdict::Polled(look, None))
+    pub fn polled_and_kept(claim: &Claim<at::Accepted>, poll: PollRecord) -> Self {
+        Self::of(claim, Verdict::Polled(poll, None))
     }
 
-    /// No look was made, or none that can be believed: look again when due. Does not count as a look.
+    /// No poll was made, or none that can be believed: poll again when due. Does not count as a poll.
     pub fn not_polled(claim: Claim<at::Accepted>, due: Due) -> Self {
         Self::of(&claim, Verdict::NotPolled(due))
     }
@@ -156,13 +156,13 @@ async fn settle(
     by: &Writer,
     batch: Vec<ClaimUpdate>,
 ) -> Result<ClaimUpdateSummary, LedgerError> {
-    let (mut looks, mut kept, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut polls, mut kept, mut unseen) = (Vec::new(), Vec::new(), Vec::new());
     let (mut finished, mut others) = (Vec::new(), Vec::new());
     for ClaimUpdate { key, verdict } in batch {
         match verdict {
-            Verdict::Polled(look, due) if look.note == Note::none() => match due {
-                Some(due) => looks.push((key, look.vendor_status, due.at(by.now))),
-                None => kept.push((key, look.vendor_status, Some(by.lease_end))),
+            Verdict::Polled(poll, due) if poll.note == Note::none() => match due {
+                Some(due) => polls.push((key, poll.vendor_status, due.at(by.now))),
+                None => kept.push((key, poll.vendor_status, Some(by.lease_end))),
             },
             Verdict::NotPolled(due) => unseen.push((key, due.at(by.now))),
             Verdict::Available(result, note) => finished.push((key, result, note)),
@@ -171,8 +171,8 @@ async fn settle(
     }
     let mut settled = ClaimUpdateSummary::default();
     for (written, lost) in [
-        look_all(tx, by, looks, true).await?,
-        look_all(tx, by, kept, false).await?,
+        poll_all(tx, by, polls, true).await?,
+        poll_all(tx, by, kept, false).await?,
         release(tx, by, unseen).await?,
         finish(tx, by, finished).await?,
     ] {
@@ -201,10 +201,10 @@ fn is_stale(problem: &LedgerError) -> bool {
 
 async fn one(tx: &mut Tx, by: &Writer, key: ClaimKey, verdict: Verdict) -> Result<(), LedgerError> {
     match verdict {
-        Verdict::Polled(look, Some(due)) => {
-            record_poll(tx, by, key, &look, AfterWrite::End(due.at(by.now))).await
+        Verdict::Polled(poll, Some(due)) => {
+            record_poll(tx, by, key, &poll, AfterWrite::End(due.at(by.now))).await
         }
-        Verdict::Polled(look, None) => record_poll(tx, by, key, &look, AfterWrite::Keep).await,
+        Verdict::Polled(poll, None) => record_poll(tx, by, key, &poll, AfterWrite::Keep).await,
         Verdict::Ended(step, note) => exit(tx, by, key, step, AfterWrite::End(None), &note).await,
         // Settled by the batch.
         Verdict::NotPolled(_) | Verdict::Available(..) => Ok(()),
@@ -227,23 +227,23 @@ fn split(
     Ok((written, lost.into_iter().map(ClaimKey::job).collect()))
 }
 
-type Looks = Vec<(ClaimKey, Box<str>, Option<i64>)>;
+type Polls = Vec<(ClaimKey, Box<str>, Option<i64>)>;
 
-/// Plain looks in one statement (two for SQLite, which writes to one table at a time).
-async fn look_all(
+/// Plain polls in one statement (two for SQLite, which writes to one table at a time).
+async fn poll_all(
     tx: &mut Tx,
     by: &Writer,
-    looks: Looks,
+    polls: Polls,
     ends: bool,
 ) -> Result<(Vec<ClaimKey>, Vec<LedgerId>), LedgerError> {
-    if looks.is_empty() {
+    if polls.is_empty() {
         return Ok(Default::default());
     }
-    let keys: Vec<ClaimKey> = looks.iter().map(|(key, ..)| *key).collect();
+    let keys: Vec<ClaimKey> = polls.iter().map(|(key, ..)| *key).collect();
     let rows = if tx.is_sqlite() {
-        look_in_sqlite(tx, by, looks, ends).await?
+        poll_in_sqlite(tx, by, polls, ends).await?
     } else {
-        Some(look_in_postgres(tx, by, looks, ends).await?)
+        Some(poll_in_postgres(tx, by, polls, ends).await?)
     };
     match rows {
         Some(rows) => split(keys, &rows),
@@ -253,42 +253,42 @@ async fn look_all(
 
 /// The batch goes over as one JSON text: several, joined by their keys, would be compared each with each. Which rows
 /// were written is only asked for if not all were: nothing costs more here than handing rows over.
-async fn look_in_sqlite(
+async fn poll_in_sqlite(
     tx: &mut Tx,
     by: &Writer,
-    looks: Looks,
+    polls: Polls,
     ends: bool,
 ) -> Result<Option<Vec<Row>>, LedgerError> {
     const EVENTS: &str = "INSERT INTO event (job, at, fence, worker, what, text) \
         SELECT w.id, $2, w.fence, $3, 'polled', s.value ->> 3 \
         FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
-        WHERE w.fence = s.value ->> 1 AND w.stage = $4 AND w.word IS NOT s.value ->> 3";
-    macro_rules! look {
+        WHERE w.fence = s.value ->> 1 AND w.stage = $4 AND w.vendor_status IS NOT s.value ->> 3";
+    macro_rules! poll {
         ($then:literal, $if:literal) => {
             concat!(
                 "UPDATE wake SET ",
                 $then,
-                ", looks = looks + 1, last_look = $2, word = s.value ->> 3, updated_at = $2 ",
+                ", polls = polls + 1, last_poll = $2, vendor_status = s.value ->> 3, updated_at = $2 ",
                 "FROM jsonb_each($1) s WHERE wake.id = s.value ->> 0 AND wake.fence = s.value ->> 1 ",
                 "AND wake.stage = $3",
                 $if
             )
         };
     }
-    const END: &str = look!(
-        "due = CASE WHEN wake.nudge = 1 THEN $2 ELSE s.value ->> 2 END, owner = NULL, nudge = 0, \
-         parked = CASE WHEN wake.nudge = 0 AND s.value ->> 2 IS NULL THEN 'unspecified' END",
+    const END: &str = poll!(
+        "due = CASE WHEN wake.poll_soon = 1 THEN $2 ELSE s.value ->> 2 END, owner = NULL, poll_soon = 0, \
+         parked = CASE WHEN wake.poll_soon = 0 AND s.value ->> 2 IS NULL THEN 'unspecified' END",
         ""
     );
-    const KEEP: &str = look!("due = s.value ->> 2", " AND wake.owner IS NOT NULL");
+    const KEEP: &str = poll!("due = s.value ->> 2", " AND wake.owner IS NOT NULL");
     // What makes a claim a good one is not changed by the write.
     const WRITTEN: &str = "SELECT w.id FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
         WHERE w.fence = s.value ->> 1 AND w.stage = $2 AND ($3 = 1 OR w.owner IS NOT NULL)";
-    let count = looks.len();
+    let count = polls.len();
     let batch = lines(
-        looks
+        polls
             .iter()
-            .map(|(key, word, due)| (key.job.to_string(), key.fence, due, word)),
+            .map(|(key, status, due)| (key.job.to_string(), key.fence, due, status)),
     );
     let held = Stage::Accepted.as_str();
     tx.run(
@@ -304,50 +304,50 @@ async fn look_in_sqlite(
     tx.rows(WRITTEN, args![batch, held, ends]).await.map(Some)
 }
 
-async fn look_in_postgres(
+async fn poll_in_postgres(
     tx: &mut Tx,
     by: &Writer,
-    looks: Looks,
+    polls: Polls,
     ends: bool,
 ) -> Result<Vec<Row>, LedgerError> {
     /// Stands for "parked" in a list that has no nulls.
     const NEVER: i64 = i64::MAX;
-    macro_rules! look {
+    macro_rules! poll {
         ($then:literal, $if:literal) => {
             concat!(
-                "WITH s AS (SELECT * FROM unnest($1, $2, $3, $4) AS s (id, fence, due, word)), ",
-                "locked AS (SELECT w.id, w.word AS before, s.fence, s.due, s.word FROM wake w JOIN s ON s.id = w.id ",
+                "WITH s AS (SELECT * FROM unnest($1, $2, $3, $4) AS s (id, fence, due, vendor_status)), ",
+                "locked AS (SELECT w.id, w.vendor_status AS before, s.fence, s.due, s.vendor_status FROM wake w JOIN s ON s.id = w.id ",
                 "WHERE w.fence = s.fence AND w.stage = $7",
                 $if,
                 " ORDER BY w.id FOR UPDATE OF w), ",
                 "told AS (INSERT INTO event (job, at, fence, worker, what, text) ",
-                "SELECT id, $5, fence, $6, 'polled', word FROM locked WHERE before IS DISTINCT FROM word) ",
+                "SELECT id, $5, fence, $6, 'polled', vendor_status FROM locked WHERE before IS DISTINCT FROM vendor_status) ",
                 "UPDATE wake SET ",
                 $then,
-                ", looks = looks + 1, last_look = $5, word = locked.word, updated_at = $5 ",
+                ", polls = polls + 1, last_poll = $5, vendor_status = locked.vendor_status, updated_at = $5 ",
                 "FROM locked WHERE wake.id = locked.id AND wake.fence = locked.fence RETURNING wake.id"
             )
         };
     }
-    const END: &str = look!(
-        "due = CASE WHEN wake.nudge = 1 THEN $5 ELSE nullif(locked.due, 9223372036854775807) END, \
-         owner = NULL, nudge = 0, \
-         parked = CASE WHEN wake.nudge = 0 AND locked.due = 9223372036854775807 THEN 'unspecified' END",
+    const END: &str = poll!(
+        "due = CASE WHEN wake.poll_soon = 1 THEN $5 ELSE nullif(locked.due, 9223372036854775807) END, \
+         owner = NULL, poll_soon = 0, \
+         parked = CASE WHEN wake.poll_soon = 0 AND locked.due = 9223372036854775807 THEN 'unspecified' END",
         ""
     );
-    const KEEP: &str = look!("due = locked.due", " AND w.owner IS NOT NULL");
-    let (mut ids, mut fences, mut dues, mut words) = (vec![], vec![], vec![], vec![]);
-    for (key, word, due) in looks {
+    const KEEP: &str = poll!("due = locked.due", " AND w.owner IS NOT NULL");
+    let (mut ids, mut fences, mut dues, mut statuses) = (vec![], vec![], vec![], vec![]);
+    for (key, status, due) in polls {
         ids.push(key.job.to_string());
         fences.push(key.fence);
         dues.push(due.unwrap_or(NEVER));
-        words.push(word.into_string());
+        statuses.push(status.into_string());
     }
     let held = Stage::Accepted.as_str();
     let sql = if ends { END } else { KEEP };
     tx.rows(
         sql,
-        args![ids, fences, dues, words, by.now, by.owner.worker(), held],
+        args![ids, fences, dues, statuses, by.now, by.owner.worker(), held],
     )
     .await
 }
@@ -360,8 +360,8 @@ pub(super) async fn release(
 ) -> Result<(Vec<ClaimKey>, Vec<LedgerId>), LedgerError> {
     const SQL: Sql = Sql::each(
         "UPDATE wake SET due = CASE WHEN wake.owner IS NULL THEN wake.due \
-         WHEN wake.nudge = 1 AND s.value ->> 2 IS NOT NULL THEN $2 ELSE s.value ->> 2 END, \
-         owner = NULL, nudge = 0, updated_at = $2, \
+         WHEN wake.poll_soon = 1 AND s.value ->> 2 IS NOT NULL THEN $2 ELSE s.value ->> 2 END, \
+         owner = NULL, poll_soon = 0, updated_at = $2, \
          parked = CASE WHEN wake.owner IS NULL THEN wake.parked \
          WHEN s.value ->> 2 IS NULL THEN 'unspecified' END FROM jsonb_each($1) s WHERE wake.id = s.value ->> 0 \
          AND wake.fence = s.value ->> 1 AND wake.stage IN ('intended', 'accepted', 'available', 'downloading', 'in_doubt') \
@@ -370,8 +370,8 @@ pub(super) async fn release(
          ON w.id = s ->> 0 AND w.fence = (s ->> 1)::bigint \
          WHERE w.stage IN ('intended', 'accepted', 'available', 'downloading', 'in_doubt') ORDER BY w.id FOR UPDATE OF w) \
          UPDATE wake SET due = CASE WHEN wake.owner IS NULL THEN wake.due \
-         WHEN wake.nudge = 1 AND locked.due IS NOT NULL THEN $2 ELSE locked.due END, \
-         owner = NULL, nudge = 0, updated_at = $2, \
+         WHEN wake.poll_soon = 1 AND locked.due IS NOT NULL THEN $2 ELSE locked.due END, \
+         owner = NULL, poll_soon = 0, updated_at = $2, \
          parked = CASE WHEN wake.owner IS NULL THEN wake.parked WHEN locked.due IS NULL THEN 'unspecified' END \
          FROM locked WHERE wake.id = locked.id RETURNING wake.id",
     );
@@ -461,8 +461,8 @@ async fn finish_in_sqlite(
         charge_day = CASE WHEN s.value ->> 5 IS NULL THEN charge_day ELSE coalesce(charge_day, $2) END \
         FROM jsonb_each($1) s JOIN wake w ON w.id = s.value ->> 0 \
         WHERE job.id = w.id AND w.fence = s.value ->> 1 AND w.stage = 'accepted'";
-    const WAKE: &str = "UPDATE wake SET stage = 'available', due = $2, owner = NULL, nudge = 0, looks = looks + 1, \
-        last_look = $2, updated_at = $2 FROM jsonb_each($1) s \
+    const WAKE: &str = "UPDATE wake SET stage = 'available', due = $2, owner = NULL, poll_soon = 0, polls = polls + 1, \
+        last_poll = $2, updated_at = $2 FROM jsonb_each($1) s \
         WHERE wake.id = s.value ->> 0 AND wake.fence = s.value ->> 1 AND wake.stage = 'accepted' RETURNING id";
     let args = args![
         batch.clone(),
@@ -501,8 +501,8 @@ async fn finish_in_postgres(
                  charge_day = CASE WHEN locked.credits IS NULL THEN job.charge_day \
                  ELSE coalesce(job.charge_day, $5) END \
                  FROM locked WHERE job.id = locked.id) \
-        UPDATE wake SET stage = 'available', due = $2, owner = NULL, nudge = 0, looks = looks + 1, \
-        last_look = $2, updated_at = $2 FROM locked WHERE wake.id = locked.id RETURNING wake.id";
+        UPDATE wake SET stage = 'available', due = $2, owner = NULL, poll_soon = 0, polls = polls + 1, \
+        last_poll = $2, updated_at = $2 FROM locked WHERE wake.id = locked.id RETURNING wake.id";
     let args = args![
         batch,
         by.now,

@@ -18,7 +18,7 @@ use crate::store::{Flush, Sql, args};
 /// What became of one of many intents.
 #[derive(Debug, Clone)]
 #[must_use]
-pub enum Enqueued {
+pub enum RecordedIntent {
     /// A new job, which is due at once.
     New(LedgerId),
     /// The same is in flight, in doubt, done, failed or gone: nothing was written.
@@ -32,7 +32,10 @@ impl Ledger {
     ///
     /// # Errors
     /// As for [`intend`](Self::intend).
-    pub async fn intend_all(&self, intents: Vec<Intent>) -> Result<Vec<Enqueued>, LedgerError> {
+    pub async fn intend_all(
+        &self,
+        intents: Vec<Intent>,
+    ) -> Result<Vec<RecordedIntent>, LedgerError> {
         let joined = self.joined_accounts().await?;
         let new = intents
             .iter()
@@ -49,14 +52,14 @@ impl Ledger {
                             let key = ClaimKey { job, fence: 1 };
                             let told = if intent.again { &mut again } else { &mut first };
                             told.push(key);
-                            Enqueued::New(job)
+                            RecordedIntent::New(job)
                         }
-                        Inserted::Known(job) => Enqueued::Attached(job),
+                        Inserted::Known(job) => RecordedIntent::Attached(job),
                     });
                 }
                 let attached = outcomes.iter().filter_map(|outcome| match outcome {
-                    Enqueued::Attached(job) => Some(job.id.to_string()),
-                    Enqueued::New(_) => None,
+                    RecordedIntent::Attached(job) => Some(job.id.to_string()),
+                    RecordedIntent::New(_) => None,
                 });
                 let attached: Vec<String> = attached.collect();
                 totals::spare(tx, &attached, by.now).await?;

@@ -168,13 +168,13 @@ impl Ledger {
     }
 }
 
-/// Whoever takes a job over does not know whether it was looked at just before: it counts as looked at.
+/// Whoever takes a job over does not know whether it was polled just before: it counts as polled.
 macro_rules! take {
     ($which:literal) => {
         concat!(
-            "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, nudge = 0, parked = NULL, blocked_until = NULL, last_look = CASE ",
-            "WHEN owner IS NOT NULL AND stage IN ('accepted', 'available', 'downloading') AND coalesce(last_look, 0) < $4 ",
-            "THEN $4 ELSE last_look END ",
+            "UPDATE wake SET fence = fence + 1, owner = $2, due = $3, poll_soon = 0, parked = NULL, blocked_until = NULL, last_poll = CASE ",
+            "WHEN owner IS NOT NULL AND stage IN ('accepted', 'available', 'downloading') AND coalesce(last_poll, 0) < $4 ",
+            "THEN $4 ELSE last_poll END ",
             $which
         )
     };

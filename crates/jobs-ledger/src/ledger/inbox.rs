@@ -527,12 +527,12 @@ pub(super) async fn bring_forward(
     jobs: Vec<String>,
 ) -> Result<u64, LedgerError> {
     const SQL: Sql = Sql::each(
-        // The due time of a claimed job is its lease: it is not touched, the end of the claim sees the nudge.
+        // The due time of a claimed job is its lease: it is not touched, the end of the claim sees the mark.
         "UPDATE wake SET due = CASE WHEN owner IS NULL THEN $2 ELSE due END, \
-         nudge = CASE WHEN owner IS NULL THEN 0 ELSE 1 END, parked = NULL \
+         poll_soon = CASE WHEN owner IS NULL THEN 0 ELSE 1 END, parked = NULL \
          WHERE stage = 'accepted' AND id IN (SELECT value FROM json_each($1))",
         "UPDATE wake SET due = CASE WHEN owner IS NULL THEN $2 ELSE due END, \
-         nudge = CASE WHEN owner IS NULL THEN 0 ELSE 1 END, parked = NULL \
+         poll_soon = CASE WHEN owner IS NULL THEN 0 ELSE 1 END, parked = NULL \
          WHERE id = ANY (ARRAY(SELECT id FROM wake WHERE stage = 'accepted' AND id = ANY ($1) ORDER BY id FOR UPDATE))",
     );
     if jobs.is_empty() {

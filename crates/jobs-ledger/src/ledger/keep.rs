@@ -70,7 +70,7 @@ impl Ledger {
             Box::pin(async move {
                 // Whoever had a claim when the copy was made is not there any more.
                 tx.run(
-                    "UPDATE wake SET due = $1, owner = NULL, nudge = 0, fence = fence + 1 WHERE owner IS NOT NULL \
+                    "UPDATE wake SET due = $1, owner = NULL, poll_soon = 0, fence = fence + 1 WHERE owner IS NOT NULL \
                      AND stage NOT IN ('intended', 'submitting')",
                     args![now],
                 )
@@ -80,7 +80,7 @@ impl Ledger {
                     tx.run("UPDATE event SET tx = 0 WHERE tx > 0", Vec::new()).await?;
                 }
                 tx.run(
-                    "UPDATE wake SET due = NULL, owner = NULL, nudge = 0, fence = fence + 1, blocked_until = NULL, \
+                    "UPDATE wake SET due = NULL, owner = NULL, poll_soon = 0, fence = fence + 1, blocked_until = NULL, \
                      parked = 'restored' WHERE stage IN ('intended', 'submitting')",
                     Vec::new(),
                 )
@@ -182,8 +182,8 @@ async fn prune(tx: &mut Tx, before: i64) -> Result<u64, LedgerError> {
          error_data = NULL, error_kind = NULL, unverified = NULL WHERE id = ANY ($1)",
     );
     const WAKES: Sql = Sql::each(
-        "UPDATE wake SET settled_at = NULL, word = NULL WHERE id IN (SELECT value FROM json_each($1))",
-        "UPDATE wake SET settled_at = NULL, word = NULL WHERE id = ANY ($1)",
+        "UPDATE wake SET settled_at = NULL, vendor_status = NULL WHERE id IN (SELECT value FROM json_each($1))",
+        "UPDATE wake SET settled_at = NULL, vendor_status = NULL WHERE id = ANY ($1)",
     );
     let rows = tx.rows(PICK, args![before, PRUNED]).await?;
     let ids = rows

@@ -36,7 +36,7 @@ pub use self::batch::{ClaimUpdate, ClaimUpdateSummary};
 pub use self::budget::{
     Budget, BudgetPeriod, Estimate, InvalidBudgetPeriod, OverBudget, SubmitPermission,
 };
-pub use self::bulk::Enqueued;
+pub use self::bulk::RecordedIntent;
 pub use self::bulk_action::{BulkAction, BulkOutcome};
 pub use self::claim_jobs::Due;
 pub use self::filter::{JobFilter, JobPage};
@@ -48,7 +48,7 @@ pub use self::inputs::FileIdentity;
 pub use self::keep::Recovered;
 pub use self::poll::PollRecord;
 pub use self::read::LedgerCheck;
-pub use self::shared_rate::{Acquired, RateSlot, RateUse};
+pub use self::shared_rate::RateUse;
 pub use self::stream::{EventCursor, InvalidEventCursor, StreamedEvent};
 pub use self::totals::{DayMoney, MoneyInDoubt, StageCount};
 pub use self::worker::WorkerRecord;
@@ -59,7 +59,7 @@ use crate::place_key::PlaceKey;
 use crate::process_liveness::Owner;
 use crate::store::{self, Committed, Flush, Stats, Store, Tx, Work, WorkFuture};
 
-/// The durable record of every intent, submit and look.
+/// The durable record of every intent, submit and poll.
 ///
 /// Cheap to clone; clones are one worker. Every write runs to its end on a task of its own: dropping the future of a
 /// write loses its answer, never half of it.

@@ -293,7 +293,7 @@ impl NewJob {
             _ => (by.now, None),
         };
         tx.run(
-            "INSERT INTO wake (id, account, kind, created_at, stage, due, fence, owner, nudge, looks, updated_at) \
+            "INSERT INTO wake (id, account, kind, created_at, stage, due, fence, owner, poll_soon, polls, updated_at) \
              VALUES ($1, $2, $3, $7, $4, $5, 1, $6, 0, 0, $7)",
             args![
                 id.to_string(),

@@ -16,7 +16,7 @@ use crate::job_record::from_micros;
 use crate::stage::{Stage, Transition, transition};
 use crate::store::{Flush, Tx, args};
 
-/// What a look at an unfinished job saw.
+/// What a poll of an unfinished job saw.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PollRecord {
     pub(super) vendor_status: Box<str>,
@@ -41,26 +41,26 @@ impl PollRecord {
 }
 
 impl Ledger {
-    /// Records a look that saw the job unfinished; keeps the claim and renews its lease.
+    /// Records a poll that saw the job unfinished; keeps the claim and renews its lease.
     ///
     /// # Errors
     /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
     pub async fn record_poll(
         &self,
         claim: &mut Claim<at::Accepted>,
-        look: PollRecord,
+        poll: PollRecord,
     ) -> Result<(), LedgerError> {
         let by = self.writer();
         let (key, until) = (claim.key(), from_micros(by.lease_end));
         self.write(Flush::Later, move |tx| {
-            Box::pin(async move { record_poll(tx, &by, key, &look, AfterWrite::Keep).await })
+            Box::pin(async move { record_poll(tx, &by, key, &poll, AfterWrite::Keep).await })
         })
         .await?;
         claim.lease_until = until;
         Ok(())
     }
 
-    /// Counts one look that costs money, before it is made; flushed when it returns.
+    /// Counts one poll that costs money, before it is made; flushed when it returns.
     ///
     /// Gives the number of this call, or none when `budget` calls were counted already: then do not make it.
     ///
@@ -160,7 +160,7 @@ impl Ledger {
         Ok(claim.moved(until))
     }
 
-    /// Says that the result cannot be fetched with what is known, as when its link has lapsed: look again.
+    /// Says that the result cannot be fetched with what is known, as when its link has lapsed: poll again.
     ///
     /// # Errors
     /// [`ClaimLost`](crate::LedgerErrorKind::ClaimLost) when another process has the job; else the store's.
@@ -252,7 +252,7 @@ impl Ledger {
         .await
     }
 
-    /// Takes up a job that is done once more, because its result is missing: look again, and fetch it to `output` where
+    /// Takes up a job that is done once more, because its result is missing: poll again, and fetch it to `output` where
     /// that is another place than before.
     ///
     /// # Errors
@@ -307,13 +307,13 @@ pub(super) async fn record_poll(
     tx: &mut Tx,
     by: &Writer,
     key: ClaimKey,
-    look: &PollRecord,
+    poll: &PollRecord,
     then: AfterWrite,
 ) -> Result<(), LedgerError> {
     row::apply_transition(tx, by, key, Transition::Poll, then).await?;
     let before = tx
         .row(
-            "SELECT word FROM wake WHERE id = $1",
+            "SELECT vendor_status FROM wake WHERE id = $1",
             args![key.job.to_string()],
         )
         .await?
@@ -321,20 +321,20 @@ pub(super) async fn record_poll(
         .transpose()?
         .flatten();
     tx.run(
-        "UPDATE wake SET looks = looks + 1, last_look = $3, word = $4 WHERE id = $1 AND fence = $2",
-        args![key.job.to_string(), key.fence, by.now, &*look.vendor_status],
+        "UPDATE wake SET polls = polls + 1, last_poll = $3, vendor_status = $4 WHERE id = $1 AND fence = $2",
+        args![key.job.to_string(), key.fence, by.now, &*poll.vendor_status],
     )
     .await?;
-    if before.as_deref() == Some(&look.vendor_status) && look.note == Note::none() {
+    if before.as_deref() == Some(&poll.vendor_status) && poll.note == Note::none() {
         return Ok(());
     }
-    let text = match &look.note.text {
-        Some(text) => one_line(&format!("{} {text}", look.vendor_status)),
-        None => look.vendor_status.clone(),
+    let text = match &poll.note.text {
+        Some(text) => one_line(&format!("{} {text}", poll.vendor_status)),
+        None => poll.vendor_status.clone(),
     };
     let note = Note {
         text: Some(text),
-        ..look.note.clone()
+        ..poll.note.clone()
     };
     history::event(tx, by, key.job, Some(key.fence), event_kind::POLLED, &note).await
 }
@@ -355,7 +355,7 @@ async fn begin_fetch(tx: &mut Tx, by: &Writer, key: ClaimKey) -> Result<(), Ledg
     let to = legal(available, Transition::Download)?;
     row::put(tx, by, key, to, AfterWrite::Keep, &held).await?;
     tx.run(
-        "UPDATE wake SET looks = looks + 1, last_look = $2 WHERE id = $1",
+        "UPDATE wake SET polls = polls + 1, last_poll = $2 WHERE id = $1",
         args![key.job.to_string(), by.now],
     )
     .await?;
@@ -381,7 +381,7 @@ async fn record_available(
     )
     .await?;
     tx.run(
-        "UPDATE wake SET looks = looks + 1, last_look = $2 WHERE id = $1",
+        "UPDATE wake SET polls = polls + 1, last_poll = $2 WHERE id = $1",
         args![key.job.to_string(), by.now],
     )
     .await?;

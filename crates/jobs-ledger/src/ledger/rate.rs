@@ -5,7 +5,6 @@ use jobs_core::Error;
 use jobs_core::vendor::{Account, Acquired, RateLimit, SharedRate};
 
 use super::Ledger;
-use super::shared_rate::{self, RateSlot};
 
 /// Times are the ledger's own: a program whose vendor clock is faster gives windows that are as much shorter.
 #[async_trait]
@@ -16,22 +15,13 @@ impl SharedRate for Ledger {
         action: &str,
         windows: &[RateLimit],
     ) -> Result<Acquired, Error> {
-        match Self::acquire(self, account, action, windows).await {
-            Ok(shared_rate::Acquired::Granted(place)) => Ok(Acquired::Granted(place.serial())),
-            Ok(shared_rate::Acquired::Wait(pause)) => Ok(Acquired::Wait(pause)),
-            Err(error) => Err(Error::local_io(
-                "ledger",
-                "take",
-                "no place could be taken",
-                error,
-            )),
-        }
+        Self::acquire(self, account, action, windows)
+            .await
+            .map_err(|error| Error::local_io("ledger", "take", "no place could be taken", error))
     }
 
     async fn record_response(&self, account: Account, action: &str, serial: u64) {
-        if let Err(problem) =
-            Self::record_response(self, RateSlot::new(account, action, serial)).await
-        {
+        if let Err(problem) = Self::record_response(self, account, action, serial).await {
             tracing::debug!(%problem, "a place of a shared rate runs out by itself");
         }
     }

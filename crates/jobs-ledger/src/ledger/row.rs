@@ -25,7 +25,7 @@ use crate::store::{Row, Sql, Tx, args};
 macro_rules! job_columns {
     () => {
         "w.id, j.vendor, j.kind, j.account, w.stage, j.remote_id, j.accepted_at, j.input, j.input_path, j.options, \
-         j.output, j.result, j.again, j.attempts, j.sent_at, j.calls, w.word, w.last_look, w.looks, w.due, w.owner, \
+         j.output, j.result, j.again, j.attempts, j.sent_at, j.calls, w.vendor_status, w.last_poll, w.polls, w.due, w.owner, \
          j.created_at, w.updated_at, j.credits, j.error, j.format, w.fence, j.request, j.request_private, j.unverified, \
          j.outcome, j.error_data, w.parked, w.blocked_until, j.max_calls, j.reserved, j.content, j.sha256, j.verified, \
          j.output_seal, j.digest"
@@ -161,8 +161,8 @@ impl LockedJob {
 }
 
 const LOCK: Sql = Sql::each(
-    "SELECT stage, fence, owner, due, nudge FROM wake WHERE id = $1",
-    "SELECT stage, fence, owner, due, nudge FROM wake WHERE id = $1 FOR UPDATE",
+    "SELECT stage, fence, owner, due, poll_soon FROM wake WHERE id = $1",
+    "SELECT stage, fence, owner, due, poll_soon FROM wake WHERE id = $1 FOR UPDATE",
 );
 
 /// Reads the narrow row, and keeps others from it until the transaction ends.
@@ -261,7 +261,7 @@ pub(super) async fn put(
     then: AfterWrite,
     held: &LockedJob,
 ) -> Result<(), LedgerError> {
-    let (due, owner, nudge) = match then {
+    let (due, owner, poll_soon) = match then {
         _ if to.is_settled() => (None, None, false),
         AfterWrite::Keep => (Some(by.lease_end), Some(by.owner.to_text()), held.poll_soon),
         AfterWrite::End(due) => (
@@ -278,7 +278,7 @@ pub(super) async fn put(
         .then_some(ParkReason::Unspecified.as_str());
     let changed = tx
         .run(
-            "UPDATE wake SET stage = $3, due = $4, owner = $5, nudge = $6, updated_at = $7, parked = $8, settled_at = $9, \
+            "UPDATE wake SET stage = $3, due = $4, owner = $5, poll_soon = $6, updated_at = $7, parked = $8, settled_at = $9, \
              blocked_until = NULL WHERE id = $1 AND fence = $2",
             args![
                 key.job.to_string(),
@@ -286,7 +286,7 @@ pub(super) async fn put(
                 to.as_str(),
                 due,
                 owner,
-                nudge,
+                poll_soon,
                 by.now,
                 parked,
                 to.is_settled().then_some(by.now)

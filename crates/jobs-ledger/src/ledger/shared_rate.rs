@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_core::vendor::{Account, RateLimit};
+use jobs_core::vendor::{Account, Acquired, RateLimit};
 
 use super::Ledger;
 use crate::error::{LedgerError, LedgerErrorKind};
@@ -13,40 +13,6 @@ use crate::store::{Flush, Sql, Tx, args};
 const SWAPS: u32 = 4;
 
 const PLACES: &str = "SELECT taken FROM quota WHERE account = $1 AND action = $2";
-
-/// Whether a request may be made now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[must_use]
-pub enum Acquired {
-    /// Yes. Say [`record_response`](Ledger::record_response) with it once the answer is there.
-    Granted(RateSlot),
-    /// Not before this time has passed; then ask again.
-    Wait(Duration),
-}
-
-/// The place that a request takes in its account's rate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RateSlot {
-    account: Account,
-    action: Box<str>,
-    serial: u64,
-}
-
-impl RateSlot {
-    /// The place that [`acquire`](Ledger::acquire) gave under this number for this account and action.
-    pub fn new(account: Account, action: &str, serial: u64) -> Self {
-        Self {
-            account,
-            action: action.into(),
-            serial,
-        }
-    }
-
-    /// Its number.
-    pub fn serial(&self) -> u64 {
-        self.serial
-    }
-}
 
 /// How much of a rate is in use that processes share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,20 +53,26 @@ impl Ledger {
             .change_slots(account, name, move |places| places.take(&limits, now))
             .await?;
         Ok(match turn {
-            Ok(serial) => Acquired::Granted(RateSlot::new(account, action, serial)),
+            Ok(serial) => Acquired::Granted(serial),
             Err(free_at) => Acquired::Wait(Duration::from_micros(
                 u64::try_from(free_at.saturating_sub(now)).unwrap_or_default(),
             )),
         })
     }
 
-    /// Says that the answer is there. Never saying it is safe and only slower.
+    /// Says that the answer to the request is there that [`acquire`](Self::acquire) granted under this number. Never saying
+    /// it is safe and only slower.
     ///
     /// # Errors
     /// The store's.
-    pub async fn record_response(&self, place: RateSlot) -> Result<(), LedgerError> {
-        let (serial, now) = (place.serial, self.now());
-        self.change_slots(place.account, place.action.into(), move |places| {
+    pub async fn record_response(
+        &self,
+        account: Account,
+        action: &str,
+        serial: u64,
+    ) -> Result<(), LedgerError> {
+        let now = self.now();
+        self.change_slots(account, action.to_owned(), move |places| {
             places.record_response(serial, now);
         })
         .await

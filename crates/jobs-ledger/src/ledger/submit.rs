@@ -555,7 +555,7 @@ async fn keep_id(
     if hints > 0 {
         inbox::settle_early(tx, by, id, remote_id).await?;
         tx.run(
-            "UPDATE wake SET nudge = 1 WHERE id = $1",
+            "UPDATE wake SET poll_soon = 1 WHERE id = $1",
             args![id.to_string()],
         )
         .await?;

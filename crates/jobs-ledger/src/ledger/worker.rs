@@ -113,7 +113,7 @@ impl Ledger {
     /// The store's.
     pub async fn take_poll_requests(&self) -> Result<Vec<LedgerId>, LedgerError> {
         let owner = self.owner.to_text();
-        let waiting = "SELECT count(*) FROM wake WHERE owner = $1 AND nudge = 1";
+        let waiting = "SELECT count(*) FROM wake WHERE owner = $1 AND poll_soon = 1";
         let rows = self
             .store
             .read(waiting.into(), args![owner.as_str()])
@@ -123,7 +123,8 @@ impl Ledger {
         }
         self.write(Flush::Later, move |tx| {
             Box::pin(async move {
-                let sql = "UPDATE wake SET nudge = 0 WHERE owner = $1 AND nudge = 1 RETURNING id";
+                let sql =
+                    "UPDATE wake SET poll_soon = 0 WHERE owner = $1 AND poll_soon = 1 RETURNING id";
                 let rows = tx.rows(sql, args![owner]).await?;
                 let ids = rows.iter().map(|row| {
                     row.str(0)?.parse().map_err(|problem: InvalidLedgerId| {

@@ -231,7 +231,7 @@ columns! {
 /// A transaction in progress.
 pub(crate) struct Tx {
     conn: Conn,
-    nudge: bool,
+    notify: bool,
     /// In SQLite: the work that is running has changed nothing yet, so there is nothing to go back to.
     unsaved: bool,
     /// In SQLite: there is a place to go back to, of this work or of one before.
@@ -318,7 +318,7 @@ impl Tx {
 
     /// Tells other workers on commit that something is due.
     pub(crate) fn notify_on_commit(&mut self) {
-        self.nudge = true;
+        self.notify = true;
     }
 }
 

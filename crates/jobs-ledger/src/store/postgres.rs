@@ -301,14 +301,14 @@ impl super::Store for Store {
             let begun = way.learn(pool.begin_with(way.begin()).await);
             let mut tx = Tx {
                 conn: Conn::Postgres(begun.map_err(LedgerError::unwritten)?),
-                nudge: false,
+                notify: false,
                 unsaved: false,
                 savepoint: false,
                 prepares: !way.is_pooled,
                 stats: Arc::clone(&stats),
             };
             let mut outcome = work.run(&mut tx).await;
-            if tx.nudge && outcome.is_ok() {
+            if tx.notify && outcome.is_ok() {
                 let tell = tx.run("SELECT pg_notify('docjobs_wake', '')", Vec::new());
                 outcome = tell.await.map(drop);
             }
@@ -635,14 +635,14 @@ fn foreign(what: String) -> LedgerError {
 }
 
 /// Passes on the database's notifications. Whoever waits also has a limit of its own, so a gap only costs time.
-async fn listen(pool: PgPool, clock: Arc<dyn Clock>, nudged: Arc<Notify>) {
+async fn listen(pool: PgPool, clock: Arc<dyn Clock>, notified: Arc<Notify>) {
     loop {
         if let Ok(mut listener) = PgListener::connect_with(&pool).await
             && listener.listen(CHANNEL).await.is_ok()
         {
             while listener.recv().await.is_ok() {
-                nudged.notify_waiters();
-                nudged.notify_one();
+                notified.notify_waiters();
+                notified.notify_one();
             }
         }
         if pool.is_closed() {

@@ -94,16 +94,16 @@ impl Store {
         writer.execute_batch(&pragmas).map_err(error::of_sqlite)?;
         writer = migrate(writer, clock.as_ref(), settings.patience).await?;
         let (inbox, messages) = mpsc::channel(GROUP * 4);
-        let (nudged, stats) = (Arc::new(Notify::new()), Arc::new(Stats::default()));
+        let (notified, stats) = (Arc::new(Notify::new()), Arc::new(Stats::default()));
         let tx = Tx {
             conn: Conn::Sqlite(writer),
-            nudge: false,
+            notify: false,
             unsaved: false,
             savepoint: false,
             prepares: true,
             stats: Arc::clone(&stats),
         };
-        let told = Arc::clone(&nudged);
+        let told = Arc::clone(&notified);
         thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || write_all(tx, messages, &told))
@@ -117,7 +117,7 @@ impl Store {
                 idle: Arc::default(),
             },
             inbox,
-            notified: nudged,
+            notified,
             clock: Arc::clone(clock),
             seen: AtomicI64::new(UNSEEN),
             warnings,
@@ -506,7 +506,7 @@ fn number(conn: &Connection, sql: &'static str) -> Result<i64, LedgerError> {
 
 /// The only writer of this process, on a thread of its own: takes what has gathered while it committed, and commits that
 /// at once.
-fn write_all(mut tx: Tx, mut messages: mpsc::Receiver<Message>, nudged: &Notify) {
+fn write_all(mut tx: Tx, mut messages: mpsc::Receiver<Message>, notified: &Notify) {
     let mut set = None;
     let mut closed = None;
     while closed.is_none() {
@@ -526,9 +526,9 @@ fn write_all(mut tx: Tx, mut messages: mpsc::Receiver<Message>, nudged: &Notify)
         }
         if !group.is_empty() {
             commit(&mut tx, &mut set, group);
-            if std::mem::take(&mut tx.nudge) {
-                nudged.notify_waiters();
-                nudged.notify_one();
+            if std::mem::take(&mut tx.notify) {
+                notified.notify_waiters();
+                notified.notify_one();
             }
         }
     }
@@ -555,7 +555,7 @@ fn commit(tx: &mut Tx, set: &mut Option<Flush>, group: Vec<Write>) {
             tx.unsaved = false;
             // Fails where SQLite has rolled back by itself, as on a full disk.
             let _ = command(tx, "ROLLBACK");
-            tx.nudge = false;
+            tx.notify = false;
             replies.iter().map(|_| Err(problem.clone())).collect()
         }
     };
@@ -595,7 +595,7 @@ fn run_all(
         }
         outcomes.push(outcome);
     }
-    if tx.nudge {
+    if tx.notify {
         command(tx, "UPDATE wake_signal SET count = count + 1")?;
     }
     command(tx, "COMMIT")?;

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use jobs_core::clock::Clock;
-use jobs_core::vendor::{Account, RateLimit};
+use jobs_core::vendor::{Account, Acquired, RateLimit};
 use jobs_core::{JobId, Ticket};
 use jobs_ledger::{
-    Acquired, Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, Enqueued, Estimate, EventCursor,
-    IntendOutcome, Intent, JobEvent, JobFilter, JobRecord, Ledger, LedgerErrorKind, LedgerId, Note,
-    PollRecord, RateSlot, Stage, StreamedEvent, WebhookReceipt, at, event_kind,
+    Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, Estimate, EventCursor, IntendOutcome, Intent,
+    JobEvent, JobFilter, JobRecord, Ledger, LedgerErrorKind, LedgerId, Note, PollRecord,
+    RecordedIntent, Stage, StreamedEvent, WebhookReceipt, at, event_kind,
 };
 use serde_json::{Value, json};
 
@@ -80,7 +80,7 @@ conformance! {
     workers_share_a_rate
     places_of_a_dead_worker_are_free_again
     workers_in_a_hurry_never_get_more_than_the_limit
-    paid_looks_stop_at_their_budget
+    paid_polls_stop_at_their_budget
     a_done_job_can_be_reopened
     a_lapsed_link_leads_back_to_looking
     lists_come_in_pages_and_by_filter
@@ -94,7 +94,7 @@ conformance! {
     many_wishes_at_once_make_one_job
     many_workers_share_the_due_jobs
     a_keeper_renews_until_the_claim_is_lost
-    waiting_workers_are_nudged
+    waiting_workers_are_notified
     a_dropped_write_is_written_all_the_same
     the_check_counts
     a_worker_whose_clock_is_ahead_cannot_undo_the_answer
@@ -1122,14 +1122,14 @@ async fn a_batch_is_settled_each_on_its_own_terms(world: &World) {
 async fn stale_claims_of_a_batch_are_told(world: &World) {
     let (paused, other) = (world.open().await, world.open().await);
     let stale = held(&paused, 1).await;
-    let (job, looks) = (stale.job(), || PollRecord::new("x"));
+    let (job, polls) = (stale.job(), || PollRecord::new("x"));
     world.pass(LEASE);
     let kept = held(&paused, 2).await;
     let current = taken_held(&other, job).await;
     let settled = paused
         .update_claims(vec![
-            ClaimUpdate::polled(stale, looks(), Due::Now),
-            ClaimUpdate::polled(kept, looks(), Due::Now),
+            ClaimUpdate::polled(stale, polls(), Due::Now),
+            ClaimUpdate::polled(kept, polls(), Due::Now),
         ])
         .await
         .unwrap();
@@ -1140,7 +1140,7 @@ async fn stale_claims_of_a_batch_are_told(world: &World) {
         (0, None, true)
     );
     let settled = other
-        .update_claims(vec![ClaimUpdate::polled(current, looks(), Due::Now)])
+        .update_claims(vec![ClaimUpdate::polled(current, polls(), Due::Now)])
         .await
         .unwrap();
     assert_eq!(settled.accepted, 1);
@@ -1155,7 +1155,7 @@ async fn a_batch_can_go_on_with_its_claims(world: &World) {
     );
     world.pass(LEASE);
     let taken = taken_held(&other, lost.job()).await;
-    let looks = |note: &str| {
+    let polls = |note: &str| {
         vec![
             ClaimUpdate::polled_and_kept(&first, PollRecord::new("running")),
             ClaimUpdate::polled_and_kept(
@@ -1166,7 +1166,7 @@ async fn a_batch_can_go_on_with_its_claims(world: &World) {
         ]
     };
     for _ in 0..2 {
-        let settled = ledger.update_claims(looks("3 ahead")).await.unwrap();
+        let settled = ledger.update_claims(polls("3 ahead")).await.unwrap();
         assert_eq!((settled.accepted, settled.lost), (2, vec![lost.job()]));
     }
     for (claim, word, told) in [(&first, "running", 1), (&second, "queued", 2)] {
@@ -1346,12 +1346,12 @@ async fn only_new_words_enter_the_history(world: &World) {
         }
     }
     let events = ledger.events(job).await.unwrap();
-    let looks: Vec<_> = events
+    let polls: Vec<_> = events
         .iter()
         .filter(|e| e.kind == event_kind::POLLED)
         .map(|e| e.text.as_deref().unwrap())
         .collect();
-    assert_eq!(looks, ["queued", "running", "notifying"]);
+    assert_eq!(polls, ["queued", "running", "notifying"]);
     assert_eq!(events.last().unwrap().fence, Some(2));
     assert_eq!(get(&ledger, job).await.polls, 6);
 }
@@ -1483,7 +1483,7 @@ async fn workers_share_a_rate(world: &World) {
     let mut waits = Vec::new();
     for turn in 0..6 {
         match workers[turn % 2]
-            .acquire(account(), "look", &windows)
+            .acquire(account(), "poll", &windows)
             .await
             .unwrap()
         {
@@ -1502,16 +1502,16 @@ async fn workers_share_a_rate(world: &World) {
         Acquired::Granted(_)
     ));
     assert!(matches!(
-        workers[0].acquire(other, "look", &windows).await.unwrap(),
+        workers[0].acquire(other, "poll", &windows).await.unwrap(),
         Acquired::Granted(_)
     ));
     world.pass(Duration::from_millis(100));
     workers[1]
-        .record_response(places.pop().unwrap())
+        .record_response(account(), "poll", places.pop().unwrap())
         .await
         .unwrap();
     let Acquired::Wait(wait) = workers[0]
-        .acquire(account(), "look", &windows)
+        .acquire(account(), "poll", &windows)
         .await
         .unwrap()
     else {
@@ -1521,14 +1521,14 @@ async fn workers_share_a_rate(world: &World) {
     world.pass(wait);
     assert!(matches!(
         workers[0]
-            .acquire(account(), "look", &windows)
+            .acquire(account(), "poll", &windows)
             .await
             .unwrap(),
         Acquired::Granted(_)
     ));
     assert!(matches!(
         workers[1]
-            .acquire(account(), "look", &windows)
+            .acquire(account(), "poll", &windows)
             .await
             .unwrap(),
         Acquired::Wait(_)
@@ -1551,8 +1551,8 @@ async fn places_of_a_dead_worker_are_free_again(world: &World) {
     let windows = three_a_second();
     let mut numbers = Vec::new();
     for _ in 0..3 {
-        match dead.acquire(account(), "look", &windows).await.unwrap() {
-            Acquired::Granted(place) => numbers.push(place.serial()),
+        match dead.acquire(account(), "poll", &windows).await.unwrap() {
+            Acquired::Granted(place) => numbers.push(place),
             Acquired::Wait(wait) => panic!("{wait:?}"),
         }
     }
@@ -1560,18 +1560,20 @@ async fn places_of_a_dead_worker_are_free_again(world: &World) {
     let ledger = world.open().await;
     world.pass(Duration::from_secs(2));
     for _ in 0..3 {
-        let turn = ledger.acquire(account(), "look", &windows).await.unwrap();
+        let turn = ledger.acquire(account(), "poll", &windows).await.unwrap();
         assert!(matches!(turn, Acquired::Granted(_)), "{turn:?}");
     }
     // Its answers, should they come after all, give nobody a place.
     world.pass(Duration::from_millis(500));
     for number in numbers {
-        let place = RateSlot::new(account(), "look", number);
-        ledger.record_response(place).await.unwrap();
+        ledger
+            .record_response(account(), "poll", number)
+            .await
+            .unwrap();
     }
     world.pass(Duration::from_millis(1499));
     assert_eq!(
-        ledger.acquire(account(), "look", &windows).await.unwrap(),
+        ledger.acquire(account(), "poll", &windows).await.unwrap(),
         Acquired::Wait(Duration::from_millis(1))
     );
 }
@@ -1583,12 +1585,15 @@ async fn workers_in_a_hurry_never_get_more_than_the_limit(world: &World) {
         asking.push(tokio::spawn(async move {
             let mut granted = Vec::new();
             for _ in 0..4 {
-                let turn = ledger.acquire(account(), "look", &three_a_second()).await;
+                let turn = ledger.acquire(account(), "poll", &three_a_second()).await;
                 if let Acquired::Granted(place) = turn.unwrap() {
                     if worker % 2 == 0 {
-                        ledger.record_response(place.clone()).await.unwrap();
+                        ledger
+                            .record_response(account(), "poll", place)
+                            .await
+                            .unwrap();
                     }
-                    granted.push(place.serial());
+                    granted.push(place);
                 }
             }
             granted
@@ -1602,7 +1607,7 @@ async fn workers_in_a_hurry_never_get_more_than_the_limit(world: &World) {
     assert_eq!(granted, [1, 2, 3]);
 }
 
-async fn paid_looks_stop_at_their_budget(world: &World) {
+async fn paid_polls_stop_at_their_budget(world: &World) {
     let ledger = world.open().await;
     let claim = held(&ledger, 1).await;
     let mut calls = Vec::new();
@@ -2064,7 +2069,7 @@ async fn a_keeper_renews_until_the_claim_is_lost(world: &World) {
     assert_eq!(get(&ours, claim.job()).await.stage, Stage::InDoubt);
 }
 
-async fn waiting_workers_are_nudged(world: &World) {
+async fn waiting_workers_are_notified(world: &World) {
     let ledger = world.open().await;
     // Another process on PostgreSQL; a file only tells its own process.
     let waiter = if world.is_sqlite() {
@@ -2168,10 +2173,10 @@ async fn a_worker_whose_clock_is_ahead_cannot_undo_the_answer(world: &World) {
     assert_eq!(get(&ledger, claim.job()).await.attempts, 1);
 }
 
-fn news(outcomes: &[Enqueued]) -> Vec<Option<LedgerId>> {
-    let new = |outcome: &Enqueued| match outcome {
-        Enqueued::New(id) => Some(*id),
-        Enqueued::Attached(_) => None,
+fn news(outcomes: &[RecordedIntent]) -> Vec<Option<LedgerId>> {
+    let new = |outcome: &RecordedIntent| match outcome {
+        RecordedIntent::New(id) => Some(*id),
+        RecordedIntent::Attached(_) => None,
     };
     outcomes.iter().map(new).collect()
 }
@@ -2186,11 +2191,11 @@ async fn many_intents_are_recorded_at_once_and_claimed_by_nobody(world: &World) 
     let new = news(&outcomes);
     assert!(new[0].is_some() && new[2].is_some() && new[0] != new[2]);
     match &outcomes[1] {
-        Enqueued::Attached(job) => assert_eq!(job.id, known.id),
+        RecordedIntent::Attached(job) => assert_eq!(job.id, known.id),
         other => panic!("{other:?}"),
     }
     match &outcomes[3] {
-        Enqueued::Attached(job) => assert_eq!(Some(job.id), new[0]),
+        RecordedIntent::Attached(job) => assert_eq!(Some(job.id), new[0]),
         other => panic!("{other:?}"),
     }
     let job = ours.get(new[0].unwrap()).await.unwrap().unwrap();

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use jobs_core::JobId;
-use jobs_core::vendor::{Account, RateLimit};
+use jobs_core::vendor::{Account, Acquired, RateLimit};
 use jobs_ledger::{
-    Acquired, BulkAction, BulkOutcome, Claim, Due, Estimate, FileIdentity, IntendOutcome, Intent,
-    JobFilter, Ledger, LedgerErrorKind, LedgerId, Note, ParkReason, PollRecord, Stage, WebhookCall,
+    BulkAction, BulkOutcome, Claim, Due, Estimate, FileIdentity, IntendOutcome, Intent, JobFilter,
+    Ledger, LedgerErrorKind, LedgerId, Note, ParkReason, PollRecord, Stage, WebhookCall,
     WebhookFilter, WebhookTrust, WebhookVerdict, at, event_kind,
 };
 use serde_json::json;
@@ -435,7 +435,7 @@ async fn again_of_a_job_buys_once_however_often_it_is_asked(world: &World) {
     }
     let all = ledger.intend_all(vec![again.clone(), again.clone()]).await;
     for outcome in all.unwrap() {
-        assert!(matches!(outcome, jobs_ledger::Enqueued::Attached(job) if job.id == second));
+        assert!(matches!(outcome, jobs_ledger::RecordedIntent::Attached(job) if job.id == second));
     }
     let same = ledger.find_same(&[intent(1), again, intent(7)]).await;
     let same: Vec<_> = same
@@ -470,10 +470,10 @@ async fn a_run_buys_once_under_its_name(world: &World) {
     let outcomes = ledger.intend_all(runs.clone()).await.unwrap();
     let new = outcomes
         .iter()
-        .filter(|it| matches!(it, jobs_ledger::Enqueued::New(_)));
+        .filter(|it| matches!(it, jobs_ledger::RecordedIntent::New(_)));
     assert_eq!(new.count(), 2);
     for outcome in ledger.intend_all(runs).await.unwrap() {
-        assert!(matches!(outcome, jobs_ledger::Enqueued::Attached(_)));
+        assert!(matches!(outcome, jobs_ledger::RecordedIntent::Attached(_)));
     }
 }
 

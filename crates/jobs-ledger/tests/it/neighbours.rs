@@ -463,7 +463,10 @@ async fn a_write_that_was_in_anothers_way_is_made_again() {
         .unwrap();
         waiting = row.0;
     }
-    let same = format!("UPDATE wake SET nudge = 0 WHERE id = '{}'; COMMIT", row.id);
+    let same = format!(
+        "UPDATE wake SET poll_soon = 0 WHERE id = '{}'; COMMIT",
+        row.id
+    );
     run(&mut other, same).await.unwrap();
     let sending = writing.await.unwrap().unwrap();
     assert_eq!(sending.granted().unwrap().job(), row.id);

@@ -198,7 +198,7 @@ async fn an_answer_that_was_not_understood_is_kept_once_and_in_bounds(world: &Wo
     let ledger = world.open().await;
     let claim = held(&ledger, 1).await;
     let odd = |body: &str| {
-        Error::new(ErrorKind::UnexpectedResponse, "vendor", "look")
+        Error::new(ErrorKind::UnexpectedResponse, "vendor", "poll")
             .with_http_status(200)
             .with_body_excerpt(body)
     };
@@ -208,7 +208,7 @@ async fn an_answer_that_was_not_understood_is_kept_once_and_in_bounds(world: &Wo
             .await
             .unwrap();
     }
-    let bare = Error::new(ErrorKind::Timeout, "vendor", "look");
+    let bare = Error::new(ErrorKind::Timeout, "vendor", "poll");
     ledger
         .record_not_understood(claim.key(), &bare)
         .await
@@ -346,10 +346,10 @@ async fn a_job_parked_in_a_batch_has_a_reason_too(world: &World) {
     let three = held(&ledger, 3).await;
     let (a, b, c) = (one.job(), two.job(), three.job());
     ledger.release_all(&[one.key()], Due::Parked).await.unwrap();
-    let look = jobs_ledger::PollRecord::new("running");
+    let poll = jobs_ledger::PollRecord::new("running");
     let batch = vec![
-        ClaimUpdate::polled(two, look.clone(), Due::Parked),
-        ClaimUpdate::polled(three, look, Due::Now),
+        ClaimUpdate::polled(two, poll.clone(), Due::Parked),
+        ClaimUpdate::polled(three, poll, Due::Now),
     ];
     assert_eq!(ledger.update_claims(batch).await.unwrap().accepted, 2);
     for (job, parked) in [
@@ -375,7 +375,7 @@ async fn a_stale_claim_records_nothing(world: &World) {
     world.pass(Duration::from_secs(11));
     let other = ledger.as_worker(world.clock.shared());
     let taken = other.claim(claim.job()).await.unwrap();
-    let error = Error::new(ErrorKind::UnexpectedResponse, "vendor", "look").with_body_excerpt("{");
+    let error = Error::new(ErrorKind::UnexpectedResponse, "vendor", "poll").with_body_excerpt("{");
     let outcomes = [
         ledger.record_verified(&claim, [1; 32]).await,
         ledger.record_outcome(&claim, &JobOutcome::Succeeded).await,
@@ -433,7 +433,7 @@ async fn a_place_is_known_again_by_whoever_gave_it(world: &World) {
     assert_eq!(said(job.id).await, mine);
     let many = ours.intend_all(vec![place(2), place(3)]).await.unwrap();
     for enqueued in many {
-        let jobs_ledger::Enqueued::New(job) = enqueued else {
+        let jobs_ledger::RecordedIntent::New(job) = enqueued else {
             panic!("it is new");
         };
         assert_eq!(said(job).await, mine);

@@ -59,7 +59,7 @@ restart! {
     a_running_worker_takes_over_within_a_second
     a_process_that_nobody_has_reaped_has_ended_too
     a_stopped_process_keeps_its_jobs_until_its_lease_ends
-    a_job_taken_over_counts_as_looked_at
+    a_job_taken_over_counts_as_polled
 }
 
 fn account() -> Account {
@@ -256,18 +256,18 @@ async fn a_stopped_process_keeps_its_jobs_until_its_lease_ends(world: &World, ho
     assert_eq!(due(&ledger).await.len(), 3);
 }
 
-async fn a_job_taken_over_counts_as_looked_at(world: &World, mut holder: Holder) {
-    let looked = world.clock.wall();
+async fn a_job_taken_over_counts_as_polled(world: &World, mut holder: Holder) {
+    let polled = world.clock.wall();
     let ledger = world.open().await;
     holder.kill();
     world.pass(Duration::from_secs(3));
     let [wanted, _, held] = holder.jobs;
     let job = ledger.get(held).await.unwrap().unwrap();
-    assert_eq!(job.last_poll, Some(looked));
+    assert_eq!(job.last_poll, Some(polled));
     let Claimed::Accepted(claim, job) = claimed(&ledger, held).await else {
         panic!("not held");
     };
-    let rescued = looked + Duration::from_secs(3);
+    let rescued = polled + Duration::from_secs(3);
     assert_eq!(job.last_poll, Some(rescued));
     assert_eq!(job.polls, 1);
     // For whoever comes next as well; but what was given back in order is as it was told.

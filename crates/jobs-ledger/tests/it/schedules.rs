@@ -82,7 +82,7 @@ struct Model {
     claimed: bool,
     due: Option<SystemTime>,
     remote: Option<String>,
-    looks: i64,
+    polls: i64,
 }
 
 struct Schedule {
@@ -142,7 +142,7 @@ impl Schedule {
                 claimed: true,
                 due: Some(clock.wall() + LEASE),
                 remote: None,
-                looks: 0,
+                polls: 0,
             },
             clock,
             hands: vec![(0, 1, Hand::Wanted(claim))],
@@ -345,11 +345,11 @@ impl Schedule {
             (Hand::Held(mut claim), 0 | 1) => {
                 by.record_poll(&mut claim, PollRecord::new("running"))
                     .await?;
-                self.model.looks += 1;
+                self.model.polls += 1;
                 After::Moves(Hand::Held(claim), Stage::Accepted)
             }
             (Hand::Held(claim), 2..5) => {
-                let (fence, looks) = (claim.fence(), self.model.looks);
+                let (fence, polls) = (claim.fence(), self.model.polls);
                 let settled = by
                     .update_claims(vec![ClaimUpdate::polled(
                         claim,
@@ -367,7 +367,7 @@ impl Schedule {
                 if expected == 0 {
                     return Err(Refused::InBatch);
                 }
-                self.model.looks = looks + 1;
+                self.model.polls = polls + 1;
                 After::Ends(Stage::Accepted, Some(later))
             }
             (Hand::Held(claim), 5) => {
@@ -376,7 +376,7 @@ impl Schedule {
             }
             (Hand::Held(claim), _) => {
                 let claim = by.record_available(&claim, &Value::Null, none()).await?;
-                self.model.looks += 1;
+                self.model.polls += 1;
                 After::Moves(Hand::Ready(claim), Stage::Available)
             }
             (Hand::Ready(claim), 0) => {
@@ -421,7 +421,7 @@ impl Schedule {
             claimed: job.claimed,
             due: job.due,
             remote: job.remote_id.map(|id| id.to_string()),
-            looks: job.polls,
+            polls: job.polls,
             ..self.model.clone()
         };
         assert_eq!(found, self.model, "seed {}", self.seed);

@@ -195,11 +195,11 @@ async fn a_value_that_does_not_belong_there_is_an_error() {
     ledger.get(claim.job()).await.unwrap();
     run(
         &mut conn,
-        "INSERT INTO quota VALUES ('00000000', 'look', 'x')",
+        "INSERT INTO quota VALUES ('00000000', 'poll', 'x')",
     )
     .await;
     let account = Account::parse("00000000").unwrap();
-    let problem = ledger.acquire(account, "look", &[]).await.unwrap_err();
+    let problem = ledger.acquire(account, "poll", &[]).await.unwrap_err();
     assert_eq!(problem.kind(), LedgerErrorKind::Corrupt);
 }
 

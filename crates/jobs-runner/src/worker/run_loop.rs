@@ -162,7 +162,7 @@ impl RunLoop {
         let ledger = self.worker.context.ledger.clone();
         let clock = Arc::clone(ledger.clock());
         let mut shutdown = pin!(shutdown);
-        let mut look_for_work = clock.now();
+        let mut poll_for_work = clock.now();
         let mut renew = clock.now() + ledger.lease() / 3;
         let mut flush = clock.now();
         let (mut wake, mut seen) = (clock.now(), clock.now());
@@ -170,10 +170,10 @@ impl RunLoop {
         loop {
             let free = self.config.capacity.saturating_sub(self.claims.len());
             let open = self.with_room(&accounts);
-            if !open.is_empty() && free > 0 && clock.now() >= look_for_work {
+            if !open.is_empty() && free > 0 && clock.now() >= poll_for_work {
                 let taken = self.take_up(&open, free.min(BATCH)).await;
                 let pause = if taken == 0 { IDLE } else { Duration::ZERO };
-                look_for_work = clock.now() + pause;
+                poll_for_work = clock.now() + pause;
                 if taken == 0
                     && ends_when_idle
                     && self.is_idle()
@@ -209,7 +209,7 @@ impl RunLoop {
                     self.poll_requested().await;
                     wake = clock.now() + IDLE;
                     if may_take {
-                        look_for_work = clock.now();
+                        poll_for_work = clock.now();
                     }
                 }
             }

@@ -19,7 +19,7 @@ use temporalio_client::{
     WorkflowIdConflictPolicy, WorkflowStartOptions,
 };
 use temporalio_common::error::IncomingError;
-use vendor_sim::{Clock as SimClock, Site, TextIn, TextInHandle, TextInOptions};
+use vendor_sim::{VirtualClock as SimClock, Site, TextIn, TextInHandle, TextInOptions};
 
 use super::server::{self, Server};
 

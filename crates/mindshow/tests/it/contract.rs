@@ -46,7 +46,7 @@ impl KindUnderTest for Decks {
     }
 }
 
-/// The vendor's words for a look at a deck.
+/// The vendor's words for a poll of a deck.
 fn deck(beat: &ScriptStep) -> Reply {
     let job = |fields: &str| {
         Reply::json(success(&format!(
@@ -140,7 +140,7 @@ impl KindUnderTest for Pdfs {
     }
 }
 
-/// The vendor's words for a look at an export.
+/// The vendor's words for a poll of an export.
 fn pdf(beat: &ScriptStep) -> Reply {
     let export = |url: &str, status: &str, extra: &str| {
         Reply::json(success(&format!(

@@ -44,10 +44,10 @@ impl Scene {
         serve: impl Fn(&str) -> Say + Send + Sync + 'static,
     ) -> Self {
         let files = Vendor::start(move |seen| serve(&seen.target)).await;
-        let (host, looks) = (files.url(), AtomicUsize::new(0));
+        let (host, polls) = (files.url(), AtomicUsize::new(0));
         let api = Vendor::start(move |seen| {
-            let look = looks.fetch_add(1, Ordering::SeqCst);
-            let target = targets.get(look).or(targets.last()).unwrap();
+            let poll = polls.fetch_add(1, Ordering::SeqCst);
+            let target = targets.get(poll).or(targets.last()).unwrap();
             let link = if target.is_empty() {
                 String::new()
             } else {

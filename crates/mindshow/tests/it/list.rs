@@ -1,4 +1,4 @@
-//! Lists: page by page, as the answer to many looks at once, and in search of a lost job.
+//! Lists: page by page, as the answer to many polls at once, and in search of a lost job.
 
 use std::time::{Duration, SystemTime};
 
@@ -63,14 +63,14 @@ fn ids(range: std::ops::Range<usize>) -> Vec<JobId> {
 }
 
 #[tokio::test]
-async fn two_jobs_are_looked_at_one_by_one_and_three_through_the_list() {
+async fn two_jobs_are_polled_one_by_one_and_three_through_the_list() {
     let (vendor, _, client) = with_jobs(jobs(3, "running"), 50).await;
     let kind = client.kind();
-    let looks = kind.poll(&ids(0..2)).await.into_vec();
-    assert!(looks.iter().all(Result::is_ok));
+    let polls = kind.poll(&ids(0..2)).await.into_vec();
+    assert!(polls.iter().all(Result::is_ok));
     assert_eq!((vendor.count("job/get"), vendor.count("job/list")), (2, 0));
-    let looks = kind.poll(&ids(0..3)).await.into_vec();
-    assert!(looks.iter().all(Result::is_ok));
+    let polls = kind.poll(&ids(0..3)).await.into_vec();
+    assert!(polls.iter().all(Result::is_ok));
     assert_eq!((vendor.count("job/get"), vendor.count("job/list")), (2, 1));
 }
 
@@ -83,10 +83,10 @@ async fn fifty_jobs_are_one_request_and_each_has_its_own_answer() {
     let (vendor, _, client) = with_jobs(all, 50).await;
     let kind = client.kind();
     assert_eq!(kind.policy().max_batch.value.get(), 50);
-    let looks = kind.poll(&ids(0..50)).await.into_vec();
+    let polls = kind.poll(&ids(0..50)).await.into_vec();
     assert_eq!(vendor.seen().len(), 1);
-    for (place, look) in looks.into_iter().enumerate() {
-        let snapshot = look.unwrap();
+    for (place, poll) in polls.into_iter().enumerate() {
+        let snapshot = poll.unwrap();
         match place {
             7 => assert!(
                 matches!(snapshot.status, Status::Failed(failure) if &*failure.reason == "page 7")
@@ -98,24 +98,24 @@ async fn fifty_jobs_are_one_request_and_each_has_its_own_answer() {
 }
 
 #[tokio::test]
-async fn jobs_further_down_are_looked_at_one_by_one() {
+async fn jobs_further_down_are_polled_one_by_one() {
     let (vendor, _, client) = with_jobs(jobs(100, "queued"), 10).await;
     let wanted: Vec<_> = [0, 15, 29, 30, 99].map(|n| id(&format!("job-{n}"))).into();
-    let looks = client.kind().poll(&wanted).await.into_vec();
-    assert!(looks.iter().all(Result::is_ok));
+    let polls = client.kind().poll(&wanted).await.into_vec();
+    assert!(polls.iter().all(Result::is_ok));
     assert_eq!((vendor.count("job/list"), vendor.count("job/get")), (3, 2));
 }
 
 #[tokio::test]
 async fn a_job_that_nobody_knows_is_that_jobs_trouble_alone() {
     let (_vendor, _, client) = with_jobs(jobs(3, "running"), 50).await;
-    let looks = client
+    let polls = client
         .kind()
         .poll(&[id("job-0"), id("deleted"), id("job-2")])
         .await
         .into_vec();
-    assert!(looks[0].is_ok() && looks[2].is_ok());
-    let error = looks[1].as_ref().unwrap_err();
+    assert!(polls[0].is_ok() && polls[2].is_ok());
+    let error = polls[1].as_ref().unwrap_err();
     assert_eq!(
         (error.kind(), error.code()),
         (ErrorKind::Refused, Some("404"))
@@ -127,10 +127,10 @@ async fn a_spoilt_entry_spoils_no_other() {
     let mut all = jobs(3, "running");
     all[1] = json!({"id": "job-1", "status": 7});
     let (vendor, _, client) = with_jobs(all, 50).await;
-    let looks = client.kind().poll(&ids(0..3)).await.into_vec();
-    assert!(looks[0].is_ok() && looks[2].is_ok());
+    let polls = client.kind().poll(&ids(0..3)).await.into_vec();
+    assert!(polls[0].is_ok() && polls[2].is_ok());
     assert_eq!(
-        looks[1].as_ref().unwrap_err().kind(),
+        polls[1].as_ref().unwrap_err().kind(),
         ErrorKind::UnexpectedResponse
     );
     assert_eq!((vendor.count("job/list"), vendor.count("job/get")), (1, 1));
@@ -145,17 +145,17 @@ async fn a_refused_list_ends_no_wait() {
         )),
     })
     .await;
-    let looks = client.kind().poll(&ids(0..3)).await.into_vec();
-    assert!(looks.iter().all(Result::is_ok));
+    let polls = client.kind().poll(&ids(0..3)).await.into_vec();
+    assert!(polls.iter().all(Result::is_ok));
     assert_eq!(vendor.count("job/get"), 3);
 }
 
 #[tokio::test]
 async fn a_list_in_trouble_is_trouble_for_every_job_and_asks_no_more() {
     let (vendor, _, client) = with(|_| Say::Reply(503, b"<html>".to_vec())).await;
-    let looks = client.kind().poll(&ids(0..5)).await.into_vec();
-    assert!(looks.iter().all(|look| {
-        look.as_ref()
+    let polls = client.kind().poll(&ids(0..5)).await.into_vec();
+    assert!(polls.iter().all(|poll| {
+        poll.as_ref()
             .is_err_and(|error| error.kind() == ErrorKind::Unavailable)
     }));
     assert_eq!(vendor.seen().len(), 1);
@@ -165,9 +165,9 @@ async fn a_list_in_trouble_is_trouble_for_every_job_and_asks_no_more() {
 async fn refused_credentials_are_not_tried_job_by_job() {
     let (vendor, _, client) =
         with(|_| Say::Reply(401, failure(1, "who are you").into_bytes())).await;
-    let looks = client.kind().poll(&ids(0..5)).await.into_vec();
-    assert!(looks.iter().all(|look| {
-        look.as_ref()
+    let polls = client.kind().poll(&ids(0..5)).await.into_vec();
+    assert!(polls.iter().all(|poll| {
+        poll.as_ref()
             .is_err_and(|error| error.kind() == ErrorKind::Unauthenticated)
     }));
     assert_eq!(vendor.seen().len(), 1);
@@ -177,8 +177,8 @@ async fn refused_credentials_are_not_tried_job_by_job() {
 async fn the_answer_about_another_job_is_not_believed() {
     let (_vendor, clock, client) =
         with(|_| Say::json(success(r#"{"job":{"id":"other","status":"failed"}}"#))).await;
-    let look = client.kind().poll(&ids(0..1)).await.into_vec().remove(0);
-    assert_eq!(look.unwrap_err().kind(), ErrorKind::UnexpectedResponse);
+    let poll = client.kind().poll(&ids(0..1)).await.into_vec().remove(0);
+    assert_eq!(poll.unwrap_err().kind(), ErrorKind::UnexpectedResponse);
     assert!(clock.run(client.job_info(&id("job-0"))).await.is_err());
 }
 

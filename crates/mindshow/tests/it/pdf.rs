@@ -167,10 +167,10 @@ async fn a_guarded_export_goes_on_where_only_the_first_call_is_charged() {
 
 #[tokio::test]
 async fn an_unfinished_deck_is_waited_for_without_a_call() {
-    let looks = AtomicI64::new(0);
+    let polls = AtomicI64::new(0);
     let scene = Scene::with(move |path| match path {
         "job/get" => {
-            let status = match looks.fetch_add(1, Ordering::SeqCst) {
+            let status = match polls.fetch_add(1, Ordering::SeqCst) {
                 0 => "queued",
                 1 => "running",
                 _ => "succeeded",
@@ -215,7 +215,7 @@ async fn hanging_up_once() -> Scene {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_looked_for_again_only_if_that_is_free() {
+async fn a_lost_answer_is_polled_for_again_only_if_that_is_free() {
     let scene = hanging_up_once().await;
     let job = scene.pdf(PdfBudget::calls(5));
     scene.wait(&job).await.unwrap();

@@ -8,7 +8,7 @@ use jobs_core::testing::ManualClock;
 use jobs_core::vendor::Delivery;
 use jobs_core::{Error, ErrorKind, JobId, LostSubmit};
 use ppj::types::JobState;
-use ppj::{Candidate, Client, Fit, JobFilter};
+use ppj::{Candidate, Client, Fit, ListFilter};
 
 fn id(token: &str) -> JobId {
     JobId::new(token).unwrap()
@@ -24,7 +24,7 @@ async fn answering(server: &MockServer, path: &str, status: u16, body: &str) {
 }
 
 #[tokio::test]
-async fn a_look_with_an_access_key_asks_for_the_path_alone() {
+async fn a_poll_with_an_access_key_asks_for_the_path_alone() {
     let server = MockServer::start_async().await;
     let mock = server
         .mock_async(|when, then| {
@@ -46,7 +46,7 @@ async fn a_look_with_an_access_key_asks_for_the_path_alone() {
 }
 
 #[tokio::test]
-async fn a_signed_look_sends_the_token_in_the_query_too() {
+async fn a_signed_poll_sends_the_token_in_the_query_too() {
     for (is_alias, path, signature) in [
         (
             false,
@@ -100,7 +100,7 @@ async fn a_list_sends_dates_that_cannot_be_misread() {
         .await;
     let clock = ManualClock::new();
     let client = crate::client(&server.base_url(), &clock).build().unwrap();
-    let day = JobFilter::new()
+    let day = ListFilter::new()
         .with_created_from(clock.wall())
         .with_created_before(clock.wall() + Duration::from_secs(86_400));
     let listed = client.list(&day).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_list_sends_dates_that_cannot_be_misread() {
 #[tokio::test]
 async fn a_signed_list_signs_plain_values_and_the_path_that_it_requests() {
     let clock = ManualClock::new();
-    let day = JobFilter::new()
+    let day = ListFilter::new()
         .with_state(JobState::Completed)
         .with_created_from(clock.wall())
         .with_created_before(clock.wall() + Duration::from_secs(86_400));
@@ -125,7 +125,7 @@ async fn a_signed_list_signs_plain_values_and_the_path_that_it_requests() {
             "5fb787a0302f29ab1daaf526df0567b43896b68e9ca1162ecefbef289fcf3bee",
         ),
         (
-            &JobFilter::new(),
+            &ListFilter::new(),
             "",
             None,
             true,
@@ -133,7 +133,7 @@ async fn a_signed_list_signs_plain_values_and_the_path_that_it_requests() {
             "007d0488317d4aa7fe08fae24e8a34f75236d4408edfcd0ef5c0b0da5f4d93f8",
         ),
         (
-            &JobFilter::new(),
+            &ListFilter::new(),
             "/v1/",
             None,
             false,
@@ -141,7 +141,7 @@ async fn a_signed_list_signs_plain_values_and_the_path_that_it_requests() {
             "7148a69b43e516451f96fef358e1b593021904a06cc6bfb6b4bbfa48ac0e8045",
         ),
         (
-            &JobFilter::new(),
+            &ListFilter::new(),
             "/v1/",
             Some(""),
             false,
@@ -178,7 +178,7 @@ async fn a_list_that_is_not_whole_or_not_usable_is_no_list() {
         let client = crate::client(&server.base_url(), &ManualClock::new())
             .build()
             .unwrap();
-        let error = client.list(&JobFilter::new()).await.unwrap_err();
+        let error = client.list(&ListFilter::new()).await.unwrap_err();
         assert_eq!(
             (error.kind(), error.operation()),
             (ErrorKind::UnexpectedResponse, "list")

@@ -303,7 +303,7 @@ async fn a_create_gets_a_connection_of_its_own() {
     });
     let client = crate::client(&url, &ManualClock::new()).build().unwrap();
     for _ in 0..2 {
-        client.list(&ppj::JobFilter::new()).await.unwrap();
+        client.list(&ppj::ListFilter::new()).await.unwrap();
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
     for _ in 0..2 {
@@ -364,7 +364,7 @@ fn every_future_is_send() {
     send(client.convert(request).submit());
     send(client.check_credentials());
     send(client.quotas());
-    send(client.list(&ppj::JobFilter::new()));
+    send(client.list(&ppj::ListFilter::new()));
     let job = client.job(jobs_core::JobId::new("j").unwrap());
     send(client.show(job.id()));
     send(job.wait(Duration::from_secs(1)));

@@ -382,7 +382,7 @@ impl CloudClient {
         request: impl Fn() -> F,
     ) -> Result<QrCode, Error> {
         let mut drawn = self.0.drawn.lock().await;
-        if let Some(code) = drawn.look(operation, &wanted, self.clock().now())? {
+        if let Some(code) = drawn.poll(operation, &wanted, self.clock().now())? {
             return Ok(code);
         }
         // Before it is sent, so that a caller who gives up in the middle has used the minute up as well.

@@ -62,7 +62,7 @@ impl QrCache {
     ///
     /// # Errors
     /// [`ErrorKind::RateLimited`] with the time to wait when another code took this minute's turn. Nothing was sent.
-    pub(crate) fn look(
+    pub(crate) fn poll(
         &self,
         operation: &'static str,
         wanted: &Wanted,

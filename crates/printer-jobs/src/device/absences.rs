@@ -28,7 +28,7 @@ impl MissingJobs {
 
     /// Whether the job is gone for good.
     pub(crate) fn missed(&self, id: &JobId, deleted: bool) -> bool {
-        // Waits that ended early leave their counts behind; starting over costs a few looks.
+        // Waits that ended early leave their counts behind; starting over costs a few polls.
         const MOST: usize = 100_000;
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         if counts.len() >= MOST {
@@ -45,7 +45,7 @@ impl MissingJobs {
 }
 
 pub(crate) const GONE_AFTER: NonZeroU32 = match NonZeroU32::new(3) {
-    Some(looks) => looks,
+    Some(polls) => polls,
     None => NonZeroU32::MIN,
 };
 

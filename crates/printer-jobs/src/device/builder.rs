@@ -15,11 +15,11 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::absences::{GONE_AFTER, MissingJobs};
 use super::policy::policy;
-use super::{Device, Inner, MAX_FILE, Pages, Transfer};
+use super::{Device, Inner, MAX_FILE, PageFetch, Transfer};
 use crate::correlate::CorrelatorOptions;
 use crate::envelope::MAX_MESSAGE_BYTES;
 use crate::errors::{OperationContext, VENDOR};
-use crate::login::{Identity, Login, LoginOptions, Phase, Times};
+use crate::login::{Identity, Login, LoginOptions, LoginTimes, Phase};
 use crate::proxy::ProxyChoice;
 use crate::socket::{self, Endpoint};
 use crate::store::{CredentialStore, FileStore, MemoryStore};
@@ -46,7 +46,7 @@ pub struct DeviceBuilder {
     max_message: usize,
     max_file: u64,
     transfer: Transfer,
-    pages: Pages,
+    pages: PageFetch,
     numbering: ReportNumbering,
     policy: KindPolicy,
     gone_after: NonZeroU32,
@@ -103,7 +103,7 @@ impl DeviceBuilder {
             max_message: MAX_MESSAGE_BYTES,
             max_file: MAX_FILE,
             transfer: NonZeroU32::new(CHUNK_BYTES).map_or(Transfer::Whole, Transfer::Chunks),
-            pages: Pages::default(),
+            pages: PageFetch::default(),
             numbering: ReportNumbering::default(),
             policy: policy(),
             gone_after: GONE_AFTER,
@@ -162,7 +162,7 @@ impl DeviceBuilder {
     }
 
     /// Changes heartbeat, time-outs and pauses between connections.
-    pub fn with_times(mut self, change: impl FnOnce(&mut Times)) -> Self {
+    pub fn with_times(mut self, change: impl FnOnce(&mut LoginTimes)) -> Self {
         change(&mut self.login.times);
         self
     }
@@ -218,7 +218,7 @@ impl DeviceBuilder {
     }
 
     /// Chooses how the pages of jpg jobs are fetched.
-    pub fn with_pages(mut self, pages: Pages) -> Self {
+    pub fn with_page_fetch(mut self, pages: PageFetch) -> Self {
         self.pages = pages;
         self
     }
@@ -235,9 +235,9 @@ impl DeviceBuilder {
         self
     }
 
-    /// Takes a job for gone when so many looks in a row did not mention it; 3 unless set, which is our inference.
-    pub fn with_gone_after(mut self, looks: NonZeroU32) -> Self {
-        self.gone_after = looks;
+    /// Takes a job for gone when so many polls in a row did not mention it; 3 unless set, which is our inference.
+    pub fn with_gone_after(mut self, polls: NonZeroU32) -> Self {
+        self.gone_after = polls;
         self
     }
 

@@ -7,7 +7,7 @@ use jobs_core::{Error, ErrorKind};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio_tungstenite::tungstenite::Bytes;
 
-use super::{Destination, Device, Downloaded, Pages, Transfer, operation_context};
+use super::{Destination, Device, Downloaded, PageFetch, Transfer, operation_context};
 use crate::errors::OperationContext;
 use crate::integrity::{self, Expected};
 use crate::wire::{DownloadRequest, Format, ListedJob, PageFiles};
@@ -38,7 +38,7 @@ impl Device {
         let handle = draft.file().try_clone();
         let mut file = tokio::fs::File::from_std(handle.map_err(|cause| local(doing, cause))?);
         let mut bytes = 0;
-        if job.format == Format::Jpg && self.0.pages == Pages::ByIndex {
+        if job.format == Format::Jpg && self.0.pages == PageFetch::ByIndex {
             // Joined on disk: a file for each page would be an open one until all are there.
             for (page, range) in job.pages.files().iter().zip(expected.pages()) {
                 let expected = Expected::of_page(range, self.0.max_file)

@@ -66,8 +66,8 @@ impl Device {
         Ok(found.sorted())
     }
 
-    /// One look at up to 200 jobs, not repeated.
-    pub(crate) async fn look(
+    /// One poll of up to 200 jobs, not repeated.
+    pub(crate) async fn poll(
         &self,
         query: &ListQuery,
         job: Option<&str>,

@@ -51,7 +51,7 @@ pub enum Transfer {
 /// How the pages of a jpg job are fetched. The vendor documents no way, so both are inferences.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Pages {
+pub enum PageFetch {
     /// The file is all pages joined in order; the listed sizes tell where each begins.
     #[default]
     Joined,
@@ -80,7 +80,7 @@ struct Inner {
     answer_timeout: Duration,
     download_timeout: Duration,
     transfer: Transfer,
-    pages: Pages,
+    pages: PageFetch,
     max_file: u64,
     numbering: ReportNumbering,
     policy: KindPolicy,

@@ -1,4 +1,4 @@
-//! What is known of print jobs at the vendor: the pace of looks, the size of one, and what calls cost.
+//! What is known of print jobs at the vendor: the pace of polls, the size of one, and what calls cost.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use jobs_core::vendor::{Call, Cost, KindPolicy, PollSchedule, Provenance, Repeat
 
 use crate::wire::MAX_PAGE;
 
-/// How many jobs one look is at.
+/// How many jobs one poll covers.
 pub(crate) const BATCH: NonZeroUsize = match NonZeroUsize::new(MAX_PAGE as usize) {
     Some(ids) => ids,
     None => NonZeroUsize::MIN,

@@ -23,7 +23,7 @@ pub(crate) struct Login {
     last_call: u64,
     pub(super) clock: Clock,
     pub(super) exchange_forced: bool,
-    /// Whether everything of the company was erased, so that each look does not erase it again.
+    /// Whether everything of the company was erased, so that each poll does not erase it again.
     pub(super) erased: bool,
 }
 

@@ -23,7 +23,7 @@ use crate::wire::{Activate, ExchangeSeed, GetTimestamp, NetInfo, Ping, Register,
 use crate::{Command, ProtocolError};
 
 pub(crate) use machine::Login;
-pub use times::Times;
+pub use times::LoginTimes;
 
 /// Who the device is, and what it has stored of earlier logins.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ pub(crate) struct LoginOptions {
     /// Ask for the cloud's time on every connection, not only after it complained about ours.
     pub always_sync_clock: bool,
     /// Intervals and limits.
-    pub times: Times,
+    pub times: LoginTimes,
 }
 
 impl LoginOptions {
@@ -90,7 +90,7 @@ impl LoginOptions {
             firmware_version: firmware_version.to_owned(),
             net_info: None,
             always_sync_clock: false,
-            times: Times::default(),
+            times: LoginTimes::default(),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::backoff::portion;
 /// Intervals and limits of the login, with defaults after the vendor's documents and measurements.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Times {
+pub struct LoginTimes {
     /// Between two pings; the vendor asks for 20 to 40 s. 30 s.
     pub heartbeat: Duration,
     /// Shortest interval after jitter. 20 s.
@@ -22,7 +22,7 @@ pub struct Times {
     pub answer: Duration,
     /// How long to wait for a connection. 30 s.
     pub connect: Duration,
-    /// Between two looks whether a company has bound the device. 5 s.
+    /// Between two polls whether a company has bound the device. 5 s.
     pub binding_poll: Duration,
     /// How long to stay away while another connection may hold the device. 100 s.
     pub hold_off: Duration,
@@ -36,7 +36,7 @@ pub struct Times {
     pub busy_repeats: u32,
 }
 
-impl Default for Times {
+impl Default for LoginTimes {
     fn default() -> Self {
         Self {
             heartbeat: Duration::from_secs(30),
@@ -56,7 +56,7 @@ impl Default for Times {
     }
 }
 
-impl Times {
+impl LoginTimes {
     /// Every interval divided by `divisor` (one at least), for simulators that run faster.
     #[must_use]
     pub fn divided_by(&self, divisor: u32) -> Self {
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn pings_are_jittered_by_a_tenth_inside_the_bounds() {
-        let mut times = Times::default();
+        let mut times = LoginTimes::default();
         assert_eq!(times.next_ping(0), Duration::from_secs(27));
         assert_eq!(times.next_ping(1 << 63), Duration::from_secs(30));
         assert!(times.next_ping(u64::MAX) > Duration::from_millis(32_999));
@@ -106,10 +106,10 @@ mod tests {
 
     #[test]
     fn divided_times_keep_their_ratios() {
-        let fast = Times::default().divided_by(100);
+        let fast = LoginTimes::default().divided_by(100);
         assert_eq!(fast.heartbeat, Duration::from_millis(300));
         assert_eq!(fast.hold_off, Duration::from_secs(1));
         assert_eq!(fast.missed_pings, 2);
-        assert_eq!(Times::default().divided_by(0), Times::default());
+        assert_eq!(LoginTimes::default().divided_by(0), LoginTimes::default());
     }
 }

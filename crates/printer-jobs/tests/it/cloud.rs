@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use jobs_core::Secret;
 use jobs_core::testing::ManualClock;
-use printer_jobs::{Device, DeviceBuilder, Phase, Times};
+use printer_jobs::{Device, DeviceBuilder, LoginTimes, Phase};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -147,7 +147,7 @@ impl Drop for Cloud {
 }
 
 /// No heartbeat for an hour, so that only what a test is about happens.
-pub(crate) fn quiet(times: &mut Times) {
+pub(crate) fn quiet(times: &mut LoginTimes) {
     let hour = Duration::from_secs(3600);
     (times.heartbeat, times.silence) = (hour, hour * 3);
     (times.heartbeat_least, times.heartbeat_most) = (hour, hour * 2);

@@ -781,7 +781,7 @@ async fn heartbeat_is_kept_and_a_dead_connection_replaced() {
     })
     .await;
     let device = online(cloud.device(&clock).with_times(|times| {
-        *times = printer_jobs::Times::default();
+        *times = printer_jobs::LoginTimes::default();
     }))
     .await;
     clock.advance(Duration::from_secs(33));

@@ -8,7 +8,7 @@ use jobs_core::ErrorKind;
 use jobs_core::testing::ManualClock;
 use jobs_core::vendor::Delivery;
 use printer_jobs::{
-    Destination, Device, ListQuery, ListedJob, Pages, PrintOutcome, StatusFilter, Transfer,
+    Destination, Device, ListQuery, ListedJob, PageFetch, PrintOutcome, StatusFilter, Transfer,
 };
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
@@ -324,7 +324,7 @@ fn jpg_job() -> (Vec<Vec<u8>>, Value) {
 
 #[tokio::test]
 async fn jpg_job_becomes_one_file_a_page() {
-    for strategy in [Pages::Joined, Pages::ByIndex] {
+    for strategy in [PageFetch::Joined, PageFetch::ByIndex] {
         let clock = ManualClock::new();
         let (pages, job) = jpg_job();
         let (joined, by_index) = (pages.concat(), pages.clone());
@@ -337,7 +337,7 @@ async fn jpg_job_becomes_one_file_a_page() {
             cloud
                 .device(&clock)
                 .with_transfer(in_chunks(100))
-                .with_pages(strategy),
+                .with_page_fetch(strategy),
         )
         .await;
         let outcome = fetch(&clock, &device, &listed(job)).await;

@@ -736,7 +736,7 @@ fn another_framing_can_be_chosen() {
 }
 
 #[test]
-fn commands_and_events_are_read_as_nudges() {
+fn commands_and_events_are_read_as_notices() {
     let read = |kind: &str, content: Value| {
         let text = json!({"msg_type": kind, kind: content}).to_string();
         WebhookNotice::read(&text).unwrap().event

@@ -159,9 +159,9 @@ async fn a_thousand_jobs_are_observed_with_five_requests() {
     let batch = device.kind().policy().max_batch.value.get();
     let mut done = 0;
     for part in ids.chunks(batch) {
-        let looks = observe(&clock, &device, part).await;
-        for (id, look) in part.iter().zip(looks) {
-            let Status::Succeeded(printed) = look.unwrap().status else {
+        let polls = observe(&clock, &device, part).await;
+        for (id, poll) in part.iter().zip(polls) {
+            let Status::Succeeded(printed) = poll.unwrap().status else {
                 panic!("{id} is not printed");
             };
             assert_eq!(printed.job_id, *id);
@@ -175,7 +175,7 @@ async fn a_thousand_jobs_are_observed_with_five_requests() {
 }
 
 #[tokio::test]
-async fn every_status_reads_as_it_should_and_unmentioned_jobs_are_failed_looks() {
+async fn every_status_reads_as_it_should_and_unmentioned_jobs_are_failed_polls() {
     let clock = ManualClock::new();
     let cloud = Cloud::start(|seen| match seen.cmd.as_str() {
         "printer/get_job_list" => Say::Body(json!({"printer_job_list": [
@@ -190,19 +190,19 @@ async fn every_status_reads_as_it_should_and_unmentioned_jobs_are_failed_looks()
     })
     .await;
     let device = online(cloud.device(&clock)).await;
-    let looks = observe(&clock, &device, &ids(6)).await;
-    let status = |n: usize| &looks[n].as_ref().unwrap().status;
+    let polls = observe(&clock, &device, &ids(6)).await;
+    let status = |n: usize| &polls[n].as_ref().unwrap().status;
     assert_eq!(status(0), &Status::Queued);
     assert!(matches!(status(1), Status::Succeeded(it) if &*it.message == "ok"));
     assert!(
         matches!(status(2), Status::Failed(it) if &*it.reason == "缺纸" && it.code.as_deref() == Some("3"))
     );
     for (n, word) in [(3, "listed without a status"), (4, "9")] {
-        let look = looks[n].as_ref().unwrap();
-        assert_eq!((&*look.vendor_status, look.is_known), (word, false));
-        assert_eq!(look.status, Status::Running);
+        let poll = polls[n].as_ref().unwrap();
+        assert_eq!((&*poll.vendor_status, poll.is_known), (word, false));
+        assert_eq!(poll.status, Status::Running);
     }
-    let unmentioned = looks[5].as_ref().unwrap_err();
+    let unmentioned = polls[5].as_ref().unwrap_err();
     assert_eq!(unmentioned.kind(), ErrorKind::UnexpectedResponse);
     assert_eq!(unmentioned.job().unwrap().as_str(), "printer_job_5");
 }
@@ -222,11 +222,11 @@ async fn a_job_is_gone_after_several_absences_or_one_after_a_deletion() {
         r#"{"cmd":"push_del_printer_job","headers":{"req_id":"p1"},"body":{"jobid_list":["printer_job_0"]}}"#,
     ));
     events.next().await.unwrap();
-    let looks = observe(&clock, &device, &ids(2)).await;
-    assert_eq!(looks[0].as_ref().unwrap().status, Status::Gone);
-    assert!(looks[1].is_err());
-    let looks = observe(&clock, &device, &ids(2)[1..]).await;
-    assert_eq!(looks[0].as_ref().unwrap().status, Status::Gone);
+    let polls = observe(&clock, &device, &ids(2)).await;
+    assert_eq!(polls[0].as_ref().unwrap().status, Status::Gone);
+    assert!(polls[1].is_err());
+    let polls = observe(&clock, &device, &ids(2)[1..]).await;
+    assert_eq!(polls[0].as_ref().unwrap().status, Status::Gone);
 }
 
 #[tokio::test]

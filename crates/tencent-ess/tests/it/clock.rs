@@ -60,12 +60,12 @@ async fn the_correction_is_signed_anew_and_kept_for_later_calls() {
     let Ok(job) = create(&scene).await else {
         panic!()
     };
-    let looks = scene
+    let polls = scene
         .client
         .kind()
         .poll(std::slice::from_ref(job.id()))
         .await;
-    assert!(looks.into_vec().remove(0).is_ok());
+    assert!(polls.into_vec().remove(0).is_ok());
     assert_eq!(*seen.lock().unwrap(), [OURS, theirs, theirs]);
 }
 

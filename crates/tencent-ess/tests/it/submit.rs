@@ -96,7 +96,7 @@ async fn a_document_is_uploaded_and_then_converted() {
             then.status(200).body(CREATED);
         })
         .await;
-    let look = scene
+    let poll = scene
         .general
         .mock_async(|when, then| {
             when.header("x-tc-action", "DescribeFileConvertTask")
@@ -118,13 +118,13 @@ async fn a_document_is_uploaded_and_then_converted() {
     assert_eq!(ready.resource_id.as_str(), "yDpdf");
     upload.assert_async().await;
     create.assert_async().await;
-    look.assert_async().await;
+    poll.assert_async().await;
 }
 
 #[tokio::test]
 async fn each_product_and_family_has_its_own_operations() {
     let company = || Product::from(Operator::new("user"));
-    for (product, family, service, version, identity, create, look) in [
+    for (product, family, service, version, identity, create, poll) in [
         (
             platform(),
             Family::Legacy,
@@ -176,10 +176,10 @@ async fn each_product_and_family_has_its_own_operations() {
                     .body(r#"{"Response":{"TaskId":"t1","DeprecatedWarning":"offline soon","RequestId":"r"}}"#);
             })
             .await;
-        let looks = scene
+        let polls = scene
             .general
             .mock_async(|when, then| {
-                when.header("x-tc-action", look)
+                when.header("x-tc-action", poll)
                     .is_true(move |request| is_signed(request, service))
                     .json_body(looking);
                 then.status(200)
@@ -195,7 +195,7 @@ async fn each_product_and_family_has_its_own_operations() {
         let ready = scene.clock.run(job.wait(Duration::from_secs(60))).await;
         assert_eq!(ready.unwrap().resource_id.as_str(), "yDpdf", "{create}");
         assert_eq!(
-            (creates.calls_async().await, looks.calls_async().await),
+            (creates.calls_async().await, polls.calls_async().await),
             (1, 1),
             "{create}"
         );
@@ -485,7 +485,7 @@ async fn bad_input_is_refused_without_a_request() {
 #[tokio::test]
 async fn a_ticket_remembers_its_family_and_its_product() {
     let scene = Scene::with(platform(), |builder| builder.with_family(Family::Legacy)).await;
-    let look = scene
+    let poll = scene
         .general
         .mock_async(|when, then| {
             when.header("x-tc-action", "ChannelGetTaskResultApi");
@@ -508,7 +508,7 @@ async fn a_ticket_remembers_its_family_and_its_product() {
         panic!()
     };
     assert!(matches!(seen.status, Status::Running));
-    look.assert_async().await;
+    poll.assert_async().await;
 
     let of = |product| {
         let builder = crate::client_of(product, &urls.0, &urls.1, &scene.clock);
@@ -521,7 +521,7 @@ async fn a_ticket_remembers_its_family_and_its_product() {
 }
 
 #[tokio::test]
-async fn credentials_are_checked_by_a_look_at_no_task() {
+async fn credentials_are_checked_by_a_poll_of_no_task() {
     for (code, kind) in [
         ("InvalidParameter.ParamError", None),
         ("ResourceNotFound", None),

@@ -171,7 +171,7 @@ fn data(shared: &Shared, operation: &'static str, sent: &Arguments) -> Result<Va
         "tag_cfg" => Ok(templates::tags()),
         "job_list" => job_list(shared, sent, now),
         "job_get" => {
-            let job = lock(&shared.state).look(sent.filled("id")?, now)?;
+            let job = lock(&shared.state).poll(sent.filled("id")?, now)?;
             Ok(json!({ "job": job_object(shared, &job, now, false) }))
         }
         "job_del" => {

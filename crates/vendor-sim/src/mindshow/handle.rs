@@ -119,7 +119,7 @@ impl Simulator<Shared> {
         state.balance()
     }
 
-    /// Counts of jobs, looks, downloads and refusals.
+    /// Counts of jobs, polls, downloads and refusals.
     #[must_use]
     pub fn counters(&self) -> Counters {
         lock(&self.shared.state).counters.clone()

@@ -18,7 +18,7 @@ use super::create::{LANGUAGES, MODELS, lines_of};
 use super::options::StreamOptions;
 use super::state::State;
 use super::{Shared, success};
-use crate::clock::{Clock, seconds};
+use crate::clock::{VirtualClock, seconds};
 use crate::lock::lock;
 
 const STOP: &str = "stop";
@@ -243,7 +243,11 @@ fn frames(envelopes: &[Value], options: &StreamOptions) -> Vec<Bytes> {
     frames
 }
 
-fn event_stream(clock: &Clock, frames: Vec<Bytes>, options: &StreamOptions) -> Response<Body> {
+fn event_stream(
+    clock: &VirtualClock,
+    frames: Vec<Bytes>,
+    options: &StreamOptions,
+) -> Response<Body> {
     let (step, size) = (seconds(options.step_seconds), options.chunk_bytes);
     let pieces: Vec<(bool, Bytes)> = frames
         .into_iter()

@@ -72,7 +72,7 @@ pub struct MindShowOptions {
     pub link_seconds: f64,
     /// Virtual seconds until PDF links die; no period is documented.
     pub pdf_link_seconds: f64,
-    /// Each look hands out a link that lives from then on, instead of from the end of the job.
+    /// Each poll hands out a link that lives from then on, instead of from the end of the job.
     pub links_renewed: bool,
     /// Largest upload.
     pub max_upload_bytes: u64,

@@ -36,7 +36,7 @@ pub struct Counters {
     /// Jobs made.
     pub jobs: u64,
     /// `job/get` calls that were answered with a job.
-    pub looks: u64,
+    pub polls: u64,
     /// `get_pdf` calls that were answered with a state.
     pub pdf_calls: u64,
     /// Model calls answered.
@@ -65,7 +65,7 @@ pub struct JobView {
     /// Virtual Unix seconds of the end, if it will ever end.
     pub ends_unix: Option<f64>,
     /// `job/get` calls answered.
-    pub looks: u64,
+    pub polls: u64,
     /// `get_pdf` calls answered.
     pub pdf_calls: u64,
     /// PDF exports begun.
@@ -131,7 +131,7 @@ pub(crate) struct Job {
     pub(crate) template_id: Option<String>,
     sequence: u64,
     pdf: Vec<PdfRun>,
-    looks: u64,
+    polls: u64,
     pdf_calls: u64,
 }
 
@@ -188,7 +188,7 @@ impl State {
             work,
             sequence,
             pdf: Vec::new(),
-            looks: 0,
+            polls: 0,
             pdf_calls: 0,
         };
         self.counters.jobs += 1;
@@ -197,11 +197,11 @@ impl State {
         Ok(job)
     }
 
-    pub(crate) fn look(&mut self, id: &str, now: Duration) -> Result<Job, Refusal> {
+    pub(crate) fn poll(&mut self, id: &str, now: Duration) -> Result<Job, Refusal> {
         self.settle(now);
         let job = self.jobs.get_mut(id).ok_or_else(unknown_job)?;
-        job.looks += 1;
-        self.counters.looks += 1;
+        job.polls += 1;
+        self.counters.polls += 1;
         Ok(job.clone())
     }
 
@@ -396,7 +396,7 @@ impl Job {
             slides: self.plan.deck.slides.len(),
             created_unix: self.work.created.as_secs_f64(),
             ends_unix: self.work.end().map(|end| end.as_secs_f64()),
-            looks: self.looks,
+            polls: self.polls,
             pdf_calls: self.pdf_calls,
             pdf_runs: self.pdf.len(),
             request: self.plan.request.clone(),
@@ -408,10 +408,10 @@ impl Job {
 mod tests {
     use super::super::content;
     use super::*;
-    use crate::Clock;
+    use crate::VirtualClock;
 
     struct Bench {
-        clock: Clock,
+        clock: VirtualClock,
         state: State,
         made: u32,
     }
@@ -419,7 +419,7 @@ mod tests {
     impl Bench {
         fn new(options: MindShowOptions) -> Self {
             Self {
-                clock: Clock::manual(),
+                clock: VirtualClock::manual(),
                 state: State::new(options),
                 made: 0,
             }
@@ -512,13 +512,13 @@ mod tests {
             assert_eq!(bench.state.balance(), balance);
             let now = bench.clock.now();
             assert_eq!(
-                bench.state.look(&id, now).unwrap().work.error(now),
+                bench.state.poll(&id, now).unwrap().work.error(now),
                 Some("no")
             );
         }
     }
 
-    /// Looks at one export: queued, running, done, done again.
+    /// Polls of one export: queued, running, done, done again.
     fn pdf_costs(rule: PdfCharge) -> (Vec<String>, Vec<i64>) {
         let mut bench = Bench::new(MindShowOptions {
             pdf_charge: rule,
@@ -617,13 +617,13 @@ mod tests {
     }
 
     #[test]
-    fn deleted_job_is_gone_from_looks_and_lists() {
+    fn deleted_job_is_gone_from_polls_and_lists() {
         let mut bench = Bench::new(MindShowOptions::default());
         let id = bench.create("T").unwrap();
         bench.state.delete(&id).unwrap();
         let now = bench.clock.now();
         assert_eq!(
-            bench.state.look(&id, now).unwrap_err().reason,
+            bench.state.poll(&id, now).unwrap_err().reason,
             Reason::NotFound
         );
         assert_eq!(

@@ -294,7 +294,7 @@ fn read(shared: &Shared, call: &Call) -> Result<Response<Body>, Refusal> {
     };
     match call.operation {
         Operation::Show(_) => {
-            let job = lock(&shared.state).look(token()?, now)?;
+            let job = lock(&shared.state).poll(token()?, now)?;
             Ok(accepted(&match call.flavour {
                 Flavour::AccessKey => job_object(shared, &job, now),
                 Flavour::Signed => json!({ "state": job.state(now) }),

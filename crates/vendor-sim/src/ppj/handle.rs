@@ -136,7 +136,7 @@ impl Simulator<Shared> {
         state.permanents_left()
     }
 
-    /// Counts of jobs, looks, downloads and refusals.
+    /// Counts of jobs, polls, downloads and refusals.
     #[must_use]
     pub fn counters(&self) -> Counters {
         lock(&self.shared.state).counters.clone()

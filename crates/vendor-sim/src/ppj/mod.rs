@@ -24,7 +24,7 @@ pub use self::options::{CallbackMode, ChargeAt, Outcome, PpjOptions, RetentionFr
 pub use self::state::{CallbackDelivery, Charge, Counters, JobView};
 
 use self::state::State;
-use crate::clock::Clock;
+use crate::clock::VirtualClock;
 use crate::lock::lock;
 use crate::simulator::{Common, Simulated};
 
@@ -88,7 +88,7 @@ impl Simulated for Shared {
     }
 }
 
-fn shared(clock: &Clock, options: PpjOptions) -> Arc<Shared> {
+fn shared(clock: &VirtualClock, options: PpjOptions) -> Arc<Shared> {
     Arc::new(Shared {
         state: Mutex::new(State::new(options)),
         common: Common::new(clock),

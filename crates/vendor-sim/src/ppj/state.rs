@@ -48,7 +48,7 @@ pub struct Counters {
     /// Jobs made.
     pub jobs: u64,
     /// Show calls that were answered with a state.
-    pub looks: u64,
+    pub polls: u64,
     /// List calls answered.
     pub lists: u64,
     /// Bundles handed out.
@@ -115,7 +115,7 @@ pub struct JobView {
     /// Virtual Unix seconds of the end, if it will ever end.
     pub ends_unix: Option<f64>,
     /// Show calls answered.
-    pub looks: u64,
+    pub polls: u64,
     /// Bundles handed out.
     pub downloads: u64,
 }
@@ -158,7 +158,7 @@ pub(crate) struct Job {
     purge: Option<Duration>,
     /// When its project was taken from the quota.
     charge_at: ChargeAt,
-    looks: u64,
+    polls: u64,
     downloads: u64,
 }
 
@@ -213,7 +213,7 @@ impl State {
             }),
             outcome,
             charge_at: self.options.charge_at,
-            looks: 0,
+            polls: 0,
             downloads: 0,
         };
         if job.charge_at == ChargeAt::Create {
@@ -230,12 +230,12 @@ impl State {
         Ok(job)
     }
 
-    /// Looks at a job.
-    pub(crate) fn look(&mut self, token: &str, now: Duration) -> Result<Job, Refusal> {
+    /// Polls a job.
+    pub(crate) fn poll(&mut self, token: &str, now: Duration) -> Result<Job, Refusal> {
         self.settle(now);
         let job = self.jobs.get_mut(token).ok_or_else(unknown)?;
-        job.looks += 1;
-        self.counters.looks += 1;
+        job.polls += 1;
+        self.counters.polls += 1;
         Ok(job.clone())
     }
 
@@ -416,7 +416,7 @@ impl Job {
             last_error: self.last_error(now).map(str::to_owned),
             created_unix: self.created.as_secs_f64(),
             ends_unix: self.end.map(|end| end.as_secs_f64()),
-            looks: self.looks,
+            polls: self.polls,
             downloads: self.downloads,
         }
     }
@@ -425,12 +425,12 @@ impl Job {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Clock;
+    use crate::VirtualClock;
 
     const DAY: u64 = 86_400;
 
     struct Bench {
-        clock: Clock,
+        clock: VirtualClock,
         state: State,
         made: u32,
     }
@@ -438,7 +438,7 @@ mod tests {
     impl Bench {
         fn new(options: PpjOptions) -> Self {
             Self {
-                clock: Clock::manual(),
+                clock: VirtualClock::manual(),
                 state: State::new(options),
                 made: 0,
             }
@@ -465,7 +465,7 @@ mod tests {
 
         fn word(&mut self, token: &str) -> String {
             let now = self.clock.now();
-            self.state.look(token, now).unwrap().state(now).to_owned()
+            self.state.poll(token, now).unwrap().state(now).to_owned()
         }
 
         fn words(&mut self, token: &str, steps: usize, step: u64) -> Vec<String> {
@@ -583,7 +583,7 @@ mod tests {
         );
         bench.pass(10 * DAY);
         let now = bench.clock.now();
-        let job = bench.state.look(&token, now).unwrap();
+        let job = bench.state.poll(&token, now).unwrap();
         assert_eq!(
             (job.state(now), job.last_error(now)),
             ("halted", Some("cannot read"))
@@ -651,7 +651,7 @@ mod tests {
         let token = bench.create("a.pptx").unwrap();
         let pages = |bench: &mut Bench| {
             let now = bench.clock.now();
-            bench.state.look(&token, now).unwrap().total_pages(now)
+            bench.state.poll(&token, now).unwrap().total_pages(now)
         };
         assert_eq!(pages(&mut bench), None);
         bench.pass(10);

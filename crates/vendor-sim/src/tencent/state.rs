@@ -512,11 +512,11 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::Clock;
+    use crate::VirtualClock;
     use crate::spool::Spool;
 
     struct Bench {
-        clock: Clock,
+        clock: VirtualClock,
         state: State,
     }
 
@@ -532,7 +532,7 @@ mod tests {
     impl Bench {
         fn new(options: TencentOptions) -> Self {
             Self {
-                clock: Clock::manual(),
+                clock: VirtualClock::manual(),
                 state: State::new(options),
             }
         }

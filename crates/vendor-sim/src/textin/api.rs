@@ -35,14 +35,14 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
             }
         }
     };
-    let on_look = {
+    let on_poll = {
         let shared = Arc::clone(shared);
         move |Path(id): Path<String>, request: Request<Body>| {
             let shared = Arc::clone(&shared);
             async move {
                 let inner = Arc::clone(&shared);
                 guarded(&shared, "poll", request, |request| async move {
-                    look(&inner, &id, &request)
+                    poll(&inner, &id, &request)
                 })
                 .await
             }
@@ -71,7 +71,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
         .route("/api/v1/xparse/parse/async", post(on_submit("submit")))
         .route("/api/v1/xparse/parse/sync", post(on_submit("sync")))
-        .route("/api/v1/xparse/parse/async/{job_id}", get(on_look))
+        .route("/api/v1/xparse/parse/async/{job_id}", get(on_poll))
         .route("/export_file/download", get(on_export))
         .method_not_allowed_fallback(nowhere.clone())
         .fallback(nowhere)
@@ -182,23 +182,23 @@ fn partial_result(shared: &Shared, job: &Job) -> Response<Body> {
     answered(shared, 200, 50207, None, Some(data))
 }
 
-fn look(shared: &Shared, id: &str, request: &Request<Body>) -> Response<Body> {
+fn poll(shared: &Shared, id: &str, request: &Request<Body>) -> Response<Body> {
     let now = shared.now();
     let seen =
-        identify(shared, request, true).and_then(|app| lock(&shared.state).look(&app, id, now));
-    let look = match seen {
-        Ok(look) => look,
+        identify(shared, request, true).and_then(|app| lock(&shared.state).poll(&app, id, now));
+    let poll = match seen {
+        Ok(poll) => poll,
         Err(refusal) => return refused(shared, &refusal),
     };
-    let mut data = json!({"job_id": id, "file_id": look.file_id, "status": look.status});
+    let mut data = json!({"job_id": id, "file_id": poll.file_id, "status": poll.status});
     if let Some(fields) = data.as_object_mut() {
-        if look.has_result {
+        if poll.has_result {
             fields.insert(
                 "result_url".to_owned(),
                 json!(result_host::link(shared, id, now)),
             );
         }
-        if let Some(message) = look.failure {
+        if let Some(message) = poll.failure {
             let field = shared.rule(|options| options.failure_field.clone());
             fields.insert(field, json!(message));
         }

@@ -101,7 +101,7 @@ impl Simulator<Shared> {
         lock(&self.shared.state).charges(self.shared.now())
     }
 
-    /// Counts of jobs, looks, downloads and refusals.
+    /// Counts of jobs, polls, downloads and refusals.
     #[must_use]
     pub fn counters(&self) -> Counters {
         lock(&self.shared.state).counters.clone()

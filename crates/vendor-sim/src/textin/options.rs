@@ -17,7 +17,7 @@ pub struct TextInOptions {
     pub other_apps: BTreeMap<String, String>,
     /// Client addresses that may call; everybody when absent. Others get 40103.
     pub allow_list: Option<Vec<IpAddr>>,
-    /// Requests per second and app, submits and looks together; no limit when absent. Documented for an older endpoint only.
+    /// Requests per second and app, submits and polls together; no limit when absent. Documented for an older endpoint only.
     pub qps: Option<u32>,
     /// Real milliseconds by which the network may squeeze two requests together, forgiven by the limit (half the window at most).
     pub qps_slack_ms: f64,
@@ -59,7 +59,7 @@ pub struct TextInOptions {
     pub result_access: ResultAccess,
     /// Form of the downloaded result.
     pub result_form: ResultForm,
-    /// Virtual seconds until a result address dies; each look hands out a fresh one. For ever when absent.
+    /// Virtual seconds until a result address dies; each poll hands out a fresh one. For ever when absent.
     pub result_lifetime_seconds: Option<f64>,
     /// Makes every result exactly this many bytes long (never shorter than its true content).
     pub result_bytes: Option<u64>,

@@ -26,7 +26,7 @@ pub(crate) struct State {
     pub(crate) deliveries: Vec<WebhookDelivery>,
     jobs: HashMap<String, Job>,
     order: Vec<String>,
-    /// Jobs under way by the instant of their end, so that a look costs the same with one job and with many.
+    /// Jobs under way by the instant of their end, so that a poll costs the same with one job and with many.
     due: BTreeSet<(Duration, String)>,
     charges: Vec<Charge>,
     recent: HashMap<String, SlidingWindow>,
@@ -38,8 +38,8 @@ pub(crate) struct State {
 pub struct Counters {
     /// Jobs made, synchronous ones included.
     pub jobs: u64,
-    /// Looks that were answered with a state.
-    pub looks: u64,
+    /// Polls that were answered with a state.
+    pub polls: u64,
     /// Results handed out, whole or in part.
     pub downloads: u64,
     /// Refusals by code.
@@ -103,8 +103,8 @@ pub struct JobView {
     pub submitted_unix: f64,
     /// Virtual Unix seconds of the end, if it will ever end.
     pub ends_unix: Option<f64>,
-    /// Looks answered.
-    pub looks: u64,
+    /// Polls answered.
+    pub polls: u64,
     /// Results handed out.
     pub downloads: u64,
     /// The webhook field.
@@ -140,13 +140,13 @@ pub(crate) struct Job {
     pages: u64,
     submitted: Duration,
     running: Duration,
-    looks: u64,
+    polls: u64,
     downloads: u64,
 }
 
-/// The answer to a look.
+/// The answer to a poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct Poll {
     pub(crate) file_id: String,
     pub(crate) status: String,
     pub(crate) failure: Option<String>,
@@ -255,23 +255,23 @@ impl State {
             pages,
             submitted: now,
             running,
-            looks: 0,
+            polls: 0,
             downloads: 0,
         };
         self.jobs.insert(id, job);
         Ok(())
     }
 
-    /// Looks at a job. A foreign id is as unknown as one that never was.
-    pub(crate) fn look(&mut self, app: &str, id: &str, now: Duration) -> Result<Look, Refusal> {
+    /// Polls a job. A foreign id is as unknown as one that never was.
+    pub(crate) fn poll(&mut self, app: &str, id: &str, now: Duration) -> Result<Poll, Refusal> {
         self.settle(now);
         let job = self
             .jobs
             .get_mut(id)
             .filter(|job| job.app == app)
             .ok_or_else(|| Refusal::parameter("Job does not exist"))?;
-        job.looks += 1;
-        self.counters.looks += 1;
+        job.polls += 1;
+        self.counters.polls += 1;
         Ok(job.seen(now))
     }
 
@@ -412,7 +412,7 @@ impl Job {
         }
     }
 
-    pub(crate) fn seen(&self, now: Duration) -> Look {
+    pub(crate) fn seen(&self, now: Duration) -> Poll {
         let ended = self.due.is_some_and(|due| now >= due);
         let status = if ended {
             match &self.outcome {
@@ -439,7 +439,7 @@ impl Job {
                     ..
                 }
         );
-        Look {
+        Poll {
             file_id: self.file_id(),
             status: status.to_owned(),
             failure,
@@ -471,7 +471,7 @@ impl Job {
             sync: self.sync,
             submitted_unix: self.submitted.as_secs_f64(),
             ends_unix: self.due.map(|due| due.as_secs_f64()),
-            looks: self.looks,
+            polls: self.polls,
             downloads: self.downloads,
             webhook: self.webhook.clone(),
             config: self.config.sent.clone(),
@@ -487,12 +487,12 @@ mod tests {
     use super::super::config;
     use super::super::document::Content;
     use super::*;
-    use crate::Clock;
+    use crate::VirtualClock;
 
     const APP: &str = "sim-app-id";
 
     struct Bench {
-        clock: Clock,
+        clock: VirtualClock,
         state: State,
         made: u32,
     }
@@ -500,7 +500,7 @@ mod tests {
     impl Bench {
         fn new(options: TextInOptions) -> Self {
             Self {
-                clock: Clock::manual(),
+                clock: VirtualClock::manual(),
                 state: State::new(options),
                 made: 0,
             }
@@ -541,8 +541,8 @@ mod tests {
             self.clock.advance(Duration::from_secs(secs));
         }
 
-        fn look(&mut self, id: &str) -> Look {
-            self.state.look(APP, id, self.clock.now()).unwrap()
+        fn poll(&mut self, id: &str) -> Poll {
+            self.state.poll(APP, id, self.clock.now()).unwrap()
         }
 
         fn charged(&mut self) -> Vec<u64> {
@@ -561,9 +561,9 @@ mod tests {
         let id = bench.submit(3).unwrap();
         let mut words = Vec::new();
         for _ in 0..12 {
-            let look = bench.look(&id);
-            assert_eq!(look.has_result, look.status == "completed");
-            words.push(look.status);
+            let poll = bench.poll(&id);
+            assert_eq!(poll.has_result, poll.status == "completed");
+            words.push(poll.status);
             bench.pass(1);
         }
         // 2 s pending, 6 s in progress by default.
@@ -584,7 +584,7 @@ mod tests {
         assert_eq!(bench.charged(), [0_u64; 0]);
         bench.pass(1);
         for _ in 0..5 {
-            bench.look(&id);
+            bench.poll(&id);
         }
         assert_eq!(bench.charged(), [3]);
         let charge = bench.state.charges(bench.clock.now()).remove(0);
@@ -597,7 +597,7 @@ mod tests {
         let (one, two) = (bench.submit(2).unwrap(), bench.submit(2).unwrap());
         bench.pass(60);
         assert_ne!(one, two);
-        assert_eq!(bench.look(&one).file_id, bench.look(&two).file_id);
+        assert_eq!(bench.poll(&one).file_id, bench.poll(&two).file_id);
         assert_eq!(bench.charged(), [2, 2]);
     }
 
@@ -608,19 +608,19 @@ mod tests {
             message: "cannot read".to_owned(),
         });
         let id = bench.submit(2).unwrap();
-        assert_eq!(bench.look(&id).failure, None);
+        assert_eq!(bench.poll(&id).failure, None);
         bench.pass(8);
-        let look = bench.look(&id);
+        let poll = bench.poll(&id);
         assert_eq!(
-            (look.status.as_str(), look.failure.as_deref()),
+            (poll.status.as_str(), poll.failure.as_deref()),
             ("failed", Some("cannot read"))
         );
-        assert!(!look.has_result);
+        assert!(!poll.has_result);
         assert!(bench.charged().is_empty());
         // The override was for one job.
         let next = bench.submit(1).unwrap();
         bench.pass(8);
-        assert_eq!(bench.look(&next).status, "completed");
+        assert_eq!(bench.poll(&next).status, "completed");
     }
 
     #[test]
@@ -645,8 +645,8 @@ mod tests {
         bench.pass(1_000_000);
         let seen: Vec<(String, bool)> = ids
             .iter()
-            .map(|id| bench.look(id))
-            .map(|look| (look.status, look.has_result))
+            .map(|id| bench.poll(id))
+            .map(|poll| (poll.status, poll.has_result))
             .collect();
         let expected = [
             ("stopped", false),
@@ -664,7 +664,7 @@ mod tests {
     }
 
     #[test]
-    fn rate_counts_submits_and_looks_of_an_app_together() {
+    fn rate_counts_submits_and_polls_of_an_app_together() {
         let mut bench = Bench::new(TextInOptions::default());
         let mut ask = |app: &str, millis: u64| {
             bench.clock.advance(Duration::from_millis(millis));
@@ -732,10 +732,10 @@ mod tests {
         let id = bench.submit(1).unwrap();
         let now = bench.clock.now();
         let refused =
-            |state: &mut State, app: &str, id: &str| state.look(app, id, now).unwrap_err().code;
+            |state: &mut State, app: &str, id: &str| state.poll(app, id, now).unwrap_err().code;
         assert_eq!(refused(&mut bench.state, "b", &id), 40004);
         assert_eq!(refused(&mut bench.state, APP, "no-such"), 40004);
-        assert_eq!(bench.state.counters.looks, 0);
+        assert_eq!(bench.state.counters.polls, 0);
     }
 
     #[test]

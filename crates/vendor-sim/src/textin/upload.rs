@@ -12,7 +12,7 @@ use super::config::{self, Config};
 use super::document;
 use super::options::TextInOptions;
 use super::state::Parcel;
-use crate::clock::Clock;
+use crate::clock::VirtualClock;
 use crate::outgoing;
 use crate::spool::{Spool, Spooled};
 
@@ -31,7 +31,7 @@ struct Form {
 pub(crate) async fn receive(
     request: Request<Body>,
     options: &TextInOptions,
-    clock: &Clock,
+    clock: &VirtualClock,
     sync: bool,
 ) -> Result<Parcel, Refusal> {
     let form = read(request, options).await?;
@@ -81,7 +81,7 @@ async fn fetch(
     name: String,
     config: &Config,
     options: &TextInOptions,
-    clock: &Clock,
+    clock: &VirtualClock,
 ) -> Result<document::Document, Refusal> {
     let file = outgoing::fetch(clock, url, options.max_file_bytes)
         .await

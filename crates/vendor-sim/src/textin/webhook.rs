@@ -57,14 +57,14 @@ fn notice(shared: &Shared, job_id: &str) -> Option<Value> {
     let now = shared.now();
     let mut state = lock(&shared.state);
     state.settle(now);
-    let look = state.job(job_id)?.seen(now);
+    let poll = state.job(job_id)?.seen(now);
     drop(state);
-    Some(match look.failure {
-        Some(message) => json!({"job_id": job_id, "status": look.status, "message": message}),
-        None if look.has_result => {
-            json!({"job_id": job_id, "status": look.status, "result_url": result_host::link(shared, job_id, now)})
+    Some(match poll.failure {
+        Some(message) => json!({"job_id": job_id, "status": poll.status, "message": message}),
+        None if poll.has_result => {
+            json!({"job_id": job_id, "status": poll.status, "result_url": result_host::link(shared, job_id, now)})
         }
-        None => json!({"job_id": job_id, "status": look.status}),
+        None => json!({"job_id": job_id, "status": poll.status}),
     })
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::job::{JobFile, NewJob};
-use super::{Outgoing, Shared, Stage, websocket};
+use super::{LoginStage, Outgoing, Shared, websocket};
 use crate::control::{answer, body_of};
 use crate::lock::lock;
 
@@ -149,7 +149,7 @@ fn push(shared: &Arc<Shared>, body: &Value) -> Result<Value, String> {
         bytes.map(Bytes::from).map_err(|error| error.to_string())
     };
     if body.get("cmd").is_some() {
-        shared.push(Stage::Subscribed, text(body, "cmd")?, body.get("body"));
+        shared.push(LoginStage::Subscribed, text(body, "cmd")?, body.get("body"));
     } else if body.get("text").is_some() {
         let text = text(body, "text")?;
         to_all(shared, || Outgoing::Text(text.to_owned()));
@@ -165,7 +165,7 @@ fn push(shared: &Arc<Shared>, body: &Value) -> Result<Value, String> {
 
 /// The same for every connection, whatever its stage.
 pub(crate) fn to_all(shared: &Shared, make: impl Fn() -> Outgoing) {
-    let links = lock(&shared.state).links_from(Stage::Connected);
+    let links = lock(&shared.state).links_from(LoginStage::Connected);
     for link in links {
         shared.send(link, make());
     }

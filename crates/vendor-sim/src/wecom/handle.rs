@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::job::{JobView, NewJob};
-use super::state::{DeviceView, Report, Stage, State, UploadView};
+use super::state::{DeviceView, LoginStage, Report, State, UploadView};
 use super::{
     Outgoing, ReceivedCommand, SentPush, Shared, WeComOptions, control_routes, envelope, websocket,
 };
@@ -153,7 +153,7 @@ impl Simulator<Shared> {
 
     /// Any push to the connections that are online.
     pub fn push(&self, cmd: &str, body: Option<&Value>) {
-        self.shared.push(Stage::Subscribed, cmd, body);
+        self.shared.push(LoginStage::Subscribed, cmd, body);
     }
 
     /// Any text message to all connections.

@@ -31,7 +31,7 @@ pub use self::options::{
     ErrorText, HeaderMode, PastEnd, PushMode, ReportNumbering, SecondLink, UnboundActive,
     WeComOptions,
 };
-pub use self::state::{DeviceView, Report, Stage, UploadView};
+pub use self::state::{DeviceView, LoginStage, Report, UploadView};
 
 use self::state::{Moment, State};
 use crate::clock::seconds;
@@ -61,8 +61,8 @@ pub const OPERATIONS: &[&str] = &[
 ];
 
 /// How often and with which pauses (real time) a stop looks for connections that have not ended.
-const STOP_LOOKS: u32 = 400;
-const STOP_LOOK: Duration = Duration::from_millis(5);
+const STOP_POLLS: u32 = 400;
+const STOP_POLL: Duration = Duration::from_millis(5);
 
 /// Commands kept; older ones are forgotten, the counters are not.
 const KEPT: usize = 100_000;
@@ -171,7 +171,7 @@ impl Shared {
     }
 
     /// A push to every connection that has reached a stage, now.
-    fn push(&self, stage: Stage, cmd: &str, body: Option<&Value>) {
+    fn push(&self, stage: LoginStage, cmd: &str, body: Option<&Value>) {
         let mode = self.rule(|options| options.push_mode);
         let req_id = envelope::push_id(self.moment().server_unix);
         let text = envelope::push(cmd, body, &req_id).to_string();
@@ -230,7 +230,7 @@ impl Shared {
                 () = shared.stopped() => return,
             }
             let body = json!({ "jobid_list": ids });
-            shared.push(Stage::Subscribed, "push_printer_job", Some(&body));
+            shared.push(LoginStage::Subscribed, "push_printer_job", Some(&body));
         });
     }
 
@@ -239,7 +239,7 @@ impl Shared {
         let deleted = lock(&self.state).delete_job(id);
         if deleted && listed {
             let body = json!({"jobid_list": [id]});
-            self.push(Stage::Subscribed, "push_del_printer_job", Some(&body));
+            self.push(LoginStage::Subscribed, "push_del_printer_job", Some(&body));
         }
         deleted
     }
@@ -250,7 +250,7 @@ impl Shared {
             "userid": userid, "op_type": "scan_qrcode_open", "oper_id": state::hexadecimal(), "state": state,
             "user_type": 0,
         });
-        self.push(Stage::Subscribed, "push_user_scan", Some(&body));
+        self.push(LoginStage::Subscribed, "push_user_scan", Some(&body));
         if !released.is_empty() {
             self.announce(released.clone());
         }
@@ -265,12 +265,12 @@ impl Shared {
 
     fn bind(&self) {
         lock(&self.state).bind();
-        self.push(Stage::Registered, "push_bind_corp", None);
+        self.push(LoginStage::Registered, "push_bind_corp", None);
     }
 
     fn unbind(&self) {
         lock(&self.state).unbind();
-        self.push(Stage::Registered, "push_unbind_corp", None);
+        self.push(LoginStage::Registered, "push_unbind_corp", None);
     }
 }
 
@@ -306,12 +306,12 @@ impl Simulated for Shared {
 
     /// A moment for the connections to say good-bye; one that does not read is left behind.
     async fn ended(&self) {
-        for _ in 0..STOP_LOOKS {
+        for _ in 0..STOP_POLLS {
             if lock(&self.links).is_empty() {
                 return;
             }
             let pause = std::future::pending::<()>();
-            self.common.clock.within_real(STOP_LOOK, pause).await;
+            self.common.clock.within_real(STOP_POLL, pause).await;
         }
     }
 

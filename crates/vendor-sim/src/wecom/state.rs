@@ -20,7 +20,7 @@ const TOLERANCE: u64 = 300;
 /// How far a connection has logged in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
+pub enum LoginStage {
     /// Nothing yet.
     Connected,
     /// `register` went well.
@@ -38,7 +38,7 @@ pub(crate) struct State {
     pub(crate) reports: Vec<Report>,
     pub(crate) uploads: Vec<UploadView>,
     pub(crate) notes: Vec<Value>,
-    links: BTreeMap<u64, Stage>,
+    links: BTreeMap<u64, LoginStage>,
     jobs: Vec<Job>,
     codes: BTreeSet<String>,
     bound: bool,
@@ -86,14 +86,14 @@ pub struct DeviceView {
     /// It has exchanged the shared secret for its own.
     pub exchanged: bool,
     /// The stage of each connection.
-    pub links: Vec<Stage>,
+    pub links: Vec<LoginStage>,
 }
 
 impl DeviceView {
     /// Whether a connection is online.
     #[must_use]
     pub fn online(&self) -> bool {
-        self.links.contains(&Stage::Subscribed)
+        self.links.contains(&LoginStage::Subscribed)
     }
 }
 
@@ -164,7 +164,7 @@ impl State {
 
     /// Everything as at the start, but for the connections that are there.
     pub(crate) fn reset(&mut self) {
-        let links = self.links.keys().map(|link| (*link, Stage::Connected));
+        let links = self.links.keys().map(|link| (*link, LoginStage::Connected));
         *self = Self {
             links: links.collect(),
             ..Self::new(self.options.clone())
@@ -172,7 +172,7 @@ impl State {
     }
 
     pub(crate) fn connected(&mut self, link: u64) {
-        self.links.insert(link, Stage::Connected);
+        self.links.insert(link, LoginStage::Connected);
     }
 
     pub(crate) fn disconnected(&mut self, link: u64) {
@@ -180,7 +180,7 @@ impl State {
     }
 
     /// Connections that have reached a stage.
-    pub(crate) fn links_from(&self, stage: Stage) -> Vec<u64> {
+    pub(crate) fn links_from(&self, stage: LoginStage) -> Vec<u64> {
         let reached = self.links.iter().filter(|(_, at)| **at >= stage);
         reached.map(|(link, _)| *link).collect()
     }
@@ -206,7 +206,7 @@ impl State {
         self.bound = false;
         self.secret = None;
         for stage in self.links.values_mut() {
-            *stage = (*stage).min(Stage::Registered);
+            *stage = (*stage).min(LoginStage::Registered);
         }
     }
 
@@ -264,7 +264,7 @@ impl State {
             "register" => self.register(link, stage, body, at),
             "active" => self.activate(link, stage, body),
             "subscribe_corp" => self.subscribe(link, stage, body),
-            cmd if stage < Stage::Subscribed => too_early(cmd, stage),
+            cmd if stage < LoginStage::Subscribed => too_early(cmd, stage),
             "get_corp_info" => Reply::ok(Some(json!({ "corp_name": self.options.corp_name }))),
             "error_report" | "report_device_feature" => {
                 self.notes
@@ -325,7 +325,7 @@ impl State {
         Reply::ok(Some(json!({ "secret_no": self.options.secret_no })))
     }
 
-    fn register(&mut self, link: u64, stage: Stage, body: &Value, at: Moment) -> Reply {
+    fn register(&mut self, link: u64, stage: LoginStage, body: &Value, at: Moment) -> Reply {
         let own = self.options.secret_no.clone();
         if let Err(refused) = self.signed(body, &own, "register", at) {
             return refused;
@@ -333,17 +333,17 @@ impl State {
         if self.options.seed_secret_no.is_some() && !self.exchanged {
             return Reply::refused(600_047, "secretno status illegal");
         }
-        if stage > Stage::Connected {
+        if stage > LoginStage::Connected {
             return Reply::refused(self.options.second_register_code, "device has registered");
         }
-        let others = self.links_from(Stage::Registered);
+        let others = self.links_from(LoginStage::Registered);
         if !others.is_empty() {
             match self.options.second_link {
                 SecondLink::Refuse => return Reply::refused(600_002, "device has registered"),
                 SecondLink::Replace => others.iter().for_each(|other| self.disconnected(*other)),
             }
         }
-        self.links.insert(link, Stage::Registered);
+        self.links.insert(link, LoginStage::Registered);
         let code = self.active_code.get_or_insert_with(hexadecimal);
         Reply {
             close: others,
@@ -351,9 +351,9 @@ impl State {
         }
     }
 
-    fn activate(&mut self, link: u64, stage: Stage, body: &Value) -> Reply {
+    fn activate(&mut self, link: u64, stage: LoginStage, body: &Value) -> Reply {
         let code = text(body, "active_code").unwrap_or_default();
-        if stage < Stage::Registered {
+        if stage < LoginStage::Registered {
             return Reply::refused(600_014, "device not registered");
         }
         if code.is_empty() {
@@ -362,7 +362,7 @@ impl State {
         if self.active_code.as_ref() != Some(&code) {
             return Reply::refused(600_003, "invalid active code");
         }
-        if stage > Stage::Registered {
+        if stage > LoginStage::Registered {
             return Reply::refused(600_053, "link has been activated");
         }
         let Some(secret) = &self.secret else {
@@ -375,17 +375,17 @@ impl State {
             };
         };
         let reached = if self.options.subscribed_by_active {
-            Stage::Subscribed
+            LoginStage::Subscribed
         } else {
-            Stage::Activated
+            LoginStage::Activated
         };
         self.links.insert(link, reached);
         Reply::ok(Some(json!({ "secret": secret })))
     }
 
-    fn subscribe(&mut self, link: u64, stage: Stage, body: &Value) -> Reply {
+    fn subscribe(&mut self, link: u64, stage: LoginStage, body: &Value) -> Reply {
         let secret = text(body, "secret").unwrap_or_default();
-        if stage < Stage::Registered {
+        if stage < LoginStage::Registered {
             return Reply::refused(600_014, "device not registered");
         }
         if secret.is_empty() {
@@ -394,16 +394,16 @@ impl State {
         if self.secret.as_ref() != Some(&secret) {
             return Reply::refused(600_005, "invalid secret");
         }
-        if stage < Stage::Activated {
+        if stage < LoginStage::Activated {
             return Reply::refused(600_016, "device not activated");
         }
         if text(body, "firmware_version").is_none_or(|version| version.is_empty()) {
             return Reply::refused(600_030, "missing firmware version");
         }
-        if stage == Stage::Subscribed {
+        if stage == LoginStage::Subscribed {
             return Reply::refused(self.options.subscribed_code, "has subscribed");
         }
-        self.links.insert(link, Stage::Subscribed);
+        self.links.insert(link, LoginStage::Subscribed);
         Reply::ok(None)
     }
 
@@ -565,12 +565,14 @@ impl State {
     }
 }
 
-fn too_early(cmd: &str, stage: Stage) -> Reply {
+fn too_early(cmd: &str, stage: LoginStage) -> Reply {
     match stage {
         _ if cmd.starts_with("printer/") => Reply::refused(600_020, "device not login"),
-        Stage::Connected => Reply::refused(600_014, "device not registered"),
-        Stage::Registered => Reply::refused(600_016, "device not activated"),
-        Stage::Activated | Stage::Subscribed => Reply::refused(600_020, "device not login"),
+        LoginStage::Connected => Reply::refused(600_014, "device not registered"),
+        LoginStage::Registered => Reply::refused(600_016, "device not activated"),
+        LoginStage::Activated | LoginStage::Subscribed => {
+            Reply::refused(600_020, "device not login")
+        }
     }
 }
 
@@ -595,10 +597,10 @@ pub(crate) fn hexadecimal() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Clock;
+    use crate::VirtualClock;
 
     struct Bench {
-        clock: Clock,
+        clock: VirtualClock,
         state: State,
     }
 
@@ -607,7 +609,7 @@ mod tests {
             let mut state = State::new(options);
             state.connected(1);
             Self {
-                clock: Clock::manual(),
+                clock: VirtualClock::manual(),
                 state,
             }
         }
@@ -778,7 +780,7 @@ mod tests {
         bench.state.options.second_link = SecondLink::Replace;
         let reply = bench.register(2);
         assert_eq!((reply.code, reply.close), (0, vec![1]));
-        assert_eq!(bench.state.device().links, [Stage::Registered]);
+        assert_eq!(bench.state.device().links, [LoginStage::Registered]);
     }
 
     #[test]

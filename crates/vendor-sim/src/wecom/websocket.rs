@@ -25,7 +25,7 @@ use super::envelope;
 use super::fault_delivery::{self, Answer, Delivery, frame_head};
 use super::frame;
 use super::state::{Asked, Reply};
-use super::{OPERATIONS, Outgoing, ReceivedCommand, Shared, Stage};
+use super::{LoginStage, OPERATIONS, Outgoing, ReceivedCommand, Shared};
 use crate::clock::seconds;
 use crate::fault::{DEAF, Fault};
 use crate::lock::lock;
@@ -419,7 +419,7 @@ fn read(message: &Message) -> Result<(String, Asked), Unreadable> {
 
 /// Ends every connection, online or not.
 pub(crate) fn disconnect(shared: &Shared) {
-    let links = lock(&shared.state).links_from(Stage::Connected);
+    let links = lock(&shared.state).links_from(LoginStage::Connected);
     for link in links {
         shared.send(link, Outgoing::Close);
     }

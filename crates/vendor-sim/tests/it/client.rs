@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use vendor_sim::server::Site;
-use vendor_sim::{Clock, TextIn, TextInHandle, TextInOptions};
+use vendor_sim::{TextIn, TextInHandle, TextInOptions, VirtualClock};
 
 /// What came back before the connection ended.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ pub(crate) const FORM: (&str, &str) = ("content-type", "multipart/form-data; bou
 
 /// A simulator whose time stands still, without rate limit unless the test says so.
 pub(crate) async fn still(options: TextInOptions) -> TextInHandle {
-    TextIn::start_at(&Site::with_clock(Clock::manual()), options)
+    TextIn::start_at(&Site::with_clock(VirtualClock::manual()), options)
         .await
         .unwrap()
 }
@@ -189,7 +189,7 @@ impl Caller<'_> {
         answer.json()["data"]["job_id"].as_str().unwrap().to_owned()
     }
 
-    pub(crate) async fn look(&self, job_id: &str) -> Answer {
+    pub(crate) async fn poll(&self, job_id: &str) -> Answer {
         self.get(&format!(
             "{}/api/v1/xparse/parse/async/{job_id}",
             self.0.api_url()
@@ -200,7 +200,7 @@ impl Caller<'_> {
     /// Lets the job end and returns the address of its result.
     pub(crate) async fn result_url(&self, job_id: &str) -> String {
         self.0.clock().advance(Duration::from_secs(60));
-        let answer = self.look(job_id).await.json();
+        let answer = self.poll(job_id).await.json();
         answer["data"]["result_url"]
             .as_str()
             .unwrap_or_else(|| panic!("no result: {answer}"))

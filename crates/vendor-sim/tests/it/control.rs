@@ -62,7 +62,7 @@ async fn faults_are_set_and_cleared_and_mistakes_in_them_named() {
     let codes = async {
         let mut codes = Vec::new();
         for _ in 0..3 {
-            codes.push(Caller(&sim).look("x").await.code());
+            codes.push(Caller(&sim).poll("x").await.code());
         }
         codes
     };
@@ -82,7 +82,7 @@ async fn faults_are_set_and_cleared_and_mistakes_in_them_named() {
         call("DELETE", &base, "fault", Value::Null).await.status,
         200
     );
-    assert_eq!(Caller(&sim).look("x").await.code(), 40004);
+    assert_eq!(Caller(&sim).poll("x").await.code(), 40004);
 }
 
 #[tokio::test]

@@ -123,7 +123,7 @@ async fn status_faults_come_before_or_after_the_work() {
     };
     sim.set_fault_times("poll", busy, Times::N(2));
     for status in [429, 429, 200] {
-        let answer = caller.look(&sim.jobs()[0].job_id).await;
+        let answer = caller.poll(&sim.jobs()[0].job_id).await;
         assert_eq!(answer.status, status);
         assert_eq!(answer.header("retry-after"), (status == 429).then_some("3"));
         assert!(answer.header("x-request-id").is_some());
@@ -196,7 +196,7 @@ async fn cut_body_is_exactly_as_short_as_scripted_and_declares_its_full_length()
         2_000_000
     );
     sim.set_fault("poll", Fault::CutBody { at: 10 });
-    let answer = caller.look(&job_id).await;
+    let answer = caller.poll(&job_id).await;
     assert_eq!(answer.body.len(), 10);
     assert!(answer.declared() > 10);
 }
@@ -204,7 +204,7 @@ async fn cut_body_is_exactly_as_short_as_scripted_and_declares_its_full_length()
 #[tokio::test]
 async fn slow_body_arrives_whole() {
     let sim = vendor_sim::TextIn::start_at(
-        &vendor_sim::Site::with_clock(vendor_sim::Clock::real(10_000.0)),
+        &vendor_sim::Site::with_clock(vendor_sim::VirtualClock::real(10_000.0)),
         no_rate(),
     )
     .await
@@ -218,7 +218,7 @@ async fn slow_body_arrives_whole() {
             seconds: 1.0,
         },
     );
-    let answer = caller.look(&job_id).await;
+    let answer = caller.poll(&job_id).await;
     assert_eq!(answer.body.len(), answer.declared());
     assert_eq!(answer.code(), 200);
 }
@@ -228,36 +228,36 @@ async fn spoiled_bodies_are_spoiled_as_named() {
     let sim = still(no_rate()).await;
     let caller = Caller(&sim);
     let job_id = caller.submit("a.md", "text").await;
-    let look = |fault| {
+    let poll = |fault| {
         sim.set_fault("poll", fault);
-        caller.look(&job_id)
+        caller.poll(&job_id)
     };
-    let truncated = look(Fault::TruncatedJson {}).await;
+    let truncated = poll(Fault::TruncatedJson {}).await;
     assert_eq!(truncated.body.len(), truncated.declared());
     assert!(serde_json::from_slice::<serde_json::Value>(&truncated.body).is_err());
-    let html = look(Fault::NonJson { body: None }).await;
+    let html = poll(Fault::NonJson { body: None }).await;
     assert!(html.body.starts_with(b"<html>") && html.status == 200);
-    let wrong = look(Fault::WrongTypes { keys: vec![] }).await.json();
+    let wrong = poll(Fault::WrongTypes { keys: vec![] }).await.json();
     assert_eq!(wrong["code"], json!([200]));
     assert_eq!(wrong["data"]["status"], json!("pending".len()));
-    let word = look(Fault::UnknownWord {
+    let word = poll(Fault::UnknownWord {
         word: "daydreaming".to_owned(),
     })
     .await
     .json();
     assert_eq!(word["data"]["status"], "daydreaming");
     assert_eq!(word["code"], 200);
-    let field = look(Fault::SetField {
+    let field = poll(Fault::SetField {
         pointer: "/data/job_id".to_owned(),
         value: json!("other"),
     })
     .await
     .json();
     assert_eq!(field["data"]["job_id"], "other");
-    let huge = look(Fault::HugeBody { bytes: 1_000_000 }).await;
+    let huge = poll(Fault::HugeBody { bytes: 1_000_000 }).await;
     assert_eq!((huge.body.len(), huge.declared()), (1_000_000, 1_000_000));
     assert!(huge.json()["padding"].is_string());
-    let moved = look(Fault::Redirect {
+    let moved = poll(Fault::Redirect {
         location: "http://127.0.0.1:9/x".to_owned(),
         status: None,
     })
@@ -267,7 +267,7 @@ async fn spoiled_bodies_are_spoiled_as_named() {
         (302, Some("http://127.0.0.1:9/x"))
     );
     assert_eq!(
-        caller.look(&job_id).await.json()["data"]["status"],
+        caller.poll(&job_id).await.json()["data"]["status"],
         "pending"
     );
 }
@@ -290,7 +290,7 @@ async fn later_occurrence_can_be_struck() {
     });
     let mut codes = Vec::new();
     for _ in 0..4 {
-        codes.push(caller.look(&job_id).await.code());
+        codes.push(caller.poll(&job_id).await.code());
     }
     assert_eq!(codes, [200, 200, 30203, 200]);
 }

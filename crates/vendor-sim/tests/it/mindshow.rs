@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use vendor_sim::mindshow::{AbsentTime, Charge, Outcome, PdfCharge};
-use vendor_sim::{Clock, Fault, MindShow, MindShowHandle, MindShowOptions, Site};
+use vendor_sim::{Fault, MindShow, MindShowHandle, MindShowOptions, Site, VirtualClock};
 
 use crate::client::{Answer, FORM, ask, form};
 
 pub(crate) async fn still(options: MindShowOptions) -> MindShowHandle {
-    MindShow::start_at(&Site::with_clock(Clock::manual()), options)
+    MindShow::start_at(&Site::with_clock(VirtualClock::manual()), options)
         .await
         .unwrap()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use vendor_sim::fault::OddText;
-use vendor_sim::{Clock, Fault, Site, TextIn, TextInHandle, TextInOptions, Times};
+use vendor_sim::{Fault, Site, TextIn, TextInHandle, TextInOptions, Times, VirtualClock};
 
 use crate::client::{Caller, Part, ask, no_rate, still};
 
@@ -13,7 +13,7 @@ const TEXT: Part<'static> = ("file", Some("a.txt"), None, b"hello");
 
 /// Real time at a speed at which a pause is none.
 async fn hasty(options: TextInOptions) -> TextInHandle {
-    let site = Site::with_clock(Clock::real(10_000.0));
+    let site = Site::with_clock(VirtualClock::real(10_000.0));
     TextIn::start_at(&site, options).await.unwrap()
 }
 

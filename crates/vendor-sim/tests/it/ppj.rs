@@ -11,7 +11,7 @@ use sha2::Sha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use vendor_sim::ppj::{CallbackMode, Outcome};
-use vendor_sim::{Clock, Fault, Ppj, PpjHandle, PpjOptions, Site};
+use vendor_sim::{Fault, Ppj, PpjHandle, PpjOptions, Site, VirtualClock};
 
 use crate::client::{Answer, FORM, Part, ask, form, until};
 
@@ -20,7 +20,7 @@ const TEXT: Part<'static> = ("file_source", Some("a.txt"), None, b"abc");
 const MD5: &str = "900150983cd24fb0d6963f7d28e17f72";
 
 async fn still(options: PpjOptions) -> PpjHandle {
-    Ppj::start_at(&Site::with_clock(Clock::manual()), options)
+    Ppj::start_at(&Site::with_clock(VirtualClock::manual()), options)
         .await
         .unwrap()
 }

@@ -61,7 +61,7 @@ async fn result_host_can_ask_for_credentials_in_two_manners() {
 }
 
 #[tokio::test]
-async fn address_dies_by_time_and_a_fresh_look_gives_another() {
+async fn address_dies_by_time_and_a_fresh_poll_gives_another() {
     let sim = still(TextInOptions {
         result_lifetime_seconds: Some(30.0),
         ..no_rate()
@@ -74,8 +74,8 @@ async fn address_dies_by_time_and_a_fresh_look_gives_another() {
     assert_eq!(fetch(&first, &[]).await.status, 200);
     sim.clock().advance(Duration::from_secs(1));
     assert_eq!(fetch(&first, &[]).await.status, 403);
-    let look = caller.look(&job_id).await.json();
-    let second = look["data"]["result_url"].as_str().unwrap();
+    let poll = caller.poll(&job_id).await.json();
+    let second = poll["data"]["result_url"].as_str().unwrap();
     assert_ne!(first, second);
     assert_eq!(fetch(second, &[]).await.status, 200);
     sim.change_options(|options| options.result_access = ResultAccess::Expired);

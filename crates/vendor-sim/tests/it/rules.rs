@@ -37,7 +37,7 @@ async fn document_goes_from_submit_to_result_and_is_charged_once() {
     let job_id = answer.json()["data"]["job_id"].as_str().unwrap().to_owned();
     assert_eq!(job_id.len(), 32);
 
-    let pending = caller.look(&job_id).await.json();
+    let pending = caller.poll(&job_id).await.json();
     assert_eq!(pending["data"]["status"], "pending");
     assert!(pending["data"].get("result_url").is_none());
     assert!(sim.charges().is_empty());
@@ -50,7 +50,7 @@ async fn document_goes_from_submit_to_result_and_is_charged_once() {
     assert_eq!(result["success_count"], 2);
     assert_eq!(result["metadata"]["page_count"], 2);
     assert_eq!(result["job_id"], job_id.as_str());
-    caller.look(&job_id).await;
+    caller.poll(&job_id).await;
     let charges = sim.charges();
     assert_eq!(charges.len(), 1);
     assert_eq!(
@@ -83,7 +83,7 @@ async fn keys_are_checked_on_every_call_of_the_api() {
     let sim = still(options).await;
     let job_id = Caller(&sim).submit("a.txt", "hello").await;
     let submit = format!("{}/api/v1/xparse/parse/async", sim.api_url());
-    let look = format!("{submit}/{job_id}");
+    let poll = format!("{submit}/{job_id}");
     let export = format!(
         "{}/export_file/download?file_id={job_id}.pdf",
         sim.api_url()
@@ -116,7 +116,7 @@ async fn keys_are_checked_on_every_call_of_the_api() {
         assert_eq!((answer.status, answer.code()), (200, code));
         assert!(answer.header("x-request-id").is_some());
         assert_eq!(
-            ask("GET", &look, &headers, b"")
+            ask("GET", &poll, &headers, b"")
                 .await
                 .unwrap()
                 .unwrap()
@@ -133,15 +133,15 @@ async fn keys_are_checked_on_every_call_of_the_api() {
         );
     }
     let other = [("x-ti-app-id", "b"), ("x-ti-secret-code", "bs")];
-    let foreign = ask("GET", &look, &other, b"").await.unwrap().unwrap();
+    let foreign = ask("GET", &poll, &other, b"").await.unwrap().unwrap();
     assert_eq!(foreign.code(), 40004);
     sim.change_options(|options| options.allow_list = Some(vec![]));
-    assert_eq!(Caller(&sim).look(&job_id).await.code(), 40103);
+    assert_eq!(Caller(&sim).poll(&job_id).await.code(), 40103);
     assert_eq!(sim.jobs().len(), 1);
 }
 
 #[tokio::test]
-async fn two_a_second_are_counted_over_submit_and_look_of_an_app() {
+async fn two_a_second_are_counted_over_submit_and_poll_of_an_app() {
     let options = TextInOptions {
         other_apps: BTreeMap::from([("b".to_owned(), "bs".to_owned())]),
         ..TextInOptions::default()
@@ -149,8 +149,8 @@ async fn two_a_second_are_counted_over_submit_and_look_of_an_app() {
     let sim = still(options).await;
     let caller = Caller(&sim);
     let job_id = caller.submit("a.txt", "hello").await;
-    assert_eq!(caller.look(&job_id).await.code(), 200);
-    assert_eq!(caller.look(&job_id).await.code(), 40306);
+    assert_eq!(caller.poll(&job_id).await.code(), 200);
+    assert_eq!(caller.poll(&job_id).await.code(), 40306);
     assert_eq!(caller.post("async", &[TEXT]).await.code(), 40306);
     assert_eq!(caller.post("sync", &[TEXT]).await.code(), 40306);
     let other = [("x-ti-app-id", "b"), ("x-ti-secret-code", "bs")];
@@ -160,7 +160,7 @@ async fn two_a_second_are_counted_over_submit_and_look_of_an_app() {
         40004
     );
     sim.clock().advance(Duration::from_secs(1));
-    assert_eq!(caller.look(&job_id).await.code(), 200);
+    assert_eq!(caller.poll(&job_id).await.code(), 200);
     assert_eq!(sim.jobs().len(), 1);
     assert_eq!(
         sim.counters().refusals,
@@ -343,14 +343,14 @@ async fn file_url_is_fetched_from_loopback_and_otherwise_the_job_fails() {
     assert_eq!(result["markdown"], "# From afar");
     assert_eq!(result["metadata"]["filename"], "a.md");
     for (job, words) in [(1, "404"), (2, "exe"), (3, "loopback")] {
-        let look = caller.look(&jobs[job]).await.json();
+        let poll = caller.poll(&jobs[job]).await.json();
         assert_eq!(
-            (look["code"].as_i64(), look["data"]["status"].as_str()),
+            (poll["code"].as_i64(), poll["data"]["status"].as_str()),
             (Some(200), Some("failed"))
         );
         assert!(
-            look["data"]["message"].as_str().unwrap().contains(words),
-            "{look}"
+            poll["data"]["message"].as_str().unwrap().contains(words),
+            "{poll}"
         );
     }
     assert_eq!(sim.charges().len(), 1);
@@ -378,14 +378,14 @@ async fn failed_job_is_code_200_and_the_field_of_its_text_is_an_option() {
     });
     let job_id = caller.submit("a.txt", "hello").await;
     sim.clock().advance(Duration::from_secs(60));
-    let look = caller.look(&job_id).await.json();
-    assert_eq!(look["code"], 200);
-    assert_eq!(look["data"]["status"], "failed");
-    assert_eq!(look["data"]["message"], "页面无法识别");
-    assert!(look["data"].get("result_url").is_none());
+    let poll = caller.poll(&job_id).await.json();
+    assert_eq!(poll["code"], 200);
+    assert_eq!(poll["data"]["status"], "failed");
+    assert_eq!(poll["data"]["message"], "页面无法识别");
+    assert!(poll["data"].get("result_url").is_none());
     sim.change_options(|options| options.failure_field = "error_message".to_owned());
     assert_eq!(
-        caller.look(&job_id).await.json()["data"]["error_message"],
+        caller.poll(&job_id).await.json()["data"]["error_message"],
         "页面无法识别"
     );
     assert!(sim.charges().is_empty());

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use vendor_sim::server::Site;
 use vendor_sim::tencent::{TencentAccount, TencentHandle, TencentOptions};
-use vendor_sim::{Clock, Fault, Tencent};
+use vendor_sim::{Fault, Tencent, VirtualClock};
 
 use crate::client::{Answer, ask};
 
 async fn still(options: TencentOptions) -> TencentHandle {
-    Tencent::start_at(&Site::with_clock(Clock::manual()), options)
+    Tencent::start_at(&Site::with_clock(VirtualClock::manual()), options)
         .await
         .unwrap()
 }

@@ -16,12 +16,12 @@ use vendor_sim::server::Site;
 use vendor_sim::wecom::{
     HeaderMode, NewJob, PushMode, SecondLink, WeCom, WeComHandle, WeComOptions,
 };
-use vendor_sim::{Clock, Fault};
+use vendor_sim::{Fault, VirtualClock};
 
 use crate::client::{ask, until};
 
 async fn still(options: WeComOptions) -> WeComHandle {
-    WeCom::start_at(&Site::with_clock(Clock::manual()), options)
+    WeCom::start_at(&Site::with_clock(VirtualClock::manual()), options)
         .await
         .unwrap()
 }

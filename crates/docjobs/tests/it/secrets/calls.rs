@@ -21,7 +21,7 @@ use super::witness::{Log, Stranger, Witness};
 use super::{echo, page, told_to_nobody_else};
 use crate::mindshow::MARKDOWN;
 
-/// Long enough for a few looks.
+/// Long enough for a few polls.
 fn patience() -> WaitOptions {
     WaitOptions {
         max_unreachable: Duration::from_secs(40),
@@ -234,7 +234,7 @@ async fn ppj(scene: &mut Scene<'_>) {
             drop(witness.submits("ppj create", client.convert(request.clone()).submit().await));
             drop(witness.waits("ppj look", job.wait(patience()).await));
             witness.sees("ppj show", &client.show(&id).await);
-            witness.sees("ppj list", &client.list(&ppj::JobFilter::new()).await);
+            witness.sees("ppj list", &client.list(&ppj::ListFilter::new()).await);
             witness.sees("ppj quotas", &client.quotas().await);
             witness.sees("ppj check", &client.check_credentials().await);
             let found = client.find_lost(&lost("ppj"), "a.pptx", 2).await;

@@ -82,7 +82,7 @@ impl Visitor<'_> {
 }
 
 /// Every page, list and stream there is, of every job too.
-async fn look_at_everything(visitor: &mut Visitor<'_>) {
+async fn visit_everything(visitor: &mut Visitor<'_>) {
     let listed = visitor.get("/v1/jobs?limit=1000").await.json();
     for path in [
         "/",
@@ -230,7 +230,7 @@ async fn no_door_lets_a_secret_out() {
         .call("POST", "/mcp", &accept, agent.to_string().as_bytes())
         .await;
     assert_eq!(answer.status, 200, "{answer:?}");
-    look_at_everything(&mut visitor).await;
+    visit_everything(&mut visitor).await;
     let heard = std::mem::take(&mut visitor.heard);
     let agent = through_the_tools(&stage, &texts).await;
     drop(server);

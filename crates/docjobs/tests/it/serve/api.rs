@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jobs_core::clock::SystemClock;
 
-use jobs_core::vendor::{Account, RateLimit};
-use jobs_ledger::{Acquired, Intent, Ledger};
+use jobs_core::vendor::{Account, Acquired, RateLimit};
+use jobs_ledger::{Intent, Ledger};
 use serde_json::{Value, json};
 use vendor_sim::fault::Fault;
 use vendor_sim::textin::Outcome;

@@ -56,6 +56,10 @@ WHERE remote_id IS NULL AND live IS NOT NULL AND input_path IS NULL;
 -- An address is kept without what opens it.
 UPDATE job SET input = regexp_replace(regexp_replace(input, '\?.*$', '?…'), '^(https?://)[^/?#]*@', '\1')
 WHERE input ~ '^https?://';
+ALTER TABLE wake RENAME COLUMN nudge TO poll_soon;
+ALTER TABLE wake RENAME COLUMN looks TO polls;
+ALTER TABLE wake RENAME COLUMN last_look TO last_poll;
+ALTER TABLE wake RENAME COLUMN word TO vendor_status;
 -- The words of the stages and of the history, which programs read. A refused submit is no failed job.
 UPDATE wake SET stage = 'rejected'
 WHERE stage = 'failed' AND id IN (SELECT id FROM job WHERE remote_id IS NULL);
@@ -87,7 +91,7 @@ UPDATE wake SET kind = j.kind, created_at = j.created_at,
 FROM job j WHERE j.id = wake.id;
 CREATE INDEX wake_list ON wake (account, kind, stage, created_at, id);
 CREATE INDEX wake_settled ON wake (settled_at) WHERE settled_at IS NOT NULL;
-CREATE INDEX wake_nudged ON wake (owner) WHERE nudge = 1;
+CREATE INDEX wake_poll_soon ON wake (owner) WHERE poll_soon = 1;
 CREATE INDEX wake_blocked ON wake (account, created_at) WHERE blocked_until IS NOT NULL;
 
 -- The kind of the error, as in error_data.

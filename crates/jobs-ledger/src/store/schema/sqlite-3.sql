@@ -60,6 +60,10 @@ UPDATE job SET input = substr(input, 1, instr(input, '://') + 2) || substr(input
 WHERE (input GLOB 'http://*' OR input GLOB 'https://*')
 AND instr(substr(input, instr(input, '://') + 3), '@') > 0
 AND instr(substr(input, instr(input, '://') + 3) || '/', '/') > instr(substr(input, instr(input, '://') + 3), '@');
+ALTER TABLE wake RENAME COLUMN nudge TO poll_soon;
+ALTER TABLE wake RENAME COLUMN looks TO polls;
+ALTER TABLE wake RENAME COLUMN last_look TO last_poll;
+ALTER TABLE wake RENAME COLUMN word TO vendor_status;
 -- The words of the stages and of the history, which programs read. A refused submit is no failed job.
 UPDATE wake SET stage = 'rejected'
 WHERE stage = 'failed' AND id IN (SELECT id FROM job WHERE remote_id IS NULL);
@@ -91,7 +95,7 @@ UPDATE wake SET kind = (SELECT kind FROM job WHERE job.id = wake.id),
     settled_at = CASE WHEN stage IN ('completed', 'rejected', 'failed', 'gone', 'abandoned') THEN updated_at END;
 CREATE INDEX wake_list ON wake (account, kind, stage, created_at, id);
 CREATE INDEX wake_settled ON wake (settled_at) WHERE settled_at IS NOT NULL;
-CREATE INDEX wake_nudged ON wake (owner) WHERE nudge = 1;
+CREATE INDEX wake_poll_soon ON wake (owner) WHERE poll_soon = 1;
 CREATE INDEX wake_blocked ON wake (account, created_at) WHERE blocked_until IS NOT NULL;
 
 -- The kind of the error, as in error_data.
