@@ -73,7 +73,7 @@ fn policy() -> KindPolicy {
     let second = || Sourced::documented(Duration::from_secs(1), "capitals.example/docs");
     let schedule = PollSchedule::every(Duration::from_secs(2));
     let schedule = Sourced::inferred(schedule, "jobs take a few seconds");
-    KindPolicy::new(second(), second(), schedule, &[])
+    KindPolicy::new(second(), second(), schedule)
 }
 
 impl Capitals {

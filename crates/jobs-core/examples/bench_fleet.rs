@@ -45,7 +45,6 @@ impl Instant {
             Sourced::inferred(Duration::from_secs(2), source),
             Sourced::inferred(Duration::ZERO, source),
             Sourced::inferred(PollSchedule::every(PAUSE), source),
-            &[],
         );
         policy.max_batch.set(batch.try_into().unwrap());
         Self {

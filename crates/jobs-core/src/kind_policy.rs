@@ -78,8 +78,6 @@ pub struct KindPolicy {
     pub poll_timeout: Sourced<Duration>,
     /// How many ids fit one poll.
     pub max_batch: Sourced<NonZeroUsize>,
-    /// What each operation costs and whether repeating it is harmless.
-    pub calls: &'static [Call],
     /// How long the result can be fetched once the job is done; `None` where nobody says.
     pub result_ttl: Option<Sourced<Duration>>,
     /// How long the vendor knows the id; `None` where nobody says.
@@ -93,7 +91,6 @@ impl KindPolicy {
         min_interval: Sourced<Duration>,
         initial_delay: Sourced<Duration>,
         schedule: Sourced<PollSchedule>,
-        calls: &'static [Call],
     ) -> Self {
         Self {
             min_interval,
@@ -108,7 +105,6 @@ impl KindPolicy {
                 NonZeroUsize::MIN,
                 "one id a request unless the vendor offers more",
             ),
-            calls,
             result_ttl: None,
             job_ttl: None,
         }
@@ -129,47 +125,6 @@ impl KindPolicy {
     }
 }
 
-/// One operation of a kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Call {
-    /// The operation, as errors name it.
-    pub operation: &'static str,
-    /// What one successful call costs.
-    pub cost: Cost,
-    /// Whether a repetition changes anything.
-    pub repeat: Repeat,
-    /// Who says so.
-    pub provenance: Provenance,
-}
-
-/// What one call costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Cost {
-    /// Nothing is stated or charged.
-    Free,
-    /// Between `least` and `most` of `unit`.
-    Charged {
-        /// The smallest charge.
-        least: u32,
-        /// The largest charge; `None` when it depends on the document.
-        most: Option<u32>,
-        /// What is counted.
-        unit: &'static str,
-    },
-    /// Charged, but nobody says how much.
-    Unstated,
-}
-
-/// Whether a call may be repeated without asking anybody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
-    /// It changes nothing.
-    Idempotent,
-    /// It starts work or costs money each time.
-    NonIdempotent,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,7 +136,6 @@ mod tests {
             Sourced::documented(seconds(10), "test"),
             Sourced::documented(seconds(3), "test"),
             Sourced::documented(PollSchedule::every(seconds(12)), "test"),
-            &[],
         );
         let adaptive = policy.poll_adaptively(Durations::new());
         let pause = |policy: &KindPolicy| policy.schedule.value.next_delay(1, seconds(3));

@@ -52,7 +52,7 @@ pub mod vendor {
     pub use crate::id::{Account, InvalidJobId};
     pub use crate::job::{ResumeError, UpdateStream, Updates};
     pub use crate::kind::{JobKind, PollResult, PollResults};
-    pub use crate::kind_policy::{Call, Cost, KindPolicy, Provenance, Repeat, Sourced};
+    pub use crate::kind_policy::{KindPolicy, Provenance, Sourced};
     pub use crate::poll_schedule::{AdaptiveSchedule, Durations, InvalidDurations, PollSchedule};
     pub use crate::rate_limit::{
         Acquired, Permit, RateLimit, RateLimiter, RequestClass, SharedRate,

@@ -503,7 +503,6 @@ mod tests {
             Sourced::documented(MIN_INTERVAL, "test"),
             Sourced::documented(Duration::from_secs(3), "test"),
             Sourced::documented(schedule, "test"),
-            &[],
         );
         policy.max_interval.set(Duration::from_secs(30));
         let options = WaitOptions {
@@ -528,7 +527,6 @@ mod tests {
             Sourced::documented(Duration::from_millis(1), "test"),
             Sourced::documented(Duration::ZERO, "test"),
             Sourced::documented(PollSchedule::every(Duration::from_secs(5)), "test"),
-            &[],
         );
         policy.max_interval.set(Duration::from_secs(100));
         WaitParams {

@@ -12,8 +12,8 @@ use jobs_core::clock::{Clock, Moment, bounded};
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{Download, DownloadError, LenientValue, Response, SavedFile, Verified};
 use jobs_core::vendor::{
-    Account, Call, Cost, Delivery, Failure, JobKind, KindPolicy, PollResult, PollResults,
-    PollSchedule, Progress, Provenance, Repeat, Sourced, retry,
+    Account, Delivery, Failure, JobKind, KindPolicy, PollResult, PollResults, PollSchedule,
+    Progress, Sourced, retry,
 };
 use jobs_core::{Error, ErrorKind, Job, JobId, RunError, Snapshot, Status};
 use serde::Deserialize as _;
@@ -294,7 +294,6 @@ pub(crate) fn policy() -> KindPolicy {
         Sourced::documented(five, page),
         Sourced::documented(five, page),
         Sourced::documented(PollSchedule::every(five), page),
-        CALLS,
     );
     policy.max_batch =
         Sourced::inferred(BATCH, "one page of the job list; its limit is not stated");
@@ -304,59 +303,6 @@ pub(crate) fn policy() -> KindPolicy {
     ));
     policy
 }
-
-const CREATE_PAGE: Provenance =
-    Provenance::Documented("the operation's page on api-doc.mindshow.vip");
-const ADAPTER: Provenance =
-    Provenance::Observed("the vendor's adapter xcwen/mindshow-ppt-mcp, from its API description");
-const UNSTATED: Provenance = Provenance::Documented("the operation's page states no credits");
-const FREE: Provenance = Provenance::Inferred("no page states credits for it");
-
-const fn create(operation: &'static str, cost: Cost, source: Provenance) -> Call {
-    Call {
-        operation,
-        cost,
-        repeat: Repeat::NonIdempotent,
-        provenance: source,
-    }
-}
-
-const fn free(operation: &'static str) -> Call {
-    Call {
-        operation,
-        cost: Cost::Free,
-        repeat: Repeat::Idempotent,
-        provenance: FREE,
-    }
-}
-
-const fn credits(least: u32, most: u32) -> Cost {
-    Cost::Charged {
-        least,
-        most: Some(most),
-        unit: "credit",
-    }
-}
-
-const CALLS: &[Call] = &[
-    create("ppt_create_by_json", credits(10, 10), CREATE_PAGE),
-    create("ppt_create_by_markdown", credits(10, 10), ADAPTER),
-    create(
-        "ppt_create_by_gpt",
-        credits(11, 22),
-        Provenance::Documented(
-            "api-287045646: 10 for the deck and 1 to 2 for model calls; 10 more with with_create_log_flag",
-        ),
-    ),
-    create("ppt_create_by_ppt", Cost::Unstated, UNSTATED),
-    create("template_create_by_ppt", Cost::Unstated, UNSTATED),
-    create("gen_outline_by_topic", credits(1, 1), CREATE_PAGE),
-    create("gen_content_by_outline", credits(1, 1), CREATE_PAGE),
-    free("upload"),
-    free("job_get"),
-    free("job_list"),
-    free("fetch_deck"),
-];
 
 /// Polls a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
 pub(crate) async fn poll_one(api: &Api, id: &JobId) -> PollResult<Ready> {

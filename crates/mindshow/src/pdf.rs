@@ -11,8 +11,7 @@ use jobs_core::clock::{Clock, Moment};
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{Download, DownloadError, LenientValue, Response, SavedFile, Verified};
 use jobs_core::vendor::{
-    Account, Call, Cost, Delivery, Failure, JobKind, KindPolicy, PollResult, PollResults,
-    PollSchedule, Provenance, Repeat, Sourced,
+    Account, Delivery, Failure, JobKind, KindPolicy, PollResult, PollResults, PollSchedule, Sourced,
 };
 use jobs_core::{Error, ErrorKind, Job, JobId, RunError, Snapshot, Status};
 
@@ -554,42 +553,8 @@ pub(crate) fn policy() -> KindPolicy {
             "the first call starts the export, so nothing is gained by waiting",
         ),
         Sourced::documented(PollSchedule::every(five), page),
-        CALLS,
     )
 }
-
-const CALLS: &[Call] = &[
-    Call {
-        operation: "get_pdf",
-        cost: Cost::Charged {
-            least: 0,
-            most: Some(10),
-            unit: "credit",
-        },
-        repeat: Repeat::NonIdempotent,
-        provenance: Provenance::Documented(
-            "api-287044925: 10 credits each time; whether a repeated call is charged is not stated",
-        ),
-    },
-    Call {
-        operation: "job_get",
-        cost: Cost::Free,
-        repeat: Repeat::Idempotent,
-        provenance: Provenance::Inferred("no page states credits for it"),
-    },
-    Call {
-        operation: "account_info",
-        cost: Cost::Free,
-        repeat: Repeat::Idempotent,
-        provenance: Provenance::Inferred("no page states credits for it"),
-    },
-    Call {
-        operation: "fetch_pdf",
-        cost: Cost::Free,
-        repeat: Repeat::Idempotent,
-        provenance: Provenance::Inferred("no page states credits for it"),
-    },
-];
 
 #[cfg(test)]
 mod tests {

@@ -10,8 +10,7 @@ use jobs_core::clock::{Clock, Moment};
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{DownloadError, LenientJson, Response, SavedFile, Verified};
 use jobs_core::vendor::{
-    Account, Call, Cost, Failure, JobKind, KindPolicy, PollResult, PollResults, PollSchedule,
-    Provenance, Repeat, Sourced,
+    Account, Failure, JobKind, KindPolicy, PollResult, PollResults, PollSchedule, Sourced,
 };
 use jobs_core::{Error, Job, JobId, RunError, Snapshot, Status};
 
@@ -163,7 +162,6 @@ pub(crate) fn policy() -> KindPolicy {
             "the smallest pause, for the smallest documents",
         ),
         Sourced::inferred(PollSchedule::Steps(steps.into()), duration),
-        CALLS,
     );
     policy.max_interval = Sourced::inferred(Duration::from_secs(30), duration);
     policy.result_ttl = Some(Sourced::documented(
@@ -171,34 +169,6 @@ pub(crate) fn policy() -> KindPolicy {
         "ppninja.github.io/saas-docs, diagram of the states: purged after three days",
     ));
     policy
-}
-
-const CALLS: &[Call] = &[
-    Call {
-        operation: "create",
-        cost: Cost::Charged {
-            least: 0,
-            most: Some(1),
-            unit: "project",
-        },
-        repeat: Repeat::NonIdempotent,
-        provenance: Provenance::Inferred(
-            "the quota counts projects; when one is taken, and whether a failure gives it back, is not documented",
-        ),
-    },
-    free("poll"),
-    free("download"),
-    free("list"),
-    free("quotas"),
-];
-
-const fn free(operation: &'static str) -> Call {
-    Call {
-        operation,
-        cost: Cost::Free,
-        repeat: Repeat::Idempotent,
-        provenance: Provenance::Inferred("the quota counts projects, and reading makes none"),
-    }
 }
 
 /// Polls a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.

@@ -7,8 +7,7 @@ use async_trait::async_trait;
 use jobs_core::clock::Clock;
 use jobs_core::http::{LenientJson, LenientValue, Response};
 use jobs_core::vendor::{
-    Account, Call, Cost, Failure, JobKind, KindPolicy, PollResult, PollResults, PollSchedule,
-    Provenance, Repeat, Sourced,
+    Account, Failure, JobKind, KindPolicy, PollResult, PollResults, PollSchedule, Sourced,
 };
 use jobs_core::{JobId, Snapshot, Status};
 
@@ -109,7 +108,6 @@ pub(crate) fn policy() -> KindPolicy {
         ),
         Sourced::inferred(Duration::from_secs(1), sample),
         Sourced::inferred(growing, sample),
-        CALLS,
     );
     policy.max_interval = Sourced::observed(
         Duration::from_secs(5),
@@ -121,31 +119,6 @@ pub(crate) fn policy() -> KindPolicy {
     ));
     policy
 }
-
-const CALLS: &[Call] = &[
-    Call {
-        operation: "upload",
-        cost: Cost::Free,
-        repeat: Repeat::Idempotent,
-        provenance: Provenance::Inferred(
-            "an id that nobody uses expires by itself after about an hour",
-        ),
-    },
-    Call {
-        operation: "create",
-        cost: Cost::Unstated,
-        repeat: Repeat::NonIdempotent,
-        provenance: Provenance::Inferred(
-            "no price is documented, but each call is a task of its own",
-        ),
-    },
-    Call {
-        operation: "poll",
-        cost: Cost::Free,
-        repeat: Repeat::Idempotent,
-        provenance: Provenance::Inferred("a poll creates nothing"),
-    },
-];
 
 /// What the answer to a poll says.
 pub(crate) fn seen(

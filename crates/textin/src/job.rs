@@ -11,8 +11,8 @@ use jobs_core::clock::{Clock, Moment, bounded};
 use jobs_core::disk::OutputPath;
 use jobs_core::http::{DownloadError, LenientValue, Response, SavedFile, UnverifiedFile, Verified};
 use jobs_core::vendor::{
-    Account, Call, Cost, Delivery, Failure, JobKind, KindPolicy, PollResult, PollResults,
-    PollSchedule, Provenance, Repeat, Sourced, retry,
+    Account, Delivery, Failure, JobKind, KindPolicy, PollResult, PollResults, PollSchedule,
+    Sourced, retry,
 };
 use jobs_core::{Error, ErrorKind, Job, JobId, RunError, Snapshot, Status};
 
@@ -280,48 +280,10 @@ pub(crate) fn policy() -> KindPolicy {
         Sourced::observed(Duration::from_secs(2), guidance),
         Sourced::observed(Duration::from_secs(2), guidance),
         Sourced::observed(PollSchedule::Steps(steps.into()), guidance),
-        CALLS,
     );
     policy.max_interval = Sourced::observed(Duration::from_secs(30), guidance);
     policy
 }
-
-const CALLS: &[Call] = &[
-    Call {
-        operation: "submit",
-        cost: Cost::Charged {
-            least: 0,
-            most: None,
-            unit: "successfully parsed page",
-        },
-        repeat: Repeat::NonIdempotent,
-        provenance: Provenance::Documented(
-            "docs.textin.com, page charge: every successful call is billed, also for the same file",
-        ),
-    },
-    Call {
-        operation: "parse",
-        cost: Cost::Charged {
-            least: 0,
-            most: None,
-            unit: "successfully parsed page",
-        },
-        repeat: Repeat::NonIdempotent,
-        provenance: Provenance::Documented("docs.textin.com, page charge"),
-    },
-    Call {
-        operation: "poll",
-        cost: Cost::Free,
-        repeat: Repeat::Idempotent,
-        provenance: Provenance::Inferred("billing is per parsed page, and a poll parses none"),
-    },
-    Call {
-        operation: "fetch",
-        cost: Cost::Free,
-        repeat: Repeat::Idempotent,
-        provenance: Provenance::Inferred("billing is per parsed page, and a download parses none"),
-    },
-];
 
 /// Polls a job once. Free, harmless to repeat, and not before the vendor's floor: [`Job::wait`] sees to that.
 async fn poll_one(api: &Api, id: &JobId) -> PollResult<Ready> {

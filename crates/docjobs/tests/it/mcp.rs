@@ -98,7 +98,14 @@ async fn after_a_sigkill_between_two_calls_the_same_call_attaches() {
     let mut client = Client::plain(&stage).await;
     let first = client.tool("parse_document", arguments.clone()).await;
     assert_eq!(first.answer["exit_code"], 4, "{first:?}");
-    // Submitted or not: the next one goes on from there.
+    // Not in the middle of the submit, which would be in doubt, and is another test's.
+    let id = first.answer["id"].as_str().unwrap();
+    loop {
+        let job = client.tool("get_job", json!({ "id": id })).await;
+        if job.answer["remote_id"].is_string() {
+            break;
+        }
+    }
     client.kill().await;
     let mut client = Client::plain(&stage).await;
     let second = client

@@ -36,7 +36,6 @@ impl Loopback {
             Sourced::inferred(pause, source),
             Sourced::inferred(Duration::ZERO, source),
             Sourced::inferred(PollSchedule::every(pause), source),
-            &[],
         );
         policy.max_batch.set(batch.try_into().unwrap());
         let origin = Origin::parse(&format!("http://{address}")).unwrap();

@@ -35,7 +35,6 @@ impl ScriptedKind {
             Sourced::inferred(Duration::from_secs(1), invented),
             Sourced::inferred(Duration::ZERO, invented),
             Sourced::inferred(PollSchedule::every(Duration::from_secs(5)), invented),
-            &[],
         );
         Self {
             clock,

@@ -75,7 +75,6 @@ impl FakeVendor {
             Sourced::inferred(MIN_INTERVAL, source),
             Sourced::inferred(Duration::ZERO, source),
             Sourced::inferred(PollSchedule::every(PAUSE), source),
-            &[],
         );
         policy.max_batch.set(batch.try_into().unwrap());
         Self {

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use jobs_core::vendor::{Call, Cost, KindPolicy, PollSchedule, Provenance, Repeat, Sourced};
+use jobs_core::vendor::{KindPolicy, PollSchedule, Sourced};
 
 use crate::wire::MAX_PAGE;
 
@@ -27,7 +27,6 @@ pub(crate) fn policy() -> KindPolicy {
             PollSchedule::every(Duration::from_secs(10)),
             "printing takes a person's time, and pushes announce what is urgent",
         ),
-        CALLS,
     );
     policy.poll_timeout = Sourced::inferred(
         Duration::from_secs(30),
@@ -42,32 +41,4 @@ pub(crate) fn policy() -> KindPolicy {
         "document path 94010: jobs are kept for seven days",
     ));
     policy
-}
-
-const CALLS: &[Call] = &[
-    free(
-        "poll",
-        Provenance::Documented("document path 94010: reads only"),
-    ),
-    free(
-        "list",
-        Provenance::Documented("document path 94010: reads only"),
-    ),
-    free(
-        "download",
-        Provenance::Documented("document path 94011: reads only"),
-    ),
-    free(
-        "report",
-        Provenance::Inferred("the same report again says the same; nobody documents it"),
-    ),
-];
-
-const fn free(operation: &'static str, source: Provenance) -> Call {
-    Call {
-        operation,
-        cost: Cost::Free,
-        repeat: Repeat::Idempotent,
-        provenance: source,
-    }
 }
