@@ -10,6 +10,7 @@ mod limits;
 mod rounds;
 mod schedules;
 mod serve;
+mod work;
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +24,7 @@ use serde::de::DeserializeOwned;
 use crate::metadata;
 
 pub(crate) const NAMES: &str =
-    "http | ledger | ledger-size | limits | memory | schedules | scheduler | serve | year";
+    "http | ledger | ledger-size | limits | memory | schedules | scheduler | serve | work | year";
 
 /// Runs one bench: a table on stdout, figures and a plot under `target/bench`.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
@@ -36,6 +37,7 @@ pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
         ["schedules"] => schedules::run(root),
         ["scheduler"] => fleet::scheduler(root),
         ["serve", words @ ..] => serve::run(root, words),
+        ["work", words @ ..] => work::run(root, words),
         ["year"] => fleet::year(root),
         _ => bail!("say `cargo xtask bench {NAMES}`"),
     }

@@ -43,6 +43,10 @@ impl Program {
         })
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// What it prints when given these words: one JSON object.
     pub(super) fn run<T: DeserializeOwned>(&self, words: &[&str]) -> Result<T> {
         let name = self.path.display();
