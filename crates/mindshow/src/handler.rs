@@ -106,8 +106,7 @@ pub struct DeckSubmit {
 
 /// What a deck is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum DeckSource {
+enum DeckSource {
     /// A topic.
     Topic(String),
     /// The text of an outline.

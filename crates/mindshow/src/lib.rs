@@ -50,8 +50,8 @@ pub use jobs_core::{
 pub use self::client::{Client, ClientBuilder, PdfExport};
 #[cfg(feature = "runner")]
 pub use self::handler::{
-    DeckHandler, DeckInput, DeckSource, DeckSubmit, handler, markdown_input, options,
-    outline_input, topic_input,
+    DeckHandler, DeckInput, DeckSubmit, handler, markdown_input, options, outline_input,
+    topic_input,
 };
 pub use self::job::{Deck, Ready};
 pub use self::lost_submit::{Candidate, SearchCriteria};

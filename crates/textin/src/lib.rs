@@ -44,5 +44,5 @@ pub use self::client::{Client, ClientBuilder};
 pub use self::handler::{ParseHandler, ParseInput, handler, input, options, url_input};
 pub use self::job::{Parse, Ready};
 pub use self::page_count::count_pages;
-pub use self::request::{PageRange, ParseRequest};
+pub use self::request::{InvalidPageRange, PageRange, ParseRequest};
 pub use self::result::{Parsed, ResultSummary};

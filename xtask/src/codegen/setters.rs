@@ -165,7 +165,10 @@ fn nested<'a>(field: &Field, items: &'a [Item]) -> Option<&'a Struct> {
 
 fn setter(field: &Field, place: &TokenStream, types: &TokenStream) -> TokenStream {
     let name = ident(&field.name);
-    let setter = format_ident!("with_{}", field.name.trim_end_matches('_'));
+    let setter = format_ident!(
+        "with_{}",
+        field.name.trim_start_matches("with_").trim_end_matches('_')
+    );
     let doc = doc(&field.doc);
     let (ty, value) = match &field.ty {
         Type::Text => (quote!(impl Into<String>), quote!(value.into())),

@@ -5,15 +5,17 @@
 //! 1. [`Fleet::watch`] finds the job's [account], and in its lock the number of the job's kind. The
 //!    [scheduler] looks the id up in the [table]: a job that is watched already is refused; one that is cooling
 //!    down hands over when it was last polled. The [event queue](event_queue) counts the job, or says that the fleet is full. The
-//!    table takes the entry (*waiting*): its [`WaitState`](crate::poller::WaitState) has decided when the first poll is due,
-//!    and the [timer wheel](timer_wheel) takes the slot for that moment. The first job of an account spawns its task; for a
-//!    later one the task is [woken](task_waker), if it sleeps longer than that.
+//!    table takes the entry (*waiting*): its [`WaitState`](crate::poller::WaitState) has decided when the first poll is due, which
+//!    is the kind's initial delay after the job was accepted, at once where nobody knows when that was, and never within the
+//!    minimum interval of an earlier poll; the [timer wheel](timer_wheel) takes the slot for that moment. An account has a
+//!    task while it has jobs: the first one spawns it; for a later one it is [woken](task_waker), if it sleeps longer than that.
 //! 2. When the moment comes, the task takes the lock and asks the scheduler for a plan. The wheel gives the slot out, the entry is
 //!    *ready*, and stands in its kind's [queue](ready_queue) in the class of its age.
 //! 3. If the [concurrency limit](concurrency_limit) and the [circuit breaker](circuit_breaker) in front of it admit a poll, the scheduler
-//!    takes the kind and the jobs with the highest [gain](priority), fills the batch up with jobs that are due soon, and marks
-//!    them *polling* with the poll's serial. The task drops the lock and [polls the futures](in_flight). A ready job that found no
-//!    place has a timer for the end of its wait.
+//!    takes the kind and the jobs with the highest [gain](priority), fills the batch up with waiting jobs that are due soon, and marks
+//!    them *polling* with the poll's serial. The task drops the lock and [polls the futures](in_flight), each of which first
+//!    waits for the account's rate limit. A ready job that found no place has a timer for the end of its wait. While nobody
+//!    takes events and their queue is full, nothing is planned.
 //! 4. The answer comes. Under the lock, each entry that still has this serial learns its result: unfinished or failed, it
 //!    is *waiting* again, and what was seen is [interned](snapshot_interner). An answer that came after the entry's deadline is
 //!    nobody's: the deadline's timer has made the last poll in its place.

@@ -2160,7 +2160,7 @@ impl GptDeck {
 
     /// Whether pictures of the process are made. **Costs 10 credits more.**
     #[must_use]
-    pub fn with_with_create_log_flag(mut self, value: bool) -> Self {
+    pub fn with_create_log_flag(mut self, value: bool) -> Self {
         self.with_create_log_flag = Some(value);
         self
     }
@@ -2238,7 +2238,7 @@ impl PptDeck {
 
     /// Whether pictures of the process are made. **Costs 10 credits more.**
     #[must_use]
-    pub fn with_with_create_log_flag(mut self, value: bool) -> Self {
+    pub fn with_create_log_flag(mut self, value: bool) -> Self {
         self.with_create_log_flag = Some(value);
         self
     }
