@@ -22,6 +22,7 @@ mod field;
 mod kill_service;
 mod metrics;
 mod own_vendor;
+mod single_steps;
 #[cfg(target_os = "linux")]
 mod soak;
 mod submits;
@@ -60,6 +61,19 @@ fn textin(simulators: &Simulators) -> Client {
     })
     .build()
     .unwrap()
+}
+
+fn ppj(simulators: &Simulators) -> ppj::Client {
+    let sim = simulators.ppj();
+    let key = Secret::new(sim.access_key()).unwrap();
+    ppj::Client::builder(ppj::Credentials::AccessKey(key))
+        .with_config(|config| {
+            config
+                .with_base_url(sim.api_url())
+                .with_clock(Arc::new(SystemClock::with_speed(SPEED)))
+        })
+        .build()
+        .unwrap()
 }
 
 /// The command, which lies beside the folder of this test.

@@ -330,7 +330,8 @@ impl Runner {
     }
 
     /// Makes the paid call of a job that is *intended*, and returns as soon as its outcome is recorded: for an engine that does
-    /// the other steps itself. A job at another stage is returned as it is; nothing is sent then.
+    /// the other steps itself. A job at another stage is returned as it is; nothing is sent then. One whose input cannot be
+    /// read is parked.
     ///
     /// # Errors
     /// [`Rejected`](RunnerErrorKind::Rejected), [`OverBudget`](RunnerErrorKind::OverBudget),
@@ -359,6 +360,7 @@ impl Runner {
                 )));
             }
         };
+        let key = claim.key();
         let error = match handler
             .submit(&self.context, shutdown, None, claim, &row)
             .await?
@@ -384,7 +386,12 @@ impl Runner {
                     interrupted: false,
                 })
             }
-            DynSubmitOutcome::NotReady(error) => error.into(),
+            DynSubmitOutcome::NotReady(error) => {
+                let error = RunnerError::from(error).of_job(id);
+                let note = Note::new(error.to_string());
+                self.ledger().park(key, ParkReason::InputFile, note).await?;
+                error
+            }
         };
         Err(error.of_job(id))
     }
