@@ -26,6 +26,7 @@ mod single_steps;
 #[cfg(target_os = "linux")]
 mod soak;
 mod submits;
+mod worker_lease;
 
 use std::path::PathBuf;
 use std::process::Command;

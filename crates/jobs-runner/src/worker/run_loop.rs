@@ -318,8 +318,19 @@ impl RunLoop {
             self.worst = Some(ErrorCategory::worse(self.worst, error));
         }
         let count = claimed.len();
+        // What was still at hand has outlasted its lease, as when the ledger could not be reached or the machine slept.
+        let again = claimed.iter().map(|claimed| claimed.job().id);
+        let again: Vec<LedgerId> = again.filter(|job| self.claims.contains_key(job)).collect();
+        self.lose(&again);
         for claimed in claimed {
-            self.claims.insert(claimed.job().id, claimed.key());
+            let job = claimed.job().id;
+            self.claims.insert(job, claimed.key());
+            if self.tasks.contains_key(&job) {
+                // It ends first: its claim is no longer good for anything.
+                let due = self.later(job, ErrorCategory::Unfinished);
+                self.give_back(job, due).await;
+                continue;
+            }
             match self.entry_of(claimed.job()) {
                 Some(entry) => self.assign(entry, claimed).await,
                 None => {
