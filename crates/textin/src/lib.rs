@@ -16,6 +16,7 @@ mod page_count;
 mod request;
 mod result;
 mod scan;
+mod text_encoding;
 pub mod webhook;
 
 /// The types of the vendor's JSON: request options, and the parsed document.

@@ -319,6 +319,10 @@ mod tests {
         let units =
             |read: fn(u16) -> [u8; 2]| -> Vec<u8> { json.encode_utf16().flat_map(read).collect() };
         let (little, big) = (units(u16::to_le_bytes), units(u16::to_be_bytes));
+        let wide = |read: fn(u32) -> [u8; 4]| -> Vec<u8> {
+            json.chars().flat_map(|c| read(c.into())).collect()
+        };
+        let (wide_little, wide_big) = (wide(u32::to_le_bytes), wide(u32::to_be_bytes));
         let (gbk, _, _) = encoding_rs::GB18030.encode(json);
         for (bytes, charset, odd) in [
             (little.clone(), None, "UTF-16LE"),
@@ -329,6 +333,25 @@ mod tests {
                 "UTF-16LE",
             ),
             ([b"\xfe\xff", big.as_slice()].concat(), None, "UTF-16BE"),
+            ([b"\n\0", little.as_slice()].concat(), None, "UTF-16LE"),
+            ([b"\0 ", big.as_slice()].concat(), None, "UTF-16BE"),
+            (
+                [b"\xff\xfe\0\0", wide_little.as_slice()].concat(),
+                Some("utf-16"),
+                "UTF-32LE",
+            ),
+            (
+                [b"\0\0\xfe\xff", wide_big.as_slice()].concat(),
+                None,
+                "UTF-32BE",
+            ),
+            (
+                [b"\n\0\0\0", wide_little.as_slice()].concat(),
+                None,
+                "UTF-32LE",
+            ),
+            (wide_little, None, "UTF-32LE"),
+            (wide_big, None, "UTF-32BE"),
             (gbk.to_vec(), Some("gb18030"), "gb18030"),
             (gbk.to_vec(), Some("GBK"), "GBK"),
             // Declared by habit.
@@ -342,6 +365,30 @@ mod tests {
         }
         let (_, text, oddities) = read(gbk, None).unwrap();
         assert!(text.contains('\u{fffd}') && oddities.contains("no text"));
+    }
+
+    #[test]
+    fn what_is_no_character_of_utf_32_is_replaced_and_an_end_within_one_is_seen() {
+        let wide = |text: &str| -> Vec<u8> {
+            text.chars()
+                .flat_map(|c| u32::from(c).to_le_bytes())
+                .collect()
+        };
+        let (before, behind) = (wide(r#"{"markdown":"a"#), wide(r#"b"}"#));
+        for unit in [0xd835_u32, 0x11_0000, u32::MAX] {
+            let json = [&before[..], &unit.to_le_bytes(), &behind].concat();
+            let (_, text, oddities) = read(json, None).unwrap();
+            assert_eq!(text, "a\u{fffd}b");
+            assert!(oddities.contains("no text"), "{oddities}");
+        }
+        let whole = [before, behind].concat();
+        for end in 4..whole.len() {
+            assert!(read(&whole[..end], None).is_err(), "cut at {end}");
+        }
+        // More than is read at once.
+        let long = "处".repeat(100_000);
+        let (_, text, _) = read(wide(&format!(r#"{{"markdown":"{long}"}}"#)), None).unwrap();
+        assert!(text == long);
     }
 
     #[test]

@@ -7,10 +7,12 @@
 //! neither keys nor texts, whose length the other side chooses.
 
 use std::fmt;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, Write};
 
-use encoding_rs::{CoderResult, DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use encoding_rs::CoderResult;
 use jobs_core::http::CheckError;
+
+use crate::text_encoding::{TextEncoding, read};
 
 /// Where the Markdown text goes.
 pub(crate) trait TextSink: Write {
@@ -82,14 +84,13 @@ pub(crate) fn scan(
     charset: Option<&str>,
     markdown: &mut impl TextSink,
 ) -> Result<Seen, CheckError> {
-    let (encoding, mark) = encoding_of(&mut from, charset)?;
-    from.seek(SeekFrom::Start(mark))?;
-    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let found = TextEncoding::of(&mut from, charset)?;
     let mut scanner = Scanner::new(markdown);
-    scanner.seen.oddities.encoding = (encoding != UTF_8).then_some(encoding.name());
-    if mark > 0 && encoding == UTF_8 {
+    scanner.seen.oddities.encoding = found.other_than_utf8();
+    if found.is_marked_utf8() {
         scanner.odd("a byte order mark");
     }
+    let (mut from, mut decoder) = found.reader(from)?;
     let (mut bytes, mut text) = (vec![0; 64 * 1024], vec![0; 256 * 1024]);
     loop {
         let count = read(&mut from, &mut bytes)?;
@@ -106,63 +107,6 @@ pub(crate) fn scan(
         }
         if count == 0 {
             return scanner.end();
-        }
-    }
-}
-
-fn read(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match from.read(into) {
-            Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
-            outcome => return outcome,
-        }
-    }
-}
-
-/// The encoding, and the length of the mark that told it. JSON is UTF-8, whatever servers declare by habit, so a declared
-/// charset counts only where the bytes are not that.
-fn encoding_of(
-    from: &mut (impl Read + Seek),
-    charset: Option<&str>,
-) -> io::Result<(&'static Encoding, u64)> {
-    from.rewind()?;
-    let mut head = Vec::new();
-    from.by_ref().take(3).read_to_end(&mut head)?;
-    if let Some((encoding, mark)) = Encoding::for_bom(&head) {
-        return Ok((encoding, mark as u64));
-    }
-    match *head {
-        [b'{', 0, ..] => return Ok((UTF_16LE, 0)),
-        [0, b'{', ..] => return Ok((UTF_16BE, 0)),
-        _ => {}
-    }
-    let declared =
-        charset.and_then(|label| Encoding::for_label_no_replacement(label.trim().as_bytes()));
-    match declared {
-        Some(declared) if declared != UTF_8 && !is_utf8(from)? => Ok((declared, 0)),
-        _ => Ok((UTF_8, 0)),
-    }
-}
-
-fn is_utf8(from: &mut (impl Read + Seek)) -> io::Result<bool> {
-    from.rewind()?;
-    let mut decoder = UTF_8.new_decoder_without_bom_handling();
-    let (mut bytes, mut text) = (vec![0; 64 * 1024], vec![0; 256 * 1024]);
-    loop {
-        let count = read(from, &mut bytes)?;
-        let mut rest = bytes.get(..count).unwrap_or_default();
-        loop {
-            let (outcome, taken, _) =
-                decoder.decode_to_utf8_without_replacement(rest, &mut text, count == 0);
-            rest = rest.get(taken..).unwrap_or_default();
-            match outcome {
-                DecoderResult::InputEmpty => break,
-                DecoderResult::OutputFull => {}
-                DecoderResult::Malformed(..) => return Ok(false),
-            }
-        }
-        if count == 0 {
-            return Ok(true);
         }
     }
 }

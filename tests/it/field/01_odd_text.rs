@@ -14,10 +14,14 @@ fn in_json(vendor: &StandIn) -> Vec<&'static str> {
 
 /// The bytes served, and the Markdown in them.
 fn oddities() -> Vec<(Vec<u8>, String)> {
-    let utf16 = |text: &str| -> Vec<u8> {
-        let text = format!("\u{feff}{text}");
-        text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+    let utf16 = |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
+        text.encode_utf16().flat_map(bytes).collect()
     };
+    let utf32 = |text: &str, bytes: fn(u32) -> [u8; 4]| -> Vec<u8> {
+        text.chars().flat_map(|c| bytes(c.into())).collect()
+    };
+    let plain = r#"{"elements":[],"markdown":"处理"}"#;
+    let marked = &format!("\u{feff}{plain}");
     let rows: Vec<(Vec<u8>, &str)> = vec![
         (
             br#"{"elements":[],"markdown":"x \ud835 y"}"#.into(),
@@ -51,7 +55,13 @@ fn oddities() -> Vec<(Vec<u8>, String)> {
             b"{\"elements\":[],\"markdown\":\"a\xff\xfeb\"}".to_vec(),
             "a\u{fffd}\u{fffd}b",
         ),
-        (utf16(r#"{"elements":[],"markdown":"处理"}"#), "处理"),
+        (utf16(marked, u16::to_le_bytes), "处理"),
+        (utf16(marked, u16::to_be_bytes), "处理"),
+        (utf16(plain, u16::to_le_bytes), "处理"),
+        (utf16(plain, u16::to_be_bytes), "处理"),
+        (utf32(marked, u32::to_le_bytes), "处理"),
+        (utf32(marked, u32::to_be_bytes), "处理"),
+        (utf32(plain, u32::to_le_bytes), "处理"),
     ];
     rows.into_iter()
         .map(|(bytes, text)| (bytes, text.to_owned()))
@@ -72,7 +82,7 @@ fn odd_text_is_delivered_as_markdown_with_its_replacement() {
 fn odd_text_is_delivered_as_json_byte_for_byte() {
     for (served, _) in oddities() {
         let vendor = result(json(&served));
-        vendor.run(&in_json(&vendor)).ended(0, &[]);
+        vendor.run(&in_json(&vendor)).ended(0, &["warning: "]);
         assert_eq!(std::fs::read(vendor.path("r")).unwrap(), served);
     }
 }

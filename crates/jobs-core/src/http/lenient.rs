@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 /// An answer's JSON, read leniently.
 ///
-/// A byte order mark, UTF-16, bytes that are no UTF-8, halves of surrogates, control characters, `NaN`, numbers of any
+/// A byte order mark, UTF-16, UTF-32, bytes that are no UTF-8, halves of surrogates, control characters, `NaN`, numbers of any
 /// spelling, commas too many, and an end that comes too early hide nothing but themselves. A text or number that is cut by
 /// that end counts as absent: half an id is none. Where a key is repeated, the last one with a value wins.
 ///
@@ -212,6 +212,16 @@ impl<'de> Visitor<'de> for Pick<'_> {
 
 /// The text of a body: UTF-8 unless a mark or the zeros of its first letters tell another.
 fn decoded(body: &[u8]) -> Cow<'_, str> {
+    let wide = |bytes: &[u8], read: fn([u8; 4]) -> u32| {
+        let units = bytes
+            .chunks_exact(4)
+            .filter_map(|unit| unit.try_into().ok());
+        Cow::Owned(
+            units
+                .map(|unit| char::from_u32(read(unit)).unwrap_or(char::REPLACEMENT_CHARACTER))
+                .collect(),
+        )
+    };
     let units = |bytes: &[u8], read: fn([u8; 2]) -> u16| {
         let units = bytes
             .chunks_exact(2)
@@ -224,6 +234,10 @@ fn decoded(body: &[u8]) -> Cow<'_, str> {
     };
     match body {
         [0xef, 0xbb, 0xbf, rest @ ..] => String::from_utf8_lossy(rest),
+        [0xff, 0xfe, 0, 0, rest @ ..] => wide(rest, u32::from_le_bytes),
+        [0, 0, 0xfe, 0xff, rest @ ..] => wide(rest, u32::from_be_bytes),
+        [b'{' | b'[', 0, 0, 0, ..] => wide(body, u32::from_le_bytes),
+        [0, 0, 0, b'{' | b'[', ..] => wide(body, u32::from_be_bytes),
         [0xff, 0xfe, rest @ ..] => units(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => units(rest, u16::from_be_bytes),
         [b'{' | b'[', 0, ..] => units(body, u16::from_le_bytes),
@@ -505,6 +519,9 @@ mod tests {
         let utf16 = |text: &str, bytes: fn(u16) -> [u8; 2]| -> Vec<u8> {
             text.encode_utf16().flat_map(bytes).collect()
         };
+        let utf32 = |text: &str, bytes: fn(u32) -> [u8; 4]| -> Vec<u8> {
+            text.chars().flat_map(|c| bytes(c.into())).collect()
+        };
         let plain = r#"{"code":200,"data":{"job_id":"j1"}}"#;
         let deep = format!(
             r#"{{"x":{}{},"data":{{"job_id":"j1"}}}}"#,
@@ -529,6 +546,10 @@ mod tests {
             &utf16(plain, u16::to_le_bytes),
             &utf16(plain, u16::to_be_bytes),
             &utf16(&format!("\u{feff}{plain}"), u16::to_le_bytes),
+            &utf32(plain, u32::to_le_bytes),
+            &utf32(plain, u32::to_be_bytes),
+            &utf32(&format!("\u{feff}{plain}"), u32::to_le_bytes),
+            &utf32(&format!("\u{feff}{plain}"), u32::to_be_bytes),
             deep.as_bytes(),
         ] {
             let found = text(body, &["data", "job_id"]);
