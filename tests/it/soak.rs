@@ -102,7 +102,7 @@ impl Run {
 
     /// Everything that the vendor offers, with the neighbour at its place, up to the first error.
     async fn play(self) -> Result<(), String> {
-        let simulators = simulators().await;
+        let simulators = simulators(SPEED).await;
         let faults = match self.vendor {
             "textin" => simulators.textin().faults(),
             "ppj" => simulators.ppj().faults(),
@@ -131,7 +131,7 @@ impl Run {
         let fault = match fault(self.neighbour) {
             // As many times as there are runs, it need not be as large.
             Some(Fault::HugeKey { .. }) => Some(Fault::HugeKey { bytes: 32 << 20 }),
-            Some(Fault::ManyEntries { .. }) => Some(Fault::ManyEntries { entries: 100_000 }),
+            Some(Fault::ManyEntries { .. }) => Some(Fault::ManyEntries { entries: 50_000 }),
             fault => fault,
         };
         if let Some(fault) = fault {

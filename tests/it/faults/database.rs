@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-use super::commands::{Folder, ended, simulators};
+use super::commands::{Folder, Pace, SPEED, ended, simulators};
 use crate::clock;
 
 /// Names the database server.
 pub(crate) const SERVER: &str = "DOCJOBS_TEST_POSTGRES";
 /// Longer than the trouble and what is done again after it.
-const DEADLINE: &str = "400s";
+const PACE: Pace = Pace::new(SPEED, 400);
 
 pub(crate) struct Database {
     server: String,
@@ -64,7 +64,7 @@ impl Database {
     }
 
     /// What new connections may do from now on; those that are there keep theirs.
-    async fn is_read_only(&self, is: bool) {
+    pub(crate) async fn is_read_only(&self, is: bool) {
         let word = if is { "on" } else { "off" };
         self.say(&format!(
             "alter database {} set default_transaction_read_only = {word}",
@@ -73,12 +73,16 @@ impl Database {
         .await;
     }
 
-    async fn end_connections(&self) {
+    pub(crate) async fn end_connections(&self) {
         self.say(&format!(
             "select pg_terminate_backend(pid) from pg_stat_activity where datname = '{}'",
             self.name
         ))
         .await;
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// The address of the server with this database in place of its own.
@@ -91,7 +95,7 @@ impl Database {
 /// A parse on a ledger that cannot be written at its `submit`, or from its acceptance on; one connection of before and
 /// one from within the trouble outlive it.
 pub(super) async fn seen(server: String, operation: &str) -> String {
-    let (simulators, folder) = (simulators().await, Folder::new());
+    let (simulators, folder) = (simulators(SPEED).await, Folder::new());
     let sim = simulators.textin();
     sim.change_options(|options| options.pending_seconds = 60.0);
     let database = Database::make(server, operation, "").await;
@@ -114,7 +118,7 @@ pub(super) async fn seen(server: String, operation: &str) -> String {
         "-o",
         "out/a",
         "--deadline",
-        DEADLINE,
+        &PACE.deadline(),
     ];
     let running = ended(command(&line).spawn().unwrap());
     let trouble = async {
@@ -140,7 +144,7 @@ pub(super) async fn seen(server: String, operation: &str) -> String {
     let seen = format!(
         "{} {charges}$ {disk}{ticket}{}",
         ended.exit(),
-        ended.excess()
+        ended.excess(PACE)
     );
     if seen != "0 1$ whole" {
         println!(

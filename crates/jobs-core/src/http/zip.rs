@@ -21,8 +21,8 @@ pub struct ZipContents {
     pub size: u64,
 }
 
-/// The longest directory that is read: it is held in memory, some times over. Hundred thousand entries fit.
-const DIRECTORY: u64 = 8 << 20;
+/// The longest directory that is read: it is held in memory, some times over. Fifty thousand entries fit.
+const DIRECTORY: u64 = 4 << 20;
 
 /// The most that is unpacked for testing: a bound on time, not an opinion on zips.
 const UNPACKED: u64 = 4 << 30;
