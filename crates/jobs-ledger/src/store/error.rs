@@ -31,7 +31,10 @@ pub(super) fn of(problem: sqlx::Error) -> LedgerError {
     let (kind, advice) = judge(&problem);
     let message = match kind {
         Kind::Store => format!("{advice}: {}", one_line(&problem.to_string())),
-        _ if advice == TLS.1 => format!("{advice} ({})", one_line(&problem.to_string())),
+        // What stands between may answer in the server's place, such as a pooler.
+        _ if advice == TLS.1 || (advice == UNREACHABLE.1 && is_answer(&problem)) => {
+            format!("{advice} ({})", one_line(&problem.to_string()))
+        }
         _ => advice.to_owned(),
     };
     LedgerError::new(kind, message).with_source(problem)
@@ -41,6 +44,10 @@ pub(super) fn of(problem: sqlx::Error) -> LedgerError {
 pub(super) fn of_file(problem: io::Error, place: &str) -> LedgerError {
     let (kind, advice) = judge_io(problem.kind());
     LedgerError::new(kind, format!("{place}: {advice}")).with_source(problem)
+}
+
+fn is_answer(problem: &sqlx::Error) -> bool {
+    matches!(problem, sqlx::Error::Database(_))
 }
 
 fn judge(problem: &sqlx::Error) -> (Kind, &'static str) {

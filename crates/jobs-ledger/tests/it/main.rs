@@ -17,6 +17,8 @@ mod model;
 #[cfg(unix)]
 mod neighbours;
 mod old;
+#[cfg(unix)]
+mod pooler;
 mod postgres;
 mod records;
 #[cfg(target_os = "linux")]

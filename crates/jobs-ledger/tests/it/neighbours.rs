@@ -1,8 +1,5 @@
 //! Databases as others set them up: their defaults, encodings, poolers, failovers, and tables that are not ours.
 
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-
 use jobs_core::clock::SystemClock;
 use jobs_core::vendor::Account;
 use jobs_ledger::{
@@ -10,6 +7,7 @@ use jobs_ledger::{
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
+use crate::pooler::Pooler;
 use crate::world::SERVER;
 
 /// A database of its own, dropped at the end.
@@ -291,87 +289,6 @@ async fn tables_of_others_and_tables_that_act_are_no_ledger() {
     said(&server, &format!("DROP ROLE {role}; DROP ROLE {mallory}")).await;
 }
 
-/// A pgbouncer before the test server; ends with the test.
-struct Pooler {
-    child: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn program() -> Option<PathBuf> {
-    let known = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"];
-    known.iter().map(PathBuf::from).find(|path| path.exists())
-}
-
-impl Pooler {
-    fn start(database: &Database, mode: &str, more: &str) -> Option<Self> {
-        use std::os::unix::fs::PermissionsExt as _;
-
-        let program = program()?;
-        let (_, host) = database.server.split_once('@')?;
-        let (host, _) = host.split_once('/')?;
-        let (host, to) = host.split_once(':')?;
-        let folder = tempfile::tempdir().unwrap();
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
-        let place = folder.path().display();
-        // Whoever has a session keeps it there.
-        let size = if mode == "session" { 20 } else { 2 };
-        let settings = format!(
-            "[databases]\n* = host={host} port={to} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-             listen_port = {port}\nunix_socket_dir =\nauth_type = any\nlogfile = {place}/log\npool_mode = {mode}\n\
-             default_pool_size = {size}\n{more}\n"
-        );
-        let file = folder.path().join("ini");
-        std::fs::write(&file, settings).unwrap();
-        // It does not run as the superuser, and has to read and write there.
-        let open = std::fs::Permissions::from_mode(0o777);
-        std::fs::set_permissions(folder.path(), open).unwrap();
-        let mut command = Command::new(program);
-        if is_superuser(folder.path()) {
-            command.args(["-u", "postgres"]);
-        }
-        let child = command
-            .arg(&file)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        for _ in 0..200 {
-            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                break;
-            }
-            std::thread::yield_now();
-            let _ = Command::new("sleep").arg("0.02").status();
-        }
-        Some(Self {
-            child,
-            port,
-            _folder: folder,
-        })
-    }
-
-    fn url(&self, database: &Database) -> String {
-        format!(
-            "postgres://postgres@127.0.0.1:{}/{}",
-            self.port, database.name
-        )
-    }
-}
-
-fn is_superuser(made: &std::path::Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata(made).unwrap().uid() == 0
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_ledger_works_through_a_pooler_of_any_mode() {
     for (mode, more) in [
@@ -383,10 +300,10 @@ async fn a_ledger_works_through_a_pooler_of_any_mode() {
         let Some(database) = Database::new("").await else {
             return;
         };
-        let Some(pooler) = Pooler::start(&database, mode, more) else {
+        let Some(pooler) = Pooler::start(&database.server, mode, more) else {
             return database.end().await;
         };
-        let url = pooler.url(&database);
+        let url = pooler.url(&database.name);
         // Several commands at once share the pooler's sessions.
         let running = (0..6).map(|number| {
             let url = url.clone();
@@ -414,10 +331,13 @@ async fn a_search_path_in_the_address_is_kept_through_a_pooler() {
     let Some(database) = Database::new("").await else {
         return;
     };
-    let Some(pooler) = Pooler::start(&database, "transaction", "") else {
+    let Some(pooler) = Pooler::start(&database.server, "transaction", "") else {
         return database.end().await;
     };
-    let url = format!("{}?options[search_path]=elsewhere", pooler.url(&database));
+    let url = format!(
+        "{}?options[search_path]=elsewhere",
+        pooler.url(&database.name)
+    );
     // Nothing is made for a misspelt name, not even for as long as the session lives.
     let direct = format!("{}?options[search_path]=elsewhere", database.url());
     for url in [&url, &direct] {
