@@ -105,3 +105,43 @@ fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
     ran.ended(4, &[]);
     assert!(ran.ticket().is_some(), "{ran:#?}");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_first_process_of_a_container_exits_with_the_number_that_shells_report() {
+    let vendor = waiting();
+    let inner = vendor.command(&LONG);
+    let mut outer = std::process::Command::new("unshare");
+    outer
+        .args(["--user", "--map-root-user", "--pid", "--fork"])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env_clear()
+        .envs(
+            inner
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(vendor.path(""))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let Ok(mut child) = outer.spawn() else {
+        println!("skipped: no unshare here");
+        return;
+    };
+    clock::until(|| vendor.count(Step::Poll) > 0 || child.try_wait().unwrap().is_some());
+    if vendor.count(Step::Poll) == 0 {
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        assert!(ran.stderr.contains("unshare"), "{ran:#?}");
+        println!("skipped: no namespaces here: {}", ran.stderr);
+        return;
+    }
+    let id = child.id();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    let first = Pid::from_raw(children.trim().parse().unwrap());
+    kill(first, Signal::SIGTERM).unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    ran.ended(128 + Signal::SIGTERM as i32, &[]);
+    assert!(ran.ticket().is_some(), "{ran:#?}");
+}

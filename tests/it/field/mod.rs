@@ -9,6 +9,8 @@ mod coding;
 mod connection;
 #[path = "15_encoding.rs"]
 mod encoding;
+#[path = "12_failover.rs"]
+mod failover;
 #[path = "06_foreign_page.rs"]
 mod foreign_page;
 #[path = "13_isolation.rs"]
@@ -21,8 +23,14 @@ mod link;
 #[path = "01_odd_text.rs"]
 mod odd_text;
 mod places;
+mod plain_database;
+#[path = "14_pooler.rs"]
+mod pooled;
+#[path = "../../../crates/jobs-ledger/tests/it/pooler.rs"]
+mod pooler;
 #[path = "17_printer_proxy.rs"]
 mod printer_proxy;
+mod printer_socket;
 #[path = "07_refused_download.rs"]
 mod refused_download;
 #[path = "09_result_nets.rs"]
