@@ -168,6 +168,14 @@ impl Note {
         self
     }
 
+    /// Says that what was completed is in another format than the job's record asks for, and its digest.
+    #[must_use]
+    pub fn in_other_format(mut self, format: impl Into<String>, sha256: Option<[u8; 32]>) -> Self {
+        self.data.format = Some(format.into());
+        self.data.sha256 = sha256;
+        self
+    }
+
     pub(crate) fn with_remote_id(mut self, id: &str) -> Self {
         self.data.remote_id = Some(id.to_owned());
         self

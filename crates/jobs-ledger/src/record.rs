@@ -23,6 +23,9 @@ pub struct EventData {
     /// Where it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
+    /// Its format, where that is not the one that the job's record asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
     /// How the work on this side ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<JobOutcome>,

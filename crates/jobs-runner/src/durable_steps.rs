@@ -281,9 +281,19 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
             DeliveredOutput::Text(text) => (None, None, Note::new(text)),
             DeliveredOutput::Bytes(_) => (None, None, Note::none()),
         };
-        let sha256 = sha256.filter(|_| self.is_recorded_format);
+        let (sha256, note) = self.digest_on_record(sha256, note);
         ledger.complete(&fetching, path, sha256, note).await?;
         Ok(FetchOutcome::Completed(delivered))
+    }
+
+    /// The record of a job has the digest of its result in its own format; of another the history tells.
+    fn digest_on_record(&self, sha256: Option<[u8; 32]>, note: Note) -> (Option<[u8; 32]>, Note) {
+        match self.format {
+            Some(format) if !self.is_recorded_format => {
+                (None, note.in_other_format(format, sha256))
+            }
+            _ => (sha256.filter(|_| self.is_recorded_format), note),
+        }
     }
 
     async fn download(
@@ -357,9 +367,9 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
                         .with_ticket(row.ticket()));
                 }
             };
-            let sha256 = Some(digest).filter(|_| self.is_recorded_format);
+            let (sha256, note) = self.digest_on_record(Some(digest), Note::none());
             ledger
-                .complete(&fetching, target.path(), sha256, Note::none())
+                .complete(&fetching, target.path(), sha256, note)
                 .await?;
             return Ok(Ok(delivered));
         }

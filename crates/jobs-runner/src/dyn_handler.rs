@@ -1,6 +1,7 @@
 //! A handler whose types are erased, so that one runner can hold those of several vendors.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use crate::deliveries::WantedFormat;
 use crate::durable_steps::{DurableSteps, SearchOutcome, SubmitOutcome, lost_submit};
 use crate::error::RunnerError;
 use crate::fleet_lane::{FetchTask, FleetLane, HandlerLane};
@@ -157,7 +159,36 @@ impl DynHandler {
     /// # Errors
     /// [`InputError`] for what the kind does not take.
     pub fn input(&self, source: InputSource, options: &Value) -> Result<JobInput, InputError> {
+        if let InputSource::Path(path) = &source {
+            self.check_file(path)?;
+        }
         self.0.input(source, options)
+    }
+
+    /// What the kind does not take is refused before it is read.
+    fn check_file(&self, path: &Path) -> Result<(), InputError> {
+        let (shown, types) = (path.display(), self.accepted_types());
+        let extension = path.extension().unwrap_or_default();
+        let extension = extension.to_string_lossy().to_lowercase();
+        if !types.is_empty() && !types.contains(&extension.as_str()) {
+            return Err(InputError::invalid(format!(
+                "{shown} is of no type that {} {} takes; those are {}",
+                self.vendor(),
+                self.kind(),
+                types.join(", ")
+            )));
+        }
+        let largest = self.largest_document(&extension);
+        let size = path
+            .metadata()
+            .map_err(|problem| InputError::unreadable(path, problem))?
+            .len();
+        if size > largest {
+            return Err(InputError::invalid(format!(
+                "{shown} has {size} bytes; at most {largest} are allowed"
+            )));
+        }
+        Ok(())
     }
 
     /// Whether the job is one of its kind and account.
@@ -169,6 +200,19 @@ impl DynHandler {
     /// The format that is meant by a name on record; the default for none, or an unknown one.
     pub fn format_of(&self, name: Option<&str>) -> Option<&'static str> {
         format_of(self.formats(), name)
+    }
+
+    /// The format that is meant by a name, and whether it is the one on record.
+    pub(crate) fn wanted_format(
+        &self,
+        job: &jobs_ledger::JobRecord,
+        name: Option<&str>,
+    ) -> WantedFormat<'static> {
+        let name = self.format_of(name);
+        WantedFormat {
+            name,
+            is_recorded: self.format_of(job.format.as_deref()) == name,
+        }
     }
 
     /// The jobs at the vendor that may be the one whose submit was lost. Free; empty where the vendor cannot be searched.

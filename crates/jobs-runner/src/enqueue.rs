@@ -9,10 +9,11 @@ use jobs_core::clock::Moment;
 use jobs_ledger::{Due, IntendOutcome, Intent, JobRecord, LedgerError, LedgerId, Stage};
 
 use crate::context::Context;
+use crate::deliveries::has_delivered;
 use crate::durable_steps::settle_arrived;
 use crate::dyn_handler::{DynHandler, Plan, Start};
 use crate::error::{RunnerError, RunnerErrorKind};
-use crate::job_input::{JobInput, digest_of_file};
+use crate::job_input::JobInput;
 use crate::observer::RunnerEvent;
 use crate::options::{RunOptions, RunOutcome};
 use crate::output::OutputTarget;
@@ -103,13 +104,12 @@ impl<'a> Enqueue<'a> {
             && !self.again
             && path.exists()
         {
-            let same = if self.again_of.is_some() || input.run.is_some() {
-                let found = context.ledger.find_same(std::slice::from_ref(&intent));
-                found.await?.into_iter().flatten().collect()
-            } else {
-                context.ledger.find_by_output(path).await?
-            };
-            if let Some(job) = completed_before(context, &handler, &input, path, &same).await? {
+            let same = context.ledger.find_same(std::slice::from_ref(&intent));
+            let mut same: Vec<JobRecord> = same.await?.into_iter().flatten().collect();
+            if self.again_of.is_none() && input.run.is_none() {
+                same.extend(context.ledger.find_by_output(path).await?);
+            }
+            if let Some(job) = there_before(context, &handler, &input, path, &same).await? {
                 let path = path.to_owned();
                 return Ok(RunOutcome::AlreadyThere { job, path });
             }
@@ -260,27 +260,26 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf, RunnerError> {
 }
 
 /// The one of these jobs that is of the same input and whose result lies at that place, in the format that is asked for.
-async fn completed_before(
+async fn there_before(
     context: &Context,
     handler: &DynHandler,
     input: &JobInput,
     path: &Path,
     jobs: &[JobRecord],
 ) -> Result<Option<LedgerId>, RunnerError> {
-    let format = handler.format_of(input.format());
     // The options of a job may have been pruned, its digest not.
     let digest = intent(handler, input, None, false).digest();
     let same = |job: &&JobRecord| {
         handler.serves(job)
-            && job.output.as_deref() == Some(path)
             && job.content == input.digest
             && (job.options == input.options || job.digest == digest)
-            && handler.format_of(job.format.as_deref()) == format
     };
     for job in jobs.iter().filter(same) {
+        let format = handler.wanted_format(job, input.format());
+        let is_expected = format.is_recorded && job.output.as_deref() == Some(path);
         let is_there = match job.stage {
-            Stage::Completed => still_holds(job, path),
-            Stage::Available | Stage::Downloading => {
+            Stage::Completed => has_delivered(&context.ledger, job, format, path).await?,
+            Stage::Available | Stage::Downloading if is_expected => {
                 settle_arrived(&context.ledger, job, path).await?
             }
             _ => false,
@@ -290,12 +289,6 @@ async fn completed_before(
         }
     }
     Ok(None)
-}
-
-/// Whether the file is what the job put there, as far as that is on record.
-fn still_holds(job: &JobRecord, path: &Path) -> bool {
-    let found = digest_of_file(path);
-    found.is_ok_and(|found| job.sha256.is_none_or(|digest| digest == found))
 }
 
 /// The handler of an input.

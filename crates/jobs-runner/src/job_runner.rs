@@ -13,6 +13,7 @@ use jobs_ledger::{
 };
 
 use crate::context::Context;
+use crate::deliveries::{Delivery, WantedFormat, deliveries};
 use crate::durable_steps::{DurableSteps, FetchOutcome, SearchOutcome, SubmitOutcome, lost_submit};
 use crate::error::{RunnerError, RunnerErrorKind};
 use crate::handler::{CallBudget, Handler};
@@ -99,6 +100,11 @@ impl<H: Handler> JobRunner<'_, H> {
     ) -> Result<RunOutcome, RunnerError> {
         let clock = self.clock();
         loop {
+            if self.options.until_accepted
+                && let Some(outcome) = self.accepted_before(&row).await?
+            {
+                return Ok(outcome);
+            }
             if row.stage == Stage::Completed
                 && let Some(outcome) = self.deliver_again(&row).await?
             {
@@ -120,7 +126,7 @@ impl<H: Handler> JobRunner<'_, H> {
                         .of_job(job.id)
                         .with_ticket(job.ticket()));
                 }
-                ClaimOutcome::Busy { .. } => {
+                ClaimOutcome::Busy { job, .. } => {
                     tokio::select! {
                         () = clock.sleep_until(clock.now() + Duration::from_secs(1)) => {}
                         () = self.options.shutdown.cancelled() => {
@@ -130,6 +136,7 @@ impl<H: Handler> JobRunner<'_, H> {
                                 .with_ticket(row.ticket()));
                         }
                     }
+                    row = job;
                 }
                 _ => {
                     return Err(RunnerError::unexpected(format!(
@@ -252,10 +259,14 @@ impl<H: Handler> JobRunner<'_, H> {
         &self,
         row: &jobs_ledger::JobRecord,
     ) -> Result<Option<RunOutcome>, RunnerError> {
-        if let (Some(path), Some(digest), true) = (&row.output, row.sha256, self.is_recorded_format)
-        {
-            let job = self.steps().job(row)?;
-            match self.target.copy(path, digest) {
+        let job = self.steps().job(row)?;
+        let format = WantedFormat {
+            name: self.format,
+            is_recorded: self.is_recorded_format,
+        };
+        for Delivery { path, sha256 } in deliveries(self.ledger(), row, format).await? {
+            let Some(path) = path else { continue };
+            match self.target.copy(&path, sha256) {
                 Ok(Some(delivered)) => {
                     return Ok(Some(completed(JobLabel::of(row.id, &job), delivered)));
                 }
@@ -264,7 +275,6 @@ impl<H: Handler> JobRunner<'_, H> {
                 Err(problem)
                     if !path.is_file() || problem.kind() == ErrorKind::PermissionDenied => {}
                 Err(problem) => {
-                    let path = path.clone();
                     let failed = RunnerErrorKind::CopyFailed { path, problem };
                     return Err(RunnerError::new(failed).of_job(row.id));
                 }
@@ -279,8 +289,30 @@ impl<H: Handler> JobRunner<'_, H> {
             Err(error) if error.kind() == LedgerErrorKind::IllegalTransition => return Ok(None),
             held => held?,
         };
-        let outcome = self.wait(held, &self.steps().job(row)?, row).await;
+        let outcome = self.wait(held, &job, row).await;
         outcome.map(Some)
+    }
+
+    /// A run that is to go no further than acceptance finds it on record, whoever works on the job. A job without a place
+    /// remembers the one that is asked for.
+    async fn accepted_before(
+        &self,
+        row: &jobs_ledger::JobRecord,
+    ) -> Result<Option<RunOutcome>, RunnerError> {
+        let is_at_vendor = !row.stage.is_settled() || row.stage == Stage::Completed;
+        let (Some(ticket), true) = (row.ticket(), is_at_vendor) else {
+            return Ok(None);
+        };
+        if let (None, Some(path)) = (&row.output, self.target.path()) {
+            let place = (row.id, path.to_owned());
+            self.ledger().set_outputs(&[place]).await?;
+        }
+        let label = JobLabel::of(row.id, &self.steps().job(row)?);
+        self.context.event(&RunnerEvent::Accepted {
+            job: &label,
+            ticket: &ticket,
+        });
+        Ok(Some(RunOutcome::Accepted(label, ticket)))
     }
 
     async fn accepted(

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod context;
+mod deliveries;
 mod durable_steps;
 mod dyn_handler;
 mod enqueue;

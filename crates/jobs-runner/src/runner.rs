@@ -14,6 +14,7 @@ use jobs_ledger::{
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
+use crate::deliveries::{deliveries, has_delivered};
 use crate::durable_steps::{SearchOutcome, settle_arrived};
 use crate::dyn_handler::{DynHandler, DynSubmitOutcome, Plan, Start};
 use crate::enqueue::{Enqueue, absolute, handler_of_input};
@@ -147,6 +148,19 @@ impl Runner {
             }
             OutputChoice::Recorded | OutputChoice::Scratch => None,
         };
+        let format = options.format.as_deref().or(row.format.as_deref());
+        if let Some(path) = output.as_deref().filter(|_| !options.overwrite)
+            && has_delivered(
+                self.ledger(),
+                &row,
+                handler.wanted_format(&row, format),
+                path,
+            )
+            .await?
+        {
+            let path = path.to_owned();
+            return Ok(RunOutcome::AlreadyThere { job: row.id, path });
+        }
         let target = match OutputTarget::at(output.as_deref(), options.overwrite) {
             Ok(target) => target,
             Err(error) => return self.without_target(&row, output, error).await,
@@ -160,6 +174,22 @@ impl Runner {
             retry_after: None,
         };
         handler.run(plan, Start::Recorded(row)).await
+    }
+
+    /// SHA-256 of what a completed job has given in a format, or in that of its record.
+    ///
+    /// # Errors
+    /// The ledger's, and that no handler is for such a job.
+    pub async fn delivered_digests(
+        &self,
+        job: &JobRecord,
+        format: Option<&str>,
+    ) -> Result<Vec<[u8; 32]>, RunnerError> {
+        let handler = self.handler_of(job)?;
+        let format = format.or(job.format.as_deref());
+        let format = handler.wanted_format(job, format);
+        let deliveries = deliveries(self.ledger(), job, format).await?;
+        Ok(deliveries.iter().map(|it| it.sha256).collect())
     }
 
     /// What becomes of a job whose result cannot be put at its place.

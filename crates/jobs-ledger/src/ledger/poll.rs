@@ -212,7 +212,7 @@ impl Ledger {
                 .await?;
                 let mut note = note;
                 note.data.path = path.as_deref().map(Into::into);
-                note.data.sha256 = digest;
+                note.data.sha256 = digest.or(note.data.sha256);
                 note.text = note.text.or(path.map(Into::into));
                 history::event(tx, &by, key.job, Some(key.fence), event_kind::COMPLETED, &note).await?;
                 end_reservation(tx, &by, key.job, from, Transition::Complete).await

@@ -49,6 +49,9 @@ pub struct WorkerConfig {
     /// Poll only: accepted jobs are polled until they are *available* or over, and released then. Nothing is submitted and
     /// nothing fetched. For an engine that does these steps itself, on jobs that are [given](Self::only).
     pub polls_only: bool,
+    /// Submit only: a job is left, for any worker to continue, as soon as the vendor has it, and
+    /// [told of](crate::RunnerEvent::Accepted) also where it had it before. For jobs that are [given](Self::only).
+    pub until_accepted: bool,
     /// Work on these jobs only, and end when each of them is settled, or cannot be continued before long.
     pub only: Option<Vec<LedgerId>>,
 }
@@ -78,6 +81,7 @@ impl Default for WorkerConfig {
             overwrite: false,
             accept_unverified: false,
             polls_only: false,
+            until_accepted: false,
             only: None,
         }
     }
@@ -144,6 +148,13 @@ impl WorkerConfig {
     #[must_use]
     pub fn polls_only(mut self, polls_only: bool) -> Self {
         self.polls_only = polls_only;
+        self
+    }
+
+    /// Submits only.
+    #[must_use]
+    pub fn until_accepted(mut self, until_accepted: bool) -> Self {
+        self.until_accepted = until_accepted;
         self
     }
 

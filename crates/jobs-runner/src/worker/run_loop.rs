@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Component, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use jobs_core::clock::{Clock, Moment};
 use jobs_core::fleet::{Fleet, FleetEvent};
@@ -303,6 +303,9 @@ impl RunLoop {
             let deadline = deadlines.get(&job);
             deadline.is_some_and(|(clock, at)| clock.now() >= *at)
         });
+        if self.config.until_accepted {
+            self.leave_accepted(limit).await;
+        }
         let claimed = match self
             .source
             .claim(&self.worker.context, accounts, limit)
@@ -351,7 +354,51 @@ impl RunLoop {
         count
     }
 
+    /// Leaves the jobs that a vendor has to others, also those that another process is at.
+    async fn leave_accepted(&mut self, limit: usize) {
+        loop {
+            let context = &self.worker.context;
+            let jobs = self.source.next(context.ledger.clock().wall(), limit);
+            let rows = match context.ledger.get_many(&jobs).await {
+                Ok(rows) => rows,
+                Err(error) => return context.ledger_trouble(&error),
+            };
+            let is_told = |row: &&JobRecord| self.tell_accepted(row);
+            let accepted: HashSet<LedgerId> =
+                rows.iter().filter(is_told).map(|row| row.id).collect();
+            if accepted.is_empty() {
+                return;
+            }
+            self.source.leave(&accepted);
+        }
+    }
+
+    /// Tells of a job that its vendor has, and says whether it does.
+    fn tell_accepted(&self, row: &JobRecord) -> bool {
+        let is_at_vendor = !row.stage.is_settled() || row.stage == Stage::Completed;
+        let (Some(entry), Some(id), Some(ticket), true) = (
+            self.entry_of(row),
+            row.remote_id.clone(),
+            row.ticket(),
+            is_at_vendor,
+        ) else {
+            return false;
+        };
+        let label = label(row.id, &entry, id);
+        self.worker.context.event(&RunnerEvent::Accepted {
+            job: &label,
+            ticket: &ticket,
+        });
+        true
+    }
+
     async fn assign(&mut self, entry: Entry, claimed: Claimed) {
+        let is_submit = matches!(claimed, Claimed::Intended(..) | Claimed::InDoubt(..));
+        if self.config.until_accepted && !is_submit {
+            let row = claimed.job();
+            self.tell_accepted(row);
+            return self.give_back(row.id, Due::Now).await;
+        }
         if self.config.polls_only {
             return match claimed {
                 Claimed::Accepted(claim, row) if !entry.handler.polls_cost() => {
@@ -367,6 +414,7 @@ impl RunLoop {
             let path = self.place_of(row.id, self.output_of(row), row.format.as_deref(), &entry);
             let options = RunOptions::default()
                 .accepting_unverified(self.config.accept_unverified)
+                .until_accepted(self.config.until_accepted)
                 .with_shutdown(self.worker.shutdown.clone());
             let tries = self.troubles.get(&row.id).map_or(0, |(tries, _)| *tries);
             let retry_after = policy::retry_delay(self.config.retry_interval, tries + 1);
@@ -436,6 +484,10 @@ impl RunLoop {
         id: JobId,
         row: JobRecord,
     ) {
+        if self.config.until_accepted {
+            self.claims.insert(claim.job(), claim.key());
+            return self.give_back(claim.job(), Due::Now).await;
+        }
         let patience = WaitOptions::new(self.time_left(&entry, row.id));
         let watched = entry.lane.watch_accepted(id.clone(), patience);
         let output = self.output_of(&row);
@@ -722,6 +774,9 @@ impl RunLoop {
             Ok(Outcome::Searched(entry, row, SearchOutcome::Adopted(claim, id))) => {
                 let label = label(job, &entry, id.clone());
                 self.worker.context.event(&RunnerEvent::Adopted(&label));
+                if self.config.until_accepted {
+                    self.source.again(job, SystemTime::UNIX_EPOCH);
+                }
                 self.watch_accepted(entry, claim, id, *row).await;
             }
             Ok(Outcome::Searched(entry, row, SearchOutcome::InDoubt(_, candidates))) => {
@@ -907,18 +962,22 @@ impl RunLoop {
                 category,
                 ErrorCategory::Unauthenticated | ErrorCategory::QuotaExceeded
             );
-            let due = if self.source.is_given() && is_refused {
+            let due = if self.stopping {
+                Due::Now
+            } else if self.source.is_given() && is_refused {
                 self.refused.insert(account, category);
                 self.troubles.insert(job, (1, category));
                 Due::Now
             } else {
                 self.later(job, category)
             };
-            if let Due::At(until) = due {
-                self.delayed(job, &error, until);
-            } else {
-                let event = RunnerEvent::Ended { job, error: &error };
-                self.worker.context.event(&event);
+            match due {
+                Due::At(until) => self.delayed(job, &error, until),
+                _ if self.stopping => {}
+                _ => {
+                    let event = RunnerEvent::Ended { job, error: &error };
+                    self.worker.context.event(&event);
+                }
             }
             ledger.record_not_sent(claim, due, note).await
         };
@@ -939,7 +998,7 @@ impl RunLoop {
         Due::At(until)
     }
 
-    fn delayed(&self, job: LedgerId, error: &RunnerError, until: std::time::SystemTime) {
+    fn delayed(&self, job: LedgerId, error: &RunnerError, until: SystemTime) {
         self.worker
             .context
             .event(&RunnerEvent::Delayed { job, error, until });

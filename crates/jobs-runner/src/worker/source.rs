@@ -1,6 +1,6 @@
 //! Where a worker's jobs come from: whatever is due, or a given set.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::time::{Duration, SystemTime};
 
 use jobs_core::vendor::Account;
@@ -57,6 +57,21 @@ impl Source {
         }
     }
 
+    /// The given jobs that are asked for next.
+    pub(super) fn next(&mut self, now: SystemTime, limit: usize) -> Vec<LedgerId> {
+        match self {
+            Self::Due => Vec::new(),
+            Self::Given(given) => given.next_due(now, limit),
+        }
+    }
+
+    /// Lets go of given jobs.
+    pub(super) fn leave(&mut self, jobs: &HashSet<LedgerId>) {
+        if let Self::Given(given) = self {
+            given.next.retain(|job| !jobs.contains(job));
+        }
+    }
+
     /// Has given jobs tried again now that were to be tried later.
     pub(super) fn hurry(&mut self, is_overdue: impl Fn(LedgerId) -> bool) {
         if let Self::Given(given) = self {
@@ -88,12 +103,7 @@ impl Source {
 }
 
 impl Given {
-    async fn claim(
-        &mut self,
-        context: &Context,
-        limit: usize,
-    ) -> Result<Vec<Claimed>, LedgerError> {
-        let now = context.ledger.clock().wall();
+    fn next_due(&mut self, now: SystemTime, limit: usize) -> Vec<LedgerId> {
         let next = &mut self.next;
         self.later.retain(|(due, job)| {
             let is_due = *due <= now;
@@ -102,14 +112,22 @@ impl Given {
             }
             !is_due
         });
-        let asked = limit.min(self.next.len());
-        let jobs: Vec<LedgerId> = self.next.iter().take(asked).copied().collect();
+        self.next.iter().take(limit).copied().collect()
+    }
+
+    async fn claim(
+        &mut self,
+        context: &Context,
+        limit: usize,
+    ) -> Result<Vec<Claimed>, LedgerError> {
+        let now = context.ledger.clock().wall();
+        let jobs = self.next_due(now, limit);
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
         let (asked, outcomes) = match context.ledger.claim_all(&jobs).await {
             Err(error) if is_of_one(&error) => self.claim_each(context, &jobs).await?,
-            outcomes => (asked, outcomes?),
+            outcomes => (jobs.len(), outcomes?),
         };
         self.next.drain(..asked);
         let mut claimed = Vec::new();
