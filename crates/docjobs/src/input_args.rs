@@ -4,8 +4,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use jobs_runner::Handler;
+
 use crate::exit::CommandError;
-use crate::inputs::{Given, Separator};
+use crate::inputs::{self, Accepted, Given, Separator};
 
 /// The documents.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -87,12 +89,18 @@ impl InputArgs {
 }
 
 impl InputArgs {
-    /// The one document of a command that is no batch.
-    pub(crate) fn single(&self) -> Result<&OsStr, CommandError> {
-        match self.inputs.as_slice() {
-            [input] => Ok(input),
-            _ => Err(CommandError::invalid_input("give one INPUT")),
-        }
+    /// The one document of a command that is no batch, if its kind takes such a one; it is not read for that.
+    pub(crate) fn single(&self, handler: &impl Handler) -> Result<&OsStr, CommandError> {
+        let [input] = self.inputs.as_slice() else {
+            return Err(CommandError::invalid_input("give one INPUT"));
+        };
+        let accepted = Accepted {
+            types: handler.accepted_types(),
+            largest: &|extension| handler.largest_document(extension),
+            urls: handler.accepts_url(),
+        };
+        inputs::select(&self.given(None), &accepted)?;
+        Ok(input)
     }
 }
 

@@ -42,8 +42,9 @@ pub(crate) async fn convert(app: &App, args: ConvertArgs) -> Result<(), CommandE
             None => Ok(()),
         };
     }
-    let client = client(app)?;
-    let given = Given::new(Path::new(args.inputs.single()?), args.inputs.name.clone()).await?;
+    let handler = ppj::handler(client(app)?);
+    let input = Path::new(args.inputs.single(&handler)?);
+    let given = Given::new(input, args.inputs.name.clone()).await?;
     let input = ppj::input(given.open()?);
     let input = if given.is_kept() {
         input
@@ -61,7 +62,7 @@ pub(crate) async fn convert(app: &App, args: ConvertArgs) -> Result<(), CommandE
         }
         (_, false) => None,
     };
-    run::new_job(app, ppj::handler(client), input, output).await?;
+    run::new_job(app, handler, input, output).await?;
     match (output, folder) {
         (Some(zip), Some(folder)) if !app.options.no_wait => unpack(app, zip, folder).await,
         _ => Ok(()),

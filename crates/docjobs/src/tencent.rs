@@ -32,7 +32,9 @@ pub(crate) async fn convert(app: &App, args: SignableArgs) -> Result<(), Command
         };
         return Box::pin(batch::run(app, batch)).await;
     }
-    let given = Given::new(Path::new(args.inputs.single()?), args.inputs.name.clone()).await?;
+    let handler = tencent_ess::handler(client);
+    let input = Path::new(args.inputs.single(&handler)?);
+    let given = Given::new(input, args.inputs.name.clone()).await?;
     let input = tencent_ess::input(given.open()?).with_options(&args.vendor.to_json())?;
     let input = if given.is_kept() {
         input
@@ -40,7 +42,7 @@ pub(crate) async fn convert(app: &App, args: SignableArgs) -> Result<(), Command
         input.without_path()
     };
     let app = &app.with_deadline(args.batch.bound(app.options.deadline));
-    run::new_job(app, tencent_ess::handler(client), input, None).await
+    run::new_job(app, handler, input, None).await
 }
 
 /// The client of the account in the environment.

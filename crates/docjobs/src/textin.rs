@@ -41,8 +41,8 @@ pub(crate) async fn parse(app: &App, args: ParseArgs) -> Result<(), CommandError
         };
         return Box::pin(batch::run(app, batch)).await;
     }
-    let input = args.inputs.single()?;
-    let client = client(app)?;
+    let handler = textin::handler(client(app)?);
+    let input = args.inputs.single(&handler)?;
     // What came on stdin is there until the end of this command.
     let given;
     let mut input = match input.to_str().filter(|text| inputs::is_url(text)) {
@@ -67,7 +67,7 @@ pub(crate) async fn parse(app: &App, args: ParseArgs) -> Result<(), CommandError
         .with_options(&args.vendor.to_json())?
         .with_format(args.format.name());
     let app = &app.with_deadline(args.batch.bound(app.options.deadline));
-    run::new_job(app, textin::handler(client), input, args.output.as_deref()).await
+    run::new_job(app, handler, input, args.output.as_deref()).await
 }
 
 fn pages(text: &str) -> Result<PageRange, CommandError> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use jobs_ledger::{FileIdentity, JobRecord, Ledger, LedgerId, Stage};
+use jobs_ledger::{Estimate, FileIdentity, JobRecord, Ledger, LedgerId, Stage};
 use jobs_runner::{DynHandler, InputError, InputSource, JobInput, Runner};
 use serde_json::Value;
 
@@ -16,6 +16,8 @@ pub(super) struct Document {
     /// As messages name it.
     pub(super) shown: String,
     pub(super) input: JobInput,
+    /// Whether its digest is that which the ledger remembers of the file.
+    is_known_unread: bool,
     pub(super) name: ResultName,
     /// Another document of the batch with the same content, which shares its job.
     pub(super) same_as: Option<usize>,
@@ -29,8 +31,8 @@ pub(super) struct Known {
     pub(super) id: LedgerId,
     pub(super) stage: Stage,
     pub(super) output: Option<PathBuf>,
-    /// Of the result at its place, if it is in the format that is asked for.
-    pub(super) sha256: Option<[u8; 32]>,
+    /// Of results that it has given in the format that is asked for.
+    pub(super) digests: Vec<[u8; 32]>,
     pub(super) is_wanted_format: bool,
     pub(super) error: Option<String>,
 }
@@ -43,7 +45,11 @@ impl Known {
             id: job.id,
             stage: job.stage,
             output: job.output.clone(),
-            sha256: job.sha256.filter(|_| is_wanted_format),
+            digests: job
+                .sha256
+                .filter(|_| is_wanted_format)
+                .into_iter()
+                .collect(),
             is_wanted_format,
             error: job.error.clone(),
         }
@@ -108,7 +114,7 @@ impl Describing {
             tokio::task::block_in_place(|| -> Result<(), CommandError> {
                 for (selected, seen) in some.into_iter().zip(known) {
                     let input = self.input(&selected.source, template.as_ref(), &seen);
-                    self.add(&mut described, &selected, input)?;
+                    self.add(&mut described, &selected, input, seen.digest.is_some())?;
                     if let (Some(document), Some(identity), None) =
                         (described.documents.last(), seen.identity, seen.digest)
                         && document.input.path() == Some(&identity.path)
@@ -137,6 +143,7 @@ impl Describing {
         described: &mut Described,
         selected: &Selected,
         input: Result<JobInput, InputError>,
+        is_known_unread: bool,
     ) -> Result<(), CommandError> {
         let shown = selected.source.to_string();
         match input {
@@ -146,6 +153,7 @@ impl Describing {
                     Some(name) => input.with_run(name.as_str()),
                     None => input,
                 },
+                is_known_unread,
                 name: self.name(selected),
                 same_as: None,
                 known: None,
@@ -164,7 +172,7 @@ impl Describing {
     ) -> Result<Vec<Seen>, CommandError> {
         let now = ledger.clock().wall();
         let identity = |selected: &Selected| match &selected.source {
-            Source::File(path) if !self.has_estimates => {
+            Source::File(path) => {
                 let identity = FileIdentity::of(path).ok();
                 identity.filter(|it| it.path.to_str().is_some())
             }
@@ -189,7 +197,7 @@ impl Describing {
     /// The input of an empty file of such a type. What one file needs, all of them need: only their contents differ.
     fn template(&self, selected: &[Selected]) -> Result<Option<JobInput>, CommandError> {
         let file = selected.iter().find_map(|selected| match &selected.source {
-            Source::File(path) if !self.has_estimates => Some(path),
+            Source::File(path) => Some(path),
             _ => None,
         });
         let Some(path) = file else {
@@ -221,11 +229,25 @@ impl Describing {
         if let Some(digest) = seen.digest {
             return template.for_file(path, digest);
         }
+        if self.has_estimates {
+            return self.of(InputSource::Path(path.to_owned()));
+        }
         let read = jobs_runner::open(path)?
             .reader()
             .and_then(|mut reader| jobs_runner::digest(&mut reader));
         let digest = read.map_err(|problem| InputError::unreadable(path, problem))?;
         template.for_file(path, digest)
+    }
+
+    /// What a new document costs, as far as that is known.
+    pub(super) fn estimate(&self, document: &Document) -> Estimate {
+        match document.input.path() {
+            Some(path) if document.is_known_unread => {
+                let read = self.of(InputSource::Path(path.to_owned()));
+                read.map_or(Estimate::Unknown, |input| self.handler.estimate(&input))
+            }
+            _ => self.handler.estimate(&document.input),
+        }
     }
 
     fn of(&self, source: InputSource) -> Result<JobInput, InputError> {
@@ -268,7 +290,12 @@ impl Describing {
             let inputs: Vec<JobInput> = documents.iter().map(|it| it.input.clone()).collect();
             let found = runner.find_same(&inputs).await?;
             for (document, found) in documents.iter_mut().zip(found) {
-                document.known = found.map(|job| Known::of(&job, &self.handler, self.format));
+                let Some(job) = found else { continue };
+                let mut known = Known::of(&job, &self.handler, self.format);
+                if known.stage == Stage::Completed && known.digests.is_empty() {
+                    known.digests = runner.delivered_digests(&job, self.format).await?;
+                }
+                document.known = Some(known);
             }
         }
         Ok(())
@@ -290,10 +317,13 @@ fn mark_same(documents: &mut [Document]) {
     }
 }
 
-/// Whether a file has this content.
-pub(super) fn holds(path: &Path, sha256: [u8; 32]) -> bool {
+/// Whether a file has one of these contents.
+pub(super) fn holds(path: &Path, digests: &[[u8; 32]]) -> bool {
+    if digests.is_empty() {
+        return false;
+    }
     let found = std::fs::File::open(path).and_then(|mut file| jobs_runner::digest(&mut file));
-    found.is_ok_and(|found| found == sha256)
+    found.is_ok_and(|found| digests.contains(&found))
 }
 
 /// Keeps what comes on stdin, if a document does.

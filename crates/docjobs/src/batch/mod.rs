@@ -255,7 +255,7 @@ impl Running<'_> {
         describing.look_up(&self.runner, &mut documents).await?;
         let unreadable = described.unreadable.len();
         let plan = tokio::task::block_in_place(|| {
-            plan::plan(self, &describing.handler, documents, &selection, unreadable)
+            plan::plan(self, &describing, documents, &selection, unreadable)
         })?;
         Ok(Plan {
             _stdin: stdin,
@@ -365,8 +365,9 @@ impl Running<'_> {
             results::deliver(self, &plan).await;
         }
         self.app.report.quiet();
-        let (tally, rows) = self.sum_up(&plan).await?;
-        if let Some(file) = &report_file {
+        let mut rows = report_file.as_ref().map(|_| Vec::new());
+        let tally = self.sum_up(&plan, rows.as_mut()).await?;
+        if let (Some(file), Some(rows)) = (&report_file, rows) {
             tokio::task::block_in_place(|| file.write(rows.into_iter()))?;
         }
         worked?;
@@ -374,13 +375,11 @@ impl Running<'_> {
     }
 
     async fn work(&self, plan: &Plan, begun: Moment) -> Result<(), CommandError> {
-        let jobs: Vec<LedgerId> = plan.to_work_on().collect();
-        let names = plan.documents.iter().filter_map(|planned| {
-            let job = planned.job.filter(|_| planned.document.same_as.is_none())?;
-            planned
-                .is_worked_on()
-                .then(|| (job, planned.document.shown.as_str().into()))
-        });
+        let wants_tickets = self.app.options.no_wait;
+        let worked_on: Vec<_> = plan.to_work_on(wants_tickets).collect();
+        let jobs: Vec<LedgerId> = worked_on.iter().map(|(job, _)| *job).collect();
+        let names = worked_on.into_iter();
+        let names = names.map(|(job, planned)| (job, planned.document.shown.as_str().into()));
         self.progress.begin(names);
         for planned in &plan.documents {
             if let (Some(ended), Some(job)) = (planned.ended_before(), planned.job) {
@@ -400,6 +399,7 @@ impl Running<'_> {
             .overwriting(self.app.options.overwrite)
             .accepting_unverified(self.app.options.accept_unverified)
             .with_poll_models(self.models.clone())
+            .until_accepted(wants_tickets)
             .only(jobs);
         let total = self.batch.args.total_deadline.map(|total| begun + total);
         let clock = self.app.clock()?;
@@ -450,9 +450,12 @@ impl Running<'_> {
     }
 
     /// What became of every document, by the ledger's word.
-    async fn sum_up(&self, plan: &Plan) -> Result<(Tally, Vec<Row>), CommandError> {
+    async fn sum_up(
+        &self,
+        plan: &Plan,
+        mut rows: Option<&mut Vec<Row>>,
+    ) -> Result<Tally, CommandError> {
         let mut tally = Tally::default();
-        let mut rows = Vec::new();
         tally.add_skipped(plan.skipped);
         if plan.unreadable > 0 {
             tally.ended(ExitCode::Unexpected);
@@ -464,11 +467,20 @@ impl Running<'_> {
                 found.iter().map(|job| (job.id, job)).collect();
             for planned in chunk {
                 let job = planned.job.and_then(|id| found.get(&id).copied());
+                if self.app.options.no_wait
+                    && planned.document.same_as.is_some()
+                    && let Some((job, ticket)) = job.and_then(|job| Some((job, job.ticket()?)))
+                {
+                    self.progress
+                        .accepted(job.id, &ticket, &planned.document.shown);
+                }
                 let ended = self.end_of(planned, job);
                 if let Some(ended) = &ended {
                     tally.ended(ended.exit);
                 }
-                rows.push(row(planned, job, ended.as_ref()));
+                if let Some(rows) = &mut rows {
+                    rows.push(row(planned, job, ended.as_ref()));
+                }
                 match job {
                     _ if planned.disposition == Disposition::AlreadyCompleted => {
                         tally.add_completed_before(1)
@@ -482,7 +494,7 @@ impl Running<'_> {
                 }
             }
         }
-        Ok((tally, rows))
+        Ok(tally)
     }
 
     /// How a document ended, unless its result is delivered.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use jobs_ledger::{Estimate, LedgerId, RecordedIntent, Stage};
-use jobs_runner::{BulkJob, DynHandler};
+use jobs_runner::BulkJob;
 
-use super::documents::{Document, Known, holds};
+use super::documents::{Describing, Document, Known, holds};
 use super::outlook::{Disposition, Outlook, Price};
 use super::progress::Ended;
 use super::{Places, Running};
@@ -42,7 +42,7 @@ pub(super) struct Planned {
 /// Decides, and refuses what cannot end well. Reads results that are there.
 pub(super) fn plan(
     running: &Running<'_>,
-    handler: &DynHandler,
+    describing: &Describing,
     documents: Vec<Document>,
     selection: &Selection,
     unreadable: usize,
@@ -76,7 +76,7 @@ pub(super) fn plan(
     if !running.app.options.overwrite {
         refuse_taken(&planned)?;
     }
-    let outlook = outlook(running, handler, &planned, selection, unreadable);
+    let outlook = outlook(running, describing, &planned, selection, unreadable);
     Ok(Plan {
         documents: planned,
         outlook,
@@ -130,9 +130,9 @@ fn disposition(document: &Document, place: Option<&Path>, has_files: bool) -> Di
 
 /// Whether the result of a completed job lies there.
 fn is_there(known: &Known, place: &Path) -> bool {
-    match known.sha256 {
-        Some(sha256) => holds(place, sha256),
-        None => known.is_wanted_format && known.output.as_deref() == Some(place) && place.is_file(),
+    match known.digests.as_slice() {
+        [] => known.is_wanted_format && known.output.as_deref() == Some(place) && place.is_file(),
+        digests => holds(place, digests),
     }
 }
 
@@ -145,9 +145,9 @@ fn refuse_taken(planned: &[Planned]) -> Result<(), CommandError> {
         };
         let known = planned.document.known.as_ref();
         let is_its_own = known.is_some_and(|known| {
-            let is_arriving = planned.disposition == Disposition::UnderWay
-                && known.output.as_deref() == Some(place);
-            is_arriving || known.sha256.is_some_and(|sha256| holds(place, sha256))
+            let is_arriving =
+                planned.disposition == Disposition::UnderWay && known.output.as_deref() == Some(place);
+            is_arriving || holds(place, &known.digests)
         });
         if std::fs::symlink_metadata(place).is_ok() && !is_its_own {
             taken.push(place);
@@ -171,7 +171,7 @@ fn refuse_taken(planned: &[Planned]) -> Result<(), CommandError> {
 
 fn outlook(
     running: &Running<'_>,
-    handler: &DynHandler,
+    describing: &Describing,
     planned: &[Planned],
     selection: &Selection,
     unreadable: usize,
@@ -199,13 +199,10 @@ fn outlook(
     );
     if running.batch.args.dry_run {
         let mut price = Price::default();
-        for planned in planned
-            .iter()
-            .filter(|planned| planned.disposition == Disposition::New)
-        {
-            price.add(match handler.estimate(&planned.document.input) {
-                Estimate::Units(units) => Some((units, handler.unit())),
-                Estimate::Free => Some((0, handler.unit())),
+        for planned in planned.iter().filter(|planned| planned.disposition == Disposition::New) {
+            price.add(match describing.estimate(&planned.document) {
+                Estimate::Units(units) => Some((units, describing.handler.unit())),
+                Estimate::Free => Some((0, describing.handler.unit())),
                 _ => None,
             });
         }
@@ -275,14 +272,20 @@ impl Plan {
         }
     }
 
-    /// The jobs that are not settled.
-    pub(super) fn to_work_on(&self) -> impl Iterator<Item = LedgerId> {
+    /// The documents whose jobs are not settled, or, where tickets are all that is wanted, have not failed: each job once.
+    pub(super) fn to_work_on(
+        &self,
+        wants_tickets: bool,
+    ) -> impl Iterator<Item = (LedgerId, &Planned)> {
         let mut seen = HashSet::new();
+        let has_ticket = move |planned: &Planned| {
+            wants_tickets && matches!(planned.fate, Fate::AlreadyCompleted | Fate::Delivered)
+        };
         self.documents
             .iter()
-            .filter(|planned| planned.is_worked_on())
-            .filter_map(|planned| planned.job)
-            .filter(move |job| seen.insert(*job))
+            .filter(move |planned| planned.is_worked_on() || has_ticket(planned))
+            .filter_map(|planned| Some((planned.job?, planned)))
+            .filter(move |(job, _)| seen.insert(*job))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jobs_core::Ticket;
 use jobs_core::vendor::Delivery;
 use jobs_ledger::{LedgerId, Stage};
 use jobs_runner::{
@@ -110,6 +111,20 @@ impl Progress {
         );
     }
 
+    /// The vendor has the job of this document.
+    pub(super) fn accepted(&self, job: LedgerId, ticket: &Ticket, input: &str) {
+        self.report.event(
+            "accepted",
+            json!({
+                "id": job.to_string(), "vendor": ticket.vendor(), "kind": ticket.kind(), "job": ticket.id().as_str(),
+                "input": input, "ticket": ticket.to_string(),
+            }),
+        );
+        if self.prints_tickets && !self.report.is_json() {
+            self.print(&format!("{input}\t{ticket}"));
+        }
+    }
+
     fn completed(&self, job: &JobLabel, output: &DeliveredOutput, input: &str) {
         let (path, text) = match output {
             DeliveredOutput::Text(text) => (None, Some(text.as_str())),
@@ -197,19 +212,9 @@ impl Observer for Progress {
     fn on_event(&self, event: &RunnerEvent<'_>) {
         match event {
             RunnerEvent::Accepted { job, ticket } => {
-                let input = self.input(job.id);
                 self.state().accepted.push(job.id);
-                self.report.event(
-                    "accepted",
-                    json!({
-                        "id": job.id.to_string(), "vendor": job.vendor, "kind": job.kind, "job": job.job_id.as_str(),
-                        "input": input, "ticket": ticket.to_string(),
-                    }),
-                );
+                self.accepted(job.id, ticket, &self.input(job.id));
                 if self.prints_tickets {
-                    if !self.report.is_json() {
-                        self.print(&format!("{input}\t{ticket}"));
-                    }
                     self.count(job.id, None);
                 }
             }

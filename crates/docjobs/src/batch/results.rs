@@ -122,10 +122,8 @@ fn is_delivered(planned: &Planned, job: &JobRecord) -> bool {
     match planned.disposition {
         // It was looked for when the batch was planned.
         Disposition::Delivered => false,
-        Disposition::UnderWay | Disposition::InDoubt if job.output.as_ref() == Some(place) => {
-            place.is_file()
-        }
-        _ => job.sha256.is_some_and(|sha256| holds(place, sha256)),
+        Disposition::UnderWay | Disposition::InDoubt if job.output.as_ref() == Some(place) => place.is_file(),
+        _ => holds(place, job.sha256.as_slice()),
     }
 }
 

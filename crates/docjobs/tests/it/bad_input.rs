@@ -50,6 +50,40 @@ async fn what_cannot_be_read_in_a_folder_is_named_and_the_rest_goes_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_document_that_no_vendor_takes_is_refused_unread() {
+    let stage = Stage::new().await;
+    files(
+        &stage,
+        &[("notes.txt", "notes\n"), ("x.zip", "zip"), ("void.txt", "")],
+    );
+    // Far more than could be read in this time.
+    let large = std::fs::File::create(stage.path("large.pdf")).unwrap();
+    large.set_len(1 << 40).unwrap();
+    for (command, words) in [
+        ("textin parse x.zip", "x.zip is of no type"),
+        ("textin parse void.txt", "void.txt is empty"),
+        (
+            "textin parse large.pdf",
+            "large.pdf has 1099511627776 bytes",
+        ),
+        ("textin parse gone.pdf", "cannot read gone.pdf"),
+        ("textin parse - --name x.zip", "x.zip is of no type"),
+        ("ppj convert notes.txt", "notes.txt is of no type"),
+        ("ppj convert http://127.0.0.1/a.pptx", "takes files only"),
+        ("tencent-ess convert x.zip", "x.zip is of no type"),
+    ] {
+        let words_of: Vec<&str> = command.split(' ').collect();
+        let ran = stage.run(&words_of).await;
+        assert_eq!(ran.exit, 2, "{command}: {}", ran.stderr);
+        assert!(ran.stderr.contains(words), "{command}: {}", ran.stderr);
+    }
+    assert_eq!(submits(&stage), 0);
+    assert!(stage.simulators.ppj().requests().is_empty());
+    let ran = stage.run(&["jobs", "--json"]).await;
+    assert_eq!(ran.stdout, "", "nothing was recorded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_name_that_the_file_system_does_not_take_is_refused_before_anything_is_sent() {
     let stage = Stage::new().await;
     // Two that meet keep their extensions, and are too long then.

@@ -102,6 +102,19 @@ async fn a_folder_becomes_a_folder_of_results_and_costs_nothing_the_second_time(
     assert_eq!(read(&stage, "other/a.md"), "# a\n");
     assert_eq!(read(&stage, "other/d.md"), "# d\n");
     assert_eq!(submits(&stage), 4);
+
+    // So is one with their other format, once.
+    let json = ["textin", "parse", "in", "--out", "json", "--format", "json"];
+    for seen in ["4 completed before", "4 already completed"] {
+        let ran = stage.run(&json).await;
+        assert_eq!(ran.exit, 0, "{}", ran.stderr);
+        assert!(ran.stderr.contains(seen), "{}", ran.stderr);
+    }
+    let ran = stage
+        .run(&["textin", "parse", "in", "--out", "other"])
+        .await;
+    assert!(ran.stderr.contains("4 already completed"), "{}", ran.stderr);
+    assert_eq!((ran.exit, submits(&stage)), (0, 4), "{}", ran.stderr);
 }
 
 /// Writes other content of the same length into the same file, and sets the time back at which it was changed.
@@ -144,6 +157,16 @@ async fn a_document_is_known_again_unread_until_it_seems_changed() {
     let ran = parse(&["out"]).await;
     assert!(ran.stderr.contains("3 already completed"), "{}", ran.stderr);
     assert_eq!((ran.exit, submits(&stage)), (0, 3), "{}", ran.stderr);
+    for (more, line) in [
+        (&[][..], "3 documents: 3 already completed\n"),
+        (
+            &["--again", "--run", "r1"],
+            "3 documents: 3 new; estimated cost: 3 pages\n",
+        ),
+    ] {
+        let ran = parse(&[&["out", "--dry-run"], more].concat()).await;
+        assert_eq!((ran.exit, ran.stdout.as_str()), (0, line), "{}", ran.stderr);
+    }
     let ran = parse(&["verified", "--verify", "--enqueue"]).await;
     assert!(
         ran.stderr.contains("1 new, 2 completed before"),

@@ -91,6 +91,40 @@ async fn a_wait_that_is_told_to_end_leaves_its_ticket_and_ends_by_the_signal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_is_told_to_end_says_what_continues_and_loses_nothing() {
+    const DOCUMENTS: usize = 100;
+    let stage = Stage::new().await;
+    let textin = stage.simulators.textin();
+    textin.change_options(|options| options.in_progress_seconds = 200.0);
+    std::fs::create_dir(stage.path("in")).unwrap();
+    for number in 0..DOCUMENTS {
+        stage.input(&format!("in/{number:02}.txt"), &format!("{TEXT}{number}"));
+    }
+    let args = ["textin", "parse", "in", "--out", "out"];
+    for (signal, number) in SIGNALS {
+        let before = textin.jobs().len();
+        let child = spawn(stage.command(&args));
+        while textin.jobs().len() == before {
+            tokio::task::yield_now().await;
+        }
+        send(&child, signal);
+        let (by, stderr) = ended(child).await;
+        assert_eq!(by, Some(number), "{signal}: {stderr}");
+        let last = stderr.lines().last().unwrap_or_default();
+        assert!(last.starts_with("100 documents: "), "{stderr}");
+        assert!(last.ends_with("textin parse in --out out"), "{stderr}");
+        for words in ["ticket", "tried again later"] {
+            assert!(!stderr.contains(words), "{words}: {stderr}");
+        }
+    }
+    let ran = stage.run(&args).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let results = std::fs::read_dir(stage.path("out")).unwrap();
+    assert_eq!(results.count(), DOCUMENTS);
+    assert_eq!(textin.charges().len(), DOCUMENTS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_submit_that_is_cut_short_after_it_left_may_have_been_charged() {
     let (stage, vendor) = (Stage::new().await, Silent::new().await);
     stage.input("notes.txt", TEXT);

@@ -28,5 +28,6 @@ mod stage;
 mod surface;
 mod tencent;
 mod textin;
+mod tickets;
 mod usage;
 mod work;

@@ -432,6 +432,66 @@ async fn a_result_that_lies_here_is_copied_without_a_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_place_that_has_the_result_already_costs_no_request() {
+    let stage = Stage::new().await;
+    stage.input("a.txt", TEXT);
+    stage.input("mine.md", "mine");
+    let textin = stage.simulators.textin();
+    let parse = ["textin", "parse", "a.txt", "-o"];
+    let wait = |place: &'static str, format: &'static str| {
+        let id = stage.run(&["jobs", "--json"]);
+        let stage = &stage;
+        async move {
+            let job: Value = serde_json::from_str(id.await.stdout.trim()).unwrap();
+            let id = job["id"].as_str().unwrap();
+            stage
+                .run(&["wait", id, "-o", place, "--format", format])
+                .await
+        }
+    };
+    let mut requests = Vec::new();
+    for (place, format) in [
+        ("a.md", "markdown"),
+        ("b.md", "markdown"),
+        ("c.json", "json"),
+        ("d.json", "json"),
+        ("e.md", "markdown"),
+    ] {
+        let command = [&parse[..], &[place, "--format", format]].concat();
+        for ran in [
+            stage.run(&command).await,
+            stage.run(&command).await,
+            wait(place, format).await,
+        ] {
+            assert_eq!(ran.exit, 0, "{place}: {}", ran.stderr);
+            requests.push(textin.requests().len());
+        }
+    }
+    // Each format is fetched once.
+    let (markdown, json) = (requests[0], requests[6]);
+    assert!(markdown < json, "{requests:?}");
+    assert_eq!(requests[..6], [markdown; 6]);
+    assert_eq!(requests[6..], [json; 9]);
+    for (place, original) in [("b.md", "a.md"), ("d.json", "c.json"), ("e.md", "a.md")] {
+        let content = |name: &str| std::fs::read(stage.path(name)).unwrap();
+        assert!(content(place) == content(original), "{place}");
+    }
+    // The content counts, and the format: neither somebody else's file nor the other format is the result.
+    for (place, format) in [
+        ("mine.md", "markdown"),
+        ("a.md", "json"),
+        ("c.json", "markdown"),
+    ] {
+        let command = [&parse[..], &[place, "--format", format]].concat();
+        for ran in [stage.run(&command).await, wait(place, format).await] {
+            assert!([2, 4].contains(&ran.exit), "{place}: {}", ran.stderr);
+            assert!(ran.stderr.contains("--overwrite"), "{}", ran.stderr);
+        }
+    }
+    assert_eq!(textin.requests().len(), json);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn several_results_without_a_place_are_never_printed_one_after_the_other() {
     let stage = Stage::new().await;
     for name in ["a.txt", "b.txt"] {

@@ -15,7 +15,7 @@ async fn bad_input_is_named_and_nothing_is_sent() {
         (&["textin", "parse", "missing.pdf"][..], "missing.pdf"),
         (&["textin", "parse", "folder.pdf"], "folder"),
         (&["textin", "parse", "empty.pdf"], "empty"),
-        (&["textin", "parse", "notes.xyz"], "supported"),
+        (&["textin", "parse", "notes.xyz"], "of no type"),
         (
             &["textin", "parse", "good.pdf", "--pages", "5-1"],
             "page range",
