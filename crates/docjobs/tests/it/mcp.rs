@@ -209,14 +209,16 @@ async fn out_is_a_new_file_below_a_root_and_never_replaced() {
         let path = stage.path("notes.md").canonicalize().unwrap();
         assert_eq!(parsed.answer["result"]["path"], json!(path));
     }
-    // The same job at a further place, and in its other format.
-    let elsewhere = client
-        .tool(
-            "parse_document",
+    // The same job at a further place, and in its other format, as often as it is asked for.
+    for _ in 0..2 {
+        for arguments in [
             json!({ "path": "notes.txt", "out": "again.md" }),
-        )
-        .await;
-    assert_eq!(elsewhere.answer["exit_code"], 0, "{elsewhere:?}");
+            json!({ "path": "notes.txt", "out": "notes.json", "format": "json" }),
+        ] {
+            let elsewhere = client.tool("parse_document", arguments).await;
+            assert_eq!(elsewhere.answer["exit_code"], 0, "{elsewhere:?}");
+        }
+    }
     let json = client
         .tool(
             "parse_document",
@@ -281,6 +283,11 @@ async fn what_cannot_be_used_is_a_tool_error_and_sends_nothing() {
         ("get_result", json!({ "id": "none", "offset": -1 })),
         ("resolve_job", json!({ "id": "none", "abandon": true })),
         ("list_jobs", json!({ "stage": "wanted" })),
+        ("convert_slides_to_h5", json!({ "path": "notes.txt" })),
+        (
+            "estimate_cost",
+            json!({ "tool": "convert_slides_to_h5", "path": "notes.txt" }),
+        ),
         (
             "estimate_cost",
             json!({ "tool": "get_job", "path": "notes.txt" }),
@@ -291,6 +298,7 @@ async fn what_cannot_be_used_is_a_tool_error_and_sends_nothing() {
         assert_eq!(refused.answer["exit_code"], 2, "{name}: {refused:?}");
     }
     assert_eq!(stage.simulators.textin().requests().len(), 0);
+    assert_eq!(stage.simulators.ppj().requests().len(), 0);
     let (exit, _, stderr) = client.close().await;
     assert_eq!(exit, 0, "{stderr}");
 }
@@ -482,6 +490,30 @@ async fn a_closed_stdin_ends_the_server_soon_and_a_running_submit_is_recorded() 
     let job: Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
     assert_eq!(job["stage"], "accepted", "{job}");
     assert!(job["remote_id"].is_string(), "{job}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_no_answers_ends_the_server_and_its_job_is_kept() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let textin = stage.simulators.textin();
+    textin.set_fault("submit", Fault::Delay { seconds: 100.0 });
+    let mut client = Client::plain(&stage).await;
+    client
+        .begin_tool("parse_document", json!({ "path": "notes.txt" }))
+        .await;
+    while textin.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let (exit, stderr) = client.stop_reading().await;
+    assert_eq!(exit, 0, "{stderr}");
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    let mut client = Client::plain(&stage).await;
+    let parsed = client
+        .tool("parse_document", json!({ "path": "notes.txt" }))
+        .await;
+    assert_eq!(parsed.answer["exit_code"], 0, "{parsed:?}");
+    assert_eq!(textin.charges().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

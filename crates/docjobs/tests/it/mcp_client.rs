@@ -188,6 +188,25 @@ impl Client {
         )
     }
 
+    /// Reads no further answer, and leaves stdin open; the exit code, and stderr.
+    pub(crate) async fn stop_reading(self) -> (i32, String) {
+        let Self {
+            mut child,
+            stdin,
+            lines,
+            stderr,
+            ..
+        } = self;
+        drop(lines);
+        let clock = SystemClock::new();
+        let status = tokio::select! {
+            status = child.wait() => status.unwrap(),
+            () = clock.sleep_until(clock.now() + LONG) => panic!("no end in time"),
+        };
+        drop(stdin);
+        (status.code().unwrap_or(-1), stderr.await.unwrap())
+    }
+
     /// Ends the server as a crash would.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jobs_core::clock::{Clock as _, SystemClock};
 use serde_json::Value;
+use vendor_sim::fault::Fault;
 
 use super::{Server, call, raw};
 use crate::stage::Stage;
@@ -280,6 +281,44 @@ async fn a_submit_names_our_address_and_the_push_brings_its_poll_forward() {
     for path in ["/v1/hooks", "/hooks", "/metrics", "/v1/summary", "/v1/jobs"] {
         assert!(!server.get(path).await.text().contains(&secret), "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hook_that_is_faster_than_the_answer_counts_once_the_answer_is_there() {
+    let stage = Stage::new().await;
+    let textin = stage.simulators.textin();
+    textin.set_fault("submit", Fault::Delay { seconds: 200.0 });
+    let url = "http://127.0.0.1:9";
+    let (server, hooks) = hooked(&stage, &["--work", "--hooks-url", url]).await;
+    let parts = [
+        ("vendor", None, &b"textin"[..]),
+        ("file", Some("a.txt"), &b"some text\n"[..]),
+    ];
+    let job = server.submit("/v1/jobs", &[], &parts).await.json();
+    while textin.jobs().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let known = &textin.jobs()[0];
+    let path = known.webhook.as_deref().unwrap().trim_start_matches(url);
+    let body = format!(
+        "{{\"job_id\":\"{}\",\"status\":\"completed\"}}",
+        known.job_id
+    );
+    let answer = call(&hooks, "POST", path, &[], body.as_bytes()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let first = inbox_of(&server, 1).await;
+    assert_eq!(first[0]["verdict"], "unknown_job", "{first:?}");
+    let result = format!("/v1/jobs/{}/result", job["id"].as_str().unwrap());
+    while server.get(&result).await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+    let early = inbox(&server, "?verdict=early").await;
+    assert_eq!(early.len(), 1, "{:?}", inbox(&server, "").await);
+    assert_eq!(
+        (&early[0]["job"], &early[0]["remote_id"]),
+        (&job["id"], &known.job_id.as_str().into())
+    );
+    assert_eq!(inbox(&server, "?verdict=unknown_job").await.len(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

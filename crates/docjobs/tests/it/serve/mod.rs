@@ -6,6 +6,7 @@ mod crash;
 mod fragments;
 mod hooks;
 mod mcp;
+mod results;
 mod streams;
 
 use std::process::Stdio;
