@@ -145,8 +145,8 @@ fn refuse_taken(planned: &[Planned]) -> Result<(), CommandError> {
         };
         let known = planned.document.known.as_ref();
         let is_its_own = known.is_some_and(|known| {
-            let is_arriving =
-                planned.disposition == Disposition::UnderWay && known.output.as_deref() == Some(place);
+            let is_arriving = planned.disposition == Disposition::UnderWay
+                && known.output.as_deref() == Some(place);
             is_arriving || holds(place, &known.digests)
         });
         if std::fs::symlink_metadata(place).is_ok() && !is_its_own {
@@ -199,7 +199,10 @@ fn outlook(
     );
     if running.batch.args.dry_run {
         let mut price = Price::default();
-        for planned in planned.iter().filter(|planned| planned.disposition == Disposition::New) {
+        for planned in planned
+            .iter()
+            .filter(|planned| planned.disposition == Disposition::New)
+        {
             price.add(match describing.estimate(&planned.document) {
                 Estimate::Units(units) => Some((units, describing.handler.unit())),
                 Estimate::Free => Some((0, describing.handler.unit())),
@@ -279,7 +282,11 @@ impl Plan {
     ) -> impl Iterator<Item = (LedgerId, &Planned)> {
         let mut seen = HashSet::new();
         let has_ticket = move |planned: &Planned| {
-            wants_tickets && matches!(planned.fate, Fate::AlreadyCompleted | Fate::Delivered)
+            wants_tickets
+                && matches!(
+                    planned.disposition,
+                    Disposition::AlreadyCompleted | Disposition::Delivered
+                )
         };
         self.documents
             .iter()

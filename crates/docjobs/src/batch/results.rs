@@ -122,7 +122,9 @@ fn is_delivered(planned: &Planned, job: &JobRecord) -> bool {
     match planned.disposition {
         // It was looked for when the batch was planned.
         Disposition::Delivered => false,
-        Disposition::UnderWay | Disposition::InDoubt if job.output.as_ref() == Some(place) => place.is_file(),
+        Disposition::UnderWay | Disposition::InDoubt if job.output.as_ref() == Some(place) => {
+            place.is_file()
+        }
         _ => holds(place, job.sha256.as_slice()),
     }
 }
