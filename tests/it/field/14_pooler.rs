@@ -26,7 +26,8 @@ async fn commands_at_once_work_through_a_pooler() {
             .map(|n| {
                 let (input, output) = (format!("{n}.pdf"), format!("{n}.md"));
                 std::fs::write(vendor.path(&input), format!("%PDF-1.4\n% {n}\n%%EOF\n")).unwrap();
-                let mut command = vendor.command(&["textin", "parse", &input, "-o", &output]);
+                let line = ["textin", "parse", &input, "-o", &output, "--deadline", "1h"];
+                let mut command = vendor.command(&line);
                 command.env("DOCJOBS_LEDGER", &url);
                 command.stdout(Stdio::piped()).stderr(Stdio::piped());
                 command.spawn().unwrap()
