@@ -11,7 +11,7 @@ use super::state::ServeState;
 /// The ledger is asked so often even if nothing is told.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The job once it is settled, or as it is after this time, or when the process is about to end.
+/// The job once it is settled or waits for a person, or as it is after this time, or when the process is about to end.
 pub(super) async fn settled_within(
     state: &ServeState,
     id: LedgerId,
@@ -27,7 +27,9 @@ async fn settled_by(state: &ServeState, id: LedgerId, limit: Moment) -> Result<J
         let job =
             job.ok_or_else(|| Problem::not_found("the job was pruned meanwhile").with_job(id))?;
         let now = state.clock.now();
-        if job.stage.is_settled() || now >= limit || state.ending.has_begun() {
+        let waits_for_a_person = job.parked.is_some() && !job.claimed;
+        let is_over = job.stage.is_settled() || waits_for_a_person;
+        if is_over || now >= limit || state.ending.has_begun() {
             return Ok(job);
         }
         let changed = async {
