@@ -114,6 +114,11 @@ impl JobRecord {
         UnverifiedResult::allow_fetch(&self.unverified)
     }
 
+    /// Whether it is parked, and nobody works on it all the same: only a person can go on with it.
+    pub fn needs_attention(&self) -> bool {
+        self.parked.is_some() && !self.claimed
+    }
+
     /// The text with which to go on waiting elsewhere; none before the vendor accepted the job.
     pub fn ticket(&self) -> Option<Ticket> {
         Ticket::new(

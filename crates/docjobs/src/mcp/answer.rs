@@ -161,14 +161,13 @@ pub(crate) fn blocked_until(record: &JobRecord) -> Option<String> {
 
 /// Whether waiting longer changes nothing by itself.
 pub(crate) fn is_decided(record: &JobRecord, works: bool) -> bool {
-    let is_parked = record.parked.is_some() && !record.claimed;
     let is_refused = record.stage == Stage::Intended
         && matches!(
             exit_code(record),
             ExitCode::Unauthenticated | ExitCode::QuotaExceeded | ExitCode::InvalidInput
         );
     let is_left = !works && record.stage == Stage::InDoubt;
-    record.stage.is_settled() || is_parked || is_refused || is_left
+    record.stage.is_settled() || record.needs_attention() || is_refused || is_left
 }
 
 /// One sentence that says what to call.
@@ -228,7 +227,7 @@ fn next(record: &JobRecord, surroundings: &Surroundings) -> String {
             "All calls that were allowed are spent: call the tool again with a higher max_calls; each may cost credits."
                 .to_owned()
         }
-        _ if record.parked.is_some() && !record.claimed => format!(
+        _ if record.needs_attention() => format!(
             "The job needs attention: {}. Afterwards run docjobs resume {id}, or {again}.",
             record.error.as_deref().unwrap_or("see docjobs show")
         ),

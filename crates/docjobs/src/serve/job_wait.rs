@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs_core::clock::{Moment, bounded};
+use jobs_core::clock::bounded;
 use jobs_ledger::{JobRecord, LedgerId};
 
 use super::problem::Problem;
@@ -11,25 +11,21 @@ use super::state::ServeState;
 /// The ledger is asked so often even if nothing is told.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// The job once it is settled or waits for a person, or as it is after this time, or when the process is about to end.
-pub(super) async fn settled_within(
+/// The job once that is so, or as it is after this time, or when the process is about to end.
+pub(super) async fn within(
     state: &ServeState,
     id: LedgerId,
     wait: Duration,
+    is_over: impl Fn(&JobRecord) -> bool,
 ) -> Result<JobRecord, Problem> {
-    settled_by(state, id, state.clock.now() + wait).await
-}
-
-async fn settled_by(state: &ServeState, id: LedgerId, limit: Moment) -> Result<JobRecord, Problem> {
+    let limit = state.clock.now() + wait;
     let mut told = state.feed.subscribe();
     loop {
         let job = state.ledger.get(id).await?;
         let job =
             job.ok_or_else(|| Problem::not_found("the job was pruned meanwhile").with_job(id))?;
         let now = state.clock.now();
-        let waits_for_a_person = job.parked.is_some() && !job.claimed;
-        let is_over = job.stage.is_settled() || waits_for_a_person;
-        if is_over || now >= limit || state.ending.has_begun() {
+        if is_over(&job) || now >= limit || state.ending.has_begun() {
             return Ok(job);
         }
         let changed = async {

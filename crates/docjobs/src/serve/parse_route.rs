@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Extension, Request, State};
-use jobs_ledger::Stage;
+use jobs_ledger::{JobRecord, Stage};
 use serde_json::{Value, json};
 
 use super::access::Caller;
-use super::job_wait::settled_within;
+use super::job_wait;
 use super::json_answer::Json;
 use super::problem::Problem;
 use super::result_routes::{locate, why_not};
@@ -50,7 +50,9 @@ async fn markdown(
 ) -> Result<(u64, String), Problem> {
     form.options = Some(with_markdown(form.options)?);
     let submitted = accept(state, form, caller).await?;
-    let job = settled_within(state, submitted.id(), WAIT).await?;
+    // That program asks once and shows what is said; only a person can go on with a job that needs attention.
+    let is_over = |job: &JobRecord| job.stage.is_settled() || job.needs_attention();
+    let job = job_wait::within(state, submitted.id(), WAIT, is_over).await?;
     if job.stage != Stage::Completed {
         return Err(why_not(&job));
     }

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::access::Caller;
 use super::job_json;
-use super::job_wait::settled_within;
+use super::job_wait;
 use super::json_answer::Json;
 use super::problem::Problem;
 use super::read_routes::find;
@@ -38,7 +38,7 @@ pub(super) async fn submit(
         Submitted::Attached(id) => (StatusCode::OK, id),
     };
     if let Some(wait) = wait {
-        settled_within(&state, id, wait).await?;
+        job_wait::within(&state, id, wait, |job| job.stage.is_settled()).await?;
     }
     let job = state.ledger.get(id).await?;
     let job = job.ok_or_else(|| Problem::not_found("the job was pruned meanwhile").with_job(id))?;
