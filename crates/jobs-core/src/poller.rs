@@ -68,7 +68,7 @@ pub(crate) struct WaitState {
     flags: u8,
 }
 
-/// How long the poll of the deadline may take: the wait is to end there.
+/// How long the poll at the deadline may take: the wait is to end there.
 const LAST_POLL: Duration = Duration::from_secs(3);
 
 const STATUS_KNOWN: u32 = u32::MAX;
@@ -227,7 +227,7 @@ impl WaitState {
 
     /// Whether a poll at `now` would be allowed and so little too early that it may go along with another's.
     ///
-    /// A quarter of the pause; never the owed poll of the deadline, which would be owed still.
+    /// A quarter of the pause; never the owed poll at the deadline, which would be owed still.
     pub(crate) fn may_coalesce(&self, params: &WaitParams, now: Moment) -> bool {
         let pause = Duration::from_millis(u64::from(self.slack)) + params.policy.min_interval.value;
         self.due < self.deadline && self.earliest() <= now && now + pause / 4 >= self.due
@@ -389,7 +389,7 @@ impl WaitState {
 
     /// Plans the next poll at `wanted`, but not before `earliest`.
     ///
-    /// The poll of the deadline is owed, so an earlier one that would leave it no room gives way to it.
+    /// The poll at the deadline is owed, so an earlier one that would leave it no room gives way to it.
     fn schedule(&mut self, params: &WaitParams, earliest: Moment, wanted: Moment) {
         let at = earliest.max(wanted);
         self.flags &= !NO_POLL_LEFT;

@@ -181,7 +181,7 @@ impl fmt::Debug for Ready {
     }
 }
 
-/// Looks at more jobs than this go through the list.
+/// Polls of more jobs than this go through the list.
 const ONE_BY_ONE: usize = 2;
 /// How far down the list a poll goes; older jobs are then polled one by one.
 const LIST_PAGES: usize = 3;

@@ -1,4 +1,4 @@
-//! The vendor's callbacks: the check of an address, and notices, which only nudge.
+//! The vendor's callbacks: the check of an address, and notices, which only bring a poll forward.
 
 use std::fmt;
 

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use super::percentile;
+use super::rounds::Process;
 
 const ROUNDS: usize = 20;
 /// No poll follows another one sooner.
@@ -19,16 +20,6 @@ const FLOOR: Duration = Duration::from_secs(2);
 const REST: Duration = Duration::from_millis(2300);
 /// Sent to the simulator just before a webhook, whose time its record then tells.
 const MARK: &str = "/mark";
-
-/// Ended when it is dropped.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 pub(super) fn run(command: &Path, folder: &Path) -> Result<()> {
     let (_simulators, variables) = simulators(command)?;

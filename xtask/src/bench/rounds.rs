@@ -1,12 +1,22 @@
 //! Runs contestants in turn, so that whatever else the machine does meets them all.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde::de::DeserializeOwned;
 
 use crate::metadata;
+
+/// Ended when it is dropped.
+pub(super) struct Process(pub(super) Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
 
 /// A program to run, optimised as what is shipped is.
 pub(super) struct Program {

@@ -1,4 +1,4 @@
-//! Looks and lateness of learned schedules beside fixed and doubling pauses.
+//! Polls and lateness of learned schedules beside fixed and doubling pauses.
 
 use std::path::Path;
 

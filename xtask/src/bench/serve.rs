@@ -5,12 +5,13 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::rounds::Process;
 use super::{hook_to_poll, metadata, percentile};
 use crate::clock::Stopwatch;
 
@@ -60,16 +61,9 @@ fn load() -> Result<String> {
 }
 
 struct Server {
-    child: Child,
+    process: Process,
     url: String,
     hooks: String,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
 }
 
 impl Server {
@@ -106,13 +100,13 @@ impl Server {
         Ok(Self {
             url: address("url")?,
             hooks: address("hooks")?,
-            child,
+            process: Process(child),
         })
     }
 
     /// Resident memory in KiB, by this name in the process's status.
     fn memory(&self, name: &str) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(name));
         let size = line.and_then(|line| line.split_whitespace().nth(1));
         size.and_then(|size| size.parse().ok())
@@ -260,7 +254,7 @@ fn upload(server: &Server) -> Result<()> {
     let mut stream = TcpStream::connect(&server.url)?;
     let before = server.memory("VmRSS:")?;
     // From here on the peak is that of the upload.
-    fs::write(format!("/proc/{}/clear_refs", server.child.id()), "5")?;
+    fs::write(format!("/proc/{}/clear_refs", server.process.0.id()), "5")?;
     let clock = Stopwatch::start();
     write!(
         stream,

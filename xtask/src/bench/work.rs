@@ -2,13 +2,13 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::chart::{self, Group};
-use super::rounds::{self, Program};
+use super::rounds::{self, Process, Program};
 
 /// The share of the bare loop's rate that is to be reached.
 const GOAL: f64 = 0.7;
@@ -137,9 +137,8 @@ fn measure(root: &Path, program: &Program, jobs: u32, postgres: Option<&str>) ->
     })
 }
 
-/// The simulator, ended when it is dropped.
 struct Vendor {
-    child: Child,
+    _process: Process,
     url: String,
 }
 
@@ -158,13 +157,7 @@ impl Vendor {
             serde_json::from_str(&line).with_context(|| format!("not understood: {line}"))?;
         let url = told.get("url").and_then(serde_json::Value::as_str);
         let url = url.context("no address")?.to_owned();
-        Ok(Self { child, url })
-    }
-}
-
-impl Drop for Vendor {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
+        let _process = Process(child);
+        Ok(Self { _process, url })
     }
 }

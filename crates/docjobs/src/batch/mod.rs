@@ -314,7 +314,7 @@ impl Running<'_> {
 
     /// Records every new job, and the places of those that have none. On the disk when this returns.
     async fn record(&self, plan: &mut Plan) -> Result<(), CommandError> {
-        let new: Vec<usize> = plan.of_fate(Disposition::New).collect();
+        let new: Vec<usize> = plan.with_disposition(Disposition::New).collect();
         for chunk in new.chunks(CHUNK) {
             let jobs: Vec<_> = chunk.iter().filter_map(|at| plan.bulk_job(*at)).collect();
             let recorded = self.runner.enqueue_all(&jobs).await?;

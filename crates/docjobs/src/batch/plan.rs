@@ -216,7 +216,7 @@ fn outlook(
 
 impl Plan {
     /// The documents with this disposition, by their numbers.
-    pub(super) fn of_fate(&self, disposition: Disposition) -> impl Iterator<Item = usize> {
+    pub(super) fn with_disposition(&self, disposition: Disposition) -> impl Iterator<Item = usize> {
         let with_it = move |(at, planned): (usize, &Planned)| {
             (planned.disposition == disposition).then_some(at)
         };

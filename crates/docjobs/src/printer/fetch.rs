@@ -37,7 +37,7 @@ impl PrintRunner<'_> {
         let place = Destination::for_job(&self.spool, job);
         let names = place.files(job);
         let in_the_way = || FetchError::InTheWay(names.first().cloned().unwrap_or_default());
-        match spool::poll(job, &place) {
+        match spool::find(job, &place) {
             Found::Complete => return Ok(names),
             Found::Nothing => {}
             // The ledger says that this job was begun and not printed, so it is ours and good for nothing.

@@ -75,7 +75,7 @@ fn sweep(folder: &Path, now: SystemTime) -> io::Result<()> {
 }
 
 /// Judges what lies at the job's names.
-pub(super) fn poll(job: &ListedJob, place: &Destination) -> Found {
+pub(super) fn find(job: &ListedJob, place: &Destination) -> Found {
     let is_missing = |name: &PathBuf| fs::symlink_metadata(name).is_err();
     if place.files(job).iter().all(is_missing) {
         return Found::Nothing;

@@ -88,7 +88,7 @@ pub struct ClaimUpdateSummary {
 impl Ledger {
     /// Ends many claims at once, or goes on with them, in one transaction. Stale ones are told and not written.
     ///
-    /// Looks without a note and finished jobs share a few statements, however many they are.
+    /// Polls without a note and finished jobs share a few statements, however many they are.
     ///
     /// # Errors
     /// The store's; then nothing was written.
