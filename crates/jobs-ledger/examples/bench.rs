@@ -247,7 +247,7 @@ struct Seen {
 }
 
 fn by_rows(conn: &Connection, seen: &[Seen]) {
-    let sql = "UPDATE job SET due = ?2, looks = looks + 1, word = ?3 WHERE id = ?1";
+    let sql = "UPDATE job SET due = ?2, polls = polls + 1, word = ?3 WHERE id = ?1";
     let mut update = conn.prepare_cached(sql).unwrap();
     for Seen { id, due, word } in seen {
         update.execute(params![id, due, word]).unwrap();
