@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jobs_core::clock::Moment;
 use jobs_ledger::{Due, IntendOutcome, Intent, JobRecord, LedgerError, LedgerId, Stage};
+use serde_json::Value;
 
 use crate::context::Context;
 use crate::deliveries::has_delivered;
@@ -235,9 +236,9 @@ pub(crate) fn intent(
         handler.account(),
         input.digest,
     )
-    .with_options(input.options.clone())
-    .with_request(input.request.clone())
-    .with_private_request(input.private_request.clone())
+    .with_options(Value::clone(&input.options))
+    .with_request(Value::clone(&input.request))
+    .with_private_request(Value::clone(&input.private_request))
     .with_input(input.label.clone());
     if let Some(format) = &input.format {
         intent = intent.with_format(format.clone());
@@ -272,7 +273,7 @@ async fn there_before(
     let same = |job: &&JobRecord| {
         handler.serves(job)
             && job.content == input.digest
-            && (job.options == input.options || job.digest == digest)
+            && (job.options == *input.options || job.digest == digest)
     };
     for job in jobs.iter().filter(same) {
         let format = handler.wanted_format(job, input.format());

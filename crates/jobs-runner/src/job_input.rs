@@ -23,9 +23,10 @@ pub struct JobInput {
     pub(crate) label: String,
     pub(crate) path: Option<PathBuf>,
     pub(crate) digest: [u8; 32],
-    pub(crate) options: Value,
-    pub(crate) request: Value,
-    pub(crate) private_request: Value,
+    // The same for all documents of a batch.
+    pub(crate) options: Arc<Value>,
+    pub(crate) request: Arc<Value>,
+    pub(crate) private_request: Arc<Value>,
     pub(crate) format: Option<String>,
     pub(crate) run: Option<Box<str>>,
     pub(crate) live: Option<Live>,
@@ -167,8 +168,8 @@ impl JobInput {
     ) -> Self {
         let shown = redacted_address(url);
         let mut input = Self::text(vendor, kind, url, &shown, options);
-        input.request = json!({ "url": shown });
-        input.private_request = json!({ "url": url });
+        input.request = Arc::new(json!({ "url": shown }));
+        input.private_request = Arc::new(json!({ "url": url }));
         input
     }
 
@@ -186,9 +187,9 @@ impl JobInput {
             label: label.to_owned(),
             path: None,
             digest,
-            options,
-            request: Value::Null,
-            private_request: Value::Null,
+            options: Arc::new(options),
+            request: Arc::default(),
+            private_request: Arc::default(),
             format: None,
             run: None,
             live: None,
@@ -241,14 +242,14 @@ impl JobInput {
     /// Keeps what a submit needs beside the content. Never a secret.
     #[must_use]
     pub fn with_request(mut self, request: Value) -> Self {
-        self.request = request;
+        self.request = Arc::new(request);
         self
     }
 
     /// Keeps what a submit needs and nobody may read: it is deleted when the job is accepted or over.
     #[must_use]
     pub fn with_private_request(mut self, request: Value) -> Self {
-        self.private_request = request;
+        self.private_request = Arc::new(request);
         self
     }
 
@@ -320,7 +321,7 @@ impl JobInput {
     /// # Errors
     /// [`InputError::Changed`].
     pub fn must_match(&self, job: &jobs_ledger::JobRecord) -> Result<(), InputError> {
-        if self.digest == job.content && self.options == job.options {
+        if self.digest == job.content && *self.options == job.options {
             return Ok(());
         }
         Err(InputError::Changed {
@@ -443,8 +444,8 @@ mod tests {
         let url = "https://me:s3cret@h.example/a.pdf?sign=s3cret&x=1";
         let input = JobInput::url("vendor", "kind", url, Value::Null);
         assert_eq!(input.label, "https://h.example/a.pdf?…");
-        assert_eq!(input.request, json!({ "url": input.label }));
-        assert_eq!(input.private_request, json!({ "url": url }));
+        assert_eq!(*input.request, json!({ "url": input.label }));
+        assert_eq!(*input.private_request, json!({ "url": url }));
         assert!(!format!("{input:?}").contains("s3cret"));
     }
 }

@@ -283,7 +283,7 @@ impl DeckRequest<Client> {
     /// Repeated by itself only without a connection. Whatever else keeps the answer away makes the outcome unknown:
     /// [`find_lost`](Client::find_lost) searches for the job.
     ///
-    /// The vendor's default makes no .pptx of a [`JsonDeck`](crate::types::JsonDeck): `JsonDeck::with_pptx` does. The success
+    /// The vendor's default makes no .pptx of a [`JsonDeck`](crate::types::JsonDeck): `JsonDeck::pptx` does. The success
     /// of a template has no deck, but a [`template_id`](Ready::template_id).
     ///
     /// # Errors

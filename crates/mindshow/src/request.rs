@@ -110,7 +110,7 @@ fn checked<I: Input + Serialize>(
 
 impl JsonDeck {
     /// Pages that become a .pptx, which the vendor's default would not make.
-    pub fn with_pptx(pages: Vec<DeckPage>) -> Self {
+    pub fn pptx(pages: Vec<DeckPage>) -> Self {
         let mut deck = Self::new(pages);
         deck.create_ppt_flag = Some(true);
         deck
@@ -441,7 +441,7 @@ mod tests {
 
     #[test]
     fn pages_are_checked_one_by_one() {
-        assert!(problem(&JsonDeck::with_pptx(vec![])).contains("no pages"));
+        assert!(problem(&JsonDeck::pptx(vec![])).contains("no pages"));
         let mut page = DeckPage::new(PageType::Advance);
         assert!(problem(&JsonDeck::new(vec![page.clone()])).contains("page 1"));
         page.id = Some("a".to_owned());
@@ -454,7 +454,7 @@ mod tests {
 
     #[test]
     fn only_the_pages_constructor_that_says_so_asks_for_a_pptx() {
-        assert_eq!(JsonDeck::with_pptx(vec![]).create_ppt_flag, Some(true));
+        assert_eq!(JsonDeck::pptx(vec![]).create_ppt_flag, Some(true));
         assert_eq!(JsonDeck::new(vec![]).create_ppt_flag, None);
     }
 

@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobs_core::clock::{Clock, SystemClock};
-use jobs_core::vendor::Env;
-use printer_jobs::{Destination, Device, ListQuery, PrintOutcome, StatusFilter};
+use printer_jobs::{Destination, Device, Env, ListQuery, PrintOutcome, StatusFilter};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {

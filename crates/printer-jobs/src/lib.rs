@@ -47,6 +47,13 @@ mod supervisor;
 mod tests;
 mod wire;
 
+#[cfg(any(feature = "websocket", feature = "cloud"))]
+pub use jobs_core::disk::OutputPath;
+#[cfg(feature = "cloud")]
+pub use jobs_core::http::SavedFile;
+pub use jobs_core::vendor::{Account, Env, JobKind};
+pub use jobs_core::{Error, ErrorKind, JobId, Secret};
+
 pub use code::Code;
 #[cfg(feature = "websocket")]
 pub use device::{Destination, Device, DeviceBuilder, Downloaded, PageFetch, Transfer};

@@ -181,7 +181,7 @@ async fn bad_input_is_refused_before_anything_is_sent() {
             .deck(MarkdownDeck::from_markdown("no levels"))
             .submit()
             .await,
-        client.deck(JsonDeck::with_pptx(vec![])).submit().await,
+        client.deck(JsonDeck::pptx(vec![])).submit().await,
         client
             .deck(PptDeck::from_upload(ResourceId::new(""), true))
             .submit()
@@ -227,7 +227,7 @@ async fn pages_are_sent_as_they_were_given() {
         .unwrap();
     let mut cover = DeckPage::new(PageType::Cover);
     cover.title = Some("Tea".to_owned());
-    let submission = client.deck(JsonDeck::with_pptx(vec![cover])).submit().await;
+    let submission = client.deck(JsonDeck::pptx(vec![cover])).submit().await;
     assert!(submission.is_ok());
     assert_eq!(
         vendor.seen()[0].json(),

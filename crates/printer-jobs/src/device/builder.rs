@@ -224,7 +224,7 @@ impl DeviceBuilder {
     }
 
     /// Chooses the numbers of reports; as documented unless set.
-    pub fn with_numbering(mut self, numbering: ReportNumbering) -> Self {
+    pub fn with_report_numbering(mut self, numbering: ReportNumbering) -> Self {
         self.numbering = numbering;
         self
     }

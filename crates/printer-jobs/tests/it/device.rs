@@ -482,7 +482,7 @@ async fn reports_carry_the_documented_numbers_unless_switched() {
     ] {
         let clock = ManualClock::new();
         let cloud = plain().await;
-        let device = online(cloud.device(&clock).with_numbering(numbering)).await;
+        let device = online(cloud.device(&clock).with_report_numbering(numbering)).await;
         device
             .report(&job("a"), &PrintOutcome::Succeeded)
             .await

@@ -371,7 +371,7 @@ async fn mindshow_works(client: &mindshow::Client, witness: &mut Witness) {
     ));
     let deck = GptDeck::from_topic("Tea");
     drop(witness.submits("mindshow about", client.deck(deck.clone()).submit().await));
-    let deck = JsonDeck::with_pptx(vec![DeckPage::new(PageType::Cover)]);
+    let deck = JsonDeck::pptx(vec![DeckPage::new(PageType::Cover)]);
     drop(witness.submits(
         "mindshow of pages",
         client.deck(deck.clone()).submit().await,
