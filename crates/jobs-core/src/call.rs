@@ -105,6 +105,13 @@ impl CallMonitor {
         self.0.borrow().address.clone()
     }
 
+    /// The same as errors show it.
+    pub(crate) fn host_and_port(&self) -> Option<Box<str>> {
+        let address = self.address()?;
+        let bare = address.split_once("://").map(|(_, bare)| bare.into());
+        bare.or(Some(address))
+    }
+
     /// Every change of the activity or its progress from now on.
     pub fn changes(&self) -> CallChanges {
         CallChanges(self.0.subscribe())

@@ -11,11 +11,12 @@ use std::time::SystemTime;
 use futures_core::Stream;
 use tokio::sync::watch;
 
+use crate::call::CallMonitor;
 use crate::clock::{Clock, Moment, Sleep, bounded};
 use crate::error::{Error, ErrorKind};
 use crate::id::JobId;
 use crate::kind::{JobKind, PollResult};
-use crate::poller::{Due, History, PollOutcome, Poller, WaitOptions};
+use crate::poller::{Due, History, PollOutcome, Poller, WaitOptions, timed_out};
 use crate::run_error::RunError;
 use crate::status::{Snapshot, Status};
 use crate::ticket::{InvalidTicket, Ticket};
@@ -200,6 +201,7 @@ impl<K: JobKind + ?Sized> Job<K> {
             job: self.clone(),
             hints: self.hints.subscribe(),
             poller,
+            monitor: CallMonitor::new(),
             last: None,
             last_error: None,
             ended: false,
@@ -283,6 +285,8 @@ pub struct Updates<K: JobKind + ?Sized> {
     job: Job<K>,
     hints: watch::Receiver<()>,
     poller: Poller,
+    /// Knows the address of a poll that is cut.
+    monitor: CallMonitor,
     last: Option<Snapshot<()>>,
     last_error: Option<Error>,
     ended: bool,
@@ -362,16 +366,16 @@ impl<K: JobKind + ?Sized> Updates<K> {
         self.hints.mark_unchanged();
         let limit = self.poller.start_poll(begun);
         self.job.record_poll(begun);
-        let polls = bounded(
-            clock,
-            limit,
-            self.job.kind.poll(std::slice::from_ref(&self.job.id)),
-        )
-        .await;
+        let poll = self.job.kind.poll(std::slice::from_ref(&self.job.id));
+        let polls = bounded(clock, limit, self.monitor.watch(poll)).await;
         let now = clock.now();
         let vendor = self.job.kind.vendor();
         let outcome = match polls {
-            None => self.poller.on_timeout(now, vendor),
+            None => {
+                let address = self.monitor.host_and_port();
+                let error = timed_out(vendor, self.job.id.clone(), address.as_deref());
+                self.poller.on_timeout(now, error)
+            }
             Some(polls) => {
                 self.job.record_poll(now);
                 let poll: PollResult<K::Output> = polls.into_vec().pop().unwrap_or_else(|| {

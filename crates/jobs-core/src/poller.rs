@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::error::{Delivery, Error, ErrorKind};
+use crate::id::JobId;
 use crate::kind::PollResult;
 use crate::kind_policy::KindPolicy;
 use crate::status::{Snapshot, Status};
@@ -270,17 +271,15 @@ impl WaitState {
         self.or_deadline(began, outcome)
     }
 
-    /// The poll that began at `began` was cut at `now`.
+    /// The poll that began at `began` was cut at `now`, which `error` tells.
     pub(crate) fn on_timeout<O>(
         &mut self,
         params: &WaitParams,
         began: Moment,
         now: Moment,
-        vendor: &'static str,
+        error: Error,
         seed: u64,
     ) -> PollOutcome<O> {
-        let error =
-            Error::new(ErrorKind::Timeout, vendor, "poll").with_delivery(Delivery::MaybeSent);
         // The vendor counted this poll when it began, so the minimum interval runs from there.
         let outcome = self.on_error(params, now, began, error, seed);
         self.or_deadline(began, outcome)
@@ -407,6 +406,17 @@ impl WaitState {
     }
 }
 
+/// The error for a poll of `job` that was cut while it waited for `address`.
+pub(crate) fn timed_out(vendor: &'static str, job: JobId, address: Option<&str>) -> Error {
+    let error = Error::new(ErrorKind::Timeout, vendor, "poll")
+        .with_delivery(Delivery::MaybeSent)
+        .with_job(job);
+    match address {
+        Some(address) => error.with_address(address),
+        None => error,
+    }
+}
+
 /// The moment `pause` after `from`, within the minimum and the maximum interval.
 fn after(params: &WaitParams, from: Moment, pause: Duration) -> Moment {
     let floor = params.policy.min_interval.value;
@@ -477,9 +487,9 @@ impl Poller {
     }
 
     /// The poll was cut at `now`, the moment that [`start_poll`](Self::start_poll) returned.
-    pub(crate) fn on_timeout<O>(&mut self, now: Moment, vendor: &'static str) -> PollOutcome<O> {
+    pub(crate) fn on_timeout<O>(&mut self, now: Moment, error: Error) -> PollOutcome<O> {
         self.state
-            .on_timeout(&self.params, self.began, now, vendor, self.seed)
+            .on_timeout(&self.params, self.began, now, error, self.seed)
     }
 }
 
@@ -787,16 +797,21 @@ mod tests {
 
     #[test]
     fn a_poll_that_hangs_over_the_deadline_is_cut_and_the_last_one_made() {
+        let cut = || timed_out("v", JobId::new("j").unwrap(), Some("h:1"));
+        assert_eq!(
+            cut().to_string(),
+            "v poll of job j at h:1: no answer in time"
+        );
         let mut poller = poller(20, History::default());
         assert_eq!(poller.start_poll(at(10_000)), at(20_000));
         assert!(matches!(
-            poller.on_timeout::<()>(at(20_000), "v"),
+            poller.on_timeout::<()>(at(20_000), cut()),
             PollOutcome::PollFailed(_)
         ));
         assert_eq!(poller.due(), Due::Poll(at(20_000)));
         assert_eq!(poller.start_poll(at(20_000)), at(23_000));
         assert!(matches!(
-            poller.on_timeout::<()>(at(50_000), "v"),
+            poller.on_timeout::<()>(at(50_000), cut()),
             PollOutcome::Ended(WaitErrorKind::DeadlineExceeded)
         ));
     }

@@ -63,7 +63,7 @@ impl<O: Send + 'static, T: Send + 'static> Accounts<O, T> {
             let policy = kind.policy().clone();
             let kind = Arc::clone(kind);
             let wrap = identity;
-            (Arc::new(ErasedKind { kind, wrap }), policy)
+            (Arc::new(ErasedKind::new(kind, wrap)), policy)
         });
         account.watch(request(job, number, tag, options))
     }
@@ -76,7 +76,7 @@ impl<O: Send + 'static, T: Send + 'static> Accounts<O, T> {
     ) -> (Arc<AccountTask<O, T>>, u16) {
         let account = self.account_of(&*kind);
         let (key, policy) = (key_of(&*kind), kind.policy().clone());
-        let number = account.add_kind(Arc::new(ErasedKind { kind, wrap }), key, policy);
+        let number = account.add_kind(Arc::new(ErasedKind::new(kind, wrap)), key, policy);
         (account, number)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::Instrument as _;
 
+use crate::call::CallMonitor;
 use crate::clock::{Moment, bounded};
 use crate::error::{Error, ErrorKind};
 use crate::fleet::concurrency_limit::PollFeedback;
@@ -19,12 +20,27 @@ const SLOW: u32 = 8;
 pub(super) trait DynPoll<O>: Send + Sync {
     /// Polls once at each of `ids` until `limit`.
     fn poll(self: Arc<Self>, ids: Vec<JobId>, limit: Moment) -> PollFuture<BatchResult<O>>;
+
+    /// The address that was polled last.
+    fn address(&self) -> Option<Box<str>>;
 }
 
 /// A kind, and how its output becomes the fleet's.
 pub(super) struct ErasedKind<K: ?Sized, W> {
-    pub(super) wrap: W,
-    pub(super) kind: Arc<K>,
+    wrap: W,
+    kind: Arc<K>,
+    /// Knows the address of a poll that is cut.
+    monitor: CallMonitor,
+}
+
+impl<K: ?Sized, W> ErasedKind<K, W> {
+    pub(super) fn new(kind: Arc<K>, wrap: W) -> Self {
+        Self {
+            wrap,
+            kind,
+            monitor: CallMonitor::new(),
+        }
+    }
 }
 
 impl<O, K, W> DynPoll<O> for ErasedKind<K, W>
@@ -43,7 +59,8 @@ where
             job = ids.first().map_or("", JobId::as_str),
         );
         let poll = async move {
-            let polls = bounded(&**self.kind.clock(), limit, self.kind.poll(&ids)).await;
+            let poll = self.monitor.watch(self.kind.poll(&ids));
+            let polls = bounded(&**self.kind.clock(), limit, poll).await;
             let wrap = |poll: PollResult<K::Output>| poll.map(|snapshot| snapshot.map(&self.wrap));
             let polls = polls.map(|polls| polls.into_vec().into_iter().map(wrap).collect());
             BatchResult {
@@ -56,6 +73,10 @@ where
         } else {
             Box::pin(poll.instrument(span))
         }
+    }
+
+    fn address(&self) -> Option<Box<str>> {
+        self.monitor.host_and_port()
     }
 }
 

@@ -18,7 +18,7 @@ use crate::fleet::{metrics, priority};
 use crate::id::JobId;
 use crate::kind::PollResult;
 use crate::kind_policy::KindPolicy;
-use crate::poller::{Due, History, PollOutcome, WaitOptions, WaitParams, WaitState};
+use crate::poller::{Due, History, PollOutcome, WaitOptions, WaitParams, WaitState, timed_out};
 use crate::wait_error::{WaitError, WaitErrorKind};
 
 /// A poll and the slot in which it is in flight.
@@ -653,13 +653,23 @@ impl<O, T> Scheduler<O, T> {
         vendor: &'static str,
         result: Option<PollResult<O>>,
     ) -> Option<PollOutcome<O>> {
+        let result = result.ok_or_else(|| {
+            let address = self.address_of(slot);
+            timed_out(vendor, self.table.id(slot), address.as_deref())
+        });
         let (entry, params) = self.table.entry_and_wait_params(slot)?;
         // A number that belongs to the job for as long as it is in this slot.
         let seed = self.seed ^ u64::from(slot).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         Some(match result {
-            Some(result) => entry.state.on_response(params, began, now, result, seed),
-            None => entry.state.on_timeout(params, began, now, vendor, seed),
+            Ok(result) => entry.state.on_response(params, began, now, result, seed),
+            Err(error) => entry.state.on_timeout(params, began, now, error, seed),
         })
+    }
+
+    /// Where jobs like this one are polled.
+    fn address_of(&self, slot: u32) -> Option<Box<str>> {
+        let kind = self.table.params_of(slot)?.kind;
+        self.kinds.get(usize::from(kind))?.poller.address()
     }
 
     /// Acts on what a poll meant for the wait of a job that is in no list.

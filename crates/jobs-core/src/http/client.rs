@@ -306,6 +306,19 @@ impl HttpClient {
         Ok(incoming.answered(body))
     }
 
+    /// The same for a submit, which costs money. Of an answer that breaks off what arrived is handed out, because the id of
+    /// the job may be in it: [`Response::broken_off`] tells.
+    ///
+    /// # Errors
+    /// As [`stream`](Self::stream).
+    pub async fn submit(&self, request: Request) -> Result<Response, Error> {
+        let mut incoming = Box::pin(self.stream(request.non_idempotent())).await?;
+        Ok(match incoming.rest_or_part().await {
+            Ok(body) => incoming.answered(body),
+            Err(part) => incoming.answered_in_part(part),
+        })
+    }
+
     /// Waits for the quota, sends `request` once, and hands the answer out as it comes.
     ///
     /// The request's time-out covers the whole answer, and the limit all of its bytes.

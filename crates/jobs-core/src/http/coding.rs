@@ -85,6 +85,16 @@ impl Codings {
         self.undo(body, cap)?.read_to_end(&mut undone)?;
         Ok(undone)
     }
+
+    /// The same of a body that breaks off, as far as it goes.
+    pub(crate) fn undone_so_far(&self, body: &[u8], cap: u64) -> Vec<u8> {
+        let mut undone = Vec::new();
+        if let Ok(mut layer) = self.undo(body, cap) {
+            // It fails where the rest is missing, and leaves what it had read.
+            let _ = layer.read_to_end(&mut undone);
+        }
+        undone
+    }
 }
 
 impl Coding {

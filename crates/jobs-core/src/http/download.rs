@@ -291,6 +291,7 @@ impl HttpClient {
             redactor,
             address: Url::parse(fetch.link)
                 .ok()
+                .filter(Url::has_host)
                 .map(|url| address_of(&url).into()),
         }
     }

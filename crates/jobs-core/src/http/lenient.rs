@@ -120,6 +120,17 @@ impl<'a> LenientValue<'a> {
         self.text().filter(|text| !text.trim().is_empty())
     }
 
+    /// What people are to read: the text, or a list or an object as JSON of at most 300 characters. `None` for what says
+    /// nothing.
+    pub fn message(self) -> Option<String> {
+        const LONGEST: usize = 300;
+        if self.is_empty() {
+            return None;
+        }
+        let json = || self.0.map(|json| json.chars().take(LONGEST).collect());
+        self.text().or_else(json)
+    }
+
     /// A word, which is a text that is not blank: a number in its place says something else.
     pub fn word(self) -> Option<String> {
         let word = Self(self.0.filter(|text| text.starts_with('"'))).filled()?;
@@ -587,6 +598,30 @@ mod tests {
         let body = b"{\"a\":\"bad \\ud835 glyph\",\"b\":\"\\uD83D\\uDE00\",\"c\":\"\xff\x1b\"}";
         let texts = ["a", "b", "c"].map(|key| text(body, &[key]).unwrap());
         assert_eq!(texts, ["bad \u{fffd} glyph", "\u{1f600}", "\u{fffd}\u{1b}"]);
+    }
+
+    #[test]
+    fn a_message_is_shown_whatever_its_type() {
+        let body =
+            r#"{"a":{"zh": "坏文件", "x":NaN},"b":["坏", 1],"c":"text","d":[],"e":"","f":7}"#;
+        let json = LenientJson::read(body.as_bytes());
+        let messages = ["a", "b", "c", "d", "e", "f", "g"].map(|key| json.get(key).message());
+        let messages = messages.each_ref().map(Option::as_deref);
+        assert_eq!(
+            messages,
+            [
+                Some(r#"{"zh":"坏文件","x":null}"#),
+                Some(r#"["坏",1]"#),
+                Some("text"),
+                None,
+                None,
+                Some("7"),
+                None
+            ]
+        );
+        let long = format!(r#"{{"a":["{}"]}}"#, "x".repeat(400));
+        let json = LenientJson::read(long.as_bytes());
+        assert_eq!(json.get("a").message().unwrap().len(), 300);
     }
 
     #[test]

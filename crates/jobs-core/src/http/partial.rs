@@ -32,7 +32,7 @@ impl Partial {
         Ok(Self {
             target: target.clone(),
             draft,
-            file: BufWriter::with_capacity(256 * 1024, file),
+            file: BufWriter::with_capacity(96 * 1024, file),
             digest: Sha256::new(),
             len: 0,
             headers: Headers::default(),

@@ -22,25 +22,48 @@ pub(crate) fn told(error: &reqwest::Error) -> String {
     told.join(": ")
 }
 
-/// What to do, by the types of the causes and by what is set.
+/// What to do, by the causes and by what is set.
 pub(crate) fn advice(error: &reqwest::Error) -> String {
-    let mut advice = String::from("nothing was sent: ");
-    let tls = causes(error)
+    let is_tls = causes(error)
         .filter_map(io_error)
         .any(|cause| cause.kind() == io::ErrorKind::InvalidData);
-    advice.push_str(match (tls, error.is_timeout()) {
-        (true, _) => {
-            "check the address; where a proxy or firewall inspects TLS, set SSL_CERT_FILE to a PEM file with its certificate authority"
-        }
-        (false, _) => "check the address and the network",
-    });
-    if let Some(name) = proxy_variable() {
+    let proxy = proxy_variable().map(|name| {
         let at = proxy_address(name).map_or_else(String::new, |at| format!(" ({at})"));
-        advice.push_str(&format!(
-            "; a proxy is taken from {name}{at}: check its address, its user name and its password"
-        ));
-    }
-    advice
+        format!("a proxy is taken from {name}{at}")
+    });
+    advise(&told(error), is_tls, proxy.as_deref())
+}
+
+/// The HTTP client keeps the types of a proxy's and a certificate's refusal to itself, so they are told by their words.
+fn advise(told: &str, is_tls: bool, proxy: Option<&str>) -> String {
+    let (check, proxy_check) = if told.contains("tunnel error: unsuccessful") {
+        (
+            "the proxy refused to connect to this host: have it let the host through, or name the host in NO_PROXY",
+            "",
+        )
+    } else if told.contains("tunnel error: proxy authorization required") {
+        (
+            "the proxy asks for a login: check its user name and its password",
+            "",
+        )
+    } else if told.contains("CaUsedAsEndEntity") {
+        // Trusting it does not help: no server may use a certificate of an authority.
+        (
+            "the server shows a certificate that is made for a certificate authority; give it one that an authority has \
+             signed, and set SSL_CERT_FILE to a PEM file with that authority, not with the server's own certificate",
+            "",
+        )
+    } else if is_tls {
+        (
+            "check the address; where a proxy or firewall inspects TLS, set SSL_CERT_FILE to a PEM file with its \
+             certificate authority",
+            "",
+        )
+    } else {
+        ("check the address and the network", ": check its address")
+    };
+    let proxy = proxy.map(|proxy| format!("; {proxy}{proxy_check}"));
+    format!("nothing was sent: {check}{}", proxy.unwrap_or_default())
 }
 
 /// The variable that a proxy for HTTPS is taken from, as the HTTP client looks for it.
@@ -81,4 +104,25 @@ fn next_cause(error: WaitErrorKind<'_>) -> Option<WaitErrorKind<'_>> {
 
 fn io_error(error: WaitErrorKind<'_>) -> Option<&io::Error> {
     error.downcast_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_fits_what_stood_in_the_way() {
+        let proxy = Some("a proxy is taken from HTTPS_PROXY (127.0.0.1:3128)");
+        let refused = advise("tunnel error: unsuccessful", false, proxy);
+        assert!(refused.contains("NO_PROXY") && refused.contains("127.0.0.1:3128"));
+        assert!(!refused.contains("password"), "{refused}");
+        let login = advise("tunnel error: proxy authorization required", false, proxy);
+        assert!(login.contains("password") && !login.contains("NO_PROXY"));
+        let own = "invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))";
+        assert!(advise(own, true, None).contains("not with the server's own certificate"));
+        let unknown = advise("invalid peer certificate: UnknownIssuer", true, None);
+        assert!(unknown.contains("set SSL_CERT_FILE"), "{unknown}");
+        let closed = advise("Connection refused (os error 111)", false, proxy);
+        assert!(closed.ends_with("(127.0.0.1:3128): check its address"));
+    }
 }

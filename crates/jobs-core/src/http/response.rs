@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::error::{Delivery, Error, ErrorKind};
 use crate::http::context::Context;
 use crate::http::lenient::LenientJson;
+use crate::id::JobId;
 use crate::rate_limit::RateFeedback;
 use crate::status::{Snapshot, Status};
 
@@ -23,6 +24,7 @@ pub struct Response {
     said: Option<RateFeedback>,
     /// Why the body is still in a content coding.
     still_coded: Option<Box<str>>,
+    broken_off: Option<Error>,
 }
 
 impl Response {
@@ -42,7 +44,13 @@ impl Response {
             context,
             said,
             still_coded: None,
+            broken_off: None,
         }
+    }
+
+    pub(crate) fn broken_off_by(mut self, error: Error) -> Self {
+        self.broken_off = Some(error);
+        self
     }
 
     pub(crate) fn still_coded(mut self, why: Option<Box<str>>) -> Self {
@@ -58,6 +66,12 @@ impl Response {
     /// A header, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Why the body is only the beginning of the answer: [`HttpClient::submit`](crate::http::HttpClient::submit) alone
+    /// gives such a one. The error keeps that beginning.
+    pub fn broken_off(&self) -> Option<&Error> {
+        self.broken_off.as_ref()
     }
 
     /// The body.
@@ -103,6 +117,14 @@ impl Response {
             }
             Delivery::NotSent | Delivery::Answered => error,
         }
+    }
+
+    /// `error` about a submit whose answer shows the id of `job` all the same, which may have been made: the id is named and
+    /// the answer kept.
+    pub fn in_doubt(&self, error: Error, job: JobId) -> Error {
+        self.kept_in(error.with_delivery(Delivery::MaybeSent))
+            .with_help("the answer shows this job id: look for it at the vendor")
+            .with_job(job)
     }
 
     /// The error for a body that is not what the vendor documents. It does not tell whether the work was begun.

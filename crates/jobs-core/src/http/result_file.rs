@@ -427,7 +427,7 @@ fn undo(
         _ => CheckError::Local(cause),
     };
     let mut plain = codings.undo(from, cap).map_err(wrong)?;
-    let mut to = BufWriter::with_capacity(256 * 1024, to);
+    let mut to = BufWriter::with_capacity(64 * 1024, to);
     let mut piece = vec![0; 64 * 1024];
     loop {
         match plain.read(&mut piece) {

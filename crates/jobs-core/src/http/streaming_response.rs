@@ -25,6 +25,14 @@ pub struct StreamingResponse {
     still_coded: Option<Box<str>>,
 }
 
+/// An answer that does not come to its end.
+pub(crate) struct BrokenOff {
+    /// Why; it keeps the beginning of the body.
+    error: Error,
+    /// What arrived.
+    body: Bytes,
+}
+
 impl StreamingResponse {
     pub(crate) fn new(
         context: Context,
@@ -95,22 +103,52 @@ impl StreamingResponse {
     }
 
     pub(crate) async fn rest(&mut self) -> Result<Bytes, Error> {
-        let body = self.raw_rest().await?;
-        self.undone(body)
+        self.rest_or_part().await.map_err(|part| part.error)
     }
 
-    async fn raw_rest(&mut self) -> Result<Bytes, Error> {
+    /// The rest, or what arrived of it.
+    pub(crate) async fn rest_or_part(&mut self) -> Result<Bytes, BrokenOff> {
+        let mut body = BytesMut::new();
+        match self.raw_rest(&mut body).await {
+            Ok(whole) => self
+                .undone(whole)
+                .map_err(|error| self.broken_off(error, body)),
+            Err(error) => Err(self.broken_off(error, body)),
+        }
+    }
+
+    /// The rest; what arrives before an error is left in `body`.
+    async fn raw_rest(&mut self, body: &mut BytesMut) -> Result<Bytes, Error> {
         let first = self.raw_chunk().await?.unwrap_or_default();
         // Most answers are one piece, which is not copied.
-        let Some(second) = self.raw_chunk().await? else {
+        let second = self.raw_chunk().await;
+        if let Ok(None) = second {
             return Ok(first);
-        };
-        let mut body = BytesMut::from(first);
-        body.extend_from_slice(&second);
-        while let Some(chunk) = self.raw_chunk().await? {
-            body.extend_from_slice(&chunk);
         }
-        Ok(body.freeze())
+        *body = BytesMut::from(first);
+        let mut next = second?;
+        while let Some(chunk) = next {
+            body.extend_from_slice(&chunk);
+            next = self.raw_chunk().await?;
+        }
+        Ok(std::mem::take(body).freeze())
+    }
+
+    fn broken_off(&mut self, error: Error, raw: BytesMut) -> BrokenOff {
+        let raw = raw.freeze();
+        let undone = self
+            .codings
+            .take()
+            .map(|codings| codings.undone_so_far(&raw, self.cap));
+        let body = match undone {
+            Some(undone) if !undone.is_empty() => undone.into(),
+            _ => raw,
+        };
+        let excerpt = self.context.redactor.excerpt(&body);
+        BrokenOff {
+            error: error.with_body_excerpt(excerpt),
+            body,
+        }
     }
 
     /// The body without its codings. One that cannot be undone stays, and whoever does not understand the answer says so:
@@ -132,6 +170,11 @@ impl StreamingResponse {
                 Ok(body)
             }
         }
+    }
+
+    /// The answer as far as it arrived.
+    pub(crate) fn answered_in_part(self, part: BrokenOff) -> Response {
+        self.response(part.body).broken_off_by(part.error)
     }
 
     /// The answer with this body, which is all of it.
@@ -269,6 +312,34 @@ mod tests {
         let mut coded = Vec::new();
         io::Read::read_to_end(&mut encoder, &mut coded).unwrap();
         coded
+    }
+
+    #[tokio::test]
+    async fn what_arrived_of_an_answer_that_breaks_off_is_kept() {
+        let error = answered(&["12345", "678"], false)
+            .await
+            .into_response()
+            .await;
+        assert_eq!(error.unwrap_err().body_excerpt(), Some("12345678"));
+        for (pieces, is_whole) in [(&["12345", "678"][..], false), (&["12345678", "901"], true)] {
+            let mut incoming = answered(pieces, is_whole).await;
+            let part = incoming.rest_or_part().await.err().unwrap();
+            let answer = incoming.answered_in_part(part);
+            assert_eq!(answer.body(), b"12345678");
+            let error = answer.broken_off().unwrap();
+            assert_eq!(error.body_excerpt(), Some("12345678"));
+            assert_eq!(error.delivery(), Delivery::MaybeSent);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_arrived_of_a_coded_answer_is_undone() {
+        let whole = gzip(br#"{"data":{"id":"j7"}}"#);
+        let cut = whole.len() - 4;
+        let mut incoming = coded("gzip", &whole).await;
+        let error = incoming.too_large();
+        let part = incoming.broken_off(error, BytesMut::from(&whole[..cut]));
+        assert_eq!(&part.body[..], br#"{"data":{"id":"j7"}}"#);
     }
 
     #[tokio::test]

@@ -43,18 +43,47 @@ pub(crate) fn check_proxy(vendor: &'static str) -> Result<(), Error> {
     Ok(())
 }
 
+/// One certificate is enough: the TLS library passes over those that it cannot read.
 fn certificates(path: &str) -> Result<(), String> {
     let file = std::fs::File::open(path).map_err(|problem| format!("cannot be read: {problem}"))?;
+    let mut pem: Option<Vec<u8>> = None;
     for line in BufReader::new(file).split(b'\n') {
         let line = line.map_err(|problem| format!("cannot be read: {problem}"))?;
-        if line.starts_with(b"-----BEGIN") && line.windows(11).any(|word| word == b"CERTIFICATE") {
+        if line.starts_with(b"-----BEGIN CERTIFICATE-----") {
+            pem = Some(Vec::new());
+        }
+        let Some(pem) = &mut pem else { continue };
+        pem.extend_from_slice(&line);
+        pem.push(b'\n');
+        if line.starts_with(b"-----END CERTIFICATE-----") && is_certificate(pem) {
             return Ok(());
         }
     }
-    Err("holds no certificate".to_owned())
+    Err(match pem {
+        None => "holds no certificate".to_owned(),
+        Some(_) => "holds no certificate that can be read".to_owned(),
+    })
 }
 
-/// As the HTTP client reads it: with a scheme or without.
+#[cfg(feature = "rustls")]
+fn is_certificate(pem: &[u8]) -> bool {
+    // Only a client looks at what is between the marks.
+    let trusting = |root| {
+        let client = reqwest::Client::builder().no_proxy();
+        client.tls_certs_only([root]).build()
+    };
+    reqwest::Certificate::from_pem(pem)
+        .and_then(trusting)
+        .is_ok()
+}
+
+/// Without TLS of our own nobody here reads it.
+#[cfg(not(feature = "rustls"))]
+fn is_certificate(_pem: &[u8]) -> bool {
+    true
+}
+
+/// As the HTTP client reads it: with a scheme or without. Any other scheme it would pass by in silence, or fail on later.
 pub(super) fn is_proxy(value: &str) -> bool {
     let address = if value.contains("://") {
         value.to_owned()
@@ -64,7 +93,11 @@ pub(super) fn is_proxy(value: &str) -> bool {
     let is_plain = address
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b'#');
-    is_plain && Url::parse(&address).is_ok_and(|url| url.has_host() && url.host_str() != Some(""))
+    let is_http = |url: Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.host_str().is_some_and(|host| !host.is_empty())
+    };
+    is_plain && Url::parse(&address).is_ok_and(is_http)
 }
 
 /// Resolves `localhost` to this machine and to nothing else, whatever a file of hosts says: plain HTTP goes there.
@@ -104,6 +137,20 @@ mod tests {
     use super::*;
     use crate::http::ssrf_guard::tests::Names;
 
+    /// Of nobody.
+    const AUTHORITY: &str = "-----BEGIN CERTIFICATE-----
+MIIBiDCCAS+gAwIBAgIUHEVUV+6BmA83SHj8Us6eoLIFJsAwCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOdGVzdCBhdXRob3JpdHkwIBcNMjYxMTMwMjAzMDM5WhgPMjEy
+NjExMDYyMDMwMzlaMBkxFzAVBgNVBAMMDnRlc3QgYXV0aG9yaXR5MFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAEzrYmuqWGCPSC2R50Nhf1fEa8ZbQFLgYS6M2e2dBu
+ckTiB5QymD03zm17VCNv7w1LA3Op/2PmyGWK/WJ0qv1LcaNTMFEwHQYDVR0OBBYE
+FOPUuBIZ+9Y3z6sAsiYmv+bnKrxSMB8GA1UdIwQYMBaAFOPUuBIZ+9Y3z6sAsiYm
+v+bnKrxSMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDRwAwRAIgTlq+oF/C
+g5B5f00w32OY5eJVzWGylsRUJGz4H9DSLOQCIEOmQB8rVCbTHCQ2I8/XLyssry3Z
+1pIYAavS2EHMpsP4
+-----END CERTIFICATE-----
+";
+
     async fn resolved(names: &[(&'static str, &str)], name: &str) -> Result<Vec<String>, String> {
         let resolver = OnThisMachine(Names::new(names));
         let found = resolver.resolve(name.parse().unwrap()).await;
@@ -136,7 +183,17 @@ mod tests {
         );
         std::fs::write(&path, "nothing of the kind").unwrap();
         assert_eq!(certificates(text).unwrap_err(), "holds no certificate");
-        std::fs::write(&path, "# a CA\n-----BEGIN CERTIFICATE-----\nMII\n").unwrap();
+        for broken in ["AAAA\n-----END CERTIFICATE-----\n", "MII\n"] {
+            std::fs::write(&path, format!("-----BEGIN CERTIFICATE-----\n{broken}")).unwrap();
+            #[cfg(feature = "rustls")]
+            assert_eq!(
+                certificates(text).unwrap_err(),
+                "holds no certificate that can be read"
+            );
+        }
+        // One that is broken stands in nobody's way.
+        let junk = "# CAs\n-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        std::fs::write(&path, format!("{junk}{AUTHORITY}")).unwrap();
         assert_eq!(certificates(text), Ok(()));
     }
 
@@ -146,7 +203,6 @@ mod tests {
             "http://127.0.0.1:3128",
             "https://user:p%40ss@proxy.example:8443",
             "proxy.example:3128",
-            "socks5://127.0.0.1:1080",
         ] {
             assert!(is_proxy(good), "{good}");
         }
@@ -155,6 +211,10 @@ mod tests {
             "http://h:99999",
             "not a proxy",
             "http://u:p#w@h:1",
+            "ftp://user:pw@127.0.0.1:21",
+            "socks5://127.0.0.1:1080",
+            "socks5h://127.0.0.1:1080",
+            "socks4a://127.0.0.1:1080",
             ":",
         ] {
             assert!(!is_proxy(bad), "{bad}");

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use reqwest::header::CONTENT_LENGTH;
 
 use crate::call::{Activity, CallMonitor};
 
@@ -28,11 +29,13 @@ pub(crate) fn watched(
     };
     let (client, request) = builder.build_split();
     let mut request = request?;
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     match request.body_mut() {
         Some(body) => {
             let inner = std::mem::take(body);
             *body = reqwest::Body::wrap(Watched {
-                total: inner.size_hint().exact(),
+                total: inner.size_hint().exact().or(length),
                 body: inner,
                 monitor,
                 sent: 0,
@@ -81,5 +84,43 @@ impl Body for Watched {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::http::{Document, Form, HttpClientBuilder, Origin, Request};
+
+    #[tokio::test]
+    async fn a_form_that_has_left_waits_for_its_answer() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let client = HttpClientBuilder::new("v", Origin::parse(&origin).unwrap());
+        let client = client.build().unwrap();
+        let document = Document::from_bytes("a.pdf", "%PDF-1.7 x");
+        let form = Form::new().document("file", &document).unwrap();
+        let request = Request::post("op", &[]).with_body(crate::http::Body::Form(form));
+        let monitor = CallMonitor::new();
+        let silent = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            while !request.ends_with(b"--\r\n") {
+                stream.read_buf(&mut request).await.unwrap();
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = monitor.watch(client.submit(request)) => panic!("{answer:?}"),
+            () = silent => {}
+        }
+        let activity = monitor.activity();
+        assert!(
+            matches!(activity, Activity::WaitingForAnswer),
+            "{activity:?}"
+        );
     }
 }
