@@ -74,10 +74,10 @@ impl Api {
 
     /// One try of a create. Charged for.
     pub(crate) async fn create(&self, operation: Operation, body: &Bytes) -> Result<JobId, Error> {
-        let call = operation.with_json(body).non_idempotent();
-        let answer = self
-            .send(call.with_timeout(self.0.settings.create_timeout))
-            .await?;
+        let call = operation.with_json(body);
+        let call = call.with_timeout(self.0.settings.create_timeout);
+        let call = self.0.credentials.sign(call);
+        let answer = self.0.transport.submit(call).await?;
         let id = envelope::accepted(&answer, self.codes())?;
         let log_url = answer.json().get("data").get("create_log_url").filled();
         if let Some(url) = log_url {

@@ -15,6 +15,9 @@ const SUCCESS: i64 = 0;
 /// # Errors
 /// The vendor's refusal, or what can be said of an answer that is not the vendor's.
 pub(crate) fn read(answer: &Response, codes: &Codes) -> Result<LenientJson, Error> {
+    if let Some(error) = answer.broken_off() {
+        return Err(error.clone());
+    }
     let json = answer.json();
     let failure = answer.http_failure();
     match json.get("code").integer() {
@@ -77,23 +80,25 @@ pub(crate) const JOB: (&[&str], &str) = (&["job", "item"], "id");
 /// The id of the job that a create made.
 ///
 /// It is read first: an answer that shows it is one of a job that may be charged, whatever is odd about the rest and
-/// whatever the HTTP status says. Only the code of a failure outweighs it.
+/// whatever the HTTP status says. The code of a failure beside it, or an answer that breaks off before its code, leaves in
+/// doubt whether there is such a job.
 pub(crate) fn accepted(answer: &Response, codes: &Codes) -> Result<JobId, Error> {
+    const PROBLEM: &str = "accepted, but without a usable job id";
     let json = answer.json();
     let (names, own_key) = JOB;
-    let id = part(&json, names, own_key).and_then(|job| job.get(own_key).filled());
-    let is_refused = json
-        .get("code")
-        .integer()
-        .is_some_and(|code| code != SUCCESS);
-    match id {
-        Some(id) if !is_refused => JobId::new(id.trim()).map_err(|cause| {
-            answer.unexpected_with("accepted, but without a usable job id", cause)
-        }),
-        _ => {
-            read(answer, codes)?;
-            Err(answer.unexpected("accepted, but without a usable job id"))
-        }
+    let Some(id) = part(&json, names, own_key).and_then(|job| job.get(own_key).filled()) else {
+        read(answer, codes)?;
+        return Err(answer.unexpected(PROBLEM));
+    };
+    let id = JobId::new(id.trim()).map_err(|cause| answer.unexpected_with(PROBLEM, cause))?;
+    let code = json.get("code").integer();
+    let is_accepted = match answer.broken_off() {
+        Some(_) => code == Some(SUCCESS) && answer.http_failure().is_none(),
+        None => code.is_none_or(|code| code == SUCCESS),
+    };
+    match read(answer, codes) {
+        Err(error) if !is_accepted => Err(answer.in_doubt(error, id)),
+        _ => Ok(id),
     }
 }
 
@@ -125,7 +130,7 @@ fn rejection(
     } else {
         Delivery::MaybeSent
     };
-    let info = json.get("info").text().unwrap_or_default();
+    let info = json.get("info").message().unwrap_or_default();
     let request_id = json.get("request_id").filled();
     let error = answer
         .error(kind)

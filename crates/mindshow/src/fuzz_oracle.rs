@@ -107,13 +107,19 @@ pub fn finished(bytes: &[u8], on_disk: impl Fn(&[u8]) -> io::Result<File>) -> io
         assert!(outline.slides <= bytes.len() / 46);
     }
     if inspect_pdf(&mut on_disk(bytes)?, &mut Inspection::unbounded()).is_ok() {
-        assert!(bytes.starts_with(b"%PDF-"));
+        let has = |part: &[u8], mark: &[u8]| part.windows(5).any(|window| window == mark);
+        assert!(has(bytes.get(..1024).unwrap_or(bytes), b"%PDF-"));
         let end = bytes.windows(5).rposition(|part| part == b"%%EOF");
         let cut = bytes.get(..end.unwrap_or_default()).unwrap_or_default();
-        let tail = cut
-            .get(cut.len().saturating_sub(1024)..)
+        let blanks = cut
+            .iter()
+            .rposition(|byte| *byte != 0 && !byte.is_ascii_whitespace());
+        let text = cut
+            .get(..blanks.map_or(0, |last| last + 1))
             .unwrap_or_default();
-        let has_another = tail.windows(5).any(|part| part == b"%%EOF");
+        let tail = text.len().saturating_sub(1024);
+        let has_another = has(text.get(tail..).unwrap_or_default(), b"%%EOF")
+            && has(cut.get(..1024).unwrap_or(cut), b"%PDF-");
         assert_eq!(
             inspect_pdf(&mut on_disk(cut)?, &mut Inspection::unbounded()).is_ok(),
             has_another

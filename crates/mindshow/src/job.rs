@@ -320,16 +320,27 @@ async fn list_page(api: &Api, request: &ListRequest) -> Result<Page<Value>, Erro
 
 /// What the answer to a poll says.
 pub(crate) fn seen(id: &JobId, answer: &Response, codes: &Codes) -> PollResult<Finished> {
-    let json = envelope::read(answer, codes)?;
+    let json = answer.json();
     let (names, own_key) = envelope::JOB;
-    let job = envelope::part(&json, names, own_key)
-        .ok_or_else(|| answer.unexpected("the answer does not mention the job"))?;
-    let job = described_by(job)
-        .ok_or_else(|| answer.unexpected("the answer does not tell the job's state"))?;
-    if job.id != id.as_str() {
+    let job = envelope::part(&json, names, own_key);
+    let described = job.and_then(described_by);
+    let has_ended = described.as_ref().is_some_and(|job| {
+        job.id == id.as_str() && matches!(job.status, JobStatus::Succeeded | JobStatus::Failed)
+    });
+    let has_code = json.get("code").integer().is_some();
+    // An end stands whatever the code beside it.
+    if !(has_ended && has_code && answer.http_failure().is_none()) {
+        envelope::read(answer, codes)?;
+    }
+    if job.is_none() {
+        return Err(answer.unexpected("the answer does not mention the job"));
+    }
+    let described =
+        described.ok_or_else(|| answer.unexpected("the answer does not tell the job's state"))?;
+    if described.id != id.as_str() {
         return Err(answer.unexpected("the answer is about another job"));
     }
-    Ok(answer.redact_snapshot(snapshot(id, job)?))
+    Ok(answer.redact_snapshot(snapshot(id, described)?))
 }
 
 /// What decides about a job, read leniently: id and state, then the result. Whatever is odd about the rest hides neither.
@@ -342,7 +353,7 @@ fn described_by(job: LenientValue<'_>) -> Option<JobInfo> {
     info.progress_percent = job.get("progress_percent").integer();
     info.ppt_url = job.get("ppt_url").filled().map(SecretText::new);
     info.template_id = job.get("template_id").text();
-    info.error = job.get("error").text();
+    info.error = job.get("error").message();
     let images = job.get("preview_img_list").items();
     info.preview_img_list = Some(images.into_iter().filter_map(LenientValue::text).collect());
     Some(info)
@@ -442,6 +453,30 @@ mod tests {
         ] {
             let json = LenientJson::read(json.as_bytes());
             assert_eq!(described_by(json.value()), None, "{json:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_is_seen_whatever_the_code_beside_it() {
+        let id = JobId::new("j").unwrap();
+        let polled = |json: &str| {
+            let answer =
+                jobs_core::testing::canned_response("job_get", 200, &[], json.as_bytes(), &[]);
+            super::seen(&id, &answer, &Codes::default()).map(|seen| format!("{:?}", seen.status))
+        };
+        let failed = r#"{"code":7,"info":"x","data":{"job":{"id":"j","status":"failed","error":{"msg":"坏"}}}}"#;
+        assert_eq!(
+            polled(failed).unwrap(),
+            r#"Failed(Failure { reason: "{\"msg\":\"坏\"}", code: None })"#
+        );
+        let done = r#"{"code":7,"data":{"id":"j","status":"succeeded","ppt_url":"https://h/x"}}"#;
+        assert!(polled(done).unwrap().starts_with("Succeeded"));
+        for json in [
+            r#"{"code":7,"data":{"job":{"id":"k","status":"failed"}}}"#,
+            r#"{"code":7,"data":{"job":{"id":"j","status":"running"}}}"#,
+            r#"{"data":{"job":{"id":"j","status":"failed"}}}"#,
+        ] {
+            assert!(polled(json).is_err(), "{json}");
         }
     }
 

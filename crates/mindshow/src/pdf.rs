@@ -126,6 +126,7 @@ pub struct PdfReady {
     /// The job.
     pub job_id: JobId,
     pdf_url: Box<str>,
+    calls: u32,
     api: Api,
 }
 
@@ -143,6 +144,11 @@ impl PdfReady {
     /// The link, which opens the PDF for anybody.
     pub fn pdf_url(&self) -> &str {
         &self.pdf_url
+    }
+
+    /// What it cost at the very most.
+    pub fn credits_at_most(&self) -> u32 {
+        self.calls.saturating_mul(CREDITS)
     }
 
     /// Writes the PDF to a file, complete or not at all. An existing file is not replaced.
@@ -321,10 +327,12 @@ impl Pdf {
             .map_err(|error| error.with_job(id.clone()))?;
         let answer = self.call(id).await;
         let polled = answer.and_then(|answer| seen(id, &answer, self.api.codes()));
+        let calls = self.spent(id).calls;
         let polled = polled.map(|seen| {
             seen.map(|link| PdfReady {
                 job_id: id.clone(),
                 pdf_url: link.0,
+                calls,
                 api: self.api.clone(),
             })
         });

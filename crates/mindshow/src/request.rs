@@ -86,6 +86,29 @@ impl<C> DeckRequest<C> {
         }
     }
 
+    /// What it costs by the vendor's pages: of decks by AI the most that they name. None where they say nothing.
+    #[cfg(feature = "runner")]
+    pub(crate) fn credits(&self) -> Option<u64> {
+        const DECK: u64 = 10;
+        const LOG: u64 = 10;
+        match &self.source {
+            Source::Json(_) | Source::Markdown(_) => Some(DECK),
+            Source::Gpt(deck) => {
+                let model_calls = match deck.type_ {
+                    DeckSource::Outline => 1,
+                    _ => 2,
+                };
+                let log = if deck.with_create_log_flag_or_default() {
+                    LOG
+                } else {
+                    0
+                };
+                Some(DECK + model_calls + log)
+            }
+            Source::Ppt(_) | Source::Template(_) => None,
+        }
+    }
+
     /// The operation and its body, after everything was checked that can be.
     pub(crate) fn written(&self) -> Result<(Operation, Bytes), Error> {
         match &self.source {

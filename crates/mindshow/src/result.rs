@@ -1,7 +1,7 @@
 //! Finished files: a .pptx or a PDF on disk, checked before it gets its name.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
 use jobs_core::http::{CheckError, Inspection, check_zip};
 
@@ -46,26 +46,45 @@ fn is_slide(name: &str) -> bool {
         .is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-/// Checks that a PDF begins as one and was not cut: its last line is an end mark.
+/// Checks that a PDF begins as one and was not cut: its last line is an end mark. As readers do, it takes other bytes before
+/// the beginning, and blanks of any kind after the end.
 pub(crate) fn inspect_pdf(file: &mut File, _: &mut Inspection) -> Result<(), CheckError> {
-    const TAIL: u64 = 1024;
-    let mut head = [0; 5];
-    let has_head = file.read_exact(&mut head).is_ok() && &head == b"%PDF-";
-    if !has_head {
+    const NEAR: u64 = 1024;
+    let mut head = Vec::new();
+    file.by_ref().take(NEAR).read_to_end(&mut head)?;
+    if !head.windows(5).any(|window| window == b"%PDF-") {
         return Err("this is no PDF: it does not begin with %PDF-"
             .to_owned()
             .into());
     }
-    let len = file.seek(SeekFrom::End(0))?;
-    file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
+    let end = end_of_text(file)?;
+    file.seek(SeekFrom::Start(end.saturating_sub(NEAR)))?;
     let mut tail = Vec::new();
-    file.take(TAIL).read_to_end(&mut tail)?;
+    file.take(NEAR).read_to_end(&mut tail)?;
     if !tail.windows(5).any(|window| window == b"%%EOF") {
         return Err("the PDF is cut: it has no %%EOF near its end"
             .to_owned()
             .into());
     }
     Ok(())
+}
+
+/// Where the blanks begin with which the file ends.
+fn end_of_text(file: &mut File) -> io::Result<u64> {
+    const BLOCK: u64 = 64 * 1024;
+    let mut end = file.seek(SeekFrom::End(0))?;
+    while end > 0 {
+        let begin = end.saturating_sub(BLOCK);
+        file.seek(SeekFrom::Start(begin))?;
+        let mut block = Vec::new();
+        file.by_ref().take(end - begin).read_to_end(&mut block)?;
+        let is_text = |byte: &u8| *byte != 0 && !byte.is_ascii_whitespace();
+        if let Some(last) = block.iter().rposition(is_text) {
+            return Ok(begin + last as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
 }
 
 #[cfg(test)]
@@ -158,6 +177,12 @@ mod tests {
             ))
         };
         assert_eq!(check(b"%PDF-1.7\n...\n%%EOF\n"), Ok(()));
+        assert_eq!(check(b"\xef\xbb\xbf\r\n%PDF-1.7\n...\n%%EOF"), Ok(()));
+        for blanks in [1, 3000, 200_000] {
+            let padded = [&b"%PDF-1.7\n...\n%%EOF\r\n"[..], &vec![0; blanks]].concat();
+            assert_eq!(check(&padded), Ok(()), "{blanks}");
+        }
+        assert!(check(&[b' '; 3000]).is_err());
         assert!(check(b"%PDF-1.7\n...").unwrap_err().contains("cut"));
         assert!(check(b"<html>%%EOF").unwrap_err().contains("no PDF"));
         assert!(check(b"").is_err());

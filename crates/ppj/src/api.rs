@@ -72,10 +72,7 @@ impl Api {
             .with_body(Body::Form(form))
             .with_timeout(self.0.upload_timeout);
         let headers = self.headers("POST", route, &[("file_md5", md5)]);
-        self.0
-            .transport
-            .send(headers.onto(call).non_idempotent())
-            .await
+        self.0.transport.submit(headers.onto(call)).await
     }
 
     /// A harmless call, repeated while the trouble is transient.

@@ -8,6 +8,9 @@ use crate::code::meaning;
 
 /// The JSON of an answer of status 2xx.
 pub(crate) fn read(operation: &str, answer: &Response) -> Result<LenientJson, Error> {
+    if let Some(error) = answer.broken_off() {
+        return Err(error.clone());
+    }
     if !(200..300).contains(&answer.status()) {
         return Err(rejection(operation, answer));
     }
@@ -30,16 +33,23 @@ pub(crate) fn open<T: DeserializeOwned>(operation: &str, answer: &Response) -> R
 /// The token of the job that a create made.
 ///
 /// It is read first: an answer that shows it is one of a job that may be charged, whatever is odd about the rest and
-/// whatever the HTTP status says. Only a refusal in the vendor's own words outweighs it.
+/// whatever the HTTP status says. A refusal in the vendor's own words beside it, or an answer that breaks off under the
+/// status of one, leaves in doubt whether there is such a job.
 pub(crate) fn accepted(operation: &str, answer: &Response) -> Result<JobId, Error> {
+    const PROBLEM: &str = "accepted, but without a usable token";
     let json = answer.json();
-    match json.get("token").filled() {
-        Some(token) if !is_refusal(&json) => JobId::new(token.trim())
-            .map_err(|cause| answer.unexpected_with("accepted, but without a usable token", cause)),
-        _ => {
-            read(operation, answer)?;
-            Err(answer.unexpected("accepted, but without a usable token"))
-        }
+    let Some(token) = json.get("token").filled() else {
+        read(operation, answer)?;
+        return Err(answer.unexpected(PROBLEM));
+    };
+    let id = JobId::new(token.trim()).map_err(|cause| answer.unexpected_with(PROBLEM, cause))?;
+    let is_success = (200..300).contains(&answer.status());
+    if is_refusal(&json) {
+        return Err(answer.in_doubt(rejection(operation, answer), id));
+    }
+    match answer.broken_off() {
+        Some(error) if !is_success => Err(answer.in_doubt(error.clone(), id)),
+        _ => Ok(id),
     }
 }
 
@@ -60,7 +70,7 @@ pub(crate) fn rejection(operation: &str, answer: &Response) -> Error {
         };
     }
     let meaning = meaning(operation, answer.status());
-    let mut message = json.get("message").text().unwrap_or_default();
+    let mut message = json.get("message").message().unwrap_or_default();
     for detail in json.get("errors").items() {
         message.push_str(&format!("; {detail}"));
     }

@@ -235,7 +235,7 @@ fn snapshot(
                 .and_then(|(created, life)| created.checked_add(life)),
         }),
         JobState::Halted => Status::Failed(Failure::new(
-            job.get("last_error").text().unwrap_or_default(),
+            job.get("last_error").message().unwrap_or_default(),
         )),
         JobState::Deleted => Status::Gone,
         JobState::Other(word) => return Ok(Snapshot::unknown(word)),

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use jobs_core::clock::Clock;
 use jobs_core::http::{Body, ClientConfig, HttpClient, LenientJson, Origin, Request, Response};
-use jobs_core::vendor::{Account, KindPolicy, RateLimiter};
+use jobs_core::vendor::{Account, Delivery, KindPolicy, RateLimiter};
 use jobs_core::{Error, JobId};
 
 use crate::action::{Action, Family};
@@ -158,8 +158,7 @@ impl Api {
         request = match action {
             // On a kept connection half a minute without an answer ends a request, however much is still being sent.
             Action::Upload => request.non_idempotent().with_timeout(inner.upload_timeout),
-            Action::Create(_) => request.non_idempotent(),
-            Action::Poll(_) => request,
+            Action::Create(_) | Action::Poll(_) => request,
         };
         let attempt = Attempt {
             service,
@@ -169,14 +168,17 @@ impl Api {
                 .saturating_add(inner.skew.load(Ordering::Relaxed)),
             body_hash: payload.hash(),
         };
-        transport
-            .send(inner.credentials.sign(request, &attempt))
-            .await
+        let request = inner.credentials.sign(request, &attempt);
+        match action {
+            Action::Create(_) => transport.submit(request).await,
+            Action::Upload | Action::Poll(_) => transport.send(request).await,
+        }
     }
 
     /// Takes over the vendor's clock, if the error is about ours and tells the vendor's.
     fn correct_clock(&self, answer: &Response, error: &Error) -> bool {
-        if error.code() != Some(auth::CLOCK_IS_WRONG) {
+        let is_refused = error.delivery() == Delivery::Answered;
+        if !is_refused || error.code() != Some(auth::CLOCK_IS_WRONG) {
             return false;
         }
         let message = error.message().unwrap_or_default();

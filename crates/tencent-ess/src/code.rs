@@ -68,10 +68,7 @@ fn listed(name: &str) -> Option<Meaning> {
             Unauthenticated,
             "allow this machine's address in the vendor's console",
         ),
-        "ActionOffline" => refused(
-            OperationRetired,
-            "set TENCENT_ESS_API=current, or choose Family::Current",
-        ),
+        "ActionOffline" => refused(OperationRetired, "set TENCENT_ESS_API=current"),
         "InvalidAction" | "NoSuchVersion" | "NoSuchProduct" => refused(
             Refused,
             "check TENCENT_ESS_ENDPOINT and TENCENT_ESS_UPLOAD_ENDPOINT; if TENCENT_ESS_API is legacy, set it to current",

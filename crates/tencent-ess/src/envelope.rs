@@ -10,6 +10,9 @@ use crate::code::{VENDOR, meaning};
 /// Read by its body alone: failures come under HTTP 200, and the vendor's own client takes them for empty successes when
 /// the content type is not the one it expects.
 pub(crate) fn open(answer: &Response) -> Result<LenientJson, Error> {
+    if let Some(error) = answer.broken_off() {
+        return Err(error.clone());
+    }
     let json = answer.json();
     let outcome = outcome(&json);
     if let Some(warning) = outcome.get("DeprecatedWarning").filled() {
@@ -36,22 +39,20 @@ pub(crate) fn outcome(json: &LenientJson) -> LenientValue<'_> {
 /// The id of the task that a create made.
 ///
 /// It is read first: an answer that shows it is one of a task that may be charged, whatever is odd about the rest and
-/// whatever the HTTP status says. Only a failure that the vendor names outweighs it.
+/// whatever the HTTP status says. A failure that the vendor names beside it, or may have named in what did not arrive, leaves
+/// in doubt whether there is such a task.
 pub(crate) fn accepted(answer: &Response) -> Result<JobId, Error> {
+    const PROBLEM: &str = "accepted, but without a usable task id";
     let json = answer.json();
-    let is_refused = refusal(&json).is_some();
-    match outcome(&json).get("TaskId").filled() {
-        Some(id) if !is_refused => JobId::new(id.trim()).map_err(|cause| {
-            answer.unexpected_with("accepted, but without a usable task id", cause)
-        }),
-        _ => {
-            let json = open(answer)?;
-            Err(garbled(
-                answer,
-                &json,
-                "accepted, but without a usable task id",
-            ))
-        }
+    let Some(id) = outcome(&json).get("TaskId").filled() else {
+        let json = open(answer)?;
+        return Err(garbled(answer, &json, PROBLEM));
+    };
+    let id = JobId::new(id.trim()).map_err(|cause| answer.unexpected_with(PROBLEM, cause))?;
+    let is_accepted = refusal(&json).is_none() && answer.broken_off().is_none();
+    match open(answer) {
+        Err(error) if !is_accepted => Err(answer.in_doubt(error, id)),
+        _ => Ok(id),
     }
 }
 
@@ -71,7 +72,7 @@ struct Refusal {
 
 fn refusal(json: &LenientJson) -> Option<Refusal> {
     let outcome = outcome(json);
-    let text = |value: LenientValue<'_>| value.text().unwrap_or_default();
+    let text = |value: LenientValue<'_>| value.message().unwrap_or_default();
     if outcome.is_object() {
         let failure = outcome.get("Error");
         return failure.is_some().then(|| Refusal {

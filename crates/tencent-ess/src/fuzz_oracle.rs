@@ -5,7 +5,7 @@ use jobs_core::vendor::Delivery;
 use jobs_core::{JobId, Secret, Status};
 use serde_json::Value;
 
-use crate::{envelope, job};
+use crate::job;
 
 /// What stands for the credential; seeds and tests let the vendor echo it.
 pub const SECRET: &str = "s3cr3t/k+y";
@@ -16,9 +16,7 @@ pub fn poll(status: u16, negative_runs_on: bool, body: &[u8]) {
         return;
     };
     let answer = canned_response("poll", status, &[], body, &[secret]);
-    let json = envelope::open(&answer);
-    let polled = json.and_then(|json| job::seen(&id, &json, &answer, negative_runs_on));
-    match polled {
+    match job::seen(&id, &answer, negative_runs_on) {
         Ok(seen) => {
             assert!((200..300).contains(&status), "believed under {status}");
             assert!(!seen.vendor_status.contains(SECRET));

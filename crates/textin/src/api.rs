@@ -60,8 +60,8 @@ impl Api {
         form: Form,
     ) -> Result<Response, Error> {
         let call = Request::post(operation, &path(&[last])).with_body(Body::Form(form));
-        self.send(call.non_idempotent().with_timeout(self.0.upload_timeout))
-            .await
+        let call = call.with_timeout(self.0.upload_timeout);
+        self.0.transport.submit(self.0.credentials.sign(call)).await
     }
 
     /// Polls a job once.

@@ -10,6 +10,9 @@ const SUCCESS: i64 = 200;
 
 /// The answer's JSON, if its code is that of success.
 pub(crate) fn open(answer: &Response) -> Result<LenientJson, Error> {
+    if let Some(error) = answer.broken_off() {
+        return Err(error.clone());
+    }
     let json = answer.json();
     match code(&json) {
         Some(SUCCESS) if (200..300).contains(&answer.status()) => Ok(json),
@@ -27,18 +30,24 @@ pub(crate) fn code(json: &LenientJson) -> Option<i64> {
 /// The id of the job that a submit made.
 ///
 /// It is read first: an answer that shows it is one of a job that may be charged, whatever is odd about the rest and
-/// whatever the HTTP status says. Only the code of a failure outweighs it.
+/// whatever the HTTP status says. The code of a failure beside it, or an answer that breaks off before its code, leaves in
+/// doubt whether there is such a job.
 pub(crate) fn accepted(answer: &Response) -> Result<JobId, Error> {
+    const PROBLEM: &str = "accepted, but without a usable job id";
     let json = answer.json();
-    let is_refused = code(&json).is_some_and(|code| code != SUCCESS);
-    match json.get("data").get("job_id").filled() {
-        Some(id) if !is_refused => JobId::new(id.trim()).map_err(|cause| {
-            answer.unexpected_with("accepted, but without a usable job id", cause)
-        }),
-        _ => {
-            open(answer)?;
-            Err(answer.unexpected("accepted, but without a usable job id"))
-        }
+    let Some(id) = json.get("data").get("job_id").filled() else {
+        open(answer)?;
+        return Err(answer.unexpected(PROBLEM));
+    };
+    let id = JobId::new(id.trim()).map_err(|cause| answer.unexpected_with(PROBLEM, cause))?;
+    let code = code(&json);
+    let is_accepted = match answer.broken_off() {
+        Some(_) => code == Some(SUCCESS) && (200..300).contains(&answer.status()),
+        None => code.is_none_or(|code| code == SUCCESS),
+    };
+    match open(answer) {
+        Err(error) if !is_accepted => Err(answer.in_doubt(error, id)),
+        _ => Ok(id),
     }
 }
 
@@ -48,9 +57,9 @@ pub(crate) fn rejection(answer: &Response, json: &LenientJson, code: i64) -> Err
     let envelope = json.value();
     let text = envelope
         .first(&["message", "msg"])
-        .text()
+        .message()
         .unwrap_or_default();
-    let detail = json.get("data").get("message").filled();
+    let detail = json.get("data").get("message").message();
     let message = match detail {
         Some(detail) if detail != text => format!("{text}: {detail}"),
         _ => text,

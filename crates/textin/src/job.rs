@@ -298,8 +298,14 @@ async fn poll_one(api: &Api, id: &JobId) -> PollResult<Ready> {
 
 /// What the answer to a poll says.
 pub(crate) fn seen(id: &JobId, answer: &Response) -> PollResult<Location> {
-    let json = envelope::open(answer)?;
-    let snapshot = snapshot(id, json.get("data")).map_err(|problem| answer.unexpected(problem))?;
+    let json = answer.json();
+    let snapshot = snapshot(id, json.get("data"));
+    let has_ended = snapshot.as_ref().is_ok_and(|seen| seen.status.is_final());
+    // An end stands whatever the code beside it: 50207 tells that some pages of a finished job failed.
+    if !(has_ended && (200..300).contains(&answer.status()) && envelope::code(&json).is_some()) {
+        envelope::open(answer)?;
+    }
+    let snapshot = snapshot.map_err(|problem| answer.unexpected(problem))?;
     Ok(answer.redact_snapshot(snapshot))
 }
 
@@ -315,7 +321,6 @@ fn snapshot(id: &JobId, data: LenientValue<'_>) -> Result<Snapshot<Location>, &'
     }
     let state = data.get("status").word();
     let state = JobStatus::from_word(&state.ok_or("the answer does not tell the job's state")?);
-    let text = |keys: &[&str]| data.first(keys).text().unwrap_or_default();
     let word = state.as_str().to_owned();
     let ready = data.get("result_url").filled().map(|url| Location {
         file_id: data.get("file_id").filled().map(Into::into),
@@ -331,7 +336,8 @@ fn snapshot(id: &JobId, data: LenientValue<'_>) -> Result<Snapshot<Location>, &'
             return Err("the job is completed, but its result has no address");
         }
         (JobStatus::Failed | JobStatus::PartialCompleted, _) => {
-            Status::Failed(Failure::new(text(&["message", "error_message"])))
+            let reason = data.first(&["message", "error_message"]).message();
+            Status::Failed(Failure::new(reason.unwrap_or_default()))
         }
         (JobStatus::Stopped | JobStatus::Deleted, _) => Status::Gone,
         (JobStatus::Other(word), _) => return Ok(Snapshot::unknown(word)),
@@ -402,7 +408,7 @@ mod tests {
             ),
             (
                 r#"{"job_id":"j","status":"failed","message":{"zh":"x"},"cost":NaN}"#,
-                r#"Failed(Failure { reason: "", code: None })"#,
+                r#"Failed(Failure { reason: "{\"zh\":\"x\"}", code: None })"#,
             ),
             (r#"{"status":"stopped","pages":[1,],"job_id":"j""#, "Gone"),
             (r#"{"job_id":"j","status":"deleted","file_id":7}"#, "Gone"),
@@ -420,6 +426,42 @@ mod tests {
             r#"{"job_id":"j","status":"comple"#,
         ] {
             assert!(seen(json).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn an_end_is_seen_whatever_the_code_beside_it() {
+        let id = JobId::new("j").unwrap();
+        let polled = |status: u16, json: &str| {
+            let answer =
+                jobs_core::testing::canned_response("poll", status, &[], json.as_bytes(), &[]);
+            super::seen(&id, &answer).map(|seen| seen.vendor_status)
+        };
+        for (json, word) in [
+            (
+                r#"{"code":50207,"message":"m","data":{"job_id":"j","status":"completed","result_url":"https://h/x"}}"#,
+                "completed",
+            ),
+            (
+                r#"{"code":500,"message":"x","data":{"job_id":"j","status":"failed","message":"scan unreadable"}}"#,
+                "failed",
+            ),
+            (
+                r#"{"code":40004,"data":{"job_id":"j","status":"deleted"}}"#,
+                "deleted",
+            ),
+        ] {
+            assert_eq!(&*polled(200, json).unwrap(), word, "{json}");
+            assert!(polled(502, json).is_err(), "{json}");
+        }
+        for json in [
+            r#"{"code":500,"data":{"job_id":"k","status":"failed"}}"#,
+            r#"{"code":500,"data":{"status":"failed"}}"#,
+            r#"{"code":500,"data":{"job_id":"j","status":"in_progress"}}"#,
+            r#"{"code":50207,"data":{"job_id":"j","status":"completed"}}"#,
+            r#"{"data":{"job_id":"j","status":"failed"}}"#,
+        ] {
+            assert!(polled(200, json).is_err(), "{json}");
         }
     }
 

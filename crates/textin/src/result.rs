@@ -290,6 +290,11 @@ mod tests {
                 "byte order mark",
             ),
             (
+                b"\xef\xbb\xbf\xef\xbb\xbf\xef\xbb\xbf{\"elements\":[],\"markdown\":\"x\"}",
+                "x",
+                "byte order mark",
+            ),
+            (
                 b"{\"elements\":[],\"markdown\":\"x\"}\0\0",
                 "x",
                 "zero byte",
@@ -333,6 +338,16 @@ mod tests {
                 "UTF-16LE",
             ),
             ([b"\xfe\xff", big.as_slice()].concat(), None, "UTF-16BE"),
+            (
+                [b"\xff\xfe\xff\xfe", little.as_slice()].concat(),
+                None,
+                "UTF-16LE",
+            ),
+            (
+                [b"\0\0\xfe\xff\0\0\xfe\xff", wide_big.as_slice()].concat(),
+                None,
+                "UTF-32BE",
+            ),
             ([b"\n\0", little.as_slice()].concat(), None, "UTF-16LE"),
             ([b"\0 ", big.as_slice()].concat(), None, "UTF-16BE"),
             (

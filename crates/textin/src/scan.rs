@@ -91,7 +91,7 @@ pub(crate) fn scan(
         scanner.odd("a byte order mark");
     }
     let (mut from, mut decoder) = found.reader(from)?;
-    let (mut bytes, mut text) = (vec![0; 64 * 1024], vec![0; 256 * 1024]);
+    let (mut bytes, mut text) = (vec![0; 16 * 1024], vec![0; 64 * 1024]);
     loop {
         let count = read(&mut from, &mut bytes)?;
         let mut rest = bytes.get(..count).unwrap_or_default();

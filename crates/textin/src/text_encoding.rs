@@ -10,7 +10,7 @@ pub(crate) struct TextEncoding {
     encoding: &'static Encoding,
     /// No decoder knows UTF-32, so it is read as UTF-8.
     utf32: Option<Utf32>,
-    /// The length of the mark that told it.
+    /// The length of the marks that told it.
     mark: u64,
 }
 
@@ -42,12 +42,12 @@ impl TextEncoding {
         };
         // The mark of UTF-32 begins with the one of UTF-16.
         match *head {
-            [0xff, 0xfe, 0, 0] => return utf32(Utf32::Little, 4),
-            [0, 0, 0xfe, 0xff] => return utf32(Utf32::Big, 4),
+            [0xff, 0xfe, 0, 0] => return utf32(Utf32::Little, marks(from, &head)?),
+            [0, 0, 0xfe, 0xff] => return utf32(Utf32::Big, marks(from, &head)?),
             _ => {}
         }
         if let Some((encoding, mark)) = Encoding::for_bom(&head) {
-            return told(encoding, mark as u64);
+            return told(encoding, marks(from, head.get(..mark).unwrap_or_default())?);
         }
         match *head {
             [first, 0, 0, 0] if may_begin(first) => return utf32(Utf32::Little, 0),
@@ -76,7 +76,7 @@ impl TextEncoding {
         self.mark > 0 && self.other_than_utf8().is_none()
     }
 
-    /// The bytes behind the mark, and what makes text of them.
+    /// The bytes behind the marks, and what makes text of them.
     pub(crate) fn reader<'r>(
         &self,
         mut from: impl Read + Seek + 'r,
@@ -87,6 +87,20 @@ impl TextEncoding {
             None => Box::new(from),
         };
         Ok((from, self.encoding.new_decoder_without_bom_handling()))
+    }
+}
+
+/// How many bytes of this mark the text begins with: whoever writes one may do so in front of another's.
+fn marks(from: &mut (impl Read + Seek), mark: &[u8]) -> io::Result<u64> {
+    from.rewind()?;
+    let mut from = io::BufReader::new(from);
+    let (mut length, mut next) = (0, vec![0; mark.len()]);
+    loop {
+        match from.read_exact(&mut next) {
+            Ok(()) if next == mark => length += mark.len() as u64,
+            Err(cause) if cause.kind() != io::ErrorKind::UnexpectedEof => return Err(cause),
+            _ => return Ok(length),
+        }
     }
 }
 
@@ -108,7 +122,7 @@ pub(crate) fn read(from: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
 fn is_utf8(from: &mut (impl Read + Seek)) -> io::Result<bool> {
     from.rewind()?;
     let mut decoder = UTF_8.new_decoder_without_bom_handling();
-    let (mut bytes, mut text) = (vec![0; 64 * 1024], vec![0; 256 * 1024]);
+    let (mut bytes, mut text) = (vec![0; 16 * 1024], vec![0; 64 * 1024]);
     loop {
         let count = read(from, &mut bytes)?;
         let mut rest = bytes.get(..count).unwrap_or_default();

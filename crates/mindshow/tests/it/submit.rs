@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jobs_core::testing::ManualClock;
 use jobs_core::vendor::{Delivery, Env};
-use jobs_core::{ErrorKind, Job, SubmitError};
+use jobs_core::{ErrorKind, Job, JobId, SubmitError};
 use mindshow::types::{
     DeckPage, GptDeck, JsonDeck, MarkdownDeck, OutlineRequest, PageType, PptDeck,
 };
@@ -100,6 +100,37 @@ async fn whatever_may_have_been_taken_is_unknown_and_asked_once() {
         );
         assert_eq!(&*lost.summary, r#"topic "Tea""#, "{name}");
     }
+}
+
+#[tokio::test]
+async fn an_id_in_an_answer_that_breaks_off_is_the_job_if_its_code_says_so() {
+    let cut = |body: &'static str| submit_answered(move || Say::Cut(vec![body.into()]));
+    let (submission, _) = cut(r#"{"code":0,"data":{"job":{"id":"j7","title":"x"#).await;
+    assert_eq!(submission.unwrap().id().as_str(), "j7");
+    for (body, job) in [
+        (r#"{"data":{"job":{"id":"j7"}},"co"#, Some("j7")),
+        (r#"{"code":9,"data":{"job":{"id":"j7"}},"in"#, Some("j7")),
+        (r#"{"code":0,"data":{"job":{"id":"j7"#, None),
+        (r#"{"code":9,"info":"no mon"#, None),
+    ] {
+        let (submission, requests) = cut(body).await;
+        let Err(SubmitError::OutcomeUnknown(lost)) = submission else {
+            panic!("{body}: {submission:?}")
+        };
+        assert_eq!(lost.error.job().map(JobId::as_str), job, "{body}");
+        assert_eq!((lost.error.body_excerpt(), requests), (Some(body), 1));
+    }
+}
+
+#[tokio::test]
+async fn an_id_beside_the_code_of_a_failure_is_named() {
+    let answer = || Say::json(format!(r#"{{"code":5,"info":"?","data":{TAKEN}}}"#));
+    let (submission, _) = submit_answered(answer).await;
+    let Err(SubmitError::OutcomeUnknown(lost)) = submission else {
+        panic!("{submission:?}")
+    };
+    assert_eq!(lost.error.job().map(JobId::as_str), Some("1b3dkf13Ac80"));
+    assert!(lost.error.body_excerpt().unwrap().contains("1b3dkf13Ac80"));
 }
 
 #[tokio::test]

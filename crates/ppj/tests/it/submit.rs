@@ -8,7 +8,7 @@ use httpmock::{Method, MockServer};
 use jobs_core::http::Document;
 use jobs_core::testing::ManualClock;
 use jobs_core::vendor::{Delivery, JobKind};
-use jobs_core::{ErrorKind, Job, SubmitError};
+use jobs_core::{ErrorKind, Job, JobId, SubmitError};
 use ppj::{Conversion, ConvertRequest};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -90,6 +90,59 @@ async fn a_file_is_sent_from_disk_whole() {
     let request = ConvertRequest::new(Document::open(&path).unwrap());
     assert!(client.convert(request).submit().await.is_ok());
     mock.assert_async().await;
+}
+
+/// Creates a job at a server whose answer breaks off after `body`.
+async fn create_broken_off(status: u16, body: &str) -> Result<Job<Conversion>, SubmitError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 999\r\n\r\n{body}");
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_buf(&mut Vec::new()).await.unwrap();
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    });
+    let clock = ManualClock::new();
+    let client = crate::client(&url, &clock).build().unwrap();
+    clock.run(client.convert(deck()).submit()).await
+}
+
+#[tokio::test]
+async fn a_token_in_an_answer_that_breaks_off_is_the_job_if_its_status_says_so() {
+    let body = r#"{"token":"hhNy1Eq6Py2K","name":"季"#;
+    let job = create_broken_off(201, body).await.unwrap();
+    assert_eq!(job.id().as_str(), "hhNy1Eq6Py2K");
+    for (status, body, job) in [
+        (502, r#"{"token":"t7","name":"x"#, Some("t7")),
+        (
+            200,
+            r#"{"token":"t7","type":"Error","message":"x"#,
+            Some("t7"),
+        ),
+        (200, r#"{"name":"x","token":"t7"#, None),
+        (400, r#"{"type":"Error","message":"x"#, None),
+    ] {
+        let submission = create_broken_off(status, body).await;
+        let Err(SubmitError::OutcomeUnknown(lost)) = submission else {
+            panic!("{body}: {submission:?}")
+        };
+        assert_eq!(lost.error.job().map(JobId::as_str), job, "{body}");
+        assert_eq!(lost.error.body_excerpt(), Some(body));
+    }
+}
+
+#[tokio::test]
+async fn a_token_beside_a_refusal_is_named() {
+    let body = r#"{"type":"Error","message":"md5 mismatch","token":"t7"}"#;
+    let (submission, requests) = create_answered(400, body).await;
+    let Err(SubmitError::OutcomeUnknown(lost)) = submission else {
+        panic!("{submission:?}")
+    };
+    assert_eq!(lost.error.job().map(JobId::as_str), Some("t7"));
+    assert_eq!(lost.error.message(), Some("md5 mismatch"));
+    assert_eq!((lost.error.body_excerpt(), requests), (Some(body), 1));
 }
 
 #[tokio::test]
@@ -365,7 +418,7 @@ fn every_future_is_send() {
     send(client.check_credentials());
     send(client.quotas());
     send(client.list(&ppj::ListFilter::new()));
-    let job = client.job(jobs_core::JobId::new("j").unwrap());
+    let job = client.job(JobId::new("j").unwrap());
     send(client.show(job.id()));
     send(job.wait(Duration::from_secs(1)));
 }

@@ -15,7 +15,7 @@ use tencent_ess::{
     Agent, Conversion, ConvertRequest, Family, Language, Operator, Product, ResourceId,
     UploadRequest,
 };
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::signature::is_signed;
@@ -364,6 +364,61 @@ async fn a_failure_is_read_under_any_status_and_in_the_very_old_form() {
                 Some("the message")
             )
         );
+    }
+}
+
+/// Creates a task at a server whose answer breaks off after `body`.
+async fn create_broken_off(status: u16, body: &str) -> Result<Job<Conversion>, SubmitError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 999\r\n\r\n{body}");
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_buf(&mut Vec::new()).await.unwrap();
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    });
+    let clock = ManualClock::new();
+    let client = crate::client(&url, &url, &clock).build().unwrap();
+    let request = ConvertRequest::uploaded(resource(), ResourceType::Docx, "a.docx");
+    clock.run(client.convert(request).submit()).await
+}
+
+#[tokio::test]
+async fn an_id_in_an_answer_that_breaks_off_is_named() {
+    for (body, job) in [
+        (r#"{"Response":{"TaskId":"t7","Reque"#, Some("t7")),
+        (r#"{"Response":{"TaskId":"t7","Error":{"Code":"#, Some("t7")),
+        (r#"{"Response":{"TaskId":"t7"#, None),
+    ] {
+        let submission = create_broken_off(200, body).await;
+        let Err(SubmitError::OutcomeUnknown(lost)) = submission else {
+            panic!("{body}: {submission:?}")
+        };
+        assert_eq!(lost.error.job().map(JobId::as_str), job, "{body}");
+        assert_eq!(lost.error.body_excerpt(), Some(body));
+    }
+}
+
+#[tokio::test]
+async fn an_id_beside_a_failure_is_named_and_nothing_is_made_again() {
+    for code in [
+        "InvalidParameter.DupTask",
+        "RequestLimitExceeded",
+        "AuthFailure.SignatureExpire",
+    ] {
+        let body = format!(
+            r#"{{"Response":{{"Error":{{"Code":"{code}","Message":"odd, server time is 1"}},"TaskId":"t7"}}}}"#
+        );
+        let (submission, requests) = create_answered(200, &body).await;
+        let Err(SubmitError::OutcomeUnknown(lost)) = submission else {
+            panic!("{code}: {submission:?}")
+        };
+        assert_eq!(lost.error.job().map(JobId::as_str), Some("t7"), "{code}");
+        assert_eq!(lost.error.code(), Some(code));
+        assert_eq!(lost.error.body_excerpt(), Some(body.as_str()));
+        assert_eq!(requests, 1, "{code}");
     }
 }
 

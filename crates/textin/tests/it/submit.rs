@@ -11,7 +11,7 @@ use jobs_core::vendor::Delivery;
 use jobs_core::{ErrorKind, Job, JobId, SubmitError};
 use textin::types::{Capabilities, ParseConfig};
 use textin::{Parse, ParseRequest};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 const PATH: &str = "/api/v1/xparse/parse/async";
@@ -157,6 +157,59 @@ async fn an_answer_that_does_not_say_is_unknown_and_never_repeated() {
             "{body}: {submission:?}"
         );
         assert_eq!(requests, 1, "{body}");
+    }
+}
+
+/// Submits to a server whose answer breaks off after `body`.
+async fn submit_broken_off(status: u16, body: &str) -> Result<Job<Parse>, SubmitError> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 999\r\n\r\n{body}");
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        stream.read_buf(&mut Vec::new()).await.unwrap();
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    });
+    let clock = ManualClock::new();
+    let client = crate::client(&url, &clock).build().unwrap();
+    clock.run(client.parse(document()).submit()).await
+}
+
+#[tokio::test]
+async fn an_id_in_an_answer_that_breaks_off_is_the_job_if_its_code_says_so() {
+    let body = r#"{"code":200,"message":"ok","data":{"job_id":"j7"}, "x":"..."#;
+    let job = submit_broken_off(200, body).await.unwrap();
+    assert_eq!(job.id().as_str(), "j7");
+    for (status, body, job) in [
+        (200, r#"{"data":{"job_id":"j7"},"#, Some("j7")),
+        (502, r#"{"code":200,"data":{"job_id":"j7"},"#, Some("j7")),
+        (200, r#"{"code":500,"data":{"job_id":"j7"},"#, Some("j7")),
+        (200, r#"{"code":200,"data":{"job_id":"j7"#, None),
+        (200, r#"{"code":40003,"message":"no mon"#, None),
+    ] {
+        let submission = submit_broken_off(status, body).await;
+        let Err(SubmitError::OutcomeUnknown(lost)) = submission else {
+            panic!("{body}: {submission:?}")
+        };
+        assert_eq!(lost.error.job().map(JobId::as_str), job, "{body}");
+        assert_eq!(lost.error.body_excerpt(), Some(body));
+    }
+}
+
+#[tokio::test]
+async fn an_id_beside_the_code_of_a_failure_is_named_and_nothing_is_bought_again() {
+    for code in [40004, 30203, 50207, 500] {
+        let body = format!(r#"{{"code":{code},"message":"odd","data":{{"job_id":"j7"}}}}"#);
+        let (submission, requests) = submit_answered(200, &body).await;
+        let Err(SubmitError::OutcomeUnknown(lost)) = submission else {
+            panic!("{code}: {submission:?}")
+        };
+        assert_eq!(lost.error.job().map(JobId::as_str), Some("j7"), "{code}");
+        assert_eq!(lost.error.code(), Some(code.to_string().as_str()));
+        assert_eq!(lost.error.body_excerpt(), Some(body.as_str()));
+        assert_eq!(requests, 1, "{code}");
     }
 }
 
