@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+#[cfg(feature = "websocket")]
+use jobs_core::http::LenientJson;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -50,7 +52,8 @@ pub(crate) enum Incoming {
 
 /// Reads a text message of at most `limit` bytes ([`MAX_MESSAGE_BYTES`] if in doubt).
 ///
-/// Unknown fields are ignored, numbers may come as text.
+/// Unknown fields are ignored, numbers may come as text. A text or number that is no JSON, such as half a surrogate or `NaN`,
+/// costs only itself.
 ///
 /// # Errors
 ///
@@ -73,7 +76,10 @@ pub(crate) fn decode(message: &[u8], limit: usize) -> Result<Incoming, ProtocolE
         field: "message",
         source,
     })?;
-    let value: Value = serde_json::from_str(text).map_err(ProtocolError::Json)?;
+    let value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(error) => leniently(text).ok_or(ProtocolError::Json(error))?,
+    };
     let Value::Object(mut object) = value else {
         return Err(ProtocolError::Shape { field: "message" });
     };
@@ -95,6 +101,21 @@ pub(crate) fn decode(message: &[u8], limit: usize) -> Result<Incoming, ProtocolE
         Some(Value::String(cmd)) => Ok(Incoming::Push(Push { cmd, req_id, body })),
         Some(_) => Err(ProtocolError::Shape { field: "cmd" }),
     }
+}
+
+/// An object that is whole but for something in it. What ends too early is none: half a list would pass for all of it.
+#[cfg(feature = "websocket")]
+fn leniently(text: &str) -> Option<Value> {
+    let is_blank = |c: char| c.is_whitespace() || c == '\u{feff}';
+    let is_object = text.trim_start_matches(is_blank).starts_with('{');
+    let json = is_object.then(|| LenientJson::read(text.as_bytes()))?;
+    json.value().decode().filter(|_| json.is_whole())
+}
+
+/// Without a connection nothing comes from outside.
+#[cfg(not(feature = "websocket"))]
+fn leniently(_text: &str) -> Option<Value> {
+    None
 }
 
 /// Most memory for the values of a message. Without it 32 MiB of empty objects would take gigabytes.

@@ -135,6 +135,12 @@ pub(crate) fn broken(broken: ConnectionError) -> Error {
     let advice = match &broken {
         ConnectionError::Connect { .. } => Some("check the network and WECOM_PRINTER_URL"),
         ConnectionError::ProxyUnreachable { .. } => Some("check the network and HTTPS_PROXY"),
+        ConnectionError::Tls { cause, .. } if cause.to_string().contains("CaUsedAsEndEntity") => {
+            Some(
+                "the server shows a certificate that is made for a certificate authority; give it one that an authority has \
+                 signed, and name that authority in SSL_CERT_FILE, not the server's own certificate",
+            )
+        }
         ConnectionError::Tls { .. } => Some(
             "name the root certificates to trust in SSL_CERT_FILE, as behind a proxy that looks into TLS, and check the \
              clock",
@@ -211,6 +217,19 @@ mod tests {
         ] {
             assert_eq!(kind_of(Code::new(code)), kind, "{code}");
         }
+    }
+
+    #[test]
+    fn a_servers_own_certificate_is_told_from_one_of_an_authority() {
+        let broken = |words: &str| {
+            let cause = std::io::Error::other(words.to_owned());
+            let to = "cloud.example:443".to_owned();
+            broken(ConnectionError::Tls { to, cause }).to_string()
+        };
+        let own = broken("invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))");
+        assert!(own.contains("not the server's own certificate"), "{own}");
+        let unknown = broken("invalid peer certificate: UnknownIssuer");
+        assert!(!unknown.contains("own certificate"), "{unknown}");
     }
 
     #[test]

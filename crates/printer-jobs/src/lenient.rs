@@ -15,6 +15,17 @@ pub(crate) fn text(object: &Object, key: &str) -> Option<String> {
     }
 }
 
+/// An id, also one that is written as a whole number.
+pub(crate) fn id(object: &Object, key: &str) -> Option<String> {
+    match object.get(key) {
+        // Others have lost digits.
+        Some(Value::Number(number)) if number.is_i64() || number.is_u64() => {
+            Some(number.to_string())
+        }
+        _ => text(object, key),
+    }
+}
+
 /// A signed number, also when written as text.
 pub(crate) fn signed(object: &Object, key: &str) -> Option<i64> {
     match object.get(key)? {
@@ -88,6 +99,17 @@ mod tests {
         assert_eq!(text(&it, "t"), None);
         assert!(list(&it, "l").is_empty());
         assert_eq!(texts(&it, "m"), ["a", "b"]);
+    }
+
+    #[test]
+    fn ids_are_opaque_and_may_be_numbers() {
+        let it = object(json!({"a": "12", "b": 12345, "c": u64::MAX, "d": 1.5, "e": "", "f": {}}));
+        assert_eq!(id(&it, "a").as_deref(), Some("12"));
+        assert_eq!(id(&it, "b").as_deref(), Some("12345"));
+        assert_eq!(id(&it, "c").as_deref(), Some("18446744073709551615"));
+        for key in ["d", "e", "f", "missing"] {
+            assert_eq!(id(&it, key), None, "{key}");
+        }
     }
 
     #[test]

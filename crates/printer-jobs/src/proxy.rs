@@ -54,6 +54,7 @@ impl ProxyChoice {
         match self {
             Self::None => Ok(None),
             Self::Given(url) => {
+                judged(url.expose(), "the proxy")?;
                 let matcher = Matcher::builder().all(url.expose()).build();
                 let proxy = taken(&matcher, host, port).ok_or(InvalidProxy("the proxy"))?;
                 Proxy::new(proxy, "the proxy").map(Some)
@@ -70,6 +71,7 @@ impl ProxyChoice {
                 let Some((name, value)) = set else {
                     return Ok(None);
                 };
+                judged(&value, name)?;
                 match taken(&Matcher::from_env(), host, port) {
                     Some(proxy) => Proxy::new(proxy, name).map(Some),
                     // Unusable, or not taken to this host: only one of these goes unsaid.
@@ -81,6 +83,14 @@ impl ProxyChoice {
             }
         }
     }
+}
+
+/// As the other vendors' HTTP client judges it: the library here would go to another port than the one that is no number of
+/// a port.
+fn judged(address: &str, name: &'static str) -> Result<(), InvalidProxy> {
+    let address = Secret::new(address).map_err(|_| InvalidProxy(name))?;
+    jobs_core::http::Proxy::new(&address).map_err(|_| InvalidProxy(name))?;
+    Ok(())
 }
 
 fn taken(matcher: &Matcher, host: &str, port: u16) -> Option<Intercept> {
@@ -219,6 +229,7 @@ mod tests {
             "ftp://x",
             "http://",
             "::",
+            "http://user:password@127.0.0.1:99999",
         ] {
             let error = given(url).unwrap_err();
             assert!(!error.to_string().contains("password"), "{error}");

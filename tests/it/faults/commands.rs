@@ -225,12 +225,12 @@ fn connect(neighbour: &str) -> &'static str {
 /// The list of print jobs: texts are read as they are, and only what is no text of a WebSocket ends its connection.
 fn list(neighbour: &str) -> &'static str {
     match neighbour {
-        "undisturbed" => "0 0$ whole",
-        // A list that cannot be read is asked for again until the deadline; nothing was paid for.
-        "half surrogate" | "control character" | "NaN" | "byte order mark" | "UTF-16" | "GBK"
-        | "foreign page, 200" | "drip" | "cuts in turn" | "huge key" | "deaf peer" => {
-            "8 0$ nothing"
+        "undisturbed" | "half surrogate" | "control character" | "NaN" | "byte order mark" => {
+            "0 0$ whole"
         }
+        // A list that cannot be read is asked for again until the deadline; nothing was paid for.
+        "UTF-16" | "GBK" | "foreign page, 200" | "drip" | "cuts in turn" | "huge key"
+        | "deaf peer" => "8 0$ nothing",
         "SIGTERM" => "TERM 0$ nothing",
         READ_ONLY => SAME_LEDGER,
         _ => "- there is no HTTP inside a connection",
@@ -244,9 +244,9 @@ fn pages(neighbour: &str) -> &'static str {
             NO_TEXT
         }
         "huge key" => "- a document has no keys",
-        "foreign page, 200" => "3 0$ nothing",
+        "foreign page, 200" | "cuts in turn" => "3 0$ nothing",
         // The deadline ends it before the tries are used up.
-        "drip" | "cuts in turn" | "deaf peer" => "4 0$ nothing",
+        "drip" | "deaf peer" => "4 0$ nothing",
         neighbour => list(neighbour),
     }
 }

@@ -46,8 +46,8 @@ pub(super) const COLUMNS: &[Column] = &[
         "list",
         [
             "unreachable/no 0x 0$",
-            "ok 2x 0$ | unreachable/maybe 7x 0$",
-            "ok 2x 0$ | unreachable/maybe 7x 0$",
+            "ok 2x 0$ | unreachable/maybe 4x 0$",
+            "ok 2x 0$ | unreachable/maybe 4x 0$",
             // Answers come in order, so others wait behind the late one, and some are not read at all.
             "ok 2x 0$ | timed-out/maybe manyx 0$",
             NO_STATUS,
@@ -55,7 +55,7 @@ pub(super) const COLUMNS: &[Column] = &[
             "ok 2x 0$ | garbled/maybe 4x 0$",
             "ok 2x 0$ | garbled/maybe 4x 0$",
             "ok 1x 0$",
-            "ok 2x 0$ | unreachable/maybe 7x 0$",
+            "ok 2x 0$ | unreachable/maybe 4x 0$",
             NO_STATUS,
             "- no link is followed",
             "ok 2x 0$",
@@ -66,15 +66,15 @@ pub(super) const COLUMNS: &[Column] = &[
         "download",
         [
             "unreachable/no 0x 0$ nothing",
-            "ok 2x 0$ whole | unreachable/maybe 7x 0$ nothing",
-            "ok 2x 0$ whole | unreachable/maybe 7x 0$ nothing",
+            "ok 2x 0$ whole | unreachable/maybe 4x 0$ nothing",
+            "ok 2x 0$ whole | unreachable/maybe 4x 0$ nothing",
             "ok 2x 0$ whole | timed-out/maybe manyx 0$ nothing",
             NO_STATUS,
             NO_STATUS,
             "ok 2x 0$ whole | garbled/maybe 4x 0$ nothing",
             "- a file has no types",
             "ok 1x 0$ whole",
-            "ok 2x 0$ whole | unreachable/maybe 7x 0$ nothing",
+            "ok 2x 0$ whole | unreachable/maybe 4x 0$ nothing",
             NO_STATUS,
             // Jobs live for seven days: 600040.
             "not-found/yes 1x 0$ nothing",
@@ -86,8 +86,8 @@ pub(super) const COLUMNS: &[Column] = &[
         "report",
         [
             "unreachable/no 0x 0$",
-            "ok 2x 0$ | unreachable/maybe 7x 0$",
-            "ok 2x 0$ | unreachable/maybe 7x 0$",
+            "ok 2x 0$ | unreachable/maybe 4x 0$",
+            "ok 2x 0$ | unreachable/maybe 4x 0$",
             // Answers come in order, so others wait behind the late one, and some are not read at all.
             "ok 2x 0$ | timed-out/maybe manyx 0$",
             NO_STATUS,
@@ -96,7 +96,7 @@ pub(super) const COLUMNS: &[Column] = &[
             // Its id is spoiled too, and nothing else in it says whose answer it is.
             "ok 2x 0$ | timed-out/maybe 7x 0$",
             "ok 1x 0$",
-            "ok 2x 0$ | unreachable/maybe 7x 0$",
+            "ok 2x 0$ | unreachable/maybe 4x 0$",
             NO_STATUS,
             "not-found/yes 1x 0$",
             "ok 2x 0$",

@@ -26,14 +26,25 @@ pub(super) enum FetchError {
     CommandError(CommandError),
 }
 
+/// A job of the list.
+pub(super) struct Listed<'a> {
+    pub(super) job: &'a ListedJob,
+    /// Why the beginning of its file cannot be had; then it is not asked for as a whole.
+    pub(super) unidentified: Option<Error>,
+}
+
 impl PrintRunner<'_> {
     /// Brings the job's files into the spool, or finds those of an earlier run there.
     pub(super) async fn fetch(
         &self,
-        job: &ListedJob,
+        listed: Listed<'_>,
         again: bool,
         deadline: Moment,
     ) -> Result<Vec<PathBuf>, FetchError> {
+        let Listed {
+            job,
+            mut unidentified,
+        } = listed;
         let place = Destination::for_job(&self.spool, job);
         let names = place.files(job);
         let in_the_way = || FetchError::InTheWay(names.first().cloned().unwrap_or_default());
@@ -46,9 +57,12 @@ impl PrintRunner<'_> {
         }
         let mut tries = 0;
         loop {
-            let downloaded = tokio::select! {
-                downloaded = bounded(&*self.clock, deadline, self.device.download(job, &place)) => downloaded,
-                () = self.shutdown.asked() => return Err(FetchError::Left),
+            let downloaded = match unidentified.take() {
+                Some(error) => Some(Err(error)),
+                None => tokio::select! {
+                    downloaded = bounded(&*self.clock, deadline, self.device.download(job, &place)) => downloaded,
+                    () = self.shutdown.asked() => return Err(FetchError::Left),
+                },
             };
             let error = match downloaded {
                 Some(Ok(downloaded)) => return Ok(downloaded.files),

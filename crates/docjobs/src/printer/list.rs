@@ -3,7 +3,7 @@
 use jobs_core::clock::bounded;
 use printer_jobs::{ListQuery, StatusFilter};
 
-use super::{connect, hang_up, no_list, render};
+use super::{connect, hang_up, no_list, render, without_id};
 use crate::app::App;
 use crate::exit::CommandError;
 use crate::output::{print_json, print_line};
@@ -19,15 +19,21 @@ pub(super) async fn list(app: &App, all: bool) -> Result<(), CommandError> {
         let query = ListQuery::all().with_status(StatusFilter::Unprinted);
         (query, "unprinted")
     };
-    let jobs = bounded(&*clock, deadline, device.jobs(query)).await;
+    let jobs = bounded(&*clock, deadline, device.jobs_and_unreadable(query)).await;
     hang_up(&device, &*clock).await;
-    let jobs = jobs
+    let (jobs, unreadable) = jobs
         .ok_or_else(no_list)?
         .map_err(|error| CommandError::rejected(&error))?;
+    if unreadable > 0 {
+        app.report.say(&without_id(unreadable));
+    }
     if app.report.is_json() {
         for job in &jobs {
             print_json(&render::as_json(job, unsaid))?;
         }
+        return Ok(());
+    }
+    if jobs.is_empty() && unreadable > 0 {
         return Ok(());
     }
     if jobs.is_empty() {

@@ -138,6 +138,18 @@ fn no_list() -> CommandError {
     )
 }
 
+/// Of jobs that have no name to call them by.
+fn without_id(count: usize) -> String {
+    let jobs = if count == 1 {
+        "1 job"
+    } else {
+        &format!("{count} jobs")
+    };
+    format!(
+        "{VENDOR}: the list has {jobs} without an id that can be read, for which nothing can be printed or reported"
+    )
+}
+
 /// Says good-bye, so that the next connection need not wait until the cloud misses this one.
 async fn hang_up(device: &Device, clock: &dyn Clock) {
     // A cloud that does not read hears no good-bye.

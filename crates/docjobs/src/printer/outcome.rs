@@ -61,7 +61,7 @@ pub(super) fn in_doubt() -> PrintOutcome {
 pub(super) enum Next {
     /// The job was deleted or has lapsed: drop it.
     Drop,
-    /// The file will never come: report it as failed.
+    /// It will never work in this run: the file cannot be had, or the report is not taken.
     GiveUp,
     /// Try again after a pause.
     Again,
@@ -72,8 +72,20 @@ pub(super) enum Next {
 }
 
 /// A torn answer, a system error and a wrong file are asked for again so often: they were seen for jobs whose file never
-/// comes, and nothing tells these from others.
+/// comes, and nothing tells these from others. The device counts the first two.
 const REPEATS: u32 = 3;
+
+/// The cloud's code for it.
+const SYSTEM_ERROR: &str = "-1";
+
+/// Whether the device has asked again as often as is of use: for a system error, for what came torn, and where the
+/// connection broke each time.
+pub(super) fn is_asked_out(error: &Error) -> bool {
+    use ErrorKind::{TooLarge, UnexpectedResponse, Unreachable};
+    let is_torn = error.delivery() == Delivery::MaybeSent
+        && matches!(error.kind(), UnexpectedResponse | TooLarge | Unreachable);
+    is_torn || error.code() == Some(SYSTEM_ERROR)
+}
 
 /// `tries` counts the downloads that have failed, this one included.
 pub(super) fn after_download(error: &Error, tries: u32) -> Next {
@@ -88,14 +100,25 @@ pub(super) fn after_download(error: &Error, tries: u32) -> Next {
         // What came whole: by the list too large, or another file than was announced.
         TooLarge if answered => Next::GiveUp,
         UnexpectedResponse if answered && tries > REPEATS => Next::GiveUp,
-        // The device has asked again already.
-        UnexpectedResponse | TooLarge if !answered => Next::GiveUp,
-        Unavailable if error.code() == Some("-1") && tries >= REPEATS => Next::GiveUp,
-        // The connection breaks whenever this file is asked for.
-        Unreachable if !answered && tries >= REPEATS => Next::GiveUp,
+        _ if is_asked_out(error) => Next::GiveUp,
         Unreachable | Timeout | Unavailable | RateLimited if tries >= REPEATS => Next::Later,
         _ if error.is_transient() => Next::Again,
         _ => Next::End,
+    }
+}
+
+/// What to do after a report that the cloud has not taken. `tries` counts those that have failed, this one included.
+pub(super) fn after_report(error: &Error, tries: u32) -> Next {
+    let answered = error.delivery() == Delivery::Answered;
+    match error.kind() {
+        ErrorKind::NotFound => Next::Drop,
+        // Only a printer that the cloud no longer knows cannot report any job.
+        ErrorKind::Unauthenticated => Next::End,
+        _ if error.code() == Some(SYSTEM_ERROR) => Next::GiveUp,
+        ErrorKind::Unavailable if answered && tries >= REPEATS => Next::GiveUp,
+        _ if !error.is_transient() => Next::GiveUp,
+        _ if tries >= REPEATS => Next::Later,
+        _ => Next::Again,
     }
 }
 
@@ -122,10 +145,8 @@ mod tests {
             (torn(ErrorKind::UnexpectedResponse), 1, Next::GiveUp),
             (error(ErrorKind::UnexpectedResponse), 3, Next::Again),
             (error(ErrorKind::UnexpectedResponse), 4, Next::GiveUp),
-            (busy.clone(), 2, Next::Again),
-            (busy, 3, Next::GiveUp),
-            (torn(ErrorKind::Unreachable), 2, Next::Again),
-            (torn(ErrorKind::Unreachable), 3, Next::GiveUp),
+            (busy, 1, Next::GiveUp),
+            (torn(ErrorKind::Unreachable), 1, Next::GiveUp),
             (
                 error(ErrorKind::Unreachable).with_delivery(Delivery::NotSent),
                 2,
@@ -142,6 +163,30 @@ mod tests {
             (error(ErrorKind::Unauthenticated), 1, Next::End),
         ] {
             assert_eq!(after_download(&error, tries), next, "{error} {tries}");
+        }
+    }
+
+    #[test]
+    fn a_report_that_is_not_taken_is_owed_and_one_that_does_not_get_through_is_repeated() {
+        let error =
+            |kind| Error::new(kind, "printer-jobs", "report").with_delivery(Delivery::Answered);
+        let lost = |kind| error(kind).with_delivery(Delivery::MaybeSent);
+        for (error, tries, next) in [
+            (error(ErrorKind::NotFound), 1, Next::Drop),
+            (error(ErrorKind::Unauthenticated), 1, Next::End),
+            (
+                error(ErrorKind::Unavailable).with_code("-1"),
+                1,
+                Next::GiveUp,
+            ),
+            (error(ErrorKind::Unavailable), 2, Next::Again),
+            (error(ErrorKind::Unavailable), 3, Next::GiveUp),
+            (error(ErrorKind::Refused), 1, Next::GiveUp),
+            (error(ErrorKind::RateLimited), 3, Next::Later),
+            (lost(ErrorKind::Unreachable), 2, Next::Again),
+            (lost(ErrorKind::Timeout), 3, Next::Later),
+        ] {
+            assert_eq!(after_report(&error, tries), next, "{error} {tries}");
         }
     }
 }

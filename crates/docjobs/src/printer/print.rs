@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use tokio::process::Child;
 
 use super::exec::{self, Exec};
-use super::fetch::FetchError;
+use super::fetch::{FetchError, Listed};
 use super::outcome::{self, failure, in_doubt};
 use super::print_runner::{PrintResult, PrintRunner};
 use super::render::one_line;
@@ -49,17 +49,21 @@ impl PrintRunner<'_> {
                     "{VENDOR}: a listed job is left alone, because it cannot be reported: {problem}"
                 );
                 self.app.report.say(&line);
-                return Ok(PrintResult::Failed);
+                return Ok(PrintResult::Unusable);
             }
         };
         if let Some(row) = self.settled(&id).await? {
             return self.report_again(&row, &id, deadline).await;
         }
-        // Whatever keeps the format from being found is met again, and dealt with, in the download.
-        let identified = bounded(&*self.clock, deadline, self.device.identify(job))
-            .await
-            .and_then(Result::ok);
+        let identified = bounded(&*self.clock, deadline, self.device.identify(job)).await;
+        let (identified, unidentified) = match identified {
+            Some(Ok(job)) => (Some(job), None),
+            Some(Err(error)) if outcome::is_asked_out(&error) => (None, Some(error)),
+            // It is met again, and dealt with, in the download.
+            _ => (None, None),
+        };
         let job = identified.as_ref().unwrap_or(job);
+        let listed = Listed { job, unidentified };
         let names = self.names(job);
         let content = Sha256::digest(id.as_str()).into();
         let document = job.doc_name.as_deref().map(one_line).unwrap_or_default();
@@ -75,9 +79,9 @@ impl PrintRunner<'_> {
         }
         match self.ledger.intend(intent).await? {
             IntendOutcome::New(claim, row) => {
-                self.print(claim, &row, &id, job, false, deadline).await
+                self.print(claim, &row, &id, listed, false, deadline).await
             }
-            IntendOutcome::Attached(row) => self.take_up(row.id, &id, Some(job), deadline).await,
+            IntendOutcome::Attached(row) => self.take_up(row.id, &id, Some(listed), deadline).await,
         }
     }
 
@@ -86,7 +90,7 @@ impl PrintRunner<'_> {
         &self,
         row: LedgerId,
         id: &JobId,
-        listed: Option<&ListedJob>,
+        listed: Option<Listed<'_>>,
         deadline: Moment,
     ) -> Result<PrintResult, CommandError> {
         let claimed = match self.ledger.claim(row).await? {
@@ -117,7 +121,9 @@ impl PrintRunner<'_> {
                         .await;
                 }
                 (Some(failed), _) => return self.hopeless(claim, id, &failed, deadline).await,
-                (None, Some(job)) => return self.print(claim, &row, id, job, true, deadline).await,
+                (None, Some(listed)) => {
+                    return self.print(claim, &row, id, listed, true, deadline).await;
+                }
                 (None, None) => return self.withdraw(claim, &row, id).await,
             },
             Claimed::Accepted(claim, row) => (claim, row),
@@ -181,12 +187,13 @@ impl PrintRunner<'_> {
         claim: Claim<at::Intended>,
         row: &JobRecord,
         id: &JobId,
-        job: &ListedJob,
+        listed: Listed<'_>,
         again: bool,
         deadline: Moment,
     ) -> Result<PrintResult, CommandError> {
+        let job = listed.job;
         let keeper = self.ledger.heartbeat(&claim);
-        let fetched = self.fetch(job, again, deadline).await;
+        let fetched = self.fetch(listed, again, deadline).await;
         drop(keeper);
         let files = match fetched {
             Ok(files) => files,
@@ -389,6 +396,10 @@ impl PrintRunner<'_> {
                 self.ledger.release(claim, Due::Now).await?;
                 return Ok(PrintResult::Later(stop));
             }
+            Err(ReportError::Owed(stop)) => {
+                self.ledger.release(claim, Due::Now).await?;
+                return Ok(PrintResult::Owed(stop));
+            }
             Err(ReportError::CommandError(stop)) => {
                 self.ledger.release(claim, Due::Now).await?;
                 return Err(stop);
@@ -447,6 +458,10 @@ impl PrintRunner<'_> {
             Err(ReportError::Later(stop)) => {
                 self.ledger.release(claim, Due::Now).await?;
                 return Ok(PrintResult::Later(stop));
+            }
+            Err(ReportError::Owed(stop)) => {
+                self.ledger.release(claim, Due::Now).await?;
+                return Ok(PrintResult::Owed(stop));
             }
             Err(ReportError::CommandError(stop)) => {
                 self.ledger.release(claim, Due::Now).await?;

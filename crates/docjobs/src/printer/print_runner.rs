@@ -39,6 +39,8 @@ pub(super) struct PrintRunner<'a> {
 pub(super) enum PrintResult {
     Printed,
     Failed,
+    /// Its id cannot be used, so nothing can be printed, reported or written down for it.
+    Unusable,
     /// Reported as failed, and it may have been printed.
     InDoubt,
     /// The cloud no longer has it.
@@ -47,6 +49,8 @@ pub(super) enum PrintResult {
     Busy(SystemTime),
     /// It did not work, which says nothing of the other jobs; it is tried again.
     Later(CommandError),
+    /// Printed or failed, and the cloud does not take the report: the next run tries again.
+    Owed(CommandError),
     /// Left as it was, because the process was asked to end.
     Left,
 }

@@ -1,11 +1,11 @@
 //! Tells how printing ended: the cloud until it has answered, and whoever runs the command.
 
 use jobs_core::clock::{Moment, bounded};
-use jobs_core::{Error, ErrorKind, JobId};
+use jobs_core::{Error, JobId};
 use jobs_ledger::{JobRecord, Stage};
 use printer_jobs::PrintOutcome;
 
-use super::outcome::{self, in_doubt};
+use super::outcome::{self, Next, in_doubt};
 use super::print_runner::{PAUSE, PrintResult, PrintRunner};
 use super::render::one_line;
 use crate::exit::{CommandError, ExitCode};
@@ -18,6 +18,8 @@ pub(super) enum ReportError {
     Left,
     /// Not yet, which says nothing of other jobs.
     Later(CommandError),
+    /// It does not take this one: not in this run.
+    Owed(CommandError),
     CommandError(CommandError),
 }
 
@@ -40,6 +42,7 @@ impl PrintRunner<'_> {
             Err(ReportError::Gone(_)) => return Ok(PrintResult::Gone),
             Err(ReportError::Left) => return Ok(PrintResult::Left),
             Err(ReportError::Later(stop)) => return Ok(PrintResult::Later(stop)),
+            Err(ReportError::Owed(stop)) => return Ok(PrintResult::Owed(stop)),
             Err(ReportError::CommandError(stop)) => return Err(stop),
         }
         self.say(
@@ -56,22 +59,20 @@ impl PrintRunner<'_> {
         })
     }
 
-    /// Reports until the cloud has answered.
+    /// Reports until the cloud has taken it, or it is known that it will not.
     pub(super) async fn report(
         &self,
         id: &JobId,
         outcome: &PrintOutcome,
         deadline: Moment,
     ) -> Result<(), ReportError> {
+        let mut tries = 0;
         loop {
             // What was printed in the last second is worth a moment more.
             let limit = deadline.max(self.clock.now() + PAUSE);
             let reported = bounded(&*self.clock, limit, self.device.report(id, outcome)).await;
             let error = match reported {
                 Some(Ok(())) => return Ok(()),
-                Some(Err(error)) if error.kind() == ErrorKind::NotFound => {
-                    return Err(ReportError::Gone(error));
-                }
                 Some(Err(error)) => error,
                 None => {
                     return Err(ReportError::Later(CommandError::new(
@@ -84,20 +85,25 @@ impl PrintRunner<'_> {
                     )));
                 }
             };
-            if !error.is_transient() || self.clock.now() + PAUSE >= deadline {
+            tries += 1;
+            let stop = || {
                 let mut stop = CommandError::of_accepted(&error, None);
                 let what = outcome::remark(outcome);
                 stop.line.push_str(&format!(
                     "; print job {id} is {what} and not reported, which the next docjobs printer run makes up for"
                 ));
-                // Only a printer that the cloud no longer knows cannot report any job.
-                return Err(if error.kind() == ErrorKind::Unauthenticated {
-                    ReportError::CommandError(stop)
-                } else {
-                    ReportError::Later(stop)
-                });
+                stop
+            };
+            match outcome::after_report(&error, tries) {
+                Next::Drop => return Err(ReportError::Gone(error)),
+                Next::End => return Err(ReportError::CommandError(stop())),
+                Next::GiveUp => return Err(ReportError::Owed(stop())),
+                Next::Later => return Err(ReportError::Later(stop())),
+                Next::Again if self.clock.now() + PAUSE >= deadline => {
+                    return Err(ReportError::Later(stop()));
+                }
+                Next::Again => self.app.report.missed(&error),
             }
-            self.app.report.missed(&error);
             if self.pause().await {
                 return Err(ReportError::Left);
             }

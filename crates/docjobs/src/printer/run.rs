@@ -11,7 +11,7 @@ use printer_jobs::{DeviceEvent, Event, Events, ListQuery, ListedJob, PrintStatus
 use super::exec::Exec;
 use super::print_runner::{PrintResult, PrintRunner};
 use super::shutdown_signal::ShutdownSignal;
-use super::{connect, hang_up, no_list, not_bound, spool};
+use super::{connect, hang_up, no_list, not_bound, spool, without_id};
 use crate::app::App;
 use crate::args::RunArgs;
 use crate::exit::{CommandError, ExitCode};
@@ -59,7 +59,7 @@ pub(super) async fn run(app: &App, args: RunArgs) -> Result<(), CommandError> {
 async fn once(runner: &PrintRunner<'_>, deadline: Moment) -> Result<(), CommandError> {
     let mut session = PrintSession::default();
     loop {
-        let unprinted = match list(runner, deadline).await {
+        let (unprinted, unreadable) = match list(runner, deadline).await {
             // Something was done, so it is not true that the cloud could not be reached.
             Err(mut stop) if stop.exit == ExitCode::Unreachable && !session.tried.is_empty() => {
                 session.verdict()?;
@@ -68,6 +68,7 @@ async fn once(runner: &PrintRunner<'_>, deadline: Moment) -> Result<(), CommandE
             }
             listed => listed?,
         };
+        session.count_unreadable(runner, unreadable);
         let sweep = session.sweep(runner, &unprinted, Some(deadline)).await?;
         if runner.shutdown.is_asked() {
             return Err(interrupted(runner));
@@ -109,11 +110,16 @@ async fn forever(runner: &PrintRunner<'_>) -> Result<(), CommandError> {
         session.forget_before(clock.now());
         let unprinted = ListQuery::all().with_status(StatusFilter::Unprinted);
         let listed = tokio::select! {
-            listed = runner.device.jobs(unprinted) => listed.map_err(|error| CommandError::rejected(&error)),
+            listed = runner.device.jobs_and_unreadable(unprinted) => {
+                listed.map_err(|error| CommandError::rejected(&error))
+            }
             () = runner.shutdown.asked() => break,
         };
         let sweep = match listed {
-            Ok(jobs) => session.sweep(runner, &jobs, None).await,
+            Ok((jobs, unreadable)) => {
+                session.count_unreadable(runner, unreadable);
+                session.sweep(runner, &jobs, None).await
+            }
             Err(stop) => Err(stop),
         };
         let pause = match sweep {
@@ -181,13 +187,17 @@ async fn news_or_end(
     }
 }
 
-/// The unprinted jobs, as long as it takes to get the list, but not beyond the deadline.
-async fn list(runner: &PrintRunner<'_>, deadline: Moment) -> Result<Vec<ListedJob>, CommandError> {
+/// The unprinted jobs and how many of them cannot be read, as long as it takes to get the list, but not beyond the
+/// deadline.
+async fn list(
+    runner: &PrintRunner<'_>,
+    deadline: Moment,
+) -> Result<(Vec<ListedJob>, usize), CommandError> {
     let clock = &runner.clock;
     loop {
         let unprinted = ListQuery::all().with_status(StatusFilter::Unprinted);
         let listed = tokio::select! {
-            listed = bounded(&**clock, deadline, runner.device.jobs(unprinted)) => listed,
+            listed = bounded(&**clock, deadline, runner.device.jobs_and_unreadable(unprinted)) => listed,
             () = runner.shutdown.asked() => return Err(interrupted(runner)),
         };
         let error = match listed {
@@ -228,7 +238,13 @@ async fn wait_for(runner: &PrintRunner<'_>, until: SystemTime) {
 struct PrintSession {
     tried: HashMap<String, Moment>,
     failed: u32,
+    /// Jobs of an id that cannot be used.
+    unusable: u32,
+    /// Jobs without an id, in the newest list.
+    unreadable: usize,
     in_doubt: u32,
+    /// Why the last report that is owed was not taken.
+    owed: Option<CommandError>,
 }
 
 /// What one sweep did.
@@ -259,11 +275,11 @@ impl PrintSession {
             if runner.shutdown.is_asked() {
                 return Ok(sweep);
             }
-            if listed.contains(id.as_str()) {
+            if listed.contains(id.as_str()) || self.tried.contains_key(id.as_str()) {
                 continue;
             }
             let result = runner.take_up(row, &id, None, each()).await?;
-            self.count(runner, result, &mut sweep);
+            self.count(runner, id.as_str(), result, &mut sweep);
         }
         for job in unprinted {
             if runner.shutdown.is_asked() {
@@ -277,19 +293,39 @@ impl PrintSession {
             if !is_unprinted || self.tried.contains_key(&job.id) {
                 continue;
             }
+            if deadline.is_some_and(|deadline| runner.clock.now() >= deadline) {
+                let line = "the deadline has passed: no further print job is begun";
+                runner.app.report.say(line);
+                sweep.later.get_or_insert_with(not_begun);
+                return Ok(sweep);
+            }
             let result = runner.listed(job, each()).await?;
-            if self.count(runner, result, &mut sweep) {
+            if self.count(runner, &job.id, result, &mut sweep) {
                 self.tried.insert(job.id.clone(), runner.clock.now());
             }
         }
         Ok(sweep)
     }
 
+    fn count_unreadable(&mut self, runner: &PrintRunner<'_>, unreadable: usize) {
+        if unreadable > 0 && unreadable != self.unreadable {
+            runner.app.report.say(&without_id(unreadable));
+        }
+        self.unreadable = unreadable;
+    }
+
     /// Whether the job was tried.
-    fn count(&mut self, runner: &PrintRunner<'_>, result: PrintResult, sweep: &mut Sweep) -> bool {
+    fn count(
+        &mut self,
+        runner: &PrintRunner<'_>,
+        id: &str,
+        result: PrintResult,
+        sweep: &mut Sweep,
+    ) -> bool {
         match result {
             PrintResult::Printed | PrintResult::Gone => {}
             PrintResult::Failed => self.failed += 1,
+            PrintResult::Unusable => self.unusable += 1,
             PrintResult::InDoubt => self.in_doubt += 1,
             PrintResult::Busy(until) => {
                 sweep.busy = Some(sweep.busy.map_or(until, |first| first.min(until)));
@@ -303,6 +339,15 @@ impl PrintSession {
                 sweep.later = Some(stop);
                 return false;
             }
+            PrintResult::Owed(stop) => {
+                runner.app.report.say(&format!(
+                    "docjobs: {}; going on with other print jobs",
+                    stop.line
+                ));
+                self.owed = Some(stop);
+                // Also if it is no longer listed.
+                self.tried.insert(id.to_owned(), runner.clock.now());
+            }
             PrintResult::Left => return false,
         }
         sweep.tried += 1;
@@ -314,16 +359,25 @@ impl PrintSession {
         self.tried.retain(|_, tried| now.since(*tried) < TIMER);
     }
 
-    fn verdict(&self) -> Result<(), CommandError> {
-        let (exit, line) = match (self.in_doubt, self.failed) {
-            (0, 0) => return Ok(()),
-            (0, failed) => (
-                ExitCode::Failed,
-                format!(
-                    "{} failed; docjobs jobs --vendor printer-jobs shows why",
-                    print_jobs(failed)
-                ),
-            ),
+    fn verdict(&mut self) -> Result<(), CommandError> {
+        let unreadable = u32::try_from(self.unreadable).unwrap_or(u32::MAX);
+        let failed = self
+            .failed
+            .saturating_add(self.unusable)
+            .saturating_add(unreadable);
+        let (exit, line) = match (self.in_doubt, failed) {
+            (0, 0) => return self.owed.take().map_or(Ok(()), Err),
+            (0, failed) => {
+                // Of the others nothing is written down.
+                let why = match self.failed {
+                    0 => "",
+                    _ => "; docjobs jobs --vendor printer-jobs shows why",
+                };
+                (
+                    ExitCode::Failed,
+                    format!("{} failed{why}", print_jobs(failed)),
+                )
+            }
             (doubtful, failed) => (
                 ExitCode::OutcomeUnknown,
                 format!(
@@ -334,6 +388,13 @@ impl PrintSession {
         };
         Err(CommandError::new(exit, line))
     }
+}
+
+fn not_begun() -> CommandError {
+    CommandError::new(
+        ExitCode::Unfinished,
+        "the deadline passed before every print job was begun; the next docjobs printer run goes on with them",
+    )
 }
 
 fn print_jobs(count: u32) -> String {

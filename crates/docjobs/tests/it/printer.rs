@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
-use vendor_sim::fault::{Fault, Times};
-use vendor_sim::wecom::{HeaderMode, JobView, NewJob, WeComHandle};
+use vendor_sim::fault::{Fault, OddText, Times};
+use vendor_sim::wecom::{HeaderMode, JobView, NewJob, ReceivedCommand, WeComHandle};
 use vendor_sim::{SimOptions, Simulators};
 
 use crate::stage::Ran;
@@ -112,6 +112,19 @@ impl Office {
             .filter(|report| report.jobid == id && report.answer == 0)
             .map(|report| report.status)
             .collect()
+    }
+
+    /// How often this was asked about a job.
+    fn asked(&self, cmd: &str, id: &str) -> usize {
+        let commands = self.cloud().commands();
+        let about = |it: &&ReceivedCommand| it.cmd == cmd && it.body["jobid"] == id;
+        commands.iter().filter(about).count()
+    }
+
+    /// The job that this was asked more often about comes first: jobs of one second come in any order.
+    fn by_requests(&self, cmd: &str, mut ids: [String; 2]) -> [String; 2] {
+        ids.sort_by_key(|id| std::cmp::Reverse(self.asked(cmd, id)));
+        ids
     }
 
     async fn rows(&self) -> Vec<Value> {
@@ -329,6 +342,26 @@ async fn the_command_gets_files_and_settings_and_no_secret() {
     assert_eq!(office.spool().len(), 2);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limit_of_the_file_size_ends_the_command_as_it_would_elsewhere() {
+    const STATUS: &str = "/proc/self/status";
+    let ignores_sigxfsz = |status: &str| {
+        let mut lines = status.lines();
+        let ignored = lines.find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = u64::from_str_radix(ignored.unwrap().trim(), 16).unwrap();
+        ignored >> (25 - 1) & 1 == 1
+    };
+    let office = Office::open().await;
+    office.cloud().add_job(NewJob::pdf("a.pdf", pdf("a")));
+    let exec = format!("sh -c 'cat {STATUS} > status'");
+    let ran = office.once(&["--exec", &exec]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let status = std::fs::read_to_string(office.path("status")).unwrap();
+    let own = std::fs::read_to_string(STATUS).unwrap();
+    assert_eq!(ignores_sigxfsz(&status), ignores_sigxfsz(&own));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_fill_the_words_of_the_command_and_what_it_drops_is_named() {
     let office = Office::open().await;
@@ -520,6 +553,135 @@ async fn a_torn_file_is_asked_for_three_times_more_before_its_job_fails() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_the_connection_each_time_is_asked_for_four_times_in_all() {
+    let office = Office::open().await;
+    let ids = ["a", "b"].map(|name| office.cloud().add_job(NewJob::pdf(name, pdf(name))));
+    let drop = Fault::DropAfterCommit { reset: false };
+    let download = "printer/download_file";
+    office.cloud().set_fault_times(download, drop, Times::N(4));
+    let ran = office.once(&[]).await;
+    assert_eq!(ran.exit, 3, "{}", ran.stderr);
+    let [bad, good] = office.by_requests(download, ids);
+    assert_eq!(office.asked(download, &bad), 4);
+    assert_eq!(office.reported(&bad), [Value::from(1)]);
+    assert_eq!(office.reported(&good), [Value::from(2)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_odd_text_in_the_list_stops_no_job() {
+    for how in [OddText::Surrogate, OddText::Nan, OddText::Control] {
+        let office = Office::open().await;
+        let ids = ["a", "b"].map(|name| office.cloud().add_job(NewJob::pdf(name, pdf(name))));
+        let odd = Fault::OddText { how };
+        office
+            .cloud()
+            .set_fault_times("printer/get_job_list", odd, Times::Always);
+        let ran = office.run(&["printer", "list", "--json"]).await;
+        assert_eq!(
+            (ran.exit, ran.stdout.lines().count()),
+            (0, 2),
+            "{how:?}: {}",
+            ran.stderr
+        );
+        let ran = office.once(&[]).await;
+        assert_eq!(ran.exit, 0, "{how:?}: {}", ran.stderr);
+        for id in ids {
+            assert_eq!(office.reported(&id), [Value::from(2)]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_id_cannot_be_used_has_failed_and_the_others_go_on() {
+    for (odd, said) in [
+        (serde_json::json!({}), "1 job without an id"),
+        (Value::from("x".repeat(121)), "left alone"),
+        (Value::from("中文"), "left alone"),
+    ] {
+        let office = Office::open().await;
+        let hidden = office.cloud().add_job(NewJob::pdf("a.pdf", pdf("a")));
+        let good = office.cloud().add_job(NewJob::pdf("b.pdf", pdf("b")));
+        let renamed = Fault::SetField {
+            pointer: "/body/printer_job_list/0/jobid".to_owned(),
+            value: odd,
+        };
+        office
+            .cloud()
+            .set_fault_times("printer/get_job_list", renamed, Times::N(1));
+        let ran = office.once(&[]).await;
+        assert_eq!(office.reported(&good), [Value::from(2)], "{}", ran.stderr);
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+        // The next list of the same run has it with its id.
+        assert_eq!(office.reported(&hidden), [Value::from(2)]);
+
+        let late = office.cloud().add_job(NewJob::pdf("c.pdf", pdf("c")));
+        let nameless = Fault::SetField {
+            pointer: "/body/printer_job_list/0/jobid".to_owned(),
+            value: "-".into(),
+        };
+        office
+            .cloud()
+            .set_fault_times("printer/get_job_list", nameless, Times::Always);
+        let ran = office.once(&[]).await;
+        assert_eq!(ran.exit, 3, "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("1 print job failed") && !ran.stderr.contains("docjobs jobs"),
+            "{}",
+            ran.stderr
+        );
+        assert!(office.reported(&late).is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_is_not_taken_is_owed_and_the_others_go_on() {
+    let office = Office::open().await;
+    let ids = ["a", "b"].map(|name| office.cloud().add_job(NewJob::pdf(name, pdf(name))));
+    let script = office.script("echo >> ran");
+    let report = "printer/report_job_status";
+    let system_error = Fault::Code {
+        code: (-1).into(),
+        message: Some("system error".to_owned()),
+        after_commit: false,
+    };
+    office
+        .cloud()
+        .set_fault_times(report, system_error, Times::N(4));
+    let ran = office.once(&["--exec", &script]).await;
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    let [first, second] = office.by_requests(report, ids);
+    assert!(
+        ran.stderr.contains(&first) && ran.stderr.contains("not reported"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(office.asked(report, &first), 4);
+    assert_eq!(office.reported(&second), [Value::from(2)]);
+
+    let ran = office.once(&["--exec", &script]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(office.reported(&first), [Value::from(2)]);
+    assert_eq!(office.lines("ran").len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_job_is_begun_when_the_time_is_over() {
+    let office = Office::open().await;
+    let ids = ["a", "b"].map(|name| office.cloud().add_job(NewJob::pdf(name, pdf(name))));
+    let silent = Fault::Delay { seconds: 1000.0 };
+    office
+        .cloud()
+        .set_fault_times("printer/report_job_status", silent, Times::Always);
+    let ran = office.once(&["--deadline", "20s"]).await;
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    let download = "printer/download_file";
+    let [first, behind] = office.by_requests(download, ids);
+    assert!(!ran.stderr.contains(&behind), "{}", ran.stderr);
+    assert_eq!(office.asked(download, &first), 1);
+    assert_eq!(office.asked(download, &behind), 0);
+}
+
 /// A proxy that says this to whoever comes; what it was asked, and the first bytes after that.
 async fn proxy(answer: &'static str) -> (u16, mpsc::UnboundedReceiver<(String, Vec<u8>)>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -604,11 +766,22 @@ async fn the_way_to_the_cloud_leads_through_the_proxy_of_the_environment() {
         "{stderr}"
     );
     std::fs::write(office.path("empty.pem"), "no certificate").unwrap();
-    for roots in ["nowhere.pem", "empty.pem"] {
+    std::fs::write(
+        office.path("junk.pem"),
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    )
+    .unwrap();
+    for roots in ["nowhere.pem", "empty.pem", "junk.pem"] {
         let (exit, stderr) = list(vec![("SSL_CERT_FILE", roots.to_owned())]).await;
         assert!(exit == Some(2) && stderr.contains(roots), "{stderr}");
     }
-    for broken in ["socks5://u:s3cret@127.0.0.1:1", "http://u:s3cret@", ":::"] {
+    for broken in [
+        "socks5://u:s3cret@127.0.0.1:1",
+        "ftp://u:s3cret@127.0.0.1:1",
+        "http://u:s3cret@127.0.0.1:99999",
+        "http://u:s3cret@",
+        ":::",
+    ] {
         let (exit, stderr) = list(vec![("HTTPS_PROXY", broken.to_owned())]).await;
         assert!(
             exit == Some(2) && stderr.contains("HTTPS_PROXY"),

@@ -285,9 +285,16 @@ impl DeviceBuilder {
                     .with_help("name a file of PEM certificates there, or unset it")
             })?;
             Some(socket::tls().map_err(|cause| {
-                local(&format!("cannot set up TLS: {cause}"))
-                    .with_help("install a bundle of root certificates")
-                    .with_source(cause)
+                match named_roots() {
+                    Some(at) => doing
+                        .error(ErrorKind::InvalidInput)
+                        .with_message(format!("{at}, which holds no certificate that can be read"))
+                        .with_help("name a file of PEM certificates there, or unset it")
+                        .with_source(cause),
+                    None => local(&format!("cannot set up TLS: {cause}"))
+                        .with_help("install a bundle of root certificates")
+                        .with_source(cause),
+                }
             })?)
         };
         let shared = Arc::new(Shared::default());
@@ -362,13 +369,9 @@ impl DeviceBuilder {
 /// What is wrong with the file of root certificates that the environment names: TLS itself would go on without it.
 fn check_roots() -> Result<(), String> {
     const MARK: &[u8] = b"CERTIFICATE-----";
-    let Some(path) = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty()) else {
+    let (Some(path), Some(at)) = (std::env::var_os("SSL_CERT_FILE"), named_roots()) else {
         return Ok(());
     };
-    let at = format!(
-        "the variable SSL_CERT_FILE names {}",
-        Path::new(&path).display()
-    );
     let text =
         fs::read(&path).map_err(|problem| format!("{at}, which cannot be read: {problem}"))?;
     if text.windows(MARK.len()).any(|part| part == MARK) {
@@ -376,6 +379,12 @@ fn check_roots() -> Result<(), String> {
     } else {
         Err(format!("{at}, which holds no certificate"))
     }
+}
+
+fn named_roots() -> Option<String> {
+    let path = std::env::var_os("SSL_CERT_FILE").filter(|path| !path.is_empty())?;
+    let shown = Path::new(&path).display();
+    Some(format!("the variable SSL_CERT_FILE names {shown}"))
 }
 
 impl fmt::Debug for DeviceBuilder {

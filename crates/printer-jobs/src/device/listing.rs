@@ -28,16 +28,29 @@ impl Device {
     /// [`ErrorKind::Unavailable`] when the list shrinks faster than it can be read, [`ErrorKind::TooLarge`] when it has no
     /// end.
     pub async fn jobs(&self, query: ListQuery) -> Result<Vec<ListedJob>, Error> {
+        Ok(self.jobs_and_unreadable(query).await?.0)
+    }
+
+    /// The same, and how many items of the list have no id that can be read: jobs that nobody can print. At least, where
+    /// the list has several pages.
+    ///
+    /// # Errors
+    /// As [`jobs`](Self::jobs).
+    pub async fn jobs_and_unreadable(
+        &self,
+        query: ListQuery,
+    ) -> Result<(Vec<ListedJob>, usize), Error> {
         const PASSES: u32 = 10;
         let doing = operation_context("list", None);
         let mut found = Found::default();
         if query.is_one_page() {
-            found.add(self.list(doing, &query).await?.jobs);
-            return Ok(found.sorted());
+            let list = self.list(doing, &query).await?;
+            found.add(list.jobs);
+            return Ok((found.sorted(), list.unreadable));
         }
         for _ in 0..PASSES {
-            if self.pass(doing, &query, &mut found).await? {
-                return Ok(found.sorted());
+            if let Some(unreadable) = self.pass(doing, &query, &mut found).await? {
+                return Ok((found.sorted(), unreadable));
             }
         }
         Err(doing
@@ -112,18 +125,21 @@ impl Device {
         JobList::from_answer(&answer).map_err(|error| doing.protocol(error))
     }
 
-    /// Reads all pages once; `false` when the list has shrunk meanwhile.
+    /// Reads all pages once, and tells how many items of one of them cannot be read; `None` when the list has shrunk
+    /// meanwhile.
     async fn pass(
         &self,
         doing: OperationContext<'_>,
         query: &ListQuery,
         found: &mut Found,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<usize>, Error> {
         // Seven days of jobs of one printer are far fewer.
         const MOST: usize = 100_000;
         let mut offset = 0;
         let mut size = PAGE;
         let mut last: Option<String> = None;
+        // Pages overlap, so that a sum would count some twice.
+        let mut unreadable = 0;
         loop {
             let page = query
                 .clone()
@@ -140,8 +156,9 @@ impl Device {
             if let Some(last) = &last
                 && !list.jobs.iter().any(|job| job.id == *last)
             {
-                return Ok(false);
+                return Ok(None);
             }
+            unreadable = list.unreadable.max(unreadable);
             let items = u32::try_from(list.items).unwrap_or(u32::MAX);
             last = list.jobs.last().map(|job| job.id.clone());
             // What cannot be read stands in nobody's way, but may hide the end of the page.
@@ -153,7 +170,7 @@ impl Device {
             }
             let news = found.add(list.jobs);
             if items < size || news == 0 {
-                return Ok(true);
+                return Ok(Some(unreadable));
             }
             if found.jobs.len() > MOST {
                 return Err(doing

@@ -518,12 +518,12 @@ impl Repeats<'_> {
     /// Sleeps before the next try, or gives the error back when another try is no use.
     async fn pause(&mut self, error: Error) -> Result<(), Error> {
         // "System error" was seen for jobs whose file never comes, so it is repeated less than other trouble; so is what
-        // arrives torn or too large.
+        // arrives torn or too large, and what ends the connection instead.
         const DOUBTFUL: u32 = 3;
         let is_torn = error.delivery() == Delivery::MaybeSent
             && matches!(
                 error.kind(),
-                ErrorKind::UnexpectedResponse | ErrorKind::TooLarge
+                ErrorKind::UnexpectedResponse | ErrorKind::TooLarge | ErrorKind::Unreachable
             );
         if is_torn || error.code() == Some("-1") {
             self.doubtful += 1;

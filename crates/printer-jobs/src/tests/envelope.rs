@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::code::Code;
 use crate::envelope::{Incoming, decode, encode};
-use crate::wire::{ListQuery, Ping, StatusFilter};
+use crate::wire::{JobList, ListQuery, Ping, StatusFilter};
 use crate::{Command, ProtocolError};
 
 use super::{answer, push};
@@ -142,6 +142,28 @@ fn bad_messages_are_typed_errors() {
 }
 
 #[test]
+fn what_is_no_json_in_a_message_costs_only_itself() {
+    let it = answer(
+        r#"{"headers":{"req_id":"a"},"errcode":0,"body":{"printer_job_list":[
+            {"jobid":"j1","doc_name":"x\ud835y","page_size":NaN,"doc_size":7},{"jobid":"j2"}]}}"#,
+    );
+    let list = JobList::from_answer(&it).unwrap();
+    let ids: Vec<_> = list.jobs.iter().map(|job| job.id.as_str()).collect();
+    assert_eq!((it.req_id(), ids), (Some("a"), vec!["j1", "j2"]));
+    let first = &list.jobs[0];
+    assert_eq!(first.doc_name.as_deref(), Some("x\u{fffd}y"));
+    assert_eq!((first.page_count, first.doc_size), (None, Some(7)));
+    // A list that ends too early is not taken for one, nor is a page.
+    for text in [
+        r#"{"errcode":0,"body":{"printer_job_list":[{"jobid":"j1","page_size":NaN},"#,
+        r#"<style>body{"a":NaN}</style>"#,
+    ] {
+        let error = decode(text.as_bytes(), 1000).unwrap_err();
+        assert!(matches!(error, ProtocolError::Json(_)), "{text}");
+    }
+}
+
+#[test]
 fn debug_of_an_answer_shows_no_body() {
     let it = answer(r#"{"errcode":0,"body":{"secret":"hush-hush"}}"#);
     assert!(!format!("{it:?}").contains("hush"));
@@ -170,7 +192,7 @@ proptest! {
         }
         bytes.truncate(bytes.len() - cut);
         if let Ok(Incoming::Answer(answer)) = decode(&bytes, 4096) {
-            let _ = crate::wire::JobList::from_answer(&answer);
+            let _ = JobList::from_answer(&answer);
         }
     }
 

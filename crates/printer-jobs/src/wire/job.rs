@@ -69,7 +69,7 @@ impl ListedJob {
     pub(crate) fn from_item(item: &Value) -> Option<Self> {
         let item = item.as_object()?;
         Some(Self {
-            id: lenient::text(item, "jobid")?,
+            id: lenient::id(item, "jobid")?,
             userid: lenient::text(item, "userid"),
             created_at: lenient::signed(item, "createtime"),
             submitted_by_scan: lenient::flag(item, "submitted").unwrap_or(false),

@@ -15,7 +15,7 @@ use printer_jobs::{
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::cloud::{Cloud, MINUTE, SECRET_NO, Say, drive, online, quiet, reached};
+use crate::cloud::{Cloud, MINUTE, SECRET_NO, Say, Seen, drive, online, quiet, reached};
 
 fn job(id: &str) -> JobId {
     JobId::new(id).unwrap()
@@ -342,6 +342,57 @@ async fn unreadable_messages_cost_a_connection_and_nothing_else() {
         assert_eq!(info.unwrap().corp_name, "Acme", "{garbage:?}");
         assert_eq!(cloud.state().connections, 2, "{garbage:?}");
     }
+}
+
+/// The answer to a list request, with these items.
+fn listing(seen: &Seen, items: &str) -> Say {
+    Say::Raw(Message::text(format!(
+        r#"{{"headers":{{"req_id":"{}"}},"errcode":0,"errmsg":"ok","body":{{"printer_job_list":[{items}]}}}}"#,
+        seen.req_id
+    )))
+}
+
+#[tokio::test]
+async fn what_is_no_json_beside_a_job_hides_no_job_and_costs_no_connection() {
+    let clock = ManualClock::new();
+    let cloud = Cloud::start(|seen| match seen.cmd.as_str() {
+        "printer/get_job_list" => listing(
+            seen,
+            r#"{"jobid":"j1","doc_name":"x\ud835y","page_size":NaN},{"jobid":"j2"}"#,
+        ),
+        _ => Say::Usual,
+    })
+    .await;
+    let device = online(cloud.device(&clock)).await;
+    let jobs = device.jobs(ListQuery::all()).await.unwrap();
+    let jobs: Vec<_> = jobs
+        .iter()
+        .map(|job| (job.id.as_str(), job.doc_name.as_deref()))
+        .collect();
+    assert_eq!(jobs, [("j1", Some("x\u{fffd}y")), ("j2", None)]);
+    assert_eq!(cloud.state().connections, 1);
+}
+
+#[tokio::test]
+async fn a_number_is_a_jobs_id_and_an_item_without_one_is_counted() {
+    let clock = ManualClock::new();
+    let cloud = Cloud::start(|seen| match seen.cmd.as_str() {
+        "printer/get_job_list" => listing(
+            seen,
+            r#"{"jobid":12345},{"jobid":{}},{"doc_name":"a.pdf"},{"jobid":"j2"},7"#,
+        ),
+        _ => Say::Usual,
+    })
+    .await;
+    let device = online(cloud.device(&clock)).await;
+    let listed = device.jobs_and_unreadable(ListQuery::all()).await;
+    let (jobs, unreadable) = listed.unwrap();
+    let ids: Vec<_> = jobs.iter().map(|job| job.id.as_str()).collect();
+    assert_eq!((ids, unreadable), (vec!["12345", "j2"], 3));
+    let id = jobs[0].job_id().unwrap();
+    device.report(&id, &PrintOutcome::Succeeded).await.unwrap();
+    let reports = cloud.asked("printer/report_job_status");
+    assert_eq!(reports[0].body["jobid"], json!("12345"));
 }
 
 #[tokio::test]

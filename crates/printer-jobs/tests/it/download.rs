@@ -144,6 +144,20 @@ async fn a_torn_piece_is_asked_for_again_three_times() {
 }
 
 #[tokio::test]
+async fn a_connection_that_breaks_at_a_file_each_time_is_enough_after_four() {
+    let clock = ManualClock::new();
+    let cloud = serving(pdf(2000), |_, _| Some(Say::Cut)).await;
+    let device = online(cloud.device(&clock)).await;
+    let error = fetch(&clock, &device, &pdf_job(2000)).await.result;
+    let error = error.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.delivery()),
+        (ErrorKind::Unreachable, Delivery::MaybeSent)
+    );
+    assert_eq!(offsets(&cloud).len(), 4);
+}
+
+#[tokio::test]
 async fn whole_file_comes_in_one_message() {
     let (clock, file) = (ManualClock::new(), pdf(300_000));
     let cloud = serving(file.clone(), |_, _| None).await;
