@@ -211,6 +211,7 @@ async fn mindshow(simulators: &Simulators, target: &OutputPath) -> Result<(), St
                 .with_base_url(sim.api_url())
                 .with_clock(Arc::clone(&clock) as _)
         })
+        .with_create_timeout(UPLOAD)
         .build()
         .map_err(said)?;
     client

@@ -35,6 +35,7 @@ pub(crate) struct App {
     ledger: Arc<OnceCell<Ledger>>,
     poll_models: Option<PollModels>,
     connections: u32,
+    ledger_deadline: Duration,
 }
 
 /// What a command needs that works on one job: one to write, one to read meanwhile.
@@ -55,6 +56,7 @@ impl App {
             ledger: Arc::default(),
             poll_models: None,
             connections: CONNECTIONS,
+            ledger_deadline: Duration::MAX,
         }
     }
 
@@ -184,6 +186,7 @@ impl App {
         let clock = SystemClock::shared();
         let mut settings = LedgerConfig::default();
         settings.connections = self.connections;
+        settings.patience = lock_patience(self.ledger_deadline()?, settings.patience);
         // A file that others can write is no ledger; a database may be written by whoever can connect to it.
         if self.ledger_file()?.is_none() {
             let key = place_key::of_user();
@@ -207,7 +210,7 @@ impl App {
         what: impl Fn() -> F,
     ) -> Result<T, CommandError> {
         const MOST: Duration = Duration::from_secs(2);
-        let limit = clock.now() + self.options.deadline / self.scale()?;
+        let limit = clock.now() + self.ledger_deadline()?;
         let mut pause = Duration::from_millis(100);
         let mut told = false;
         loop {
@@ -223,6 +226,20 @@ impl App {
             }
             clock.sleep_until(clock.now() + pause).await;
             pause = (pause * 2).min(MOST);
+        }
+    }
+
+    /// How long a ledger that is busy is tried, in real time.
+    fn ledger_deadline(&self) -> Result<Duration, CommandError> {
+        let deadline = self.options.deadline / self.scale()?;
+        Ok(deadline.min(self.ledger_deadline))
+    }
+
+    /// The same command, which tries a busy ledger no longer than this.
+    pub(crate) fn with_ledger_deadline(&self, deadline: Duration) -> Self {
+        Self {
+            ledger_deadline: deadline,
+            ..self.clone()
         }
     }
 
@@ -253,6 +270,12 @@ impl App {
         }
         Ok(())
     }
+}
+
+/// How long one lock or connection of the ledger is waited for: half of the deadline, so that there is a second try.
+fn lock_patience(deadline: Duration, usual: Duration) -> Duration {
+    const LEAST: Duration = Duration::from_secs(1);
+    (deadline / 2).max(LEAST).min(usual)
 }
 
 /// Where jobs are written down unless somebody says otherwise.
@@ -289,5 +312,23 @@ pub(crate) fn refuse_odd_variables() -> Result<(), CommandError> {
             name.to_string_lossy()
         ))),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_of_the_ledger_is_waited_for_within_the_deadline() {
+        let usual = LedgerConfig::default().patience;
+        for (deadline, patience) in [
+            (Duration::MAX, usual),
+            (Duration::from_secs(1800), usual),
+            (Duration::from_secs(5), Duration::from_millis(2500)),
+            (Duration::ZERO, Duration::from_secs(1)),
+        ] {
+            assert_eq!(lock_patience(deadline, usual), patience, "{deadline:?}");
+        }
     }
 }

@@ -19,7 +19,7 @@ const CLOCK_TOLERANCE: u64 = 60;
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a database that is busy is tried.
-const LEDGER_PATIENCE: Duration = Duration::from_secs(5);
+const LEDGER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How one thing was found.
 enum Checkup {
@@ -32,6 +32,8 @@ enum Checkup {
 }
 
 pub(crate) async fn run(app: &App) -> Result<(), CommandError> {
+    // To look is not worth a long wait, neither here nor in the clients, which share their rate through the ledger.
+    let app = &app.with_ledger_deadline(LEDGER_DEADLINE);
     let about = format!(
         "docjobs {} for {} on {}",
         env!("CARGO_PKG_VERSION"),
@@ -41,6 +43,12 @@ pub(crate) async fn run(app: &App) -> Result<(), CommandError> {
     print_line_of(app, "version", &Checkup::Good(about))?;
     let ledger = check_ledger(app).await;
     print_line_of(app, "ledger", &ledger)?;
+    let is_ledger_bad = matches!(ledger, Checkup::Bad(_));
+    let app = &if is_ledger_bad {
+        app.with_ledger_deadline(Duration::ZERO)
+    } else {
+        app.clone()
+    };
     let (textin, ppj, mindshow, tencent, printer) = tokio::join!(
         check_textin(app),
         check_ppj(app),
@@ -58,7 +66,8 @@ pub(crate) async fn run(app: &App) -> Result<(), CommandError> {
     for (name, checkup) in &vendors {
         print_line_of(app, name, checkup)?;
     }
-    if let Ok(ledger) = brief(app).ledger().await
+    if !is_ledger_bad
+        && let Ok(ledger) = app.ledger().await
         && let Ok(warnings) = crate::accounts::warnings(app, &ledger).await
     {
         for warning in warnings {
@@ -103,13 +112,8 @@ fn print_line_of(app: &App, name: &str, checkup: &Checkup) -> Result<(), Command
     }
 }
 
-/// To look is not worth a long wait.
-fn brief(app: &App) -> App {
-    app.with_deadline(app.options.deadline.min(LEDGER_PATIENCE))
-}
-
 async fn check_ledger(app: &App) -> Checkup {
-    let ledger = match brief(app).ledger().await {
+    let ledger = match app.ledger().await {
         Ok(ledger) => ledger,
         Err(stop) => return Checkup::Bad(stop),
     };

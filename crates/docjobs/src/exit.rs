@@ -47,6 +47,14 @@ impl From<ErrorCategory> for ExitCode {
 }
 
 impl ExitCode {
+    /// How work on jobs ends: what was sent cannot be told to be wrong before anything was.
+    pub(crate) fn after_submit(self) -> Self {
+        match self {
+            Self::InvalidInput => Self::Unexpected,
+            exit => exit,
+        }
+    }
+
     /// The class of this end, where several are compared.
     pub(crate) fn category(self) -> ErrorCategory {
         match self {
@@ -173,6 +181,9 @@ impl From<&RunnerError> for CommandError {
 fn runner_line(error: &RunnerError) -> String {
     use RunnerErrorKind as Kind;
     let id = error.job().map_or_else(String::new, |id| id.to_string());
+    if error.is_after_delivery() {
+        return format!("{error}; --again submits and pays again");
+    }
     match error.kind() {
         Kind::InvalidInput(error) => input_line(error),
         Kind::InvalidOutput { path, problem } if *path == std::env::temp_dir() => {

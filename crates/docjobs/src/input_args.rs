@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jobs_runner::Handler;
+use jobs_runner::{Handler, JobInput};
 
 use crate::exit::CommandError;
 use crate::inputs::{self, Accepted, Given, Separator};
@@ -108,6 +108,14 @@ impl BatchArgs {
     /// Whether one of these makes even a single document a batch.
     pub(crate) fn asks_for_batch(&self) -> bool {
         self.dry_run || self.enqueue || self.again_failed || self.report.is_some()
+    }
+
+    /// The input as the run of this name pays for it again.
+    pub(crate) fn in_run(&self, input: JobInput) -> JobInput {
+        match &self.run {
+            Some(name) => input.with_run(name.as_str()),
+            None => input,
+        }
     }
 
     /// A command about one document ends by either deadline.

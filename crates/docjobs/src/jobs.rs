@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::app::App;
 use crate::args::{JobsArgs, ResolveArgs, ResumeArgs, WaitArgs};
 use crate::clean::count;
-use crate::exit::CommandError;
+use crate::exit::{CommandError, ExitCode};
 use crate::job_table;
 use crate::moment;
 use crate::output::{self, print_json, print_line};
@@ -241,6 +241,7 @@ pub(crate) async fn resume(app: &App, args: ResumeArgs) -> Result<(), CommandErr
         unfinished.reverse();
     }
     let may_print = args.ids.len() == 1;
+    let mut is_begun = false;
     let mut worst: Option<ErrorCategory> = None;
     for job in unfinished {
         if let Some(signal) = app.shutdown.asked() {
@@ -273,6 +274,7 @@ pub(crate) async fn resume(app: &App, args: ResumeArgs) -> Result<(), CommandErr
                     continue;
                 };
                 app.report.say(&format!("job {id}: {about}"));
+                is_begun = true;
                 continue_job(app, &runner, &job, choice).await
             }
             Err(error) => {
@@ -291,7 +293,10 @@ pub(crate) async fn resume(app: &App, args: ResumeArgs) -> Result<(), CommandErr
     match worst {
         None => Ok(()),
         Some(worst) => Err(CommandError::new(
-            worst.into(),
+            match ExitCode::from(worst) {
+                exit if is_begun => exit.after_submit(),
+                exit => exit,
+            },
             "not everything is settled; docjobs jobs shows what is left",
         )),
     }

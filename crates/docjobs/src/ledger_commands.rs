@@ -1,10 +1,11 @@
 //! `docjobs ledger`: backup, restore and recover.
 
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use serde_json::json;
+use tempfile::NamedTempFile;
 
 use crate::app::App;
 use crate::args::LedgerCommand;
@@ -43,13 +44,11 @@ pub(crate) async fn ledger(app: &App, command: LedgerCommand) -> Result<(), Comm
 }
 
 async fn restore(app: &App, copy: Option<&Path>) -> Result<(), CommandError> {
-    match (app.ledger_file()?, copy) {
-        (Some(place), Some(copy)) => put(copy, &place).map_err(|problem| {
-            CommandError::invalid_input(format!(
-                "{} was not restored to {}: {problem}",
-                copy.display(),
-                place.display()
-            ))
+    let waiting = match (app.ledger_file()?, copy) {
+        (Some(place), Some(copy)) => put(app, copy, &place).await.map_err(|stop| {
+            let (copy, place) = (copy.display(), place.display());
+            let line = format!("{copy} was not restored to {place}: {}", stop.line);
+            CommandError { line, ..stop }
         })?,
         (None, Some(_)) => {
             return Err(CommandError::invalid_input(
@@ -61,9 +60,8 @@ async fn restore(app: &App, copy: Option<&Path>) -> Result<(), CommandError> {
             let line = "name the copy to restore: docjobs ledger restore FILE";
             return Err(CommandError::invalid_input(line));
         }
-        (None, None) => {}
-    }
-    let waiting = app.ledger().await?.mark_restored().await?;
+        (None, None) => app.ledger().await?.mark_restored().await?,
+    };
     if app.report.is_json() {
         return print_json(&json!({"event": "restored", "waiting": waiting}));
     }
@@ -75,20 +73,69 @@ async fn restore(app: &App, copy: Option<&Path>) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Never over a ledger that is there.
-fn put(copy: &Path, place: &Path) -> io::Result<()> {
-    let mut from = fs::File::open(copy)?;
-    if let Some(folder) = place.parent() {
-        fs::create_dir_all(folder)?;
+/// Never over a ledger that is there. The copy gets its name once it is known to be whole and its jobs wait.
+async fn put(app: &App, copy: &Path, place: &Path) -> Result<u64, CommandError> {
+    if fs::symlink_metadata(place).is_ok() {
+        return Err(CommandError::invalid_input(
+            "a file is there already; move it away, or name another place with --ledger",
+        ));
     }
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut to = options.open(place)?;
-    let copied = io::copy(&mut from, &mut to).and_then(|_| to.sync_all());
-    if copied.is_err() {
-        let _ = fs::remove_file(place);
+    let unusable = |problem: io::Error| CommandError::invalid_input(problem.to_string());
+    if !is_ledger(copy).map_err(unusable)? {
+        return Err(CommandError::invalid_input(
+            "it is no ledger; name a file that docjobs ledger backup made",
+        ));
     }
-    copied
+    let draft = beside(copy, place).map_err(unusable)?;
+    let marked = mark(app, draft.path()).await;
+    let is_left = |end: &&str| {
+        let mut name = draft.path().as_os_str().to_owned();
+        name.push(end);
+        fs::remove_file(name).is_ok()
+    };
+    let left = ["-wal", "-shm", "-journal"]
+        .into_iter()
+        .filter(is_left)
+        .count();
+    let waiting = marked?;
+    if left > 0 {
+        return Err(CommandError::unexpected("the copy was not closed cleanly"));
+    }
+    draft
+        .persist_noclobber(place)
+        .map_err(|problem| unusable(problem.error))?;
+    Ok(waiting)
+}
+
+/// Whether the header of a file says so. An empty file would become a ledger when it is opened.
+fn is_ledger(file: &Path) -> io::Result<bool> {
+    let mut header = Vec::new();
+    fs::File::open(file)?.take(72).read_to_end(&mut header)?;
+    // The last four bytes are SQLite's application id.
+    Ok(header.starts_with(b"SQLite format 3\0") && header.get(68..) == Some(b"DJL1"))
+}
+
+/// Copies the file into the folder of that place, for its owner alone.
+fn beside(copy: &Path, place: &Path) -> io::Result<NamedTempFile> {
+    let folder = match place.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(folder)?;
+    let mut draft = tempfile::Builder::new()
+        .prefix(".docjobs-restore-")
+        .tempfile_in(folder)?;
+    io::copy(&mut fs::File::open(copy)?, &mut draft)?;
+    draft.as_file().sync_all()?;
+    Ok(draft)
+}
+
+async fn mark(app: &App, file: &Path) -> Result<u64, CommandError> {
+    let ledger = app.with_ledger(file.to_owned()).ledger().await?;
+    let marked = match ledger.check().await {
+        Ok(_) => ledger.mark_restored().await,
+        Err(problem) => Err(problem),
+    };
+    ledger.close().await;
+    Ok(marked?)
 }

@@ -28,9 +28,8 @@ pub(crate) async fn deck(app: &App, args: DeckArgs) -> Result<(), CommandError> 
                 ));
             }
             let handler = mindshow::handler(client(app)?);
-            let app = &app.with_deadline(args.batch.bound(app.options.deadline));
             let input = mindshow::topic_input(topic).with_options(&args.vendor.to_json())?;
-            return run::new_job(app, handler, input, output).await;
+            return run::new_job(app, handler, input, output, &args.batch).await;
         }
         (None, []) => (source.markdown.as_slice(), "markdown"),
         (None, files) => (files, "outline"),
@@ -76,8 +75,7 @@ pub(crate) async fn deck(app: &App, args: DeckArgs) -> Result<(), CommandError> 
     } else {
         input.without_path()
     };
-    let app = &app.with_deadline(args.batch.bound(app.options.deadline));
-    run::new_job(app, handler, input, output).await
+    run::new_job(app, handler, input, output, &args.batch).await
 }
 
 /// The vendor's options with what the files are.
@@ -117,9 +115,9 @@ pub(crate) async fn pdf(app: &App, args: PdfArgs) -> Result<(), CommandError> {
         .map_err(|problem| CommandError::invalid_input(problem.to_string()))?;
     let handler = mindshow::pdf_handler(client(app)?);
     let input = mindshow::pdf_input(&deck, args.max_calls);
+    let output = args.output.as_deref();
     let options = |options: jobs_runner::RunOptions| options.with_max_paid_polls(args.max_calls);
-    let app = &app.with_deadline(args.batch.bound(app.options.deadline));
-    run::new_job_with(app, handler, input, args.output.as_deref(), options).await
+    run::new_job_with(app, handler, input, output, &args.batch, options).await
 }
 
 /// The client of the account in the environment.

@@ -51,7 +51,6 @@ pub(crate) async fn convert(app: &App, args: ConvertArgs) -> Result<(), CommandE
     } else {
         input.without_path()
     };
-    let app = &app.with_deadline(args.batch.bound(app.options.deadline));
     let output = args.output.as_deref();
     let folder = match (output, args.unpack) {
         (Some(zip), true) => Some(unpacked(zip)?),
@@ -62,7 +61,7 @@ pub(crate) async fn convert(app: &App, args: ConvertArgs) -> Result<(), CommandE
         }
         (_, false) => None,
     };
-    run::new_job(app, handler, input, output).await?;
+    run::new_job(app, handler, input, output, &args.batch).await?;
     match (output, folder) {
         (Some(zip), Some(folder)) if !app.options.no_wait => unpack(app, zip, folder).await,
         _ => Ok(()),

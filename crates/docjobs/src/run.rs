@@ -11,6 +11,7 @@ use jobs_runner::{
 
 use crate::app::App;
 use crate::exit::CommandError;
+use crate::input_args::BatchArgs;
 use crate::output::{self, print_line};
 
 /// Writes the intent down, submits it, and unless told otherwise waits and delivers. The same input attaches to the job that
@@ -20,8 +21,9 @@ pub(crate) async fn new_job<H: Handler>(
     handler: H,
     input: impl IntoJobInput,
     output: Option<&Path>,
+    args: &BatchArgs,
 ) -> Result<(), CommandError> {
-    new_job_with(app, handler, input, output, |options| options).await
+    new_job_with(app, handler, input, output, args, |options| options).await
 }
 
 /// The same with further options.
@@ -30,11 +32,13 @@ pub(crate) async fn new_job_with<H: Handler>(
     handler: H,
     input: impl IntoJobInput,
     output: Option<&Path>,
+    args: &BatchArgs,
     further: impl FnOnce(RunOptions) -> RunOptions,
 ) -> Result<(), CommandError> {
+    let app = &app.with_deadline(args.bound(app.options.deadline));
     let begun = app.clock()?.now();
     let output = output::output(output)?;
-    let input = input.into_job_input()?;
+    let input = args.in_run(input.into_job_input()?);
     let prints = output.is_none() && !app.options.no_wait;
     let is_text = handler.is_text(input.format());
     if prints && !is_text && (app.report.is_json() || std::io::stdout().is_terminal()) {
@@ -45,7 +49,9 @@ pub(crate) async fn new_job_with<H: Handler>(
     let _attended = app.shutdown.attend();
     let runner = app.runner().await?.with(handler);
     let options = further(app.run_options(begun)?);
-    let mut job = runner.enqueue(input).again(app.options.again);
+    // A named run pays again by its name, and only once.
+    let again = app.options.again && args.run.is_none();
+    let mut job = runner.enqueue(input).again(again);
     if let Some(path) = output {
         job = job.output(path);
     }
@@ -53,6 +59,10 @@ pub(crate) async fn new_job_with<H: Handler>(
         RunOutcome::AlreadyThere { job, .. } => {
             app.report
                 .say(&format!("job {job} was done before; its result is there"));
+            if app.options.no_wait {
+                let options = options.with_output(OutputChoice::Scratch);
+                return hand_over(app, Box::pin(runner.run_job(job, &options)).await?);
+            }
             Ok(())
         }
         outcome => hand_over(app, outcome),

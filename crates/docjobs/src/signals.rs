@@ -78,9 +78,11 @@ impl Shutdown {
         let token = shutdown.token();
         let ignored = ignored_at_start();
         let heeded = Signal::ALL
+            .map(|signal| signal.number().into())
             .into_iter()
-            .filter(|signal| ignored & (1 << (signal.number() - 1)) == 0)
-            .map(|signal| i32::from(signal.number()));
+            // Heard and not answered: a write past the limit of the file size then fails by its own error.
+            .chain([signal_hook::consts::SIGXFSZ])
+            .filter(|number| ignored & (1 << (number - 1)) == 0);
         let mut signals = signal_hook::iterator::Signals::new(heeded).map_err(failed)?;
         // A thread of its own: a second signal counts however busy the others are.
         let listen = move || {

@@ -41,8 +41,7 @@ pub(crate) async fn convert(app: &App, args: SignableArgs) -> Result<(), Command
     } else {
         input.without_path()
     };
-    let app = &app.with_deadline(args.batch.bound(app.options.deadline));
-    run::new_job(app, handler, input, None).await
+    run::new_job(app, handler, input, None, &args.batch).await
 }
 
 /// The client of the account in the environment.

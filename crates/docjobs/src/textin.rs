@@ -66,8 +66,7 @@ pub(crate) async fn parse(app: &App, args: ParseArgs) -> Result<(), CommandError
     let input = input
         .with_options(&args.vendor.to_json())?
         .with_format(args.format.name());
-    let app = &app.with_deadline(args.batch.bound(app.options.deadline));
-    run::new_job(app, handler, input, args.output.as_deref()).await
+    run::new_job(app, handler, input, args.output.as_deref(), &args.batch).await
 }
 
 fn pages(text: &str) -> Result<PageRange, CommandError> {

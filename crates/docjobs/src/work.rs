@@ -10,7 +10,7 @@ use jobs_runner::{PollModels, Runner, WorkerConfig};
 use crate::app::App;
 use crate::args::WorkArgs;
 use crate::clean::count;
-use crate::exit::CommandError;
+use crate::exit::{CommandError, ExitCode};
 use crate::job_log::{JobLog, LogFormat, LoggedObserver};
 use crate::observer::WorkerObserver;
 use crate::output::{self, absolute};
@@ -90,7 +90,7 @@ pub(crate) async fn work(app: &App, args: WorkArgs) -> Result<(), CommandError> 
         )),
         (None, None) => Ok(()),
         (None, Some(worst)) => Err(CommandError::new(
-            worst.into(),
+            ExitCode::from(worst).after_submit(),
             "not everything is settled; docjobs jobs shows what is left",
         )),
     }

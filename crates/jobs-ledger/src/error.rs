@@ -96,13 +96,13 @@ impl LedgerError {
         self.0.unwritten && tries < most
     }
 
-    /// Whether a database is there and cannot serve us just now: it has too many connections, is starting, or is a
-    /// standby for the time of a failover. Worth waiting for, unlike a server that is not there.
+    /// Whether a database is there and cannot serve us just now: it has too many connections, accepts none, is
+    /// starting, or is a standby for the time of a failover. Worth waiting for, unlike a server that is not there.
     pub fn is_server_busy(&self) -> bool {
         let state = self.sql_state();
         match state.as_deref() {
             Some("53100") => false,
-            Some("25006" | "57P03") => true,
+            Some("25006" | "55000" | "57P03") => true,
             Some(state) => state.starts_with("53"),
             None => {
                 let source = self.0.source.as_deref();
@@ -133,6 +133,14 @@ impl LedgerError {
 
     pub(crate) fn of(kind: LedgerErrorKind, job: LedgerId, message: impl Into<Box<str>>) -> Self {
         Self::new(kind, message).edit(|inner| inner.job = Some(job))
+    }
+
+    /// For a write that is not waited for any longer. It may still be made.
+    pub fn not_in_time() -> Self {
+        Self::new(
+            LedgerErrorKind::Unavailable,
+            "it did not take down what was to be recorded in time",
+        )
     }
 
     pub(crate) fn claim_lost(job: LedgerId) -> Self {

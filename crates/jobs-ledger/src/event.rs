@@ -181,7 +181,8 @@ impl Note {
         self
     }
 
-    /// Adds what it cost. Costs of several writes of one job add up.
+    /// Adds what it cost. Costs of several writes of one job add up until it is over; a result that is fetched once more costs
+    /// nothing.
     #[must_use]
     pub fn with_credits(mut self, credits: Option<i64>) -> Self {
         self.credits = credits;

@@ -109,9 +109,11 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
-    /// Whether the result may be fetched again: not after the same bytes failed our checks twice, or any five times.
-    pub fn allows_fetch(&self) -> bool {
-        UnverifiedResult::allow_fetch(&self.unverified)
+    /// Whether the result may be fetched again in this format, or in any: not after the same bytes failed our checks twice,
+    /// or any five times.
+    pub fn allows_fetch(&self, format: Option<&str>) -> bool {
+        let known = self.unverified.iter();
+        UnverifiedResult::allow_fetch(known.filter(|one| one.is_about(format)))
     }
 
     /// Whether it is parked, and nobody works on it all the same: only a person can go on with it.

@@ -154,6 +154,9 @@ pub struct UnverifiedResult {
     /// Where they are kept, if they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
+    /// The format in which they were asked for; none where there is one format, or an earlier version has counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
 }
 
 impl UnverifiedResult {
@@ -161,15 +164,30 @@ impl UnverifiedResult {
     const SAME: u32 = 2;
     const ANY: u32 = 5;
 
+    /// Whether it says something about results in this format; none for those in any.
+    pub fn is_about(&self, format: Option<&str>) -> bool {
+        let known = self.format.as_deref().zip(format);
+        known.is_none_or(|(one, other)| one == other)
+    }
+
     /// Whether asking the storage again may still bring other bytes.
-    pub(crate) fn allow_fetch(all: &[Self]) -> bool {
-        all.iter().all(|one| one.count < Self::SAME)
-            && all.iter().map(|one| one.count).sum::<u32>() < Self::ANY
+    pub(crate) fn allow_fetch<'a>(all: impl IntoIterator<Item = &'a Self>) -> bool {
+        let mut any = 0;
+        all.into_iter().all(|one| {
+            any += one.count;
+            one.count < Self::SAME && any < Self::ANY
+        })
     }
 
     /// Counts one more fetch that brought these bytes.
-    pub(crate) fn count(all: &mut Vec<Self>, sha256: [u8; 32], path: Option<PathBuf>) {
-        match all.iter_mut().find(|one| one.sha256 == Some(sha256)) {
+    pub(crate) fn count(
+        all: &mut Vec<Self>,
+        sha256: [u8; 32],
+        format: Option<&str>,
+        path: Option<PathBuf>,
+    ) {
+        let is_it = |one: &&mut Self| one.sha256 == Some(sha256) && one.is_about(format);
+        match all.iter_mut().find(is_it) {
             Some(known) => {
                 known.count = known.count.saturating_add(1);
                 known.path = path.or(known.path.take());
@@ -178,6 +196,7 @@ impl UnverifiedResult {
                 sha256: Some(sha256),
                 count: 1,
                 path,
+                format: format.map(Into::into),
             }),
         }
     }
@@ -338,7 +357,7 @@ mod tests {
     fn fetched(times: &[u8]) -> Vec<UnverifiedResult> {
         let mut all = Vec::new();
         for content in times {
-            UnverifiedResult::count(&mut all, [*content; 32], None);
+            UnverifiedResult::count(&mut all, [*content; 32], None, None);
         }
         all
     }
@@ -365,9 +384,26 @@ mod tests {
     #[test]
     fn the_place_where_bytes_are_kept_outlives_a_fetch_that_kept_none() {
         let mut all = Vec::new();
-        UnverifiedResult::count(&mut all, [1; 32], Some("a.unverified".into()));
-        UnverifiedResult::count(&mut all, [1; 32], None);
+        UnverifiedResult::count(&mut all, [1; 32], None, Some("a.unverified".into()));
+        UnverifiedResult::count(&mut all, [1; 32], None, None);
         assert_eq!(all[0].path.as_deref(), Some("a.unverified".as_ref()));
+    }
+
+    #[test]
+    fn bytes_are_counted_for_each_format_and_those_of_an_earlier_version_for_all() {
+        let mut all = Vec::new();
+        for _ in 0..2 {
+            UnverifiedResult::count(&mut all, [1; 32], Some("markdown"), None);
+        }
+        UnverifiedResult::count(&mut all, [1; 32], Some("json"), None);
+        let may = |all: &[UnverifiedResult], format| {
+            UnverifiedResult::allow_fetch(all.iter().filter(|one| one.is_about(format)))
+        };
+        assert!(!may(&all, Some("markdown")) && !may(&all, None));
+        assert!(may(&all, Some("json")));
+        let before = r#"[{"sha256":null,"count":2}]"#;
+        let before: Vec<UnverifiedResult> = serde_json::from_str(before).unwrap();
+        assert!(!may(&before, Some("json")));
     }
 
     #[test]

@@ -48,14 +48,36 @@ fn of_format(job: &JobRecord, events: &[JobEvent], format: WantedFormat<'_>) -> 
     on_record.into_iter().chain(before).collect()
 }
 
-/// Whether what lies at a place is what a completed job has given in this format.
+/// Whether a job was completed before and is taken up once more.
+pub(crate) async fn is_reopened(ledger: &Ledger, job: &JobRecord) -> Result<bool, LedgerError> {
+    if job.remote_id.is_none() || job.stage.is_settled() {
+        return Ok(false);
+    }
+    let events = ledger.events(job.id).await?;
+    Ok(events
+        .iter()
+        .any(|event| event.kind == event_kind::REOPENED))
+}
+
+/// The job; one that was taken up once more by a process that is gone is completed as before.
+pub(crate) async fn as_completed(
+    ledger: &Ledger,
+    job: JobRecord,
+) -> Result<JobRecord, LedgerError> {
+    if !is_reopened(ledger, &job).await? || !ledger.complete_again(job.id).await? {
+        return Ok(job);
+    }
+    Ok(ledger.get(job.id).await?.unwrap_or(job))
+}
+
+/// Whether what lies at a place is what a job has given in this format, however far it is now.
 pub(crate) async fn has_delivered(
     ledger: &Ledger,
     job: &JobRecord,
     format: WantedFormat<'_>,
     path: &Path,
 ) -> Result<bool, LedgerError> {
-    if job.stage != Stage::Completed || !path.is_file() {
+    if !path.is_file() {
         return Ok(false);
     }
     let events = ledger.events(job.id).await?;
@@ -65,7 +87,10 @@ pub(crate) async fn has_delivered(
         let mut last = events.iter().rev();
         let last = last.find(|event| event.kind == event_kind::COMPLETED);
         let is_own = last.is_none_or(|event| event.data.format.is_none());
-        return Ok(format.is_recorded && is_own && job.output.as_deref() == Some(path));
+        return Ok(job.stage == Stage::Completed
+            && format.is_recorded
+            && is_own
+            && job.output.as_deref() == Some(path));
     }
     let found = digest_of_file(path);
     Ok(found.is_ok_and(|found| given.iter().any(|it| it.sha256 == found)))

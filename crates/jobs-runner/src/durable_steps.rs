@@ -19,7 +19,7 @@ use jobs_ledger::{
 use serde_json::Value;
 
 use crate::error::{RunnerError, RunnerErrorKind};
-use crate::handler::{FetchedResult, Handler};
+use crate::handler::{Content, FetchedResult, Handler};
 use crate::job_input::{InputError, digest_of_file};
 use crate::observer::{Observer, RunnerEvent};
 use crate::output::{DeliveredOutput, OutputTarget};
@@ -118,9 +118,9 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
         };
         let keeper = ledger.heartbeat(&sending);
         let (monitor, sent_at) = (CallMonitor::new(), self.wall());
+        let mut cut = pin!(cut(&monitor));
         let submission = {
             let mut call = pin!(monitor.watch(self.handler.submit(&sending, input)));
-            let mut cut = pin!(cut(&monitor));
             let mut changes = monitor.changes();
             loop {
                 tokio::select! {
@@ -132,6 +132,7 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
             }
         };
         drop(keeper);
+        let is_cut = submission.is_err();
         let submission = match submission {
             Ok(submission) => submission,
             Err(cut) => {
@@ -148,24 +149,38 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
                 }
             }
         };
+        let gives_up = async {
+            if !is_cut {
+                cut.await;
+            }
+            let clock = ledger.clock();
+            clock.sleep_until(clock.now() + LAST_WRITE).await;
+        };
         match submission {
             Ok(job) => {
-                let held = self
-                    .retry_ledger_write(async || {
-                        ledger
-                            .record_accepted(&sending, job.id(), self.wall(), Note::none())
-                            .await
-                    })
-                    .await;
+                let accepted = self.retry_ledger_write(async || {
+                    ledger
+                        .record_accepted(&sending, job.id(), self.wall(), Note::none())
+                        .await
+                });
+                let held = tokio::select! {
+                    biased;
+                    held = accepted => held,
+                    () = gives_up => Err(LedgerError::not_in_time()),
+                };
                 let held = held.map_err(|error| unwritten(error, &job))?;
                 Ok(SubmitOutcome::Accepted(held, job))
             }
             Err(SubmitError::Rejected(error)) => Ok(SubmitOutcome::Rejected(sending, error)),
             Err(SubmitError::OutcomeUnknown(lost)) => {
                 let note = || Note::from(&lost.error);
-                let unknown = self
-                    .retry_ledger_write(async || ledger.record_in_doubt(&sending, note()).await)
-                    .await?;
+                let in_doubt = self
+                    .retry_ledger_write(async || ledger.record_in_doubt(&sending, note()).await);
+                let unknown = tokio::select! {
+                    biased;
+                    unknown = in_doubt => unknown?,
+                    () = gives_up => return Err(LedgerError::not_in_time().into()),
+                };
                 Ok(SubmitOutcome::Unknown(unknown, lost))
             }
         }
@@ -262,8 +277,8 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
         let keeper = ledger.heartbeat(&fetching);
         let downloaded = self.download(&fetching, output, target, deadline).await;
         drop(keeper);
-        let delivered = match downloaded {
-            Ok(delivered) => delivered,
+        let (delivered, charge) = match downloaded {
+            Ok(downloaded) => downloaded,
             Err(FetchFailure::Ledger(error)) => return Err(error.into()),
             Err(FetchFailure::Invalid(file)) => return self.invalid(fetching, *file, target).await,
             Err(FetchFailure::Result(error)) => {
@@ -282,6 +297,7 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
             DeliveredOutput::Bytes(_) => (None, None, Note::none()),
         };
         let (sha256, note) = self.digest_on_record(sha256, note);
+        let note = note.with_credits(units(charge));
         ledger.complete(&fetching, path, sha256, note).await?;
         Ok(FetchOutcome::Completed(delivered))
     }
@@ -302,15 +318,17 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
         output: <H::Kind as JobKind>::Output,
         target: &OutputTarget,
         deadline: Moment,
-    ) -> Result<DeliveredOutput, FetchFailure> {
-        let verified = match self
+    ) -> Result<(DeliveredOutput, Option<u64>), FetchFailure> {
+        let (verified, charge) = match self
             .handler
             .fetch(output, self.format, target.target(), deadline)
             .await
         {
-            Ok(FetchedResult::File(verified)) => *verified,
-            Ok(FetchedResult::Text(text)) => return Ok(DeliveredOutput::Text(text)),
-            Err(DownloadError::Invalid(file)) if self.accepts_unverified => file.accept(),
+            Ok(FetchedResult { content, charge }) => match content {
+                Content::File(verified) => (*verified, charge),
+                Content::Text(text) => return Ok((DeliveredOutput::Text(text), charge)),
+            },
+            Err(DownloadError::Invalid(file)) if self.accepts_unverified => (file.accept(), None),
             Err(DownloadError::Invalid(file)) => return Err(FetchFailure::Invalid(file)),
             Err(DownloadError::Failed(error)) => return Err(FetchFailure::Result(error)),
         };
@@ -319,10 +337,8 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
                 .on_event(&RunnerEvent::Warning(&warning.to_string()));
         }
         if target.path().is_none() {
-            return verified
-                .into_file()
-                .map(DeliveredOutput::Bytes)
-                .map_err(FetchFailure::Result);
+            let file = verified.into_file().map_err(FetchFailure::Result)?;
+            return Ok((DeliveredOutput::Bytes(file), charge));
         }
         let digest = verified.digest().await.map_err(FetchFailure::Result)?;
         self.ledger
@@ -330,7 +346,7 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
             .await
             .map_err(FetchFailure::Ledger)?;
         let saved = verified.save().await.map_err(FetchFailure::Result)?;
-        Ok(DeliveredOutput::Saved(saved, digest))
+        Ok((DeliveredOutput::Saved(saved, digest), charge))
     }
 
     /// Delivers the bytes that were kept of a result that is not fetched again, as they are; where none lie any more, gives
@@ -387,10 +403,11 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
     ) -> Result<FetchOutcome, RunnerError> {
         let (ledger, error, sha256) = (self.ledger, file.error().clone(), file.sha256());
         let known = ledger.get(fetching.job()).await?;
-        let known = known.map_or_else(Vec::new, |row| row.unverified);
+        let mut known = known.map_or_else(Vec::new, |row| row.unverified);
+        known.retain(|one| one.is_about(self.format));
         if policy::fetches_again(&known, sha256) {
             ledger
-                .record_unverified(&fetching, sha256, None, Note::from(&error))
+                .record_unverified(&fetching, sha256, self.format, None, Note::from(&error))
                 .await?;
             let held = ledger
                 .record_link_expired(&fetching, Note::from(&error))
@@ -402,7 +419,7 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
             Ok(kept) => {
                 let note = Note::from(&error);
                 ledger
-                    .record_unverified(&fetching, sha256, Some(&kept), note)
+                    .record_unverified(&fetching, sha256, self.format, Some(&kept), note)
                     .await?;
                 Ok(FetchOutcome::Unverified(error, kept))
             }
@@ -474,16 +491,50 @@ impl<H: Handler> fmt::Debug for DurableSteps<'_, H> {
 
 /// What is known of a submit that a crash, or another process, left in doubt.
 pub fn lost_submit(vendor: &'static str, row: &jobs_ledger::JobRecord) -> LostSubmit {
-    let error = Error::new(ErrorKind::Unavailable, vendor, "submit");
-    let error = error.with_delivery(Delivery::MaybeSent);
-    let known = row.error.as_deref().unwrap_or_default();
-    // What an earlier search recorded begins with this already.
-    let prefix = format!("{error}: ");
-    let known = known.strip_prefix(&prefix).unwrap_or(known).to_owned();
     LostSubmit {
         summary: row.input.as_str().into(),
         sent_at: row.sent_at.unwrap_or(row.created_at),
-        error: error.with_message(known),
+        error: error_on_record(vendor, row.error.as_deref().unwrap_or_default()),
+    }
+}
+
+/// The error of a submit that `line` tells, or that an earlier search made of it: nothing in it is said twice.
+fn error_on_record(vendor: &'static str, line: &str) -> Error {
+    const KINDS: [ErrorKind; 9] = [
+        ErrorKind::Unavailable,
+        ErrorKind::Timeout,
+        ErrorKind::UnexpectedResponse,
+        ErrorKind::TooLarge,
+        ErrorKind::InvalidInput,
+        ErrorKind::Unauthenticated,
+        ErrorKind::QuotaExceeded,
+        ErrorKind::RateLimited,
+        ErrorKind::Refused,
+    ];
+    let of_kind = |kind| Error::new(kind, vendor, "submit").with_delivery(Delivery::MaybeSent);
+    let told = line
+        .strip_prefix(vendor)
+        .and_then(|rest| rest.split_once(": "));
+    let Some((place, said)) = told.filter(|(place, _)| place.starts_with(' ')) else {
+        return of_kind(ErrorKind::Unavailable).with_message(line);
+    };
+    let rest_of = |kind: &ErrorKind| {
+        let rest = said.strip_prefix(&kind.to_string())?;
+        Some((*kind, rest.trim_start_matches([':', ';', ' '])))
+    };
+    let (kind, message) = KINDS
+        .iter()
+        .find_map(rest_of)
+        .unwrap_or((ErrorKind::Unavailable, said));
+    let mut error = of_kind(kind).with_message(message);
+    let mut operation = place;
+    if let Some((before, address)) = place.split_once(" at ") {
+        (operation, error) = (before, error.with_address(address));
+    }
+    let job = operation.split_once(" of job ");
+    match job.and_then(|(_, id)| JobId::new(id).ok()) {
+        Some(id) => error.with_job(id),
+        None => error,
     }
 }
 
@@ -515,6 +566,14 @@ pub async fn retry_ledger_write<T, F: Future<Output = Result<T, LedgerError>>>(
             outcome => return outcome,
         }
     }
+}
+
+/// How long the ledger is waited for when there is no time left: what it is told is worth money.
+const LAST_WRITE: Duration = Duration::from_secs(5);
+
+/// As the ledger counts them.
+pub(crate) fn units(charge: Option<u64>) -> Option<i64> {
+    charge.map(|units| i64::try_from(units).unwrap_or(i64::MAX))
 }
 
 /// How long the last search may take.
@@ -614,4 +673,36 @@ pub(crate) async fn is_here<S: WithResult>(
     Ok(ledger
         .complete(claim, Some(path), Some(digest), Note::none())
         .await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_on_record_is_told_once() {
+        for (line, told) in [
+            (
+                "textin submit of job j7 at [::1]:9: answer not understood: odd: x (code 5)",
+                "textin submit of job j7 at [::1]:9: answer not understood: odd: x (code 5)",
+            ),
+            (
+                "ppj create at h:1: service unavailable; try again later",
+                "ppj submit at h:1: service unavailable: try again later",
+            ),
+            (
+                "ppj submit: service unavailable: it was interrupted",
+                "ppj submit: service unavailable: it was interrupted",
+            ),
+            (
+                "no answer yet",
+                "ppj submit: service unavailable: no answer yet",
+            ),
+            ("", "ppj submit: service unavailable"),
+        ] {
+            let vendor = told.split(' ').next().unwrap();
+            let vendor = ["ppj", "textin"].into_iter().find(|name| *name == vendor);
+            assert_eq!(error_on_record(vendor.unwrap(), line).to_string(), told);
+        }
+    }
 }

@@ -43,7 +43,7 @@ pub enum DynSubmitOutcome {
     /// A budget holds it back; the job was given back and is due again when there may be room.
     OverBudget(OverBudget),
     /// It may have been taken and charged.
-    Unknown(Claim<at::InDoubt>),
+    Unknown(Claim<at::InDoubt>, LostSubmit),
     /// Nothing was tried: what was to be sent is not here.
     NotReady(InputError),
 }
@@ -137,6 +137,11 @@ impl DynHandler {
     /// Whether polls of this kind may cost money.
     pub fn polls_cost(&self) -> bool {
         self.0.polls_cost()
+    }
+
+    /// What the vendor charges for a job that failed there; none where that is not documented.
+    pub(crate) fn charge_of_failed(&self) -> Option<u64> {
+        self.0.charge_of_failed()
     }
 
     /// For a kind whose polls cost money: how many the record of this job allows.
@@ -255,8 +260,9 @@ impl DynHandler {
         context: &Context,
         claim: Claim<at::InDoubt>,
         row: &jobs_ledger::JobRecord,
+        lost: &LostSubmit,
     ) -> Result<SearchOutcome, RunnerError> {
-        self.0.search(context, claim, row).await
+        self.0.search(context, claim, row, lost).await
     }
 
     pub(crate) fn lane(&self, fleet: &Fleet<FetchTask>) -> Arc<dyn FleetLane> {
@@ -297,6 +303,7 @@ trait Erased: Send + Sync {
     fn accepts_url(&self) -> bool;
     fn can_search(&self) -> bool;
     fn polls_cost(&self) -> bool;
+    fn charge_of_failed(&self) -> Option<u64>;
     fn paid_polls(&self, job: &jobs_ledger::JobRecord) -> u32;
     fn estimate(&self, input: &JobInput) -> Estimate;
     fn unit(&self) -> &'static str;
@@ -323,6 +330,7 @@ trait Erased: Send + Sync {
         context: &Context,
         claim: Claim<at::InDoubt>,
         row: &jobs_ledger::JobRecord,
+        lost: &LostSubmit,
     ) -> Result<SearchOutcome, RunnerError>;
 
     fn lane(&self, fleet: &Fleet<FetchTask>) -> Arc<dyn FleetLane>;
@@ -391,6 +399,10 @@ impl<H: Handler> Erased for Typed<H> {
 
     fn polls_cost(&self) -> bool {
         self.0.polls_cost()
+    }
+
+    fn charge_of_failed(&self) -> Option<u64> {
+        self.0.charge_of_failed()
     }
 
     fn paid_polls(&self, job: &jobs_ledger::JobRecord) -> u32 {
@@ -517,7 +529,7 @@ impl<H: Handler> Erased for Typed<H> {
                 DynSubmitOutcome::Rejected(sending, error)
             }
             SubmitOutcome::OverBudget(over) => DynSubmitOutcome::OverBudget(over),
-            SubmitOutcome::Unknown(unknown, _) => DynSubmitOutcome::Unknown(unknown),
+            SubmitOutcome::Unknown(unknown, lost) => DynSubmitOutcome::Unknown(unknown, lost),
         })
     }
 
@@ -526,14 +538,12 @@ impl<H: Handler> Erased for Typed<H> {
         context: &Context,
         claim: Claim<at::InDoubt>,
         row: &jobs_ledger::JobRecord,
+        lost: &LostSubmit,
     ) -> Result<SearchOutcome, RunnerError> {
         let steps = self.steps(context);
         let end = self.clock().now() + SEARCH;
         match self.0.rebuild_input(row) {
-            Ok(input) => {
-                let lost = lost_submit(self.vendor(), row);
-                steps.search(claim, &input, &lost, end).await
-            }
+            Ok(input) => steps.search(claim, &input, lost, end).await,
             // What was to be sent is gone, so nothing can be compared with it.
             Err(_) => Ok(SearchOutcome::InDoubt(claim, Vec::new())),
         }

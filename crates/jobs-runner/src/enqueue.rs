@@ -10,7 +10,7 @@ use jobs_ledger::{Due, IntendOutcome, Intent, JobRecord, LedgerError, LedgerId, 
 use serde_json::Value;
 
 use crate::context::Context;
-use crate::deliveries::has_delivered;
+use crate::deliveries::{as_completed, has_delivered};
 use crate::durable_steps::settle_arrived;
 use crate::dyn_handler::{DynHandler, Plan, Start};
 use crate::error::{RunnerError, RunnerErrorKind};
@@ -133,6 +133,7 @@ impl<'a> Enqueue<'a> {
         match intended {
             IntendOutcome::New(claim, job) => handler.run(plan, Start::New(claim, job)).await,
             IntendOutcome::Attached(job) => {
+                let job = as_completed(&context.ledger, job).await?;
                 context.event(&RunnerEvent::Attached(&job));
                 handler.run(plan, Start::Recorded(job)).await
             }
@@ -276,16 +277,13 @@ async fn there_before(
             && (job.options == *input.options || job.digest == digest)
     };
     for job in jobs.iter().filter(same) {
+        let job = &as_completed(&context.ledger, job.clone()).await?;
         let format = handler.wanted_format(job, input.format());
         let is_expected = format.is_recorded && job.output.as_deref() == Some(path);
-        let is_there = match job.stage {
-            Stage::Completed => has_delivered(&context.ledger, job, format, path).await?,
-            Stage::Available | Stage::Downloading if is_expected => {
-                settle_arrived(&context.ledger, job, path).await?
-            }
-            _ => false,
-        };
-        if is_there {
+        let is_fetched = matches!(job.stage, Stage::Available | Stage::Downloading);
+        if has_delivered(&context.ledger, job, format, path).await?
+            || is_fetched && is_expected && settle_arrived(&context.ledger, job, path).await?
+        {
             return Ok(Some(job.id));
         }
     }

@@ -22,6 +22,13 @@ struct Inner {
     kind: RunnerErrorKind,
     job: Option<LedgerId>,
     ticket: Option<Ticket>,
+    price_anew: Option<Price>,
+}
+
+/// What a job was charged, in the vendor's unit.
+struct Price {
+    credits: Option<i64>,
+    unit: &'static str,
 }
 
 /// Why there is no result.
@@ -171,6 +178,7 @@ impl RunnerError {
             kind,
             job: None,
             ticket: None,
+            price_anew: None,
         }))
     }
 
@@ -193,6 +201,17 @@ impl RunnerError {
     pub(crate) fn with_ticket(mut self, ticket: impl Into<Option<Ticket>>) -> Self {
         self.0.ticket = ticket.into();
         self
+    }
+
+    /// Says that the job was delivered before and stays completed, and what a new one costs.
+    pub(crate) fn after_delivery(mut self, credits: Option<i64>, unit: &'static str) -> Self {
+        self.0.price_anew = Some(Price { credits, unit });
+        self
+    }
+
+    /// Whether the job was delivered before and stays completed: it is the second delivery that failed.
+    pub fn is_after_delivery(&self) -> bool {
+        self.0.price_anew.is_some()
     }
 
     /// Why there is no result.
@@ -237,16 +256,17 @@ impl RunnerError {
             | Kind::Interrupted { .. } => ErrorCategory::Interrupted,
             Kind::OutcomeUnknown { .. } => ErrorCategory::OutcomeUnknown,
             Kind::Wait(end) => ErrorCategory::of_wait(end),
+            // The vendor has the job, and its ticket is told.
+            Kind::Ledger(_) if self.ticket().is_some() => ErrorCategory::Unfinished,
             Kind::DeadlineExceeded { .. }
+            | Kind::NotRecorded { .. }
             | Kind::NotFetched(_)
             | Kind::Unverified { .. }
             | Kind::Busy
             | Kind::TakenOver => ErrorCategory::Unfinished,
             Kind::Settled { .. } => ErrorCategory::Failed,
             Kind::PaidPollsSpent { .. } | Kind::OverBudget(_) => ErrorCategory::QuotaExceeded,
-            Kind::NotRecorded { problem, .. } | Kind::Ledger(problem) => {
-                ErrorCategory::of_ledger(problem)
-            }
+            Kind::Ledger(problem) => ErrorCategory::of_ledger(problem),
             Kind::NotWatched(_) | Kind::Unexpected(_) => ErrorCategory::Unexpected,
         }
     }
@@ -297,6 +317,11 @@ impl ErrorCategory {
             ErrorKind::LocalIo | ErrorKind::TooLarge => Self::Unexpected,
             // A poll that costs money and was not answered.
             _ if error.delivery() == Delivery::MaybeSent => Self::OutcomeUnknown,
+            // Of the submit, which was taken, this says nothing.
+            ErrorKind::InvalidInput
+            | ErrorKind::NotFound
+            | ErrorKind::OperationRetired
+            | ErrorKind::Refused => Self::Unfinished,
             _ => Self::of_rejection(error),
         }
     }
@@ -338,9 +363,29 @@ impl ErrorCategory {
 
 impl fmt::Display for RunnerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)?;
+        match &self.0.price_anew {
+            Some(price) => write!(f, "; it was delivered before, and a new one costs {price}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Price {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.credits, self.unit) {
+            (Some(1), unit) => write!(f, "1 {unit}"),
+            (Some(credits), unit) => write!(f, "{credits} {unit}s"),
+            (None, unit) => write!(f, "what the vendor charges for each {unit}"),
+        }
+    }
+}
+
+impl fmt::Display for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use RunnerErrorKind as Kind;
-        let job = JobName(self.job());
-        match self.kind() {
+        let job = JobName(self.job);
+        match &self.kind {
             Kind::NotFound => write!(f, "{job} is not in this ledger"),
             Kind::NoHandler { vendor, kind } => {
                 write!(f, "{vendor} {kind} jobs are not known here")
@@ -498,6 +543,23 @@ mod tests {
                 assert_eq!(Category::worse(Some(*less), *bad), *bad);
             }
             assert_eq!(Category::worse(None, *bad), *bad);
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_an_accepted_job_is_never_bad_input_nor_a_failed_job() {
+        use ErrorCategory as Category;
+        for (kind, category) in [
+            (ErrorKind::InvalidInput, Category::Unfinished),
+            (ErrorKind::NotFound, Category::Unfinished),
+            (ErrorKind::OperationRetired, Category::Unfinished),
+            (ErrorKind::Refused, Category::Unfinished),
+            (ErrorKind::Unauthenticated, Category::Unauthenticated),
+            (ErrorKind::QuotaExceeded, Category::QuotaExceeded),
+            (ErrorKind::LocalIo, Category::Unexpected),
+        ] {
+            let error = Error::new(kind, "v", "poll").with_delivery(Delivery::Answered);
+            assert_eq!(ErrorCategory::of_accepted(&error), category, "{kind:?}");
         }
     }
 

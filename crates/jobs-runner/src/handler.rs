@@ -19,8 +19,8 @@ use crate::option_spec::OptionSpec;
 /// The runner owns the order of the steps and the ledger; a handler only knows how one vendor does each of them.
 #[async_trait]
 pub trait Handler: Send + Sync + 'static {
-    /// The kind that is polled.
-    type Kind: JobKind + 'static;
+    /// The kind that is polled. Its output is a link or an id, cheap to copy: a fetch that fails is tried again with it.
+    type Kind: JobKind<Output: Clone> + 'static;
     /// What the vendor is handed.
     type Input: Send + Sync + 'static;
 
@@ -134,6 +134,12 @@ pub trait Handler: Send + Sync + 'static {
         Estimate::Unknown
     }
 
+    /// What the vendor charges for a job that failed there, in its [unit](Self::unit); none where that is not documented,
+    /// and what was reserved counts as charged.
+    fn charge_of_failed(&self) -> Option<u64> {
+        None
+    }
+
     /// The unit in which the vendor charges, such as `page`.
     fn unit(&self) -> &'static str {
         "job"
@@ -142,11 +148,40 @@ pub trait Handler: Send + Sync + 'static {
 
 /// What a completed job gave.
 #[derive(Debug)]
-pub enum FetchedResult {
-    /// A verified file beside its target, which still has to get its name.
+pub struct FetchedResult {
+    pub(crate) content: Content,
+    pub(crate) charge: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Content {
     File(Box<Verified>),
-    /// An id, which is all there is.
     Text(String),
+}
+
+impl FetchedResult {
+    /// A verified file beside its target, which still has to get its name.
+    pub fn file(verified: Verified) -> Self {
+        Self {
+            content: Content::File(Box::new(verified)),
+            charge: None,
+        }
+    }
+
+    /// An id, which is all there is.
+    pub fn text(id: impl Into<String>) -> Self {
+        Self {
+            content: Content::Text(id.into()),
+            charge: None,
+        }
+    }
+
+    /// What the job was charged, in the vendor's [unit](Handler::unit), where that is told; without it, the estimate counts.
+    #[must_use]
+    pub fn with_charge(mut self, units: Option<u64>) -> Self {
+        self.charge = units;
+        self
+    }
 }
 
 /// Polls that cost money.

@@ -422,7 +422,7 @@ pub fn recorded_text(job: &jobs_ledger::JobRecord, name: &str) -> Option<String>
 /// What the reader says.
 pub fn digest(reader: &mut impl Read) -> io::Result<[u8; 32]> {
     let mut digest = Sha256::new();
-    let mut piece = vec![0; 256 * 1024];
+    let mut piece = vec![0; 64 * 1024];
     loop {
         match reader.read(&mut piece)? {
             0 => return Ok(digest.finalize().into()),

@@ -14,7 +14,9 @@ use jobs_ledger::{
 
 use crate::context::Context;
 use crate::deliveries::{Delivery, WantedFormat, deliveries};
-use crate::durable_steps::{DurableSteps, FetchOutcome, SearchOutcome, SubmitOutcome, lost_submit};
+use crate::durable_steps::{
+    DurableSteps, FetchOutcome, SearchOutcome, SubmitOutcome, lost_submit, units,
+};
 use crate::error::{RunnerError, RunnerErrorKind};
 use crate::handler::{CallBudget, Handler};
 use crate::observer::{CompletedJob, JobLabel, RunnerEvent};
@@ -218,7 +220,7 @@ impl<H: Handler> JobRunner<'_, H> {
     ) -> Result<RunOutcome, RunnerError> {
         let steps = self.steps();
         let job = steps.job(row)?;
-        if !self.options.accept_unverified || row.allows_fetch() {
+        if !self.options.accept_unverified || row.allows_fetch(None) {
             return self.wait(claim, &job, row).await;
         }
         match steps.deliver_kept(claim, row, self.target).await? {
@@ -227,9 +229,9 @@ impl<H: Handler> JobRunner<'_, H> {
         }
     }
 
-    /// Whether the result came whole and broken so often that it is not fetched again.
+    /// Whether the result came whole and broken so often, in this format, that it is not fetched again.
     fn is_withheld(&self, row: &jobs_ledger::JobRecord) -> bool {
-        !row.allows_fetch() && !self.options.accept_unverified
+        !row.allows_fetch(self.format) && !self.options.accept_unverified
     }
 
     /// Leaves a job whose result is not fetched again, and says where its bytes are.
@@ -238,23 +240,28 @@ impl<H: Handler> JobRunner<'_, H> {
         key: ClaimKey,
         row: &jobs_ledger::JobRecord,
     ) -> Result<RunOutcome, RunnerError> {
-        let reason = row.error.clone().unwrap_or_default();
-        let note = Note::new(&reason);
+        let note = Note::new(row.error.as_deref().unwrap_or_default());
         let parked = self
             .ledger()
             .park(key, ParkReason::UnverifiedResult, note)
             .await;
         self.recorded(parked)?;
-        let kept = row.unverified.iter().rev().find_map(|one| one.path.clone());
-        Err(
-            RunnerError::new(RunnerErrorKind::Unverified { reason, kept })
-                .of_job(row.id)
-                .with_ticket(row.ticket()),
-        )
+        Err(self.unverified(row))
+    }
+
+    fn unverified(&self, row: &jobs_ledger::JobRecord) -> RunnerError {
+        let reason = row.error.clone();
+        let reason = reason.unwrap_or_else(|| "the result does not pass its check".to_owned());
+        let known = row.unverified.iter().rev();
+        let mut known = known.filter(|one| one.is_about(self.format));
+        let kept = known.find_map(|one| one.path.clone());
+        RunnerError::new(RunnerErrorKind::Unverified { reason, kept })
+            .of_job(row.id)
+            .with_ticket(row.ticket())
     }
 
     /// Delivers the result of a job that was completed before; `None` when another process has reopened the job since it
-    /// was read.
+    /// was read. Where it cannot be had once more, the job is completed as before.
     async fn deliver_again(
         &self,
         row: &jobs_ledger::JobRecord,
@@ -285,12 +292,29 @@ impl<H: Handler> JobRunner<'_, H> {
             let delivered = RunnerErrorKind::AlreadyDelivered { output };
             return Err(RunnerError::new(delivered).of_job(row.id));
         }
-        let held = match self.ledger().reopen(row.id, self.target.path()).await {
+        if self.is_withheld(row) {
+            return Err(self.unverified(row));
+        }
+        // The place on record stays: what is there is this job's, whatever comes of this.
+        let held = match self.ledger().reopen(row.id, None).await {
             Err(error) if error.kind() == LedgerErrorKind::IllegalTransition => return Ok(None),
             held => held?,
         };
-        let outcome = self.wait(held, &job, row).await;
-        outcome.map(Some)
+        let error = match self.continue_waiting(held, row).await {
+            Ok(outcome) => return Ok(Some(outcome)),
+            Err(error) => error,
+        };
+        if let Err(problem) = self.ledger().complete_again(row.id).await {
+            self.context.ledger_trouble(&problem);
+        }
+        Err(match error.kind() {
+            RunnerErrorKind::Wait(_)
+            | RunnerErrorKind::DeadlineExceeded { .. }
+            | RunnerErrorKind::NotFetched(_) => {
+                error.after_delivery(row.credits, self.handler.unit())
+            }
+            _ => error,
+        })
     }
 
     /// A run that is to go no further than acceptance finds it on record, whoever works on the job. A job without a place
@@ -391,9 +415,23 @@ impl<H: Handler> JobRunner<'_, H> {
         Err(RunnerError::new(unknown).of_job(key.job()))
     }
 
-    /// Waits, fetches and delivers. A result that cannot be had is polled for anew, for another link, as long as there is
-    /// time.
+    /// Waits, fetches and delivers; trouble with the ledger takes the ticket along.
     async fn wait(
+        &self,
+        claim: Claim<at::Accepted>,
+        job: &Job<H::Kind>,
+        row: &jobs_ledger::JobRecord,
+    ) -> Result<RunOutcome, RunnerError> {
+        let done = self.wait_and_fetch(claim, job, row).await;
+        done.map_err(|error| match (error.kind(), error.ticket()) {
+            (RunnerErrorKind::Ledger(_), None) => error.with_ticket(job.ticket().ok()),
+            _ => error,
+        })
+    }
+
+    /// A result that cannot be had is polled for anew, for another link, as long as there is
+    /// time; where polls cost money, the link that was paid for is followed again instead.
+    async fn wait_and_fetch(
         &self,
         mut claim: Claim<at::Accepted>,
         job: &Job<H::Kind>,
@@ -402,8 +440,15 @@ impl<H: Handler> JobRunner<'_, H> {
         let clock = self.clock();
         let mut failures = 0;
         let mut last: Option<Error> = None;
+        let mut paid_for = None;
         loop {
-            let (held, job, output) = self.output(claim, job, row).await?;
+            let (held, job, output) = match paid_for.take() {
+                Some((job, output)) => (claim, job, output),
+                None => self.output(claim, job, row).await?,
+            };
+            if self.handler.polls_cost() {
+                paid_for = Some((job.clone(), output.clone()));
+            }
             let key = held.key();
             let ends = self.deadline.max(clock.now() + LAST_FETCH);
             let steps = self.steps();
@@ -440,8 +485,15 @@ impl<H: Handler> JobRunner<'_, H> {
             failures += 1;
             let left = self.deadline.since(clock.now());
             let given_up = match policy::next_fetch(&error, failures, left) {
-                NextFetch::After(pause) => Ok(pause),
-                NextFetch::LeaveIt => Err(self
+                NextFetch::After(pause) if paid_for.is_none() || policy::may_link_live(&error) => {
+                    Ok(pause)
+                }
+                // Another link is another paid poll, which a person decides on.
+                NextFetch::After(_) | NextFetch::LeaveIt if paid_for.is_some() => {
+                    let note = Note::from(&error);
+                    Err(self.ledger().park(key, ParkReason::PaidPolls, note).await)
+                }
+                NextFetch::After(_) | NextFetch::LeaveIt => Err(self
                     .ledger()
                     .release_all(&[key], self.due())
                     .await
@@ -538,7 +590,16 @@ impl<H: Handler> JobRunner<'_, H> {
                     }
                     let note = Note::new(end.to_string());
                     let settled = match end.kind() {
-                        WaitErrorKind::Failed(_) => self.ledger().record_failed(&claim, note).await,
+                        // What was delivered before stays so, whatever is said of the job now.
+                        WaitErrorKind::Failed(_) | WaitErrorKind::Expired | WaitErrorKind::Gone
+                            if row.stage == Stage::Completed =>
+                        {
+                            self.ledger().release(claim, self.due()).await
+                        }
+                        WaitErrorKind::Failed(_) => {
+                            let note = note.with_credits(units(self.handler.charge_of_failed()));
+                            self.ledger().record_failed(&claim, note).await
+                        }
                         WaitErrorKind::Expired | WaitErrorKind::Gone => {
                             self.ledger().record_gone(&claim, note).await
                         }

@@ -145,6 +145,17 @@ pub(crate) fn next_fetch(error: &Error, failures: u32, left: Duration) -> NextFe
     }
 }
 
+/// Whether following the same link once more may bring the result, after this.
+pub(crate) fn may_link_live(error: &Error) -> bool {
+    !matches!(
+        error.kind(),
+        ErrorKind::NotFound
+            | ErrorKind::Refused
+            | ErrorKind::Unauthenticated
+            | ErrorKind::InvalidInput
+    )
+}
+
 /// Whether a result is fetched again after one more that arrived whole and broken. The storage may have served half of
 /// something; the same bytes twice, or five times any, are what it has.
 pub(crate) fn fetches_again(known: &[UnverifiedResult], sha256: [u8; 32]) -> bool {

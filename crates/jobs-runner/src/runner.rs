@@ -14,7 +14,7 @@ use jobs_ledger::{
 use tokio_util::sync::CancellationToken;
 
 use crate::context::Context;
-use crate::deliveries::{deliveries, has_delivered};
+use crate::deliveries::{as_completed, deliveries, has_delivered};
 use crate::durable_steps::{SearchOutcome, settle_arrived};
 use crate::dyn_handler::{DynHandler, DynSubmitOutcome, Plan, Start};
 use crate::enqueue::{Enqueue, absolute, handler_of_input};
@@ -148,6 +148,7 @@ impl Runner {
             }
             OutputChoice::Recorded | OutputChoice::Scratch => None,
         };
+        let row = as_completed(self.ledger(), row).await?;
         let format = options.format.as_deref().or(row.format.as_deref());
         if let Some(path) = output.as_deref().filter(|_| !options.overwrite)
             && has_delivered(
@@ -407,11 +408,10 @@ impl Runner {
             DynSubmitOutcome::OverBudget(over) => {
                 RunnerError::new(RunnerErrorKind::OverBudget(over))
             }
-            DynSubmitOutcome::Unknown(claim) => {
+            DynSubmitOutcome::Unknown(claim, lost) => {
                 self.ledger().release(claim, Due::Now).await?;
-                let row = self.job(id).await?;
                 RunnerError::new(RunnerErrorKind::OutcomeUnknown {
-                    lost: handler.lost_submit(&row),
+                    lost,
                     candidates: Vec::new(),
                     interrupted: false,
                 })
@@ -446,7 +446,8 @@ impl Runner {
             _ => return Err(RunnerError::new(RunnerErrorKind::Busy).of_job(id)),
         };
         let heartbeat = self.ledger().heartbeat(&claim);
-        let searched = handler.search(&self.context, claim, &row).await?;
+        let lost = handler.lost_submit(&row);
+        let searched = handler.search(&self.context, claim, &row, &lost).await?;
         drop(heartbeat);
         match searched {
             SearchOutcome::Adopted(accepted, _) => {
@@ -455,7 +456,7 @@ impl Runner {
             }
             SearchOutcome::InDoubt(claim, candidates) => {
                 let unknown = RunnerError::new(RunnerErrorKind::OutcomeUnknown {
-                    lost: handler.lost_submit(&row),
+                    lost,
                     candidates,
                     interrupted: false,
                 });

@@ -10,7 +10,7 @@ use jobs_core::http::DownloadError;
 use jobs_core::{Error, Job, JobId, LostSubmit, SubmitError};
 use jobs_ledger::{Claim, at};
 use jobs_runner::{
-    FetchedResult, Handler, InputError, InputSource, IntoJobInput, JobInput, OptionKind,
+    Estimate, FetchedResult, Handler, InputError, InputSource, IntoJobInput, JobInput, OptionKind,
     OptionSpec, known_options, only_known_options, recorded_path, vendor_json,
 };
 use serde::Serialize;
@@ -315,7 +315,7 @@ impl Handler for DeckHandler {
         deadline: Moment,
     ) -> Result<FetchedResult, DownloadError> {
         let (verified, _) = ready.fetch(target, deadline).await?;
-        Ok(FetchedResult::File(Box::new(verified)))
+        Ok(FetchedResult::file(verified))
     }
 
     fn extension(&self, _: Option<&str>) -> &'static str {
@@ -324,6 +324,13 @@ impl Handler for DeckHandler {
 
     fn accepted_types(&self) -> &'static [&'static str] {
         &["md", "markdown", "txt"]
+    }
+
+    fn estimate(&self, input: &DeckSubmit) -> Estimate {
+        input
+            .request
+            .credits()
+            .map_or(Estimate::Unknown, Estimate::Units)
     }
 
     fn unit(&self) -> &'static str {

@@ -101,7 +101,8 @@ impl Handler for PdfHandler {
         deadline: Moment,
     ) -> Result<FetchedResult, DownloadError> {
         let verified = ready.fetch(target, deadline).await?;
-        Ok(FetchedResult::File(Box::new(verified)))
+        let charge = u64::from(ready.credits_at_most());
+        Ok(FetchedResult::file(verified).with_charge(Some(charge)))
     }
 
     fn extension(&self, _: Option<&str>) -> &'static str {

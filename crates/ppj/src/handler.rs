@@ -139,7 +139,7 @@ impl Handler for ConvertHandler {
         deadline: Moment,
     ) -> Result<FetchedResult, DownloadError> {
         let (verified, _) = ready.fetch(target, deadline).await?;
-        Ok(FetchedResult::File(Box::new(verified)))
+        Ok(FetchedResult::file(verified))
     }
 
     fn extension(&self, _: Option<&str>) -> &'static str {

@@ -191,7 +191,7 @@ impl Handler for ConvertHandler {
         _: &OutputPath,
         _: Moment,
     ) -> Result<FetchedResult, DownloadError> {
-        Ok(FetchedResult::Text(ready.resource_id.to_string()))
+        Ok(FetchedResult::text(ready.resource_id.to_string()))
     }
 
     fn extension(&self, _: Option<&str>) -> &'static str {

@@ -343,11 +343,11 @@ impl Handler for ParseHandler {
         target: &OutputPath,
         deadline: Moment,
     ) -> Result<FetchedResult, DownloadError> {
-        let (verified, _) = match format {
+        let (verified, summary) = match format {
             Some("json") => ready.fetch_json(target, deadline).await?,
             _ => ready.fetch_markdown(target, deadline).await?,
         };
-        Ok(FetchedResult::File(Box::new(verified)))
+        Ok(FetchedResult::file(verified).with_charge(summary.success_count))
     }
 
     fn formats(&self) -> &'static [&'static str] {
@@ -385,6 +385,11 @@ impl Handler for ParseHandler {
             (Some(pages), None) => Estimate::Units(pages.into()),
             (None, None) => Estimate::Unknown,
         }
+    }
+
+    /// Pages that failed are not charged, says the vendor's page on prices.
+    fn charge_of_failed(&self) -> Option<u64> {
+        Some(0)
     }
 
     fn unit(&self) -> &'static str {

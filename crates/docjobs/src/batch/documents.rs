@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::exit::CommandError;
 use crate::input;
+use crate::input_args::BatchArgs;
 use crate::inputs::{ResultName, Selected, Source};
 
 /// One document of a batch.
@@ -57,13 +58,12 @@ impl Known {
 }
 
 /// How documents are turned into jobs.
-pub(super) struct Describing {
+pub(super) struct Describing<'a> {
     pub(super) handler: DynHandler,
     /// The options of every job.
     pub(super) options: Value,
     pub(super) format: Option<&'static str>,
-    /// The name under which all of them are paid for again.
-    pub(super) run: Option<String>,
+    pub(super) args: &'a BatchArgs,
     /// Where stdin was written to.
     pub(super) stdin: Option<PathBuf>,
     /// Whether what a document costs is asked for, which takes more than its digest.
@@ -91,7 +91,7 @@ struct Seen {
 /// How many files the ledger is asked about, and told about, in one go.
 const SEEN_AT_ONCE: usize = 256;
 
-impl Describing {
+impl Describing<'_> {
     /// Digests every document, and reads those that the ledger does not know by their size, time of change and inode.
     /// `done` is told after each.
     pub(super) async fn describe(
@@ -149,10 +149,7 @@ impl Describing {
         match input {
             Ok(input) => described.documents.push(Document {
                 shown,
-                input: match &self.run {
-                    Some(name) => input.with_run(name.as_str()),
-                    None => input,
-                },
+                input: self.args.in_run(input),
                 is_known_unread,
                 name: self.name(selected),
                 same_as: None,

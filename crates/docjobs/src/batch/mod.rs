@@ -226,7 +226,7 @@ impl Running<'_> {
             handler,
             options: batch.options.clone(),
             format: batch.format,
-            run: batch.args.run.clone(),
+            args: batch.args,
             stdin: stdin.as_ref().map(|given| given.place().to_owned()),
             has_estimates: batch.args.dry_run,
             verifies: batch.args.verify,
@@ -486,8 +486,7 @@ impl Running<'_> {
                         tally.add_completed_before(1)
                     }
                     Some(job) => {
-                        let is_first = planned.document.same_as.is_none();
-                        let money = cost(job).filter(|_| is_first && planned.is_worked_on());
+                        let money = cost(job).filter(|_| self.was_bought_here(planned, job));
                         tally.add(self.batch.vendor, job.stage.as_str(), money);
                     }
                     None => tally.add(self.batch.vendor, "unknown", None),
@@ -495,6 +494,14 @@ impl Running<'_> {
             }
         }
         Ok(tally)
+    }
+
+    /// Whether this command submitted the job, for this document.
+    fn was_bought_here(&self, planned: &Planned, job: &JobRecord) -> bool {
+        let is_in_doubt = matches!(job.stage, Stage::InDoubt | Stage::Submitting);
+        planned.document.is_first()
+            && !planned.was_submitted
+            && (is_in_doubt || self.progress.was_accepted(job.id))
     }
 
     /// How a document ended, unless its result is delivered.
@@ -517,10 +524,18 @@ impl Running<'_> {
             }
             Stage::Failed | Stage::Gone => ended(ExitCode::Failed),
             Stage::InDoubt | Stage::Submitting => ended(ExitCode::OutcomeUnknown),
-            _ => self.progress.ended(job.id).or_else(|| {
-                let exit = self.progress.refused().unwrap_or(ExitCode::Unfinished);
-                ended(exit)
-            }),
+            stage => {
+                let refused = self.progress.refused();
+                // The end of the command may have cut the first try, of which nothing was told.
+                let was_tried = || (job.attempts > 0).then_some(ExitCode::Unreachable);
+                let delayed = || self.progress.delayed(job.id).or_else(was_tried);
+                let before_submit = match stage {
+                    Stage::Intended => refused.or_else(delayed),
+                    _ => refused,
+                };
+                (self.progress.ended(job.id))
+                    .or_else(|| ended(before_submit.unwrap_or(ExitCode::Unfinished)))
+            }
         }
     }
 
@@ -567,7 +582,8 @@ fn row(planned: &Planned, job: Option<&JobRecord>, ended: Option<&Ended>) -> Row
         id: job.map(|job| job.id.to_string()),
         remote_id: job.and_then(|job| job.remote_id.as_ref().map(ToString::to_string)),
         stage: job.map_or_else(String::new, |job| job.stage.to_string()),
-        money: job.and_then(cost),
+        // A sum of the column counts each job once.
+        money: job.and_then(cost).filter(|_| planned.document.is_first()),
         error: ended
             .map(|ended| ended.line.clone())
             .or_else(|| job.and_then(|job| job.error.clone())),
@@ -577,7 +593,7 @@ fn row(planned: &Planned, job: Option<&JobRecord>, ended: Option<&Ended>) -> Row
 fn job_at_vendor(id: &str) -> Selected {
     Selected {
         source: Source::Job(id.to_owned()),
-        name: PathBuf::from(id),
+        name: inputs::name_of_id(id).into(),
         is_named: true,
     }
 }

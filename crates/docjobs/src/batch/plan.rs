@@ -1,7 +1,7 @@
 //! Decides what becomes of each document of a batch, and where its result goes. Nothing is written here.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use jobs_ledger::{Estimate, LedgerId, RecordedIntent, Stage};
@@ -36,13 +36,15 @@ pub(super) struct Planned {
     pub(super) job: Option<LedgerId>,
     /// Whether it is paid for once more.
     again: bool,
+    /// Whether its job was submitted before this command.
+    pub(super) was_submitted: bool,
     undelivered: Mutex<Option<Ended>>,
 }
 
 /// Decides, and refuses what cannot end well. Reads results that are there.
 pub(super) fn plan(
     running: &Running<'_>,
-    describing: &Describing,
+    describing: &Describing<'_>,
     documents: Vec<Document>,
     selection: &Selection,
     unreadable: usize,
@@ -63,6 +65,8 @@ pub(super) fn plan(
             Planned {
                 job: document.known.as_ref().map(|known| known.id),
                 disposition: if again { Disposition::New } else { disposition },
+                was_submitted: !again
+                    && (document.known.as_ref()).is_some_and(|it| it.stage != Stage::Intended),
                 document,
                 place,
                 again,
@@ -102,7 +106,19 @@ fn places(documents: &[Document], out: &Path) -> Result<Vec<PathBuf>, CommandErr
             out.join(name).display()
         ))
     })?;
-    Ok(chosen.into_iter().map(|name| out.join(name)).collect())
+    chosen.iter().map(|name| below(out, name)).collect()
+}
+
+fn below(folder: &Path, name: &Path) -> Result<PathBuf, CommandError> {
+    let is_below = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+    if name.components().all(is_below) {
+        return Ok(folder.join(name));
+    }
+    Err(CommandError::invalid_input(format!(
+        "a result cannot be called {}, which leads out of {}; give its place with -o",
+        name.display(),
+        folder.display()
+    )))
 }
 
 fn disposition(document: &Document, place: Option<&Path>, has_files: bool) -> Disposition {
@@ -171,7 +187,7 @@ fn refuse_taken(planned: &[Planned]) -> Result<(), CommandError> {
 
 fn outlook(
     running: &Running<'_>,
-    describing: &Describing,
+    describing: &Describing<'_>,
     planned: &[Planned],
     selection: &Selection,
     unreadable: usize,
@@ -242,6 +258,7 @@ impl Plan {
             RecordedIntent::New(job) => planned.job = Some(job),
             RecordedIntent::Attached(job) => {
                 planned.job = Some(job.id);
+                planned.was_submitted = job.stage != Stage::Intended;
                 planned.disposition = match job.stage {
                     Stage::Completed => Disposition::Delivered,
                     Stage::Failed | Stage::Gone => Disposition::FailedBefore,

@@ -1,10 +1,11 @@
 //! What a batch tells while it works: a bar, a line for each failure, an event for each step.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::error::Error as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jobs_core::Ticket;
 use jobs_core::vendor::Delivery;
+use jobs_core::{Error, Ticket};
 use jobs_ledger::{LedgerId, Stage};
 use jobs_runner::{
     CancellationToken, CompletedJob, DeliveredOutput, JobLabel, Observer, RunnerError,
@@ -36,9 +37,14 @@ struct State {
     done: HashMap<LedgerId, Option<Ended>>,
     total: usize,
     last_said: String,
+    /// The failure of each job that was told last, without the request id.
+    told: HashMap<LedgerId, String>,
     refused: Option<ExitCode>,
-    /// Jobs that were accepted since [taken](Progress::take_accepted) last, whose price is not asked for yet.
-    accepted: Vec<LedgerId>,
+    /// What keeps jobs that are tried again later.
+    delayed: HashMap<LedgerId, ExitCode>,
+    accepted: HashSet<LedgerId>,
+    /// Those that were accepted since [taken](Progress::take_accepted) last, whose price is not asked for yet.
+    newly_accepted: Vec<LedgerId>,
     unprintable: Option<CommandError>,
 }
 
@@ -83,9 +89,18 @@ impl Progress {
         self.state().refused
     }
 
+    /// What kept a job from going on when it was tried last.
+    pub(super) fn delayed(&self, job: LedgerId) -> Option<ExitCode> {
+        self.state().delayed.get(&job).copied()
+    }
+
+    pub(super) fn was_accepted(&self, job: LedgerId) -> bool {
+        self.state().accepted.contains(&job)
+    }
+
     /// The jobs that the vendor accepted since this was called last.
     pub(super) fn take_accepted(&self) -> Vec<LedgerId> {
-        std::mem::take(&mut self.state().accepted)
+        std::mem::take(&mut self.state().newly_accepted)
     }
 
     /// What kept stdout from taking a line.
@@ -95,9 +110,16 @@ impl Progress {
 
     /// A document that has no job to work on, and no result either.
     pub(super) fn failed(&self, input: &str, job: LedgerId, ended: &Ended) {
+        self.failed_with(input, job, ended, None);
+    }
+
+    /// The same, with the beginning of an answer that was not understood.
+    fn failed_with(&self, input: &str, job: LedgerId, ended: &Ended, answer: Option<&str>) {
         self.report.event(
             "ended",
-            json!({ "id": job.to_string(), "input": input, "error": ended.line, "exit": ended.exit as u8 }),
+            json!({
+                "id": job.to_string(), "input": input, "error": ended.line, "exit": ended.exit as u8, "answer": answer,
+            }),
         );
         self.report.say(&format!("{input}: {}", ended.line));
     }
@@ -158,6 +180,13 @@ impl Progress {
             .unwrap_or_else(|| job.to_string().into())
     }
 
+    fn count_accepted(&self, job: LedgerId) {
+        let mut state = self.state();
+        if state.accepted.insert(job) {
+            state.newly_accepted.push(job);
+        }
+    }
+
     /// Counts a job as done for this command.
     fn count(&self, job: LedgerId, ended: Option<Ended>) {
         let (done, is_all) = {
@@ -172,7 +201,9 @@ impl Progress {
     }
 
     fn over(&self, job: LedgerId, error: &RunnerError) {
-        let CommandError { exit, line, .. } = CommandError::from(error);
+        let CommandError {
+            exit, line, answer, ..
+        } = CommandError::from(error);
         let is_vendors_word = matches!(
             error.kind(),
             RunnerErrorKind::Rejected(error) if error.delivery() == Delivery::Answered
@@ -183,11 +214,23 @@ impl Progress {
             exit => exit,
         };
         let ended = Ended { exit, line };
-        self.failed(&self.input(job), job, &ended);
+        if self.is_news(job, error, &ended.line) {
+            self.failed_with(&self.input(job), job, &ended, answer.as_deref());
+        }
         if matches!(exit, ExitCode::Unauthenticated | ExitCode::QuotaExceeded) {
             self.state().refused = Some(exit);
         }
         self.count(job, Some(ended));
+    }
+
+    /// Whether a failure is another one than that which was told of the job last: each retry has a request id of its own.
+    fn is_news(&self, job: LedgerId, error: &RunnerError, line: &str) -> bool {
+        let line = match request_id(error) {
+            Some(id) => line.replace(id, ""),
+            None => line.to_owned(),
+        };
+        let before = self.state().told.insert(job, line.clone());
+        before != Some(line)
     }
 
     /// Says what would otherwise be said of each of a thousand jobs once.
@@ -208,11 +251,19 @@ impl Progress {
     }
 }
 
+fn request_id(error: &RunnerError) -> Option<&str> {
+    match error.kind() {
+        RunnerErrorKind::Rejected(error) | RunnerErrorKind::NotFetched(error) => Some(error),
+        _ => error.source().and_then(|cause| cause.downcast_ref()),
+    }
+    .and_then(Error::request_id)
+}
+
 impl Observer for Progress {
     fn on_event(&self, event: &RunnerEvent<'_>) {
         match event {
             RunnerEvent::Accepted { job, ticket } => {
-                self.state().accepted.push(job.id);
+                self.count_accepted(job.id);
                 self.accepted(job.id, ticket, &self.input(job.id));
                 if self.prints_tickets {
                     self.count(job.id, None);
@@ -220,7 +271,7 @@ impl Observer for Progress {
             }
             RunnerEvent::Adopted(job) => {
                 let input = self.input(job.id);
-                self.state().accepted.push(job.id);
+                self.count_accepted(job.id);
                 self.report
                     .say(&format!("{input}: the answer was lost; {job} is the one"));
             }
@@ -246,7 +297,8 @@ impl Observer for Progress {
             RunnerEvent::Ended { job, error }
             | RunnerEvent::Parked { job, error }
             | RunnerEvent::Dropped { job, error } => self.over(*job, error),
-            RunnerEvent::Delayed { error, .. } => {
+            RunnerEvent::Delayed { job, error, .. } => {
+                self.state().delayed.insert(*job, error.category().into());
                 self.say_once(format!("{error}; it is tried again later"));
             }
             RunnerEvent::Warning(warning) => self.report.say(&format!("warning: {warning}")),

@@ -38,13 +38,9 @@ impl Tally {
 
     /// Takes the end of one document into account.
     pub(crate) fn ended(&mut self, exit: ExitCode) {
-        // What was sent cannot be told to be wrong before anything was.
-        let exit = match exit {
-            ExitCode::InvalidInput => ExitCode::Unexpected,
-            exit => exit,
-        };
         let worst = self.worst.map(ExitCode::category);
-        self.worst = Some(ErrorCategory::worse(worst, exit.category()).into());
+        let exit = exit.after_submit().category();
+        self.worst = Some(ErrorCategory::worse(worst, exit).into());
     }
 
     /// The worst end of any document.

@@ -19,7 +19,7 @@ use jobs_runner::redacted_address;
 
 pub(crate) use self::list::Separator;
 use self::list::{Entry, Item};
-pub(crate) use self::names::{Meeting, ResultName, choose};
+pub(crate) use self::names::{Meeting, ResultName, choose, name_of_id};
 use crate::clean::count;
 use crate::exit::CommandError;
 use crate::input;

@@ -114,6 +114,24 @@ fn meetings(chosen: &[(Choice, PathBuf)]) -> Vec<[usize; 2]> {
     met
 }
 
+/// A plain file name for an id at a vendor, another one for each: what could lead elsewhere or hide the file is written as
+/// in addresses.
+pub(crate) fn name_of_id(id: &str) -> String {
+    let mut name = String::with_capacity(id.len());
+    for (at, character) in id.char_indices() {
+        let is_special = matches!(character, '/' | '\\' | '%') || character.is_control();
+        if is_special || (at == 0 && character == '.') {
+            let mut bytes = [0; 4];
+            for byte in character.encode_utf8(&mut bytes).bytes() {
+                name.push_str(&format!("%{byte:02X}"));
+            }
+        } else {
+            name.push(character);
+        }
+    }
+    name
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -190,6 +208,22 @@ mod tests {
         // A place that is none of its own is another command's.
         let place = |_| Some(PathBuf::from("elsewhere.md"));
         assert_eq!(choose(&names[..1], place).unwrap(), [Path::new("b.md")]);
+    }
+
+    #[test]
+    fn an_id_is_a_plain_name_and_another_one_for_each() {
+        for (id, name) in [
+            ("deck.7", "deck.7"),
+            ("../evil", "%2E.%2Fevil"),
+            ("..%2Fevil", "%2E.%252Fevil"),
+            ("/tmp/x", "%2Ftmp%2Fx"),
+            ("a\\b", "a%5Cb"),
+            (".hidden", "%2Ehidden"),
+            ("nul\0\u{85}", "nul%00%C2%85"),
+            ("合同", "合同"),
+        ] {
+            assert_eq!(name_of_id(id), name);
+        }
     }
 
     #[test]

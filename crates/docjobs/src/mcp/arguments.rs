@@ -220,6 +220,16 @@ impl Purchase {
 impl Given {
     fn into_purchase(self, tool: ToolName) -> Result<Purchase, String> {
         let mut options = self.options.unwrap_or_default();
+        if ["password", "password_file"]
+            .iter()
+            .any(|name| options.contains_key(*name))
+        {
+            return Err(
+                "options takes no password: put it into a file below a root, and name that as the argument \
+                 password_file; nothing was sent"
+                    .to_owned(),
+            );
+        }
         let named = [
             ("format", self.format),
             ("pages", self.pages),
@@ -400,6 +410,14 @@ mod tests {
                 "not understood",
             ),
             (json!({ "path": "a", "again": true }), "not understood"),
+            (
+                json!({ "path": "a", "options": { "password_file": "/etc/passwd" } }),
+                "takes no password",
+            ),
+            (
+                json!({ "path": "a", "options": { "password": "x" } }),
+                "takes no password",
+            ),
             (json!({ "url": "file:///etc/passwd" }), "not an http"),
             (json!({ "url": "ftp://h/a" }), "not an http"),
             (json!({ "url": "a.pdf" }), "not an http"),

@@ -7,6 +7,7 @@ mod answer;
 mod arguments;
 #[allow(dead_code, reason = "docjobs serve mounts it")]
 mod http;
+mod http_caller;
 mod listing;
 mod purchase;
 mod resolve;
@@ -30,6 +31,7 @@ use tokio::sync::Semaphore;
 
 #[allow(unused_imports, reason = "docjobs serve mounts it")]
 pub(crate) use self::http::{HttpTools, http_service};
+pub(crate) use self::http_caller::HttpCaller;
 use self::roots::Roots;
 use self::server::{Access, CALLS, McpServer, Shared};
 use self::stdio::StdioTransport;

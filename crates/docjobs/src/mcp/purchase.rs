@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jobs_ledger::{Estimate, JobRecord, Stage};
+use jobs_ledger::{Estimate, JobRecord, Note, Stage};
 use jobs_runner::{DynHandler, InputSource, JobInput, RunOptions, RunOutcome, RunnerErrorKind};
 use rmcp::model::{CallToolResponse, CreateTaskResult};
 use serde_json::{Map, Value, json};
@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::answer::{self, ToolError};
 use super::arguments::{self, EstimateCost, Purchase, Source};
-use super::server::{Call, McpServer};
+use super::server::{Call, McpServer, actor};
 use super::tools::ToolName;
 use crate::exit::ExitCode;
 
@@ -41,6 +41,7 @@ impl McpServer {
             None if is_task => 0,
             given => arguments::wait_of(given),
         };
+        let max_calls = purchase.max_calls;
         let prepared = self.prepare(tool, purchase, call).await?;
         if let Some(place) = &prepared.out
             && place.symlink_metadata().is_ok()
@@ -55,7 +56,8 @@ impl McpServer {
             again,
         } = prepared;
         let format = handler.format_of(input.format());
-        let record = self.enqueue(input, out.clone(), again).await?;
+        let record = self.enqueue(input, out.clone(), again, call).await?;
+        let record = self.allow_calls(record, &handler, max_calls, call).await?;
         let record = self.wait(record, wait, call).await?;
         if record.stage != Stage::Completed {
             if is_task && !record.stage.is_settled() {
@@ -134,11 +136,12 @@ impl McpServer {
         input: JobInput,
         out: Option<PathBuf>,
         again: Option<JobRecord>,
+        call: &Call,
     ) -> Result<JobRecord, ToolError> {
-        let runner = self.shared.runner.clone();
+        let (runner, by) = (self.shared.runner.clone(), actor(call).to_owned());
         // A cancelled call leaves nothing half written.
         let write = tokio::spawn(async move {
-            let mut enqueue = runner.enqueue(input).by("mcp");
+            let mut enqueue = runner.enqueue(input).by(by);
             if let Some(record) = again {
                 enqueue = enqueue.again_of(record.id);
             }
@@ -151,6 +154,23 @@ impl McpServer {
             Ok(enqueued) => Ok(enqueued?.job),
             Err(problem) => Err(ToolError::new(ExitCode::Unexpected, problem.to_string())),
         }
+    }
+
+    /// A call that allows more paid polls than the job that it attaches to has allows them for good.
+    async fn allow_calls(
+        &self,
+        record: JobRecord,
+        handler: &DynHandler,
+        max_calls: Option<u32>,
+        call: &Call,
+    ) -> Result<JobRecord, ToolError> {
+        let Some(calls) = max_calls.filter(|calls| *calls > handler.paid_polls(&record)) else {
+            return Ok(record);
+        };
+        let ledger = self.shared.ledger();
+        let note = Note::new(format!("{calls} calls are allowed by {}", actor(call)));
+        ledger.allow_calls(record.id, calls, note).await?;
+        Ok(ledger.get(record.id).await?.unwrap_or(record))
     }
 
     /// Resolves the paths and reads the input; nothing is sent, and nothing written down.
@@ -201,6 +221,10 @@ impl McpServer {
                 return Err(ToolError::invalid("the input is missing; nothing was sent"));
             }
         };
+        // Also one that is on record is read only below a root.
+        if let Some(path) = options.get("password_file").and_then(Value::as_str) {
+            self.roots(call).await?.input(path).map_err(invalid)?;
+        }
         let reading = handler.clone();
         let options = Value::Object(options);
         let read = tokio::task::spawn_blocking(move || reading.input(source, &options));

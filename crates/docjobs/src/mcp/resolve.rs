@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::answer::ToolError;
 use super::arguments::{Decision, ResolveJob};
-use super::server::{Call, McpServer, Shared, is_inline};
+use super::server::{Call, McpServer, Shared, actor, is_inline};
 use crate::exit::ExitCode;
 
 /// The name of the question, and of the field that answers it.
@@ -40,7 +40,10 @@ impl McpServer {
         {
             return Ok((*question).into());
         }
-        let record = self.shared.decide(record.id, &decision).await?;
+        let record = self
+            .shared
+            .decide(record.id, &decision, actor(call))
+            .await?;
         Ok(self.job_result(&record, None, false).await?.into())
     }
 
@@ -126,6 +129,7 @@ impl Shared {
         &self,
         id: LedgerId,
         decision: &Decision,
+        by: &str,
     ) -> Result<JobRecord, ToolError> {
         let resolution = match decision {
             Decision::Abandon => Resolution::Abandon,
@@ -136,9 +140,8 @@ impl Shared {
                 Resolution::Adopt(remote)
             }
         };
-        let runner = self.runner.clone();
-        let decide =
-            tokio::spawn(async move { runner.resolve(id, resolution, "through mcp").await });
+        let (runner, by) = (self.runner.clone(), format!("by {by}"));
+        let decide = tokio::spawn(async move { runner.resolve(id, resolution, &by).await });
         match decide.await {
             Ok(done) => done?,
             Err(problem) => {

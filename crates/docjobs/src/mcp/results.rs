@@ -81,8 +81,8 @@ impl Shared {
         Some(link)
     }
 
-    /// The file of a result, fetched again where it is no longer there and that costs nothing.
-    async fn result_file(&self, record: &JobRecord) -> Result<Located, ToolError> {
+    /// The file of a result, fetched again where it is no longer there, that costs nothing and the call may do it.
+    async fn result_file(&self, record: &JobRecord, may_fetch: bool) -> Result<Located, ToolError> {
         match self.locate(record).await? {
             Some(Located::File(path)) if path.is_file() => Ok(Located::File(path)),
             Some(Located::File(_)) => {
@@ -94,6 +94,16 @@ impl Shared {
                 let mut place = self.results.join(record.id.to_string());
                 place.set_extension(extension);
                 if !place.is_file() {
+                    if !may_fetch {
+                        return Err(ToolError::new(
+                            ExitCode::Unexpected,
+                            format!(
+                                "the result of job {} lies elsewhere, and it is not fetched again for whoever may only \
+                                 read",
+                                record.id
+                            ),
+                        ));
+                    }
                     self.deliver(record, &place, None, FETCH).await?;
                 }
                 Ok(Located::File(place))
@@ -154,8 +164,9 @@ impl Shared {
         record: &JobRecord,
         offset: u64,
         limit: u64,
+        may_fetch: bool,
     ) -> Result<TextPage, ToolError> {
-        match self.result_file(record).await? {
+        match self.result_file(record, may_fetch).await? {
             Located::Text(text) => Ok(text_page::read(&mut text.as_bytes(), offset, limit)
                 .map_err(|problem| unreadable("the result", &problem))?),
             Located::File(path) if !is_text(&path) => Err(ToolError::invalid(format!(
@@ -177,9 +188,13 @@ impl Shared {
     }
 
     /// A whole result as the content of a resource.
-    pub(crate) async fn contents(&self, record: &JobRecord) -> Result<ResourceContents, ToolError> {
+    pub(crate) async fn contents(
+        &self,
+        record: &JobRecord,
+        may_fetch: bool,
+    ) -> Result<ResourceContents, ToolError> {
         let uri = answer::uri(record);
-        let path = match self.result_file(record).await? {
+        let path = match self.result_file(record, may_fetch).await? {
             Located::Text(text) => return Ok(ResourceContents::text(text, uri)),
             Located::File(path) => path,
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::http::request::Parts;
 use jobs_ledger::{JobRecord, Ledger};
 use jobs_runner::{CancellationToken, DynHandler, Runner};
 use rmcp::model::{
@@ -22,6 +23,7 @@ use super::answer::{self, Surroundings, ToolError};
 use super::arguments::{
     self, EstimateCost, GetBudgets, GetJob, GetResult, ListJobs, Purchase, ResolveJob,
 };
+use super::http_caller::HttpCaller;
 use super::roots::Roots;
 use super::tools::{self, ToolName};
 use crate::exit::ExitCode;
@@ -93,12 +95,23 @@ impl Shared {
 
     /// The job that is meant by our id or the vendor's.
     pub(crate) async fn find(&self, id: &str) -> Result<JobRecord, ToolError> {
-        let found = self.ledger().find(id).await?;
-        found.into_iter().next().ok_or_else(|| {
-            ToolError::invalid(format!(
+        let mut found = self.ledger().find(id).await?;
+        if found.len() > 1 && found.first().is_none_or(|job| job.id.to_string() != id) {
+            let ids: Vec<String> = found
+                .iter()
+                .map(|job| format!("{} ({} {})", job.id, job.vendor, job.kind))
+                .collect();
+            return Err(ToolError::invalid(format!(
+                "several jobs have the id {id:?} at their vendors: {}; give the id of one of these",
+                ids.join(", ")
+            )));
+        }
+        if found.is_empty() {
+            return Err(ToolError::invalid(format!(
                 "{id:?} is not a job of this ledger; list_jobs shows them"
-            ))
-        })
+            )));
+        }
+        Ok(found.swap_remove(0))
     }
 
     pub(crate) fn surroundings(&self, record: &JobRecord) -> Surroundings {
@@ -131,6 +144,12 @@ impl McpServer {
             announced: Arc::default(),
             root_changes: Arc::default(),
         }
+    }
+
+    /// Whether a call may only read.
+    pub(crate) fn is_read_only(&self, call: &Call) -> bool {
+        let may_write = http_caller(call).is_none_or(|caller| caller.may_write);
+        self.shared.access.read_only || !may_write
     }
 
     /// The roots for a call; asks the client for its own where it has announced some.
@@ -236,7 +255,11 @@ impl McpServer {
                     .and_then(GetResult::checked)
                     .map_err(invalid)?;
                 let record = self.shared.find(&asked.id).await?;
-                let page = self.shared.page(&record, asked.offset, asked.limit).await?;
+                let may_fetch = !self.is_read_only(call);
+                let page = self
+                    .shared
+                    .page(&record, asked.offset, asked.limit, may_fetch)
+                    .await?;
                 structured(&page)?.into()
             }
             ToolName::ListJobs => {
@@ -279,6 +302,17 @@ impl McpServer {
         let job = answer::job(record, &surroundings);
         Ok(answer::into_result(record, job, link, is_purchase))
     }
+}
+
+/// Who makes a request over HTTP.
+fn http_caller(call: &Call) -> Option<&HttpCaller> {
+    call.extensions.get::<Parts>()?.extensions.get()
+}
+
+/// Who asks, as events name them.
+pub(crate) fn actor(call: &Call) -> &str {
+    let name = http_caller(call).and_then(|caller| caller.name.as_deref());
+    name.unwrap_or("mcp")
 }
 
 /// Whether the request is one of the revisions in which a server asks nothing by itself.
@@ -325,9 +359,9 @@ impl ServerHandler for McpServer {
     async fn list_tools(
         &self,
         _: Option<PaginatedRequestParams>,
-        _: Call,
+        call: Call,
     ) -> Result<ListToolsResult, ErrorData> {
-        let tools = tools::offered(self.shared.access.read_only).map(ToolName::definition);
+        let tools = tools::offered(self.is_read_only(&call)).map(ToolName::definition);
         Ok(ListToolsResult::with_all_items(tools.collect()))
     }
 
@@ -340,7 +374,7 @@ impl ServerHandler for McpServer {
         request: CallToolRequestParams,
         context: Call,
     ) -> Result<CallToolResponse, ErrorData> {
-        let read_only = self.shared.access.read_only;
+        let read_only = self.is_read_only(&context);
         let tool = ToolName::of(&request.name)
             .filter(|tool| tools::offered(read_only).any(|offered| offered == *tool));
         let Some(tool) = tool else {
@@ -403,7 +437,7 @@ impl ServerHandler for McpServer {
     async fn read_resource(
         &self,
         request: ReadResourceRequestParams,
-        _: Call,
+        call: Call,
     ) -> Result<ReadResourceResponse, ErrorData> {
         let Some(id) = answer::id_in(&request.uri) else {
             let message = format!(
@@ -419,7 +453,8 @@ impl ServerHandler for McpServer {
             .find(id)
             .await
             .map_err(|error| not_found(&error))?;
-        match self.shared.contents(&record).await {
+        let may_fetch = !self.is_read_only(&call);
+        match self.shared.contents(&record, may_fetch).await {
             Ok(contents) => Ok(ReadResourceResult::new(vec![contents]).into()),
             Err(error) => Err(not_found(&error)),
         }
@@ -429,12 +464,12 @@ impl ServerHandler for McpServer {
         self.task(&request.task_id).await.map(GetTaskResult::new)
     }
 
-    async fn update_task(&self, request: UpdateTaskParams, _: Call) -> Result<(), ErrorData> {
-        self.update(request).await
+    async fn update_task(&self, request: UpdateTaskParams, call: Call) -> Result<(), ErrorData> {
+        self.update(request, &call).await
     }
 
-    async fn cancel_task(&self, request: CancelTaskParams, _: Call) -> Result<(), ErrorData> {
-        self.cancel(&request.task_id).await
+    async fn cancel_task(&self, request: CancelTaskParams, call: Call) -> Result<(), ErrorData> {
+        self.cancel(&request.task_id, &call).await
     }
 
     async fn on_roots_list_changed(&self, _: NotificationContext<RoleServer>) {

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::answer::{self, ToolError};
 use super::arguments::Decision;
-use super::server::{McpServer, protocol_error};
+use super::server::{Call, McpServer, actor, protocol_error};
 use crate::moment::rfc3339;
 
 /// How often a client is asked to look at a task.
@@ -30,7 +30,8 @@ impl McpServer {
     }
 
     pub(crate) async fn task_of(&self, record: &JobRecord) -> DetailedTask {
-        let surroundings = self.shared.surroundings(record);
+        let mut surroundings = self.shared.surroundings(record);
+        surroundings.result = self.shared.view(record, None).await.ok().flatten();
         let job = answer::job(record, &surroundings);
         let text = |name: &str| job.get(name).and_then(Value::as_str).unwrap_or_default();
         let status = match record.error.as_deref() {
@@ -105,10 +106,14 @@ impl McpServer {
     }
 
     /// The user's answer about a job in doubt.
-    pub(crate) async fn update(&self, request: UpdateTaskParams) -> Result<(), ErrorData> {
+    pub(crate) async fn update(
+        &self,
+        request: UpdateTaskParams,
+        call: &Call,
+    ) -> Result<(), ErrorData> {
         let record = self.job_of(&request.task_id).await?;
-        if self.shared.access.read_only {
-            let message = "this server was started with --read-only and changes nothing";
+        if self.is_read_only(call) {
+            let message = "this server or this token may only read, so nothing is changed";
             return Err(ErrorData::invalid_request(message, None));
         }
         let is_asked = record.stage == Stage::InDoubt;
@@ -136,16 +141,19 @@ impl McpServer {
             // Nothing is decided; the question stays.
             _ => return Ok(()),
         };
-        let decided = self.shared.decide(record.id, &decision).await;
+        let decided = self.shared.decide(record.id, &decision, actor(call)).await;
         decided.map(drop).map_err(|error| protocol_error(&error))
     }
 
     /// Gives a job up of which nothing was sent. What a vendor has goes on: it is paid for.
-    pub(crate) async fn cancel(&self, id: &str) -> Result<(), ErrorData> {
+    pub(crate) async fn cancel(&self, id: &str, call: &Call) -> Result<(), ErrorData> {
         let record = self.job_of(id).await?;
-        if record.stage == Stage::Intended && !self.shared.access.read_only {
+        if record.stage == Stage::Intended && !self.is_read_only(call) {
             // Whoever submits it just now is faster, and the job is kept.
-            drop(self.shared.decide(record.id, &Decision::Abandon).await);
+            let given_up = self
+                .shared
+                .decide(record.id, &Decision::Abandon, actor(call));
+            drop(given_up.await);
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Extension, Request, State};
 use jobs_ledger::JobRecord;
 
 use super::access::Caller;
@@ -10,6 +10,7 @@ use super::job_actions;
 use super::job_json;
 use super::json_answer::Json;
 use super::json_body;
+use super::path_text::PathText;
 use super::problem::Problem;
 use super::read_routes::find;
 use super::state::ServeState;
@@ -18,7 +19,7 @@ use super::state::ServeState;
 pub(super) async fn adopt(
     State(state): State<Arc<ServeState>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     request: Request,
 ) -> Result<Json, Problem> {
     let job = find(&state.ledger, &id).await?;
@@ -32,7 +33,7 @@ pub(super) async fn adopt(
 pub(super) async fn abandon(
     State(state): State<Arc<ServeState>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     request: Request,
 ) -> Result<Json, Problem> {
     let job = find(&state.ledger, &id).await?;
@@ -45,7 +46,7 @@ pub(super) async fn abandon(
 pub(super) async fn poll(
     State(state): State<Arc<ServeState>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     request: Request,
 ) -> Result<Json, Problem> {
     let job = find(&state.ledger, &id).await?;
@@ -60,7 +61,7 @@ pub(super) async fn poll(
 pub(super) async fn fetch(
     State(state): State<Arc<ServeState>>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     request: Request,
 ) -> Result<Json, Problem> {
     let job = find(&state.ledger, &id).await?;

@@ -1,13 +1,13 @@
 //! The files of the page that are the same for everybody.
 
-use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
+use super::path_text::PathText;
 use super::problem::Problem;
 
 /// `GET /assets/NAME`
-pub(super) async fn serve(Path(name): Path<String>) -> Response {
+pub(super) async fn serve(PathText(name): PathText) -> Response {
     let (kind, text) = match name.as_str() {
         "page.css" => (
             "text/css; charset=utf-8",

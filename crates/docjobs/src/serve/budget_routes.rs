@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Extension, Path, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use jobs_ledger::{Budget, BudgetPeriod};
 use serde_json::{Map, Value};
@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::access::Caller;
 use super::json_answer::Json;
 use super::json_body;
+use super::path_text::PathText;
 use super::problem::Problem;
 use super::state::ServeState;
 use crate::budget_author;
@@ -20,7 +21,7 @@ pub(super) const VENDORS: [&str; 4] = ["mindshow", "ppj", "tencent-ess", "textin
 /// `GET /v1/budgets/VENDOR`
 pub(super) async fn show(
     State(state): State<Arc<ServeState>>,
-    Path(vendor): Path<String>,
+    PathText(vendor): PathText,
 ) -> Result<Json, Problem> {
     known(&vendor)?;
     match state.ledger.budget(&vendor).await? {
@@ -33,7 +34,7 @@ pub(super) async fn show(
 pub(super) async fn set(
     State(state): State<Arc<ServeState>>,
     Extension(caller): Extension<Caller>,
-    Path(vendor): Path<String>,
+    PathText(vendor): PathText,
     request: Request,
 ) -> Result<Json, Problem> {
     known(&vendor)?;
@@ -56,7 +57,7 @@ pub(super) async fn set(
 pub(super) async fn clear(
     State(state): State<Arc<ServeState>>,
     Extension(caller): Extension<Caller>,
-    Path(vendor): Path<String>,
+    PathText(vendor): PathText,
 ) -> Result<StatusCode, Problem> {
     known(&vendor)?;
     if state.ledger.clear_budget(&vendor).await? {

@@ -78,19 +78,24 @@ fn action(word: &str) -> Result<BulkAction, Problem> {
 fn query_of(filter: &serde_json::Map<String, Value>) -> Result<JobQuery, Problem> {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, value) in filter {
-        match value {
-            Value::String(text) => {
-                query.append_pair(name, text);
-            }
-            Value::Array(items) if name == "stage" => {
-                for item in items.iter().filter_map(Value::as_str) {
-                    query.append_pair(name, item);
+        let values = match value {
+            Value::Array(items) if name == "stage" => items.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        // What is left out of a query does not narrow it.
+        let texts = values.iter().map(Value::as_str);
+        let texts: Option<Vec<&str>> = texts.map(|text| text.filter(|it| !it.is_empty())).collect();
+        let Some(texts) = texts.filter(|texts| !texts.is_empty()) else {
+            return Err(Problem::bad_request(format!(
+                "filter: {name:?} is a text{}",
+                if name == "stage" {
+                    " or a list of texts"
+                } else {
+                    ""
                 }
-            }
-            _ => {
-                return Err(Problem::bad_request(format!("filter: {name:?} is a text")));
-            }
-        }
+            )));
+        };
+        query.extend_pairs(texts.into_iter().map(|text| (name, text)));
         if matches!(name.as_str(), "limit" | "after") {
             return Err(Problem::bad_request(
                 "filter: an action is about all jobs of a filter, without limit and after",
@@ -117,6 +122,13 @@ async fn act(
     let note = Note::new(caller.as_word());
     match state.ledger.bulk(action, filter, expect, note).await? {
         BulkOutcome::Done(changed) => Ok(changed.len()),
+        BulkOutcome::Held(count) => Err(Problem::conflict(
+            "busy",
+            "Busy",
+            format!(
+                "a worker holds {count} of these jobs; nothing was changed; narrow the filter, or stop the worker first"
+            ),
+        )),
         BulkOutcome::CountDiffers(found) => Err(Problem::conflict(
             "count-differs",
             "Count differs",

@@ -11,6 +11,7 @@ use super::access::{Access, text};
 use super::login;
 use super::problem::Problem;
 use super::server::Peer;
+use crate::mcp::HttpCaller;
 
 /// The header in which scripts of the page say the token of a change.
 const CSRF_HEADER: &str = "x-csrf-token";
@@ -74,14 +75,14 @@ fn admit(access: &Access, mut request: Request) -> Result<Request, Box<Response>
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     );
-    // Agents bring a token of their own; their tools know of --read-only themselves.
+    // Agents bring a token of their own; their tools know themselves who may only read.
     if path == "/mcp" && caller.csrf.is_some() {
         return Err(refuse(Problem::forbidden(
             "bearer-only",
             "agents say Authorization: Bearer TOKEN; a cookie is for pages",
         )));
     }
-    let is_left_to_tools = path == "/mcp" && access.is_read_only();
+    let is_left_to_tools = path == "/mcp";
     if is_change && !caller.may_write && path != "/logout" && !is_left_to_tools {
         return Err(refuse(Problem::forbidden(
             "read-only",
@@ -96,6 +97,12 @@ fn admit(access: &Access, mut request: Request) -> Result<Request, Box<Response>
     if is_change && path.starts_with("/v1/") {
         let given = text(request.headers(), CSRF_HEADER);
         caller.check_csrf(given).map_err(refuse)?;
+    }
+    if is_left_to_tools {
+        request.extensions_mut().insert(HttpCaller {
+            name: caller.name.clone(),
+            may_write: caller.may_write,
+        });
     }
     request.extensions_mut().insert(caller);
     Ok(request)

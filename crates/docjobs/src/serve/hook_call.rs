@@ -284,14 +284,30 @@ fn kept(value: &Value) -> String {
 /// The same value; of each address in it neither the user nor the query.
 fn redacted(value: &Value) -> Value {
     match value {
-        Value::String(text) => without_queries(text).into(),
+        Value::String(text) => public(text).into(),
         Value::Array(items) => items.iter().map(redacted).collect(),
         Value::Object(fields) => fields
             .iter()
-            .map(|(name, value)| (name.clone(), redacted(value)))
+            .map(|(name, value)| (public(name), redacted(value)))
             .collect(),
         other => other.clone(),
     }
+}
+
+/// A text of a body; of one that is an address without a scheme, what stands before its query.
+fn public(text: &str) -> String {
+    let path = text.split_once(['?', '#']).map(|(path, _)| path);
+    match path {
+        Some(path) if text.trim_start().starts_with('/') => format!("{path}?…"),
+        _ => without_queries(text),
+    }
+}
+
+/// Where the first address begins.
+fn address_in(word: &str) -> Option<usize> {
+    let lower = word.to_ascii_lowercase();
+    let schemes = ["http://", "https://"].map(|scheme| lower.find(scheme));
+    schemes.into_iter().flatten().min()
 }
 
 fn without_queries(text: &str) -> String {
@@ -299,7 +315,7 @@ fn without_queries(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
     for piece in text.split_inclusive(is_end) {
         let word = piece.trim_end_matches(is_end);
-        match word.find("http://").or_else(|| word.find("https://")) {
+        match address_in(word) {
             Some(at) => {
                 let (before, link) = word.split_at(at);
                 clean.push_str(before);
@@ -437,5 +453,21 @@ mod tests {
             "see https://h/a?… and (http://h/b?…) end"
         );
         assert!(kept_json(&vec![b'x'; 100_000]).len() <= LONGEST_BODY);
+    }
+
+    #[test]
+    fn no_signed_query_is_kept_however_its_address_is_written() {
+        for body in [
+            json!({ "u": "https://h/r?sig=SECRET&next=http://other" }),
+            json!({ "u": "HTTPS://h/r?sig=SECRET" }),
+            json!({ "u": ["see https://a/r?sig=SECRET,https://b/r?sig=SECRET"] }),
+            json!({ "https://h/r?sig=SECRET": 1 }),
+            json!({ "u": "//h/r?X-Amz-Signature=SECRET" }),
+            json!({ "u": "/file/r?sign=a b&c=SECRET" }),
+        ] {
+            let kept = kept_json(body.to_string().as_bytes());
+            assert!(kept.contains("?…") && !kept.contains("SECRET"), "{kept}");
+        }
+        assert_eq!(public("what? /really"), "what? /really");
     }
 }

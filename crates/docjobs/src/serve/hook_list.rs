@@ -60,6 +60,11 @@ pub(super) fn filter(query: &str, others: &[&str]) -> Result<WebhookFilter, Prob
                 "the parameter {name} stands twice"
             )));
         }
+        if value.contains('\0') {
+            return Err(Problem::bad_request(format!(
+                "{name}: a NUL is in no text of a webhook"
+            )));
+        }
         match &*name {
             "verdict" => {
                 let verdict = WebhookVerdict::parse(&value);

@@ -107,7 +107,7 @@ pub(super) async fn fetch(
     match job.stage {
         Stage::Completed => {
             state.ledger.remark(job.id, asked).await?;
-            locate(state, job, None).await.map(drop)
+            locate(state, job, None, caller).await.map(drop)
         }
         Stage::Available | Stage::Downloading => {
             state.ledger.remark(job.id, asked).await?;

@@ -56,6 +56,9 @@ impl JobQuery {
                 return Err(format!("the parameter {name} stands twice"));
             }
             seen.push(name);
+            if value.contains('\0') {
+                return Err(format!("{name}: a NUL is in no text of a job"));
+            }
             read.take(name, &value)?;
             if !matches!(name, "limit" | "after") {
                 read.texts.push((name, value.into_owned()));
@@ -166,6 +169,8 @@ mod tests {
             "until=2026-13-01",
             "after=..",
             "vendor=a&vendor=b",
+            "vendor=%00",
+            "input=a%00b",
         ] {
             assert!(JobQuery::parse(query, &[]).is_err(), "{query}");
         }

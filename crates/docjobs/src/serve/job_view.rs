@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use jobs_ledger::{JobEvent, JobRecord, Stage, event_kind};
 
 use super::jobs_view::{JobRow, short};
 use super::language::Words;
 use super::page::{Page, shown};
+use super::path_text::PathText;
 use super::problem::Problem;
 use super::read_routes::find;
 use super::state::ServeState;
@@ -76,7 +77,7 @@ struct JobPage {
 /// `GET /jobs/ID`
 pub(super) async fn show(
     State(state): State<Arc<ServeState>>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     request: Request,
 ) -> Response {
     let page = Page::of(&request, "/");

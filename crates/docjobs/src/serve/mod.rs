@@ -34,6 +34,7 @@ mod openapi;
 mod page;
 mod page_actions;
 mod parse_route;
+mod path_text;
 mod problem;
 mod rates_view;
 mod read_routes;

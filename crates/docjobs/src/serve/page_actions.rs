@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use jobs_ledger::{Estimate, JobRecord};
 use jobs_runner::InputSource;
@@ -14,6 +14,7 @@ use super::job_actions;
 use super::jobs_view::JobRow;
 use super::language::Words;
 use super::page::{Page, see_other, shown};
+use super::path_text::PathText;
 use super::problem::Problem;
 use super::read_routes::find;
 use super::state::ServeState;
@@ -40,7 +41,7 @@ enum Decision {
 /// `GET /jobs/ID/adopt`
 pub(super) async fn ask_adopt(
     State(state): State<Arc<ServeState>>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     request: Request,
 ) -> Response {
     let (page, remote_id) = asked(&request);
@@ -50,7 +51,7 @@ pub(super) async fn ask_adopt(
 /// `GET /jobs/ID/abandon`
 pub(super) async fn ask_abandon(
     State(state): State<Arc<ServeState>>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     request: Request,
 ) -> Response {
     let (page, remote_id) = asked(&request);
@@ -128,7 +129,7 @@ async fn price(state: &ServeState, job: &JobRecord, w: &'static Words) -> String
 /// `POST /jobs/ID/adopt`
 pub(super) async fn adopt(
     State(state): State<Arc<ServeState>>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     request: Request,
 ) -> Response {
     decide(&state, &id, "adopt", request).await
@@ -137,7 +138,7 @@ pub(super) async fn adopt(
 /// `POST /jobs/ID/abandon`
 pub(super) async fn abandon(
     State(state): State<Arc<ServeState>>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     request: Request,
 ) -> Response {
     decide(&state, &id, "abandon", request).await
@@ -146,7 +147,7 @@ pub(super) async fn abandon(
 /// `POST /jobs/ID/poll`
 pub(super) async fn poll(
     State(state): State<Arc<ServeState>>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     request: Request,
 ) -> Response {
     decide(&state, &id, "poll", request).await
@@ -155,7 +156,7 @@ pub(super) async fn poll(
 /// `POST /jobs/ID/fetch`
 pub(super) async fn fetch(
     State(state): State<Arc<ServeState>>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     request: Request,
 ) -> Response {
     decide(&state, &id, "fetch", request).await

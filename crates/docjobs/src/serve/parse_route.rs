@@ -56,7 +56,7 @@ async fn markdown(
     if job.stage != Stage::Completed {
         return Err(why_not(&job));
     }
-    let found = locate(state, &job, Some("markdown")).await?;
+    let found = locate(state, &job, Some("markdown"), caller).await?;
     let unreadable =
         |problem: std::io::Error| Problem::unexpected(format!("cannot read the result: {problem}"));
     let about = tokio::fs::metadata(&found.path).await.map_err(unreadable)?;

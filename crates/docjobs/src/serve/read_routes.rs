@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse as _, Response};
 use jobs_ledger::{EventCursor, JobRecord, Ledger, LedgerId};
@@ -13,6 +13,7 @@ use super::event_streams::Subscription;
 use super::job_json;
 use super::job_query::JobQuery;
 use super::json_answer::Json;
+use super::path_text::PathText;
 use super::problem::Problem;
 use super::state::ServeState;
 
@@ -32,7 +33,7 @@ pub(super) async fn list(
 /// `GET /v1/jobs/ID`
 pub(super) async fn show(
     State(state): State<Arc<ServeState>>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
 ) -> Result<Json, Problem> {
     let job = find(&state.ledger, &id).await?;
     job_json::job(&job).map(Json)
@@ -41,7 +42,7 @@ pub(super) async fn show(
 /// `GET /v1/jobs/ID/events`
 pub(super) async fn history(
     State(state): State<Arc<ServeState>>,
-    Path(id): Path<String>,
+    PathText(id): PathText,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let job = find(&state.ledger, &id).await?;

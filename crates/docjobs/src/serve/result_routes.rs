@@ -1,24 +1,27 @@
 //! The result of a job: its bytes, or why they are not there.
 
 use std::io::SeekFrom;
-use std::path::{Path as FilePath, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use jobs_core::ErrorKind;
 use jobs_ledger::{JobRecord, Stage};
-use jobs_runner::{DeliveredOutput, OutputChoice, RunOptions, RunOutcome, redacted_address};
+use jobs_runner::{
+    DeliveredOutput, OutputChoice, RunOptions, RunOutcome, RunnerErrorKind, redacted_address,
+};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use url::form_urlencoded;
 
-use super::access::text;
+use super::access::{Caller, text};
 use super::byte_range::{Part, has_it, part};
+use super::path_text::PathText;
 use super::problem::Problem;
 use super::read_routes::find;
 use super::state::ServeState;
@@ -34,7 +37,8 @@ const LATER: Duration = Duration::from_secs(5);
 /// `GET /v1/jobs/ID/result`
 pub(super) async fn serve(
     State(state): State<Arc<ServeState>>,
-    Path(id): Path<String>,
+    Extension(caller): Extension<Caller>,
+    PathText(id): PathText,
     request: Request,
 ) -> Result<Response, Problem> {
     let wanted = format_of(request.uri().query())?;
@@ -43,7 +47,7 @@ pub(super) async fn serve(
     if job.stage != Stage::Completed {
         return Err(why_not(&job));
     }
-    let found = locate(&state, &job, wanted.as_deref()).await?;
+    let found = locate(&state, &job, wanted.as_deref(), &caller).await?;
     let name = download_name(&job, &found.extension);
     let headers = request.headers();
     send(&found, &name, headers, *request.method() == Method::HEAD).await
@@ -164,11 +168,12 @@ pub(super) struct Found {
     extension: String,
 }
 
-/// Where the result lies, or is put now.
+/// Where the result lies, or is put now. For whoever may only read, no vendor is asked.
 pub(super) async fn locate(
     state: &ServeState,
     job: &JobRecord,
     format: Option<&str>,
+    caller: &Caller,
 ) -> Result<Found, Problem> {
     let elsewhere = |why: &str| {
         let line = format!("the result of job {} {why}", job.id);
@@ -179,7 +184,7 @@ pub(super) async fn locate(
         handler.format_of(job.format.as_deref())
     });
     let format = format.or(recorded);
-    let extension = match (handler, job.output.as_deref().and_then(FilePath::extension)) {
+    let extension = match (handler, job.output.as_deref().and_then(Path::extension)) {
         (Some(handler), _) => handler.extension(format).to_owned(),
         (None, Some(extension)) => extension.to_string_lossy().into_owned(),
         (None, None) => "bin".to_owned(),
@@ -199,8 +204,20 @@ pub(super) async fn locate(
         return Ok(found(path.clone(), digest));
     }
     let kept = state.spool.result_path(job.id, &extension);
-    if let Ok(digest) = state.digests.of(&kept).await {
-        return Ok(found(kept, digest));
+    let about = kept.symlink_metadata();
+    if about.as_ref().is_ok_and(|about| about.is_file())
+        && let Ok(digest) = state.digests.of(&kept).await
+    {
+        let given = given_before(state, job, format, recorded).await?;
+        // Of a result that is a text or was fetched long ago, no digest is on record.
+        if given.is_empty() || given.contains(&digest) {
+            return Ok(found(kept, digest));
+        }
+    }
+    if !caller.may_write {
+        return Err(elsewhere(
+            "is not here as it was delivered, and it is not fetched again for whoever may only read",
+        ));
     }
     if handler.is_none() {
         return Err(elsewhere(
@@ -209,17 +226,19 @@ pub(super) async fn locate(
     }
     let mut options = RunOptions::default()
         .with_deadline(AGAIN)
-        .with_output(OutputChoice::File(kept.clone()));
+        .with_output(OutputChoice::File(kept.clone()))
+        // What lies there is not what was delivered.
+        .overwriting(about.is_ok());
     if let Some(format) = format {
         options = options.with_format(format);
     }
     let path = match state.runner.run_job(job.id, &options).await {
         Ok(RunOutcome::Completed(done)) => {
             if let DeliveredOutput::Text(text) = &done.output {
-                let written = tokio::fs::write(&kept, text).await;
+                let written = state.spool.keep_result(&kept, text);
                 written.map_err(|problem| elsewhere(&format!("cannot be kept: {problem}")))?;
             }
-            done.output.path().map_or(kept, FilePath::to_path_buf)
+            done.output.path().map_or(kept, Path::to_path_buf)
         }
         Ok(RunOutcome::AlreadyThere { path, .. }) => path,
         Ok(_) => return Err(elsewhere("is not here yet")),
@@ -228,6 +247,25 @@ pub(super) async fn locate(
     match state.digests.of(&path).await {
         Ok(digest) => Ok(found(path, digest)),
         Err(problem) => Err(elsewhere(&format!("cannot be read: {problem}"))),
+    }
+}
+
+/// The digests of what the job has given in a format.
+async fn given_before(
+    state: &ServeState,
+    job: &JobRecord,
+    format: Option<&str>,
+    recorded: Option<&str>,
+) -> Result<Vec<[u8; 32]>, Problem> {
+    match state.runner.delivered_digests(job, format).await {
+        Ok(given) => Ok(given),
+        Err(error) => match error.kind() {
+            RunnerErrorKind::NoHandler { .. } | RunnerErrorKind::WrongAccount => {
+                let known = job.sha256.filter(|_| format == recorded);
+                Ok(known.into_iter().collect())
+            }
+            _ => Err(error.into()),
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::{IntoResponse, Response};
@@ -15,13 +15,14 @@ use super::state::ServeState;
 use super::{
     action_routes, assets, budget_routes, bulk_routes, export_routes, guard, hook_list, hooks_view,
     in_doubt_view, job_view, jobs_view, login, metrics, money_view, openapi, page, page_actions,
-    parse_route, rates_view, read_routes, result_routes, submit_routes, summary_routes,
-    workers_view,
+    parse_route, rates_view, read_routes, result_routes, submission_form, submit_routes,
+    summary_routes, workers_view,
 };
 
 /// Every route, still without the guard.
 pub(super) fn router(state: Arc<ServeState>) -> Router {
     let access = Arc::clone(&state.access);
+    let uploads = DefaultBodyLimit::max(submission_form::longest_body(state.max_upload));
     let log_in = Router::new()
         .route("/login", get(login::show).post(login::log_in))
         .with_state(access);
@@ -33,7 +34,9 @@ pub(super) fn router(state: Arc<ServeState>) -> Router {
         .route("/language", get(page::switch_language))
         .route(
             "/v1/jobs",
-            get(read_routes::list).post(submit_routes::submit),
+            get(read_routes::list)
+                .post(submit_routes::submit)
+                .layer(uploads),
         )
         .route("/v1/jobs/{id}", get(read_routes::show))
         .route("/v1/jobs/{id}/events", get(read_routes::history))
@@ -52,7 +55,7 @@ pub(super) fn router(state: Arc<ServeState>) -> Router {
         .route("/v1/hooks", get(hook_list::list))
         .route("/v1/events", get(read_routes::events))
         .route("/v1/summary", get(summary_routes::summary))
-        .route("/v1/parse", post(parse_route::parse))
+        .route("/v1/parse", post(parse_route::parse).layer(uploads))
         .route("/v1/openapi.json", get(openapi::serve))
         .route("/", get(jobs_view::show))
         .route("/jobs/{id}", get(job_view::show))

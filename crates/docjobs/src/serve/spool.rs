@@ -7,13 +7,15 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jobs_ledger::LedgerId;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt as _;
 
 const LOCK: &str = ".lock";
+/// A submit that takes longer from its password to its job loses the password to a process that begins then.
+const SUBMIT: Duration = Duration::from_secs(10 * 60);
 /// Longer names are cut; the type at the end stays.
 const LONGEST_NAME: usize = 200;
 
@@ -22,6 +24,7 @@ pub(super) struct Spool {
     root: PathBuf,
     own: PathBuf,
     next: AtomicU64,
+    begun: SystemTime,
     /// Locked as long as this process lives.
     _alive: File,
 }
@@ -55,9 +58,11 @@ impl Spool {
         make_private(&own)?;
         let alive = File::create(own.join(LOCK))?;
         alive.lock()?;
+        let begun = alive.metadata()?.modified()?;
         Ok(Self {
             root,
             own,
+            begun,
             next: AtomicU64::new(0),
             _alive: alive,
         })
@@ -83,6 +88,16 @@ impl Spool {
         }
     }
 
+    /// Keeps a result that is a text.
+    pub(super) fn keep_result(&self, path: &Path, text: &str) -> io::Result<()> {
+        let mut staged = tempfile::NamedTempFile::new_in(self.results())?;
+        io::Write::write_all(&mut staged, text.as_bytes())?;
+        staged
+            .persist(path)
+            .map(drop)
+            .map_err(|problem| problem.error)
+    }
+
     /// Begins to keep what a client uploads under this name.
     pub(super) async fn begin_upload(&self, name: &str) -> Result<Upload, SpoolError> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -106,15 +121,16 @@ impl Spool {
         document: &[u8; 32],
         options: &str,
         password: &str,
-    ) -> Result<PathBuf, SpoolError> {
+    ) -> Result<KeptPassword, SpoolError> {
         let mut name = Sha256::new();
         name.update(document);
         name.update(options);
         let path = self.root.join("passwords").join(hex(&name.finalize()));
+        let is_new = !path.exists();
         let mut staged = tempfile::NamedTempFile::new_in(self.root.join("passwords"))?;
         io::Write::write_all(&mut staged, password.as_bytes())?;
         staged.persist(&path).map_err(|problem| problem.error)?;
-        Ok(path)
+        Ok(KeptPassword { path, is_new })
     }
 
     /// Removes the upload of a settled job.
@@ -132,31 +148,53 @@ impl Spool {
         if path.parent() != Some(&*self.root.join("passwords")) {
             return;
         }
-        let written = fs::metadata(path).and_then(|about| about.modified());
-        if written.is_ok_and(|written| written <= settled) {
+        if written(path).is_some_and(|written| written <= settled) {
             drop(fs::remove_file(path));
         }
     }
 
     /// The uploads of processes that have ended. Each is a folder with one document.
     pub(super) fn left_behind(&self) -> Vec<PathBuf> {
-        let is_over = |process: &PathBuf| {
-            let lock = File::open(process.join(LOCK));
-            *process != self.own
-                && match lock.as_ref().map(File::try_lock) {
-                    Ok(Ok(())) => true,
-                    Ok(Err(TryLockError::WouldBlock)) => false,
-                    // Without a lock it is of nobody; what cannot be asked is left alone.
-                    Err(problem) => problem.kind() == io::ErrorKind::NotFound,
-                    Ok(Err(TryLockError::Error(_))) => false,
-                }
-        };
         let processes = folders(&self.root.join("uploads"));
         processes
             .into_iter()
-            .filter(is_over)
+            .filter(|process| self.is_over(process))
             .flat_map(|process| folders(&process))
             .collect()
+    }
+
+    /// The passwords that no submit is just about to name: they were written before this process began, and well before
+    /// while others are at work.
+    pub(super) fn settled_passwords(&self) -> Vec<PathBuf> {
+        let processes = folders(&self.root.join("uploads"));
+        let has_others = processes
+            .iter()
+            .any(|process| *process != self.own && !self.is_over(process));
+        let margin = if has_others { SUBMIT } else { Duration::ZERO };
+        let before = self.begun.checked_sub(margin);
+        let entries = fs::read_dir(self.root.join("passwords"));
+        let paths = entries.into_iter().flatten().flatten();
+        paths
+            .map(|entry| entry.path())
+            .filter(|path| {
+                written(path)
+                    .zip(before)
+                    .is_some_and(|(written, before)| written < before)
+            })
+            .collect()
+    }
+
+    /// Whether the process of a folder has ended.
+    fn is_over(&self, process: &Path) -> bool {
+        let lock = File::open(process.join(LOCK));
+        process != self.own
+            && match lock.as_ref().map(File::try_lock) {
+                Ok(Ok(())) => true,
+                Ok(Err(TryLockError::WouldBlock)) => false,
+                // Without a lock it is of nobody; what cannot be asked is left alone.
+                Err(problem) => problem.kind() == io::ErrorKind::NotFound,
+                Ok(Err(TryLockError::Error(_))) => false,
+            }
     }
 
     /// Removes the folders of ended processes in which nothing lies any more.
@@ -176,6 +214,22 @@ impl Drop for Spool {
     fn drop(&mut self) {
         if folders(&self.own).is_empty() {
             drop(fs::remove_dir_all(&self.own));
+        }
+    }
+}
+
+/// A password in the spool.
+pub(super) struct KeptPassword {
+    pub(super) path: PathBuf,
+    /// Nothing lay there before, so no other submit needs it.
+    is_new: bool,
+}
+
+impl KeptPassword {
+    /// No job came of it.
+    pub(super) fn discard(self) {
+        if self.is_new {
+            drop(fs::remove_file(self.path));
         }
     }
 }
@@ -251,6 +305,10 @@ fn make_private(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(folder)
+}
+
+fn written(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|about| about.modified()).ok()
 }
 
 fn folders(folder: &Path) -> Vec<PathBuf> {
@@ -334,7 +392,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path()).unwrap();
         let keep = |options: &str, password: &str| {
-            spool.keep_password(&[7; 32], options, password).unwrap()
+            spool
+                .keep_password(&[7; 32], options, password)
+                .unwrap()
+                .path
         };
         let first = keep("{}", "hunter2");
         assert_eq!(keep("{}", "another"), first);
@@ -349,9 +410,40 @@ mod tests {
             assert_eq!(mode & 0o777, 0o600);
         }
         let written = fs::metadata(&first).unwrap().modified().unwrap();
-        spool.forget_password(&first, written - std::time::Duration::from_secs(1));
+        spool.forget_password(&first, written - Duration::from_secs(1));
         assert!(first.exists(), "it is of a later submit");
         spool.forget_password(&first, written);
         assert!(!first.exists());
+    }
+
+    #[test]
+    fn a_password_of_which_no_job_came_goes_unless_it_was_there_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = Spool::open(folder.path()).unwrap();
+        let keep = || spool.keep_password(&[7; 32], "{}", "hunter2").unwrap();
+        let first = keep();
+        let path = first.path.clone();
+        keep().discard();
+        assert!(path.exists(), "another submit needs it");
+        first.discard();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn passwords_of_before_are_told_from_those_of_now() {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = Spool::open(folder.path()).unwrap();
+        let old = ended.keep_password(&[7; 32], "{}", "hunter2").unwrap().path;
+        let of_before = |spool: &Spool| {
+            let file = File::options().write(true).open(&old).unwrap();
+            file.set_modified(spool.begun - Duration::from_secs(1))
+                .unwrap();
+            spool.settled_passwords()
+        };
+        let living = Spool::open(folder.path()).unwrap();
+        assert!(of_before(&living).is_empty(), "the other one may need it");
+        drop(ended);
+        living.keep_password(&[8; 32], "{}", "hunter2").unwrap();
+        assert_eq!(of_before(&living), std::slice::from_ref(&old));
     }
 }

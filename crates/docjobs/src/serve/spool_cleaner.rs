@@ -73,37 +73,43 @@ fn password_of(job: &JobRecord) -> Option<&Path> {
     job.options.get("password_file")?.as_str().map(Path::new)
 }
 
-/// Removes uploads that no unsettled job needs, of processes that have ended or in whose time events were missed.
+/// Removes uploads and passwords that no unsettled job needs, of processes that have ended or in whose time events were
+/// missed.
 async fn remove_orphans(state: &ServeState) {
-    let left = state.spool.left_behind();
-    if left.is_empty() {
+    let (uploads, passwords) = (state.spool.left_behind(), state.spool.settled_passwords());
+    if uploads.is_empty() && passwords.is_empty() {
         return;
     }
     match needed(state).await {
         Ok(needed) => {
-            for folder in left {
+            for folder in uploads {
                 if !needed.contains(&folder) {
                     drop(std::fs::remove_dir_all(folder));
                 }
             }
+            for file in passwords {
+                if !needed.contains(&file) {
+                    drop(std::fs::remove_file(file));
+                }
+            }
             state.spool.remove_empty();
         }
-        Err(problem) => tracing::warn!("cannot tell which uploads are needed: {problem}"),
+        Err(problem) => tracing::warn!("cannot tell what of the spool is needed: {problem}"),
     }
 }
 
-/// The folders with the inputs of unsettled jobs.
+/// The folders with the inputs of unsettled jobs, and their passwords.
 async fn needed(state: &ServeState) -> Result<HashSet<PathBuf>, LedgerError> {
     const PAGE: usize = 1000;
     let mut filter = JobFilter::unfinished().with_limit(PAGE);
     let mut needed = HashSet::new();
     loop {
         let page = state.ledger.list(&filter).await?;
-        let inputs = page
-            .jobs
-            .iter()
-            .filter_map(|job| job.input_path.as_deref()?.parent());
-        needed.extend(inputs.map(Path::to_path_buf));
+        for job in &page.jobs {
+            let folder = job.input_path.as_deref().and_then(Path::parent);
+            let files = folder.into_iter().chain(password_of(job));
+            needed.extend(files.map(Path::to_path_buf));
+        }
         match page.next {
             Some(next) => filter = filter.after(next),
             None => return Ok(needed),

@@ -35,6 +35,12 @@ pub(super) struct Uploaded {
     pub(super) digest: [u8; 32],
 }
 
+/// How long a body may be with a file of at most `most` bytes: the other parts and the boundaries come on top.
+pub(super) fn longest_body(most: u64) -> usize {
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    most.saturating_add(2 * LONGEST_TEXT)
+}
+
 /// Reads a body of type multipart/form-data; a file in it is at most `most` bytes long.
 pub(super) async fn read(
     request: Request,
@@ -59,9 +65,8 @@ pub(super) async fn read(
         ));
     }
     let length = headers.get(header::CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    // The other parts and the boundaries come on top of the file.
-    if length.is_some_and(|length| length > most.saturating_add(2 * LONGEST_TEXT as u64)) {
+    let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length > longest_body(most)) {
         return Err(too_large(most));
     }
     let mut parts = Multipart::from_request(request, &())
@@ -149,6 +154,9 @@ async fn in_time<T>(
 ) -> Result<T, Problem> {
     match bounded(clock.as_ref(), clock.now() + SILENCE, next).await {
         Some(Ok(piece)) => Ok(piece),
+        Some(Err(problem)) if problem.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(
+            Problem::too_large("the body is longer than the server's --max-upload allows"),
+        ),
         Some(Err(problem)) => Err(Problem::bad_request(format!(
             "the body cannot be read: {}",
             problem.body_text()

@@ -1,13 +1,13 @@
 //! Submitting a document over HTTP: the same input is one job, however often and from wherever it comes.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use jobs_ledger::{Due, IntendOutcome, Intent, JobRecord, LedgerId, Stage};
+use jobs_ledger::{Due, IntendOutcome, Intent, JobRecord, LedgerId, Note, Stage};
 use jobs_runner::{DynHandler, InputError, InputSource, JobInput, RunnerError};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -18,6 +18,7 @@ use super::job_wait;
 use super::json_answer::Json;
 use super::problem::Problem;
 use super::read_routes::find;
+use super::spool::KeptPassword;
 use super::state::ServeState;
 use super::submission_form::{self, SubmissionForm, Uploaded};
 
@@ -113,8 +114,18 @@ pub(super) async fn accept(
     let options = options_of(options)?;
     let source = source(file.as_ref(), url, text)?;
     let handler = choose(state, vendor.as_deref(), kind.as_deref(), &source, &options)?;
+    let source = named_job(state, handler, source, &options).await?;
+    let max_calls = options.get("max_calls").and_then(Value::as_u64);
     let (options, password) = keep_password(state, options, file.as_ref(), &source)?;
-    let input = make_input(handler, source, options).await?;
+    let input = match make_input(handler, source, options).await {
+        Ok(input) => input,
+        Err(problem) => {
+            if let Some(password) = password {
+                password.discard();
+            }
+            return Err(problem);
+        }
+    };
     let mut enqueue = state.runner.enqueue(input);
     if let Some(name) = &caller.name {
         enqueue = enqueue.by(name.as_str());
@@ -127,8 +138,17 @@ pub(super) async fn accept(
         return Ok(Submitted::New(enqueued.id));
     }
     // Nobody needs the password of a job that is over.
-    if let Some(path) = password.filter(|_| enqueued.job.stage.is_settled()) {
-        state.spool.forget_password(&path, state.clock.wall());
+    if let Some(password) = password.filter(|_| enqueued.job.stage.is_settled()) {
+        state
+            .spool
+            .forget_password(&password.path, state.clock.wall());
+    }
+    if let Some(calls) = max_calls.filter(|_| handler.polls_cost()) {
+        let calls = u32::try_from(calls).unwrap_or(u32::MAX);
+        if calls > handler.paid_polls(&enqueued.job) {
+            let note = Note::new(format!("{calls} calls are allowed {}", caller.as_word()));
+            state.ledger.allow_calls(enqueued.id, calls, note).await?;
+        }
     }
     Ok(Submitted::Attached(enqueued.id))
 }
@@ -247,13 +267,47 @@ fn takes_file(handler: &DynHandler, path: &Path) -> bool {
     extension.is_some_and(|extension| handler.accepted_types().contains(&&*extension))
 }
 
+/// Where a kind takes another job as its input: that job by the vendor's id, also if it is named by ours.
+async fn named_job(
+    state: &ServeState,
+    handler: &DynHandler,
+    source: InputSource,
+    options: &Map<String, Value>,
+) -> Result<InputSource, Problem> {
+    let InputSource::Text(id) = &source else {
+        return Ok(source);
+    };
+    let named = InputSource::Job(id.clone());
+    if handler
+        .input(named, &Value::Object(options.clone()))
+        .is_err()
+    {
+        return Ok(source);
+    }
+    let Some(job) = state.ledger.find(id).await?.into_iter().next() else {
+        return Ok(source);
+    };
+    match &job.remote_id {
+        Some(remote_id) => Ok(InputSource::Job(remote_id.as_str().to_owned())),
+        None => Err(Problem::conflict(
+            "not-ready",
+            "Not ready",
+            format!(
+                "job {} is {}, and the vendor has no job yet",
+                job.id, job.stage
+            ),
+        )
+        .with_job(job.id)),
+    }
+}
+
 /// Puts a password into a file of the spool, and names that instead.
 fn keep_password(
     state: &ServeState,
     mut options: Map<String, Value>,
     file: Option<&Uploaded>,
     source: &InputSource,
-) -> Result<(Map<String, Value>, Option<PathBuf>), Problem> {
+) -> Result<(Map<String, Value>, Option<KeptPassword>), Problem> {
     if options.contains_key("password_file") {
         return Err(Problem::bad_request(
             "options: password_file names a file of this server; send the password as password",
@@ -273,11 +327,11 @@ fn keep_password(
         (None, _) => [0; 32],
     };
     let others = Value::Object(options.clone()).to_string();
-    let path = state.spool.keep_password(&digest, &others, password)?;
-    let text = path.to_str().map(str::to_owned);
+    let kept = state.spool.keep_password(&digest, &others, password)?;
+    let text = kept.path.to_str().map(str::to_owned);
     let text = text.ok_or_else(|| Problem::unexpected("the path of the spool is not UTF-8"))?;
     options.insert("password_file".to_owned(), text.into());
-    Ok((options, Some(path)))
+    Ok((options, Some(kept)))
 }
 
 /// Reads the document for its digest, apart from the runtime.
@@ -336,13 +390,13 @@ async fn buy_again(
 }
 
 fn check_again(job: &JobRecord, form: &SubmissionForm) -> Result<(), Problem> {
-    if job.stage == Stage::InDoubt {
+    if matches!(job.stage, Stage::InDoubt | Stage::Submitting) {
         return Err(Problem::conflict(
             "in-doubt",
             "In doubt",
             format!(
-                "job {} may have been charged; adopt or abandon it before it is bought again",
-                job.id
+                "job {} is {} and may have been charged; it is not bought again before that is decided",
+                job.id, job.stage
             ),
         )
         .with_job(job.id));

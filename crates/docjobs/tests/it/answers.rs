@@ -7,20 +7,24 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-const ID: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const ID: &str = "0123456789abcdef0123456789abcdef";
 
-/// One answer: status, further headers, body.
+/// One answer: status, further headers, body. None comes under the status 0; under 1 the connection is closed.
 #[derive(Clone)]
-struct Say(u16, &'static str, Vec<u8>);
+pub(crate) struct Say(pub(crate) u16, pub(crate) &'static str, pub(crate) Vec<u8>);
 
-fn json(body: impl Into<Vec<u8>>) -> Say {
+pub(crate) fn json(body: impl Into<Vec<u8>>) -> Say {
     Say(200, "Content-Type: application/json", body.into())
 }
 
-fn accepted() -> Say {
+pub(crate) fn accepted() -> Say {
     json(format!(
         r#"{{"code":200,"message":"ok","data":{{"job_id":"{ID}"}}}}"#
     ))
+}
+
+fn broken_off(body: String) -> Say {
+    Say(200, "Content-Length: 999", body.into())
 }
 
 fn failed(beside: &str) -> Say {
@@ -29,39 +33,42 @@ fn failed(beside: &str) -> Say {
     ))
 }
 
-/// A TextIn that answers every submit, poll and result with the same bytes.
-struct Vendor {
-    address: String,
+/// A TextIn that answers every submit, poll and result with the same bytes until it is told otherwise.
+pub(crate) struct Vendor {
+    pub(crate) address: String,
+    answers: Arc<Mutex<[Say; 3]>>,
     submits: Arc<Mutex<Vec<Vec<u8>>>>,
     /// How many requests of any kind came.
     requests: Arc<AtomicUsize>,
     place: tempfile::TempDir,
 }
 
-struct Ran {
-    exit: i32,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ran {
+    pub(crate) exit: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Vendor {
-    fn new(submit: Say, poll: Option<Say>) -> Self {
+    pub(crate) fn new(submit: Say, poll: Option<Say>) -> Self {
         Self::serving(submit, poll, json(r##"{"elements":[],"markdown":"# ok"}"##))
     }
 
-    fn serving(submit: Say, poll: Option<Say>, result: Say) -> Self {
+    pub(crate) fn serving(submit: Say, poll: Option<Say>, result: Say) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let done = json(format!(
             r#"{{"code":200,"data":{{"job_id":"{ID}","status":"completed","result_url":"{address}/r"}}}}"#
         ));
         let poll = poll.unwrap_or(done);
+        let answers = Arc::new(Mutex::new([submit, poll, result]));
+        let said = Arc::clone(&answers);
         let submits = Arc::new(Mutex::new(Vec::new()));
         let requests = Arc::new(AtomicUsize::new(0));
         let (kept, counted) = (Arc::clone(&submits), Arc::clone(&requests));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let answers = [submit.clone(), poll.clone(), result.clone()];
+                let answers = Arc::clone(&said);
                 let (kept, counted) = (Arc::clone(&kept), Arc::clone(&counted));
                 std::thread::spawn(move || serve(stream, &answers, &kept, &counted));
             }
@@ -70,18 +77,33 @@ impl Vendor {
         std::fs::write(place.path().join("a.pdf"), "%PDF-1.7 x").unwrap();
         Self {
             address,
+            answers,
             submits,
             requests,
             place,
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// From now on it answers polls, where one is given, and requests for the result with this.
+    pub(crate) fn says(&self, poll: Option<Say>, result: Say) {
+        let mut answers = self.answers.lock().unwrap();
+        if let Some(poll) = poll {
+            answers[1] = poll;
+        }
+        answers[2] = result;
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_docjobs"))
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_by(Command::new(env!("CARGO_BIN_EXE_docjobs")), arguments)
+    }
+
+    /// The same by a program that runs the command.
+    pub(crate) fn run_by(&self, mut program: Command, arguments: &[&str]) -> Ran {
+        let output = program
             .args(arguments)
             .current_dir(self.place.path())
             .env_clear()
@@ -100,7 +122,7 @@ impl Vendor {
         }
     }
 
-    fn parse(&self, further: &[&str]) -> Ran {
+    pub(crate) fn parse(&self, further: &[&str]) -> Ran {
         let mut line = vec!["textin", "parse", "a.pdf", "-o", "r.md"];
         line.extend(further);
         if !further.contains(&"--deadline") {
@@ -109,11 +131,11 @@ impl Vendor {
         self.run(&line)
     }
 
-    fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
     }
 
-    fn submits(&self) -> Vec<Vec<u8>> {
+    pub(crate) fn submits(&self) -> Vec<Vec<u8>> {
         self.submits.lock().unwrap().clone()
     }
 }
@@ -121,7 +143,7 @@ impl Vendor {
 /// Answers the requests of one connection.
 fn serve(
     stream: TcpStream,
-    answers: &[Say; 3],
+    answers: &Mutex<[Say; 3]>,
     submits: &Mutex<Vec<Vec<u8>>>,
     requests: &AtomicUsize,
 ) {
@@ -156,7 +178,7 @@ fn serve(
             is_chunked = size > 0;
         }
         requests.fetch_add(1, Ordering::Relaxed);
-        let [submit, poll, result] = answers;
+        let [submit, poll, result] = answers.lock().unwrap().clone();
         let Say(status, headers, answer) = if head.starts_with("POST") {
             submits.lock().unwrap().push(body);
             submit
@@ -165,19 +187,26 @@ fn serve(
         } else {
             result
         };
+        match status {
+            0 => std::thread::park(),
+            1 => return,
+            _ => {}
+        }
         let headers = if headers.is_empty() {
             String::new()
         } else {
             format!("{headers}\r\n")
         };
-        let head = format!(
-            "HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\n\r\n",
-            answer.len()
-        );
-        if writer
-            .write_all(&[head.as_bytes(), answer].concat())
-            .is_err()
-        {
+        // An answer that says another length breaks off.
+        let is_cut = headers.contains("Content-Length");
+        let length = if is_cut {
+            String::new()
+        } else {
+            format!("Content-Length: {}\r\n", answer.len())
+        };
+        let head = format!("HTTP/1.1 {status} X\r\n{headers}{length}\r\n");
+        let written = writer.write_all(&[head.as_bytes(), &answer].concat());
+        if written.is_err() || is_cut {
             return;
         }
     }
@@ -220,6 +249,9 @@ fn a_job_id_that_is_shown_is_not_thrown_away() {
         json(cut),
         Say(200, "Content-Encoding: gzip", gzip(&plain)),
         Say(502, "", plain.clone()),
+        broken_off(format!(
+            r#"{{"code":200,"message":"ok","data":{{"job_id":"{ID}"}}, "x":"..."#
+        )),
     ] {
         let vendor = Vendor::new(submit.clone(), None);
         let ran = vendor.parse(&[]);
@@ -231,6 +263,53 @@ fn a_job_id_that_is_shown_is_not_thrown_away() {
         );
         assert_eq!(vendor.submits().len(), 1);
     }
+}
+
+#[test]
+fn a_job_id_that_does_not_say_whether_it_was_accepted_is_named_and_kept() {
+    let beside_a_failure =
+        format!(r#"{{"code":40004,"message":"Parameter error","data":{{"job_id":"{ID}"}}}}"#);
+    let before_the_code = format!(r#"{{"data":{{"job_id":"{ID}"}},"mess"#);
+    for submit in [json(beside_a_failure), broken_off(before_the_code)] {
+        let sent = String::from_utf8_lossy(&submit.2).into_owned();
+        let vendor = Vendor::new(submit, None);
+        for further in [&[][..], &["--json"]] {
+            let ran = vendor.parse(further);
+            assert_eq!(ran.exit, 5, "{sent}: {}", ran.stderr);
+            let said = format!("{}{}", ran.stdout, ran.stderr);
+            assert!(said.contains(ID), "{sent}: {said}");
+        }
+        assert_eq!(vendor.submits().len(), 1, "{sent}");
+        let jobs = vendor.run(&["jobs", "--json"]).stdout;
+        let job: serde_json::Value = serde_json::from_str(&jobs).unwrap();
+        let job = job["id"].as_str().unwrap();
+        let shown = vendor.run(&["show", job, "--json"]).stdout;
+        assert!(shown.contains(ID), "{shown}");
+        let adopted = vendor.run(&["resolve", job, "--adopt", ID]);
+        assert_eq!(adopted.exit, 0, "{}", adopted.stderr);
+        assert_eq!(vendor.parse(&[]).exit, 0);
+        assert_eq!(vendor.submits().len(), 1, "{sent}");
+    }
+}
+
+#[test]
+fn an_end_is_seen_whatever_the_code_beside_it() {
+    let poll = format!(
+        r#"{{"code":500,"message":"x","data":{{"job_id":"{ID}","status":"failed","message":"scan unreadable"}}}}"#
+    );
+    let ran = Vendor::new(accepted(), Some(json(poll))).parse(&[]);
+    assert_eq!(ran.exit, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("scan unreadable"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_poll_without_an_answer_names_the_job_and_the_address() {
+    let vendor = Vendor::new(accepted(), Some(Say(0, "", Vec::new())));
+    let ran = vendor.parse(&["--deadline", "60s"]);
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    let address = vendor.address.trim_start_matches("http://");
+    let said = format!("textin poll of job {ID} at {address}: no answer in time");
+    assert!(ran.stderr.contains(&said), "{}", ran.stderr);
 }
 
 #[test]
@@ -250,6 +329,7 @@ fn an_end_is_seen_whatever_stands_beside_it() {
         (r#""message":"bad \ud835 glyph""#, "bad \u{fffd} glyph"),
         ("\"message\":\"bell\u{7}\",\"pages\":NaN", "bell"),
         (r#""message":40422,"status":"in_progress""#, "40422"),
+        (r#""message":["坏", "页"]"#, r#"["坏","页"]"#),
     ] {
         let vendor = Vendor::new(accepted(), Some(failed(beside)));
         let ran = vendor.parse(&[]);
@@ -341,6 +421,36 @@ fn kept_bytes_are_delivered_and_not_fetched_a_third_time() {
         let jobs = vendor.run(&["jobs", "--json"]).stdout;
         assert!(jobs.contains(r#""stage":"completed""#), "{door}: {jobs}");
     }
+}
+
+#[test]
+fn a_result_past_the_limit_of_the_file_size_parks_its_job() {
+    let text = "y".repeat(6 << 20);
+    let result = format!(r#"{{"elements":[],"markdown":"{text}"}}"#);
+    let vendor = Vendor::serving(accepted(), None, json(result));
+    std::fs::create_dir(vendor.path("in")).unwrap();
+    std::fs::write(vendor.path("in/b.pdf"), "%PDF-1.7 y").unwrap();
+    // Shells count in units of 512 or 1024 bytes.
+    let limited = |arguments: &[&str]| {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", "ulimit -f 4096 && exec \"$@\"", "sh"])
+            .arg(env!("CARGO_BIN_EXE_docjobs"));
+        vendor.run_by(shell, arguments)
+    };
+    let single = ["textin", "parse", "a.pdf", "-o", "r.md"];
+    let batch = ["textin", "parse", "in", "--out", "out"];
+    for (command, place) in [(&single, "r.md"), (&batch, "out/b.md")] {
+        let ran = limited(command);
+        assert_eq!(ran.exit, 4, "{command:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("ulimit -f"), "{}", ran.stderr);
+        assert!(!vendor.path(place).exists(), "{}", ran.stderr);
+        let ran = vendor.run(command);
+        assert_eq!(ran.exit, 0, "{command:?}: {}", ran.stderr);
+        let size = std::fs::metadata(vendor.path(place)).unwrap().len();
+        assert_eq!(size, 6 << 20);
+    }
+    assert_eq!(vendor.submits().len(), 2);
 }
 
 #[test]
@@ -531,11 +641,20 @@ fn a_connection_that_fails_says_where_and_why() {
 fn a_certificate_file_or_a_proxy_that_cannot_work_is_named_before_anything_is_sent() {
     let vendor = Vendor::new(accepted(), None);
     std::fs::write(vendor.path("ca.pem"), "no certificate").unwrap();
+    std::fs::write(
+        vendor.path("junk.pem"),
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    )
+    .unwrap();
     let missing = vendor.path("none.pem");
     for (name, value) in [
         ("SSL_CERT_FILE", vendor.path("ca.pem")),
+        ("SSL_CERT_FILE", vendor.path("junk.pem")),
         ("SSL_CERT_FILE", missing),
         ("HTTPS_PROXY", PathBuf::from("http://user:s3cr3t@h:99999")),
+        ("HTTPS_PROXY", PathBuf::from("ftp://user:s3cr3t@h:21")),
+        ("ALL_PROXY", PathBuf::from("socks5h://user:s3cr3t@h:1")),
+        ("ALL_PROXY", PathBuf::from("socks4a://user:s3cr3t@h:1")),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_docjobs"))
             .args(["textin", "parse", "a.pdf", "-o", "r.md"])
@@ -551,5 +670,51 @@ fn a_certificate_file_or_a_proxy_that_cannot_work_is_named_before_anything_is_se
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(name) && !said.contains("s3cr3t"), "{said}");
+    }
+}
+
+#[test]
+fn a_proxy_that_refuses_is_told_from_one_that_wants_a_login() {
+    for (answer, said, unsaid) in [
+        (
+            "HTTP/1.1 403 Forbidden by squid\r\n\r\n",
+            "NO_PROXY",
+            "password",
+        ),
+        (
+            "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+            "password",
+            "NO_PROXY",
+        ),
+    ] {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let mut head = [0; 4096];
+                drop(stream.read(&mut head));
+                drop(stream.write_all(answer.as_bytes()));
+            }
+        });
+        let vendor = Vendor::new(accepted(), None);
+        let output = Command::new(env!("CARGO_BIN_EXE_docjobs"))
+            .args(["textin", "parse", "a.pdf", "-o", "r.md", "--deadline", "2s"])
+            .current_dir(vendor.place.path())
+            .env_clear()
+            .env("DOCJOBS_LEDGER", vendor.path("ledger.db"))
+            .env("TEXTIN_SERVER_URL", "https://api.invalid")
+            .env("TEXTIN_APP_ID", "app-0001")
+            .env("TEXTIN_SECRET_CODE", "secret-0001")
+            .env("HTTPS_PROXY", format!("http://user:s3cr3t@{address}"))
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(8), "{stderr}");
+        assert!(stderr.contains(&address.to_string()), "{stderr}");
+        assert!(
+            stderr.contains(said) && !stderr.contains(unsaid),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("s3cr3t"), "{stderr}");
     }
 }

@@ -257,6 +257,75 @@ async fn json_ends_with_a_summary_and_the_report_has_a_row_for_each_input() {
             && lines[1].contains("out/a.md")
             && lines[1].contains(",completed,1,")
     );
+    assert!(
+        lines[3].starts_with("same.txt,") && lines[3].contains(",completed,,"),
+        "{report}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_summary_counts_what_this_command_bought() {
+    let stage = Stage::new().await;
+    files(
+        &stage,
+        &[
+            ("in/a.txt", "# a\n"),
+            ("in/b.txt", "# b\n"),
+            ("in/d.txt", "# d\n"),
+        ],
+    );
+    let ran = stage
+        .run(&["textin", "parse", "in/a.txt", "in/b.txt", "--no-wait"])
+        .await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ran = stage
+        .run(&["textin", "parse", "in/d.txt", "--enqueue"])
+        .await;
+    assert_eq!((ran.exit, submits(&stage)), (0, 2), "{}", ran.stderr);
+    files(&stage, &[("in/c.txt", "# c\n")]);
+    let command = ["textin", "parse", "in", "--out", "out", "--json"];
+    for money in [json!({ "textin": 2 }), json!({})] {
+        let ran = stage.run(&command).await;
+        assert_eq!((ran.exit, submits(&stage)), (0, 4), "{}", ran.stderr);
+        let events = events(&ran);
+        assert_eq!(events.last().unwrap()["money"], money, "{}", ran.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_been_charged_counts_in_the_command_that_sent_it() {
+    let stage = Stage::new().await;
+    files(&stage, &[("in/a.txt", "# a\n")]);
+    let lost = Fault::DropAfterCommit { reset: false };
+    stage.simulators.textin().set_fault("submit", lost);
+    let command = ["textin", "parse", "in", "--out", "out", "--json"];
+    for money in [json!({ "textin": 1 }), json!({})] {
+        let ran = stage.run(&command).await;
+        assert_eq!((ran.exit, submits(&stage)), (5, 1), "{}", ran.stderr);
+        let events = events(&ran);
+        assert_eq!(events.last().unwrap()["money"], money, "{}", ran.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_that_repeats_is_told_once() {
+    let stage = Stage::new().await;
+    files(&stage, &[("in/a.txt", "# a\n"), ("in/b.txt", "# b\n")]);
+    let refused = Fault::Code {
+        code: Value::from(40004),
+        message: Some("no such job".to_owned()),
+        after_commit: false,
+    };
+    let textin = stage.simulators.textin();
+    textin.set_fault_times("poll", refused, Times::Always);
+    let ran = stage.run(&["textin", "parse", "in", "--out", "out"]).await;
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
+    let polls = textin.requests().len() - submits(&stage);
+    assert!(polls > 2, "nothing was repeated: {polls}");
+    for name in ["in/a.txt: ", "in/b.txt: "] {
+        let lines = ran.stderr.lines().filter(|line| line.starts_with(name));
+        assert_eq!(lines.count(), 1, "{}", ran.stderr);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -551,6 +620,11 @@ async fn the_deadline_bounds_each_job_from_its_submit_and_the_total_one_the_comm
     ] {
         assert!(ran.stderr.contains(words), "{words}: {}", ran.stderr);
     }
+
+    let total = [&command[..], &["--total-deadline", "50s"]].concat();
+    let ran = stage.run_with(&total, &nobody).await;
+    assert_eq!(ran.exit, 8, "{}", ran.stderr);
+    assert!(ran.stderr.contains("2 intended"), "{}", ran.stderr);
 
     for _ in 0..2 {
         stage.simulators.textin().next_outcome(Outcome::Never);

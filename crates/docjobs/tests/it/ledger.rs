@@ -70,6 +70,138 @@ async fn the_same_input_is_bought_once_unless_again_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_named_run_of_one_input_pays_again_once() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let run = ["--again", "--run", "r1"];
+    let other = ["--again", "--run", "r2"];
+    for (place, more, bought) in [
+        ("a.md", &[][..], 1),
+        ("b.md", &[&run[..], &["--no-wait"]].concat(), 2),
+        ("b.md", &run, 2),
+        ("b.md", &run, 2),
+        ("c.md", &run, 2),
+        ("d.md", &other, 3),
+        ("e.md", &["--again"], 4),
+        ("a.md", &[], 4),
+    ] {
+        let command = ["textin", "parse", "notes.txt", "-o", place];
+        let ran = stage.run(&[&command[..], more].concat()).await;
+        let found = (ran.exit, submits(&stage));
+        assert_eq!(found, (0, bought), "{place} {more:?}: {}", ran.stderr);
+    }
+    let ran = stage
+        .run(&["textin", "parse", "notes.txt", "--run", "r1"])
+        .await;
+    assert_eq!((ran.exit, submits(&stage)), (2, 4), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_knows_its_named_run_again() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    stage.input("plan.md", crate::mindshow::MARKDOWN);
+    stage.input("s.pptx", "PK\u{3}\u{4} slides");
+    let charges = || {
+        let simulators = &stage.simulators;
+        simulators.mindshow().charges().len()
+            + simulators.ppj().charges().len()
+            + simulators.tencent().charges().len()
+    };
+    let deck = ["mindshow", "deck", "--markdown", "plan.md", "-o", "p.pptx"];
+    let ran = stage.run(&deck).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let id = stage.simulators.mindshow().jobs()[0].id.clone();
+    for command in [
+        &["mindshow", "pdf", &id, "-o", "a"][..],
+        &["mindshow", "deck", "--topic", "Tests", "-o", "b"],
+        &["mindshow", "deck", "--markdown", "plan.md", "-o", "c"],
+        &["ppj", "convert", "s.pptx", "-o", "d"],
+        &["tencent-ess", "convert", "notes.txt"],
+    ] {
+        let mut paid = Vec::new();
+        for _ in 0..2 {
+            let before = charges();
+            let ran = stage
+                .run(&[command, &["--again", "--run", "r1"]].concat())
+                .await;
+            assert_eq!(ran.exit, 0, "{command:?}: {}", ran.stderr);
+            paid.push(charges() - before);
+        }
+        assert_eq!(paid, [1, 0], "{command:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_no_whole_ledger_leaves_its_place_to_another() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let ran = stage.run(&["textin", "parse", "notes.txt"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ran = stage.run(&["ledger", "backup", "good.db"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let good = std::fs::read(stage.path("good.db")).unwrap();
+    std::fs::write(stage.path("cut.db"), &good[..20_000]).unwrap();
+    stage.input("empty.db", "");
+    stage.input("noise.db", "x\n");
+    let restore = async |copy: &str| {
+        stage
+            .run(&["--ledger", "new/l.db", "ledger", "restore", copy])
+            .await
+    };
+    for copy in ["cut.db", "empty.db", "noise.db", "gone.db"] {
+        let ran = restore(copy).await;
+        assert_eq!(ran.exit, 2, "{copy}: {}", ran.stderr);
+        assert!(ran.stderr.contains(copy), "{}", ran.stderr);
+        let left = std::fs::read_dir(stage.path("new")).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "{copy}");
+    }
+    let ran = restore("good.db").await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let restored = stage.path("new/l.db");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&restored.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let ran = stage
+        .run(&["--ledger", "new/l.db", "textin", "parse", "notes.txt"])
+        .await;
+    assert_eq!((ran.exit, submits(&stage)), (0, 1), "{}", ran.stderr);
+
+    let before = std::fs::read(&restored).unwrap();
+    let ran = restore("good.db").await;
+    assert_eq!(ran.exit, 2, "{}", ran.stderr);
+    assert_eq!(std::fs::read(&restored).unwrap(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_ledger_submits_nothing_before_it_is_recovered() {
+    let stage = Stage::new().await;
+    stage.input("notes.txt", TEXT);
+    let enqueue = ["textin", "parse", "notes.txt", "--enqueue"];
+    let ran = stage.run(&enqueue).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    // A copy of the file itself, whose changes SQLite keeps beside it until it is closed.
+    let ledger = Ledger::open(&stage.ledger_path(), SystemClock::shared())
+        .await
+        .unwrap();
+    ledger.check().await.unwrap();
+    ledger.close().await;
+    std::fs::copy(stage.ledger_path(), stage.path("raw.db")).unwrap();
+    let restored = [("DOCJOBS_LEDGER", "restored.db")];
+    let ran = stage
+        .run_with(&["ledger", "restore", "raw.db"], &restored)
+        .await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("1 job may"), "{}", ran.stderr);
+    let parse = ["textin", "parse", "notes.txt"];
+    let ran = stage.run_with(&parse, &restored).await;
+    assert_eq!((ran.exit, submits(&stage)), (5, 0), "{}", ran.stderr);
+    let ran = stage.run_with(&["ledger", "recover"], &restored).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ran = stage.run_with(&parse, &restored).await;
+    assert_eq!((ran.exit, submits(&stage)), (0, 1), "{}", ran.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_in_doubt_stays_in_doubt_until_a_person_decides() {
     let stage = Stage::new().await;
     stage.input("notes.txt", TEXT);

@@ -254,6 +254,10 @@ async fn what_cannot_be_used_is_a_tool_error_and_sends_nothing() {
         (json!({ "path": "none.txt" }), "cannot read"),
         (json!({ "path": 7 }), "not understood"),
         (
+            json!({ "path": "notes.txt", "options": { "password_file": "/etc/passwd" } }),
+            "takes no password",
+        ),
+        (
             json!({ "path": "notes.txt", "wait_seconds": 51 }),
             "from 0 to 50",
         ),
@@ -582,6 +586,14 @@ async fn a_read_only_server_reads_and_buys_nothing() {
     let id = jobs.answer["jobs"][0]["id"].as_str().unwrap().to_owned();
     let page = client.tool("get_result", json!({ "id": id })).await;
     assert_eq!(page.text("text"), TEXT);
+    std::fs::rename(stage.path("notes.md"), stage.path("moved.md")).unwrap();
+    let sent = stage.simulators.textin().requests().len();
+    let elsewhere = client.tool("get_result", json!({ "id": id })).await;
+    assert!(elsewhere.is_error, "{elsewhere:?}");
+    assert!(elsewhere.text("error").contains("lies elsewhere"));
+    assert_eq!(stage.simulators.textin().requests().len(), sent);
+    let job = client.tool("get_job", json!({ "id": id })).await;
+    assert_eq!(job.answer["stage"], "completed", "{job:?}");
     let known = client
         .tool(
             "estimate_cost",
@@ -697,6 +709,31 @@ async fn every_tool_brings_its_result() {
     assert_eq!(page.text("text"), resource);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_higher_number_of_calls_continues_an_export_and_a_shared_id_is_ambiguous() {
+    let stage = Stage::new().await;
+    let mut client = Client::plain(&stage).await;
+    let deck = client.tool("make_deck", json!({ "topic": "cats" })).await;
+    assert_eq!(deck.answer["exit_code"], 0, "{deck:?}");
+    let export = |calls: u32| json!({ "deck": deck.answer["id"], "max_calls": calls });
+    let spent = client.tool("export_deck_pdf", export(1)).await;
+    assert_eq!(spent.answer["exit_code"], 7, "{spent:?}");
+    assert!(spent.text("next").contains("higher max_calls"), "{spent:?}");
+    let same = client.tool("export_deck_pdf", export(1)).await;
+    assert_eq!(same.answer["exit_code"], 7, "{same:?}");
+    let pdf = client.tool("export_deck_pdf", export(9)).await;
+    assert_eq!(pdf.answer["id"], spent.answer["id"]);
+    assert_eq!(pdf.answer["exit_code"], 0, "{pdf:?}");
+    // Deck and export are one job at the vendor.
+    let remote_id = &deck.answer["remote_id"];
+    assert_eq!(remote_id, &pdf.answer["remote_id"]);
+    let ambiguous = client.tool("get_job", json!({ "id": remote_id })).await;
+    assert!(ambiguous.is_error, "{ambiguous:?}");
+    for job in [&deck, &pdf] {
+        assert!(ambiguous.text("error").contains(job.text("id")));
+    }
+}
+
 /// What a client that has no session says with each request, and that it knows tasks and can ask its user.
 fn inline() -> Value {
     json!({
@@ -754,6 +791,8 @@ async fn a_task_is_polled_across_a_restart() {
     let answer = &done["result"]["structuredContent"];
     assert_eq!(answer["id"], json!(id));
     assert_eq!(answer["result"]["preview"], TEXT);
+    let said = done["statusMessage"].as_str().unwrap();
+    assert!(said.contains("Nothing more to do"), "{said}");
     // What is completed needs no task.
     let known = client
         .request("tools/call", call(json!({ "path": "notes.txt" })))

@@ -207,6 +207,45 @@ async fn a_pdf_never_costs_more_calls_than_its_budget_in_any_number_of_processes
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_result_leaves_its_folder_whatever_the_id_is() {
+    let stage = Stage::new().await;
+    let absolute = stage.path("absolute").display().to_string();
+    let ids = [
+        "../evil", &absolute, ".hidden", "a/b", "a%2Fb", "a\\b", "a.b",
+    ];
+    let command = ["mindshow", "pdf", "--out", "deep/out", "--enqueue"];
+    let ran = stage.run(&[&command[..], &ids].concat()).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    let ran = stage.run(&["jobs", "--json"]).await;
+    let mut names: Vec<String> = ran
+        .stdout
+        .lines()
+        .map(|line| {
+            let job: serde_json::Value = serde_json::from_str(line).unwrap();
+            let place = std::path::PathBuf::from(job["output"].as_str().unwrap());
+            assert_eq!(place.parent().unwrap(), stage.path("deep/out"));
+            place.file_name().unwrap().to_str().unwrap().to_owned()
+        })
+        .collect();
+    names.sort();
+    let absolute = format!("{}.pdf", absolute.replace('/', "%2F"));
+    let expected = [
+        absolute.as_str(),
+        "%2E.%2Fevil.pdf",
+        "%2Ehidden.pdf",
+        "a%252Fb.pdf",
+        "a%2Fb.pdf",
+        "a%5Cb.pdf",
+        "a.b.pdf",
+    ];
+    assert_eq!(names.len(), expected.len(), "{names:?}");
+    for name in expected {
+        assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
+    }
+    assert_eq!(stage.files(), ["deep"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bad_input_costs_nothing() {
     let stage = Stage::new().await;
     stage.input("flat.md", "no headings at all");

@@ -41,7 +41,19 @@ async fn every_spelling_of_the_ledger_is_one_place_or_none() {
         let env = [("DOCJOBS_LEDGER".to_owned(), ledger.to_owned())];
         stage::run(home.path(), &["jobs", "--ledger", ledger], &env).await
     };
-    for refused in ["file:x.db", "postgres//u:hunter2@h/db", "sqlite:"] {
+    for refused in [
+        "file:x.db",
+        "File:x.db",
+        "sqlite:file:x.db?mode=memory",
+        "postgres//u:hunter2@h/db",
+        "sqlite:postgres://u:hunter2@h/db",
+        "jdbc:postgresql://h/db?password=hunter2",
+        "h.example:5432/db?password=hunter2",
+        "sqlite:$HOME/x.db",
+        "sqlite:\"x.db\"",
+        "%APPDATA%/x.db",
+        "sqlite:",
+    ] {
         let ran = run(refused).await;
         assert_eq!((ran.exit, ran.stdout.as_str()), (2, ""), "{refused}");
         assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
@@ -55,6 +67,19 @@ async fn every_spelling_of_the_ledger_is_one_place_or_none() {
     assert_eq!(ran.exit, 0, "{}", ran.stderr);
     assert!(home.path().join("mine.db").is_file());
     assert!(!home.path().join("~").exists());
+    let here = home.path().display();
+    for slashes in ["sqlite:", "sqlite://", "sqlite:///"] {
+        let ran = run(&format!("{slashes}{here}/one.db")).await;
+        assert_eq!(ran.exit, 0, "{}", ran.stderr);
+        assert!(fs::remove_file(home.path().join("one.db")).is_ok());
+    }
+    let ran = run("postgres://u:hunter2@h/db?sslmode=hunter2").await;
+    assert_eq!(ran.exit, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("sslmode"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    let ran = run("./a:b.db").await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert!(home.path().join("a:b.db").is_file());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -73,6 +73,11 @@ async fn the_ticket_of_a_document_is_the_only_line_however_far_its_job_is() {
     assert_eq!(read(&stage, "a.md"), "# a\n");
     let requests = textin.requests().len();
     assert_eq!(lines(&stage.run(&command).await), first);
+    // Also where the result lies at its place.
+    assert_eq!(lines(&stage.run(&placed).await), first);
+    let ran = stage.run(&[&placed[..], &["--json"]].concat()).await;
+    let event: serde_json::Value = serde_json::from_str(ran.stdout.trim()).unwrap();
+    assert_eq!(event["ticket"], first[0].as_str(), "{}", ran.stderr);
     assert_eq!(textin.requests().len(), requests);
 }
 

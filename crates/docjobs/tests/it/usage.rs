@@ -1,5 +1,9 @@
 //! Bad usage and input: exit 2, one line with the way out, nothing sent, nothing overwritten.
 
+use std::time::Duration;
+
+use jobs_core::clock::{SystemClock, bounded};
+
 use crate::stage::{self, Stage};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -163,4 +167,24 @@ async fn doctor_tells_what_is_missing_and_never_charges() {
     );
     assert!(stage.simulators.textin().charges().is_empty());
     assert!(stage.simulators.textin().jobs().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_gives_a_ledger_up_that_never_answers() {
+    let stage = Stage::new().await;
+    // Connections are taken, and nobody says anything.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = silent.local_addr().unwrap().to_string();
+    let url = format!("postgres://me:hunter2@{place}/jobs?sslmode=disable");
+    let variables = [
+        ("DOCJOBS_LEDGER", url.as_str()),
+        ("DOCJOBS_TIME_SCALE", "1"),
+    ];
+    let doctor = stage.run_with(&["doctor"], &variables);
+    let clock = SystemClock::shared();
+    let limit = clock.now() + Duration::from_secs(60);
+    let ran = bounded(&*clock, limit, doctor).await.unwrap();
+    assert_ne!(ran.exit, 0);
+    assert!(ran.stdout.contains(&place), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("hunter2"), "{}", ran.stdout);
 }

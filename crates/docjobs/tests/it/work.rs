@@ -198,7 +198,7 @@ async fn an_export_that_the_vendor_does_not_poll_is_parked_after_one_call() {
         .await;
     assert_eq!(ran.exit, 0, "{}", ran.stderr);
     let ran = stage.run(&["work", "--once"]).await;
-    assert_eq!(ran.exit, 3, "{}", ran.stderr);
+    assert_eq!(ran.exit, 4, "{}", ran.stderr);
     assert!(ran.stderr.contains("docjobs wait"), "{}", ran.stderr);
     assert_eq!(
         ran.stderr.matches("job not found").count(),

@@ -17,7 +17,7 @@ const MOST: usize = 1_000;
 /// What is done to each of many jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BulkAction {
-    /// It is given up; one that a process works on, or that is settled, is left as it is.
+    /// It is given up; one that is settled is left as it is.
     Abandon,
     /// Its next poll is brought forward.
     PollSoon,
@@ -31,6 +31,8 @@ pub enum BulkAction {
 pub enum BulkOutcome {
     /// It was done to these; to the others that the filter found it could not be.
     Done(Vec<LedgerId>),
+    /// So many of them are held by processes that work on them, so none was given up.
+    Held(usize),
     /// The filter finds another number of jobs than was expected, so nothing was done. Beyond 1000 nobody counted on.
     CountDiffers(usize),
 }
@@ -65,6 +67,12 @@ impl Ledger {
                     found.iter().filter_map(|(_, id)| id.parse().ok()).collect();
                 // In the order in which everybody locks rows.
                 ids.sort_unstable_by_key(LedgerId::to_string);
+                if action == BulkAction::Abandon {
+                    match held(tx, &by, &ids).await? {
+                        0 => {}
+                        count => return Ok(BulkOutcome::Held(count)),
+                    }
+                }
                 let mut done = Vec::new();
                 for id in ids {
                     if act(tx, &by, action, id, &note).await? {
@@ -78,6 +86,19 @@ impl Ledger {
     }
 }
 
+/// How many of these a process works on; all of them are locked then.
+async fn held(tx: &mut Tx, by: &Writer, jobs: &[LedgerId]) -> Result<usize, LedgerError> {
+    let mut count = 0;
+    for job in jobs {
+        let job = row::lock(tx, *job).await?;
+        let is_submitting = job.stage == Stage::Submitting;
+        if is_submitting || (!job.stage.is_settled() && job.is_taken(by)) {
+            count += 1;
+        }
+    }
+    Ok(count)
+}
+
 async fn act(
     tx: &mut Tx,
     by: &Writer,
@@ -89,11 +110,7 @@ async fn act(
     match action {
         BulkAction::Abandon => {
             let is_restored = row::read(tx, job).await?.parked == Some(ParkReason::Restored);
-            if is_restored
-                || held.stage.is_settled()
-                || held.stage == Stage::Submitting
-                || held.is_taken(by)
-            {
+            if is_restored || held.stage.is_settled() {
                 return Ok(false);
             }
             let fence = held.fence + 1;

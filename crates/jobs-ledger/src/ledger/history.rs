@@ -19,6 +19,10 @@ pub(super) async fn event(
     what: &'static str,
     note: &Note,
 ) -> Result<(), LedgerError> {
+    let credits = match note.credits {
+        Some(credits) if totals::charge(tx, id, credits, by.now).await? => Some(credits),
+        _ => None,
+    };
     tx.run(
         "INSERT INTO event (job, at, fence, worker, what, text, request_id, credits, data) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
@@ -30,15 +34,12 @@ pub(super) async fn event(
             what,
             note.text.as_deref(),
             note.request_id.as_deref(),
-            note.credits,
+            credits,
             note.data.to_text()
         ],
     )
-    .await?;
-    if let Some(credits) = note.credits {
-        totals::charge(tx, id, credits, by.now).await?;
-    }
-    Ok(())
+    .await
+    .map(drop)
 }
 
 /// Adds two words to the history of one job.

@@ -198,15 +198,19 @@ impl Ledger {
                 else {
                     return Ok(());
                 };
+                // The record tells of the job's own format; of others the history tells.
+                const DELIVERED: &str = "UPDATE job SET output = CASE WHEN $5 = 1 THEN coalesce(output, $2) \
+                    ELSE coalesce($2, output) END, output_seal = CASE WHEN $2 IS NULL OR ($5 = 1 AND output IS NOT NULL) \
+                    THEN output_seal ELSE $4 END, sha256 = CASE WHEN $5 = 1 THEN sha256 ELSE $3 END, result = NULL, \
+                    error = NULL, error_data = NULL, error_kind = NULL WHERE id = $1";
                 tx.run(
-                    "UPDATE job SET output = coalesce($2, output), \
-                     output_seal = CASE WHEN $2 IS NULL THEN output_seal ELSE $4 END, sha256 = $3, result = NULL, \
-                     error = NULL, error_data = NULL, error_kind = NULL WHERE id = $1",
+                    DELIVERED,
                     args![
                         key.job.to_string(),
                         path.as_deref(),
                         sha256,
-                        by.seal(key.job, path.as_deref())
+                        by.seal(key.job, path.as_deref()),
+                        note.data.format.is_some()
                     ],
                 )
                 .await?;
@@ -301,6 +305,55 @@ impl Ledger {
             .await?;
         Ok(Claim::new(job, fence, until))
     }
+
+    /// Says that a job that was [taken up once more](Self::reopen) is completed as it was before: where its result is and
+    /// what it cost stay as they are. Does nothing, and says so, where a process works on it or it was not completed before.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::LedgerErrorKind::NotFound); else the store's.
+    pub async fn complete_again(&self, job: LedgerId) -> Result<bool, LedgerError> {
+        let by = self.writer();
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move { complete_again(tx, &by, job).await })
+        })
+        .await
+    }
+}
+
+async fn complete_again(tx: &mut Tx, by: &Writer, job: LedgerId) -> Result<bool, LedgerError> {
+    let held = row::lock(tx, job).await?;
+    if !held.stage.is_polled() || held.is_taken(by) {
+        return Ok(false);
+    }
+    let sql = "SELECT 1 FROM event WHERE job = $1 AND what = $2 LIMIT 1";
+    let reopened = args![job.to_string(), event_kind::REOPENED];
+    if tx.row(sql, reopened).await?.is_none() {
+        return Ok(false);
+    }
+    let legal = |from, step| {
+        transition(from, step).map_err(|illegal| LedgerError::illegal_transition(job, illegal))
+    };
+    let available = match held.stage {
+        Stage::Accepted => legal(held.stage, Transition::MakeAvailable)?,
+        stage => stage,
+    };
+    let to = legal(available, Transition::Complete)?;
+    let fence = held.fence + 1;
+    tx.run(
+        "UPDATE wake SET fence = $2 WHERE id = $1",
+        args![job.to_string(), fence],
+    )
+    .await?;
+    let key = ClaimKey { job, fence };
+    row::put(tx, by, key, to, AfterWrite::End(None), &held).await?;
+    tx.run(
+        "UPDATE job SET result = NULL, error = NULL, error_data = NULL, error_kind = NULL WHERE id = $1",
+        args![job.to_string()],
+    )
+    .await?;
+    let note = Note::new("completed as before");
+    history::event(tx, by, job, Some(fence), event_kind::NOTED, &note).await?;
+    Ok(true)
 }
 
 pub(super) async fn record_poll(

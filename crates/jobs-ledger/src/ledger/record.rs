@@ -57,8 +57,8 @@ impl Ledger {
             .await
     }
 
-    /// Counts a result that arrived whole and did not pass our checks, with the place where its bytes are kept, if they
-    /// are. Gives all of them; whether to fetch again says [`JobRecord::allows_fetch`](crate::JobRecord::allows_fetch), or
+    /// Counts a result that arrived whole and did not pass our checks, with the format in which it was asked for and the
+    /// place where its bytes are kept, if they are. Gives all of them; whether to fetch again says [`JobRecord::allows_fetch`](crate::JobRecord::allows_fetch), or
     /// [`allows_fetch`](Self::allows_fetch) for what is given here.
     ///
     /// # Errors
@@ -68,10 +68,12 @@ impl Ledger {
         &self,
         claim: &Claim<S>,
         sha256: [u8; 32],
+        format: Option<&str>,
         kept: Option<&Path>,
         note: Note,
     ) -> Result<Vec<UnverifiedResult>, LedgerError> {
         let kept = path(kept)?;
+        let format = format.map(str::to_owned);
         let (by, key) = (self.writer(), claim.key());
         self.write(Flush::Now, move |tx| {
             Box::pin(async move {
@@ -85,7 +87,8 @@ impl Ledger {
                     .await?
                     .ok_or_else(|| LedgerError::not_found(key.job))?;
                 let mut all: Vec<UnverifiedResult> = row::read_or_default(known.opt_str(0)?)?;
-                UnverifiedResult::count(&mut all, sha256, kept.as_deref().map(Into::into));
+                let path = kept.as_deref().map(Into::into);
+                UnverifiedResult::count(&mut all, sha256, format.as_deref(), path);
                 tx.run(
                     "UPDATE job SET unverified = $2 WHERE id = $1",
                     args![id, to_text(&all)],

@@ -69,28 +69,32 @@ pub(super) async fn count_stage(
     tx.run(COUNT, args).await.map(drop)
 }
 
-/// Adds a charge that was told to the job and to the money of the day of its reservation, which it uses up.
+/// Adds a charge that was told to the job and to the money of the day of its reservation, which it uses up. Says whether it
+/// counts: a job that is taken up once more is paid for, and only its result is fetched again.
 pub(super) async fn charge(
     tx: &mut Tx,
     id: LedgerId,
     credits: i64,
     now: i64,
-) -> Result<(), LedgerError> {
+) -> Result<bool, LedgerError> {
     const MONEY: Sql = add_money!(
         "vendor, account, coalesce(charge_day, $3), $2, \
          -(CASE WHEN coalesce(reserved, 0) < $2 THEN coalesce(reserved, 0) ELSE $2 END), 0, \
-         CASE WHEN credits IS NULL THEN 1 ELSE 0 END",
-        " FROM job WHERE id = $1"
+         CASE WHEN credits IS NULL AND $2 > 0 THEN 1 ELSE 0 END",
+        " FROM job WHERE id = $1 AND (credits IS NULL OR reserved IS NOT NULL \
+         OR NOT EXISTS (SELECT 1 FROM event WHERE event.job = $1 AND event.what = 'reopened'))"
     );
     let args = args![id.to_string(), credits, day_of(now)];
-    tx.run(MONEY, args.clone()).await?;
+    if tx.run(MONEY, args.clone()).await? == 0 {
+        return Ok(false);
+    }
     tx.run(
         "UPDATE job SET credits = coalesce(credits, 0) + $2, charge_day = coalesce(charge_day, $3), \
          reserved = CASE WHEN reserved < $2 THEN 0 ELSE reserved - $2 END WHERE id = $1",
         args,
     )
-    .await
-    .map(drop)
+    .await?;
+    Ok(true)
 }
 
 /// What becomes of a reservation.

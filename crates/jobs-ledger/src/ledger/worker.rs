@@ -8,6 +8,7 @@ use crate::error::LedgerError;
 use crate::event::{Note, event_kind};
 use crate::id::{InvalidLedgerId, LedgerId};
 use crate::job_record::from_micros;
+use crate::record::ParkReason;
 use crate::stage::Stage;
 use crate::store::{Flush, args};
 
@@ -101,6 +102,41 @@ impl Ledger {
                 let kind = event_kind::POLL_REQUESTED;
                 history::event(tx, &by, job, None, kind, &note).await?;
                 Ok(true)
+            })
+        })
+        .await
+    }
+
+    /// Allows an unsettled job so many paid polls in all, unless it has more, and makes it due if it waits for that.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::LedgerErrorKind::NotFound); else the store's.
+    pub async fn allow_calls(
+        &self,
+        job: LedgerId,
+        calls: u32,
+        note: Note,
+    ) -> Result<(), LedgerError> {
+        const ALLOW: &str =
+            "UPDATE job SET max_calls = $2 WHERE id = $1 AND coalesce(max_calls, 0) < $2";
+        const UNPARK: &str = "UPDATE wake SET due = $2, parked = NULL, updated_at = $2 WHERE id = $1 AND parked = $3 \
+            AND (SELECT calls FROM job WHERE id = $1) < $4";
+        let by = self.writer();
+        self.write(Flush::Now, move |tx| {
+            Box::pin(async move {
+                if row::lock(tx, job).await?.stage.is_settled() {
+                    return Ok(());
+                }
+                let (id, calls) = (job.to_string(), i64::from(calls));
+                tx.run(ALLOW, args![id.as_str(), calls]).await?;
+                let reason = ParkReason::PaidPolls.as_str();
+                let unpark = args![id.as_str(), by.now, reason, calls];
+                if tx.run(UNPARK, unpark).await? > 0 {
+                    tx.notify_on_commit();
+                    let kind = event_kind::UNPARKED;
+                    history::event(tx, &by, job, None, kind, &note).await?;
+                }
+                Ok(())
             })
         })
         .await

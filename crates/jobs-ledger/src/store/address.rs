@@ -36,33 +36,73 @@ const PARAMETERS: &[&str] = &[
     "options",
 ];
 
+/// What `sslmode` may be.
+const SSL_MODES: &[&str] = &[
+    "disable",
+    "allow",
+    "prefer",
+    "require",
+    "verify-ca",
+    "verify-full",
+];
+
 pub(super) fn read(url: &str) -> Result<Address<'_>, LedgerError> {
-    let word_end = url
-        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '.' | '-')))
-        .unwrap_or(url.len());
-    let (word, rest) = url.split_at(word_end);
-    let word = word.to_ascii_lowercase();
-    match word.as_str() {
+    let (word, rest) = first_word(url);
+    let path = match word.as_str() {
         "postgres" | "postgresql" if rest.starts_with("://") => {
+            check_ssl_mode(rest)?;
             return Ok(Address::Postgres(format!("{word}{}", known(rest))));
         }
         "sqlite" if rest.starts_with(':') => {
             let path = rest.get(1..).unwrap_or_default();
-            return Ok(Address::File(path.strip_prefix("//").unwrap_or(path)));
+            path.strip_prefix("//").unwrap_or(path)
         }
-        _ => {}
-    }
+        _ => url,
+    };
+    let (word, rest) = first_word(path);
     let is_database = DATABASES.iter().any(|begin| word.starts_with(begin))
         && (rest.starts_with(':') || rest.starts_with("//"));
-    let (first, _) = url.split_once('/').unwrap_or((url, ""));
+    let (first, _) = path.split_once('/').unwrap_or((path, ""));
     let is_login = first.contains(':') && first.contains('@');
-    if is_database || is_login || url.contains("://") {
+    let is_address = is_database || is_login || path.contains("://");
+    if is_address && !path.starts_with("./") {
         return Err(LedgerError::new(
             LedgerErrorKind::InvalidInput,
             "the address looks like a mistyped one: it must be a path, sqlite:PATH or postgres://USER@HOST:PORT/DATABASE",
         ));
     }
-    Ok(Address::File(url))
+    Ok(Address::File(path))
+}
+
+/// The letters before the first character that no scheme has, made small, and the rest.
+fn first_word(text: &str) -> (String, &str) {
+    let end = text
+        .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '.' | '-')))
+        .unwrap_or(text.len());
+    let (word, rest) = text.split_at(end);
+    (word.to_ascii_lowercase(), rest)
+}
+
+/// The driver would say that it cannot read the address, and not why.
+fn check_ssl_mode(url: &str) -> Result<(), LedgerError> {
+    let (_, query) = url.split_once('?').unwrap_or_default();
+    let is_unknown = query.split('&').any(|pair| {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = value.to_ascii_lowercase();
+        matches!(key, "sslmode" | "ssl-mode")
+            && !value.contains('%')
+            && !SSL_MODES.contains(&value.as_str())
+    });
+    if is_unknown {
+        return Err(LedgerError::new(
+            LedgerErrorKind::InvalidInput,
+            format!(
+                "sslmode in the address of the database is none of {}",
+                SSL_MODES.join(", ")
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// The address without what a session is started with.
@@ -100,6 +140,9 @@ mod tests {
             ("/var//x/ledger.db", "/var//x/ledger.db"),
             ("sqlite:a.db", "a.db"),
             ("sqlite:///a.db", "/a.db"),
+            ("sqlite:////a.db", "//a.db"),
+            ("sqlite:./a://b.db", "./a://b.db"),
+            ("./file:a.db", "./file:a.db"),
             ("SQLITE:a.db", "a.db"),
             ("C:\\a.db", "C:\\a.db"),
             ("in@box/a:b.db", "in@box/a:b.db"),
@@ -132,6 +175,9 @@ mod tests {
             "jdbc:postgresql://me:hunter2@h/d",
             "file:hunter2.db",
             " postgres://me:hunter2@h/d",
+            "sqlite:postgres://me:hunter2@h/d",
+            "sqlite:FILE:hunter2.db",
+            "File:hunter2.db",
         ] {
             let problem = read(url).unwrap_err();
             assert_eq!(problem.kind(), LedgerErrorKind::InvalidInput, "{url}");
@@ -139,6 +185,24 @@ mod tests {
                 !format!("{problem} {problem:?}").contains("hunter2"),
                 "{url}"
             );
+        }
+    }
+
+    #[test]
+    fn an_unknown_sslmode_is_named() {
+        for (query, is_known) in [
+            ("sslmode=Require", true),
+            ("a=b&ssl-mode=verify-full", true),
+            ("sslmode=bogus", false),
+            ("a=b&sslmode", false),
+        ] {
+            let url = format!("postgres://h/d?{query}");
+            let outcome = read(&url);
+            assert_eq!(outcome.is_ok(), is_known, "{query}");
+            if let Err(problem) = outcome {
+                assert_eq!(problem.kind(), LedgerErrorKind::InvalidInput, "{query}");
+                assert!(problem.to_string().contains("sslmode"), "{problem}");
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the drivers' errors mean to whoever runs the program.
 
+use std::error::Error as StdError;
 use std::io;
 
 use crate::error::{LedgerError, LedgerErrorKind as Kind};
@@ -40,6 +41,38 @@ pub(super) fn of(problem: sqlx::Error) -> LedgerError {
     LedgerError::new(kind, message).with_source(problem)
 }
 
+/// The same, of a server known by its host and port or its socket: where nothing is reached, it says where and why not.
+pub(super) fn at(server: &str, problem: sqlx::Error) -> LedgerError {
+    let is_remote = !server.starts_with('/');
+    let (kind, advice) = match &problem {
+        // A connection to another machine does not look for a file, except for those of its certificates.
+        sqlx::Error::Io(said) if is_remote && is_of_file(said.kind()) => CERTIFICATE_FILE,
+        _ => match judge(&problem) {
+            (kind, advice) if advice == UNREACHABLE.1 => (kind, UNREACHABLE_NOW),
+            _ => return of(problem),
+        },
+    };
+    let cause = match &problem {
+        sqlx::Error::PoolTimedOut => "no answer in time".into(),
+        known => one_line(&last_cause(known).to_string()),
+    };
+    let message = format!("the database at {server} {advice} ({cause})");
+    LedgerError::new(kind, message).with_source(problem)
+}
+
+fn last_cause(problem: &sqlx::Error) -> &dyn StdError {
+    let mut last: &dyn StdError = problem;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last
+}
+
+fn is_of_file(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind as Io;
+    matches!(kind, Io::NotFound | Io::IsADirectory | Io::NotADirectory)
+}
+
 /// The ledger's error for one of the file system.
 pub(super) fn of_file(problem: io::Error, place: &str) -> LedgerError {
     let (kind, advice) = judge_io(problem.kind());
@@ -55,13 +88,10 @@ fn judge(problem: &sqlx::Error) -> (Kind, &'static str) {
         sqlx::Error::Database(said) => judge_postgres(&said.code().unwrap_or_default()),
         // What is wrong with a certificate comes as what was read.
         sqlx::Error::Io(said) if said.kind() == io::ErrorKind::InvalidData => TLS,
-        sqlx::Error::Io(said) => match judge_io(said.kind()) {
-            (Kind::Store, _) => UNREACHABLE,
-            known => known,
-        },
-        sqlx::Error::PoolTimedOut | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => {
-            UNREACHABLE
-        }
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed => UNREACHABLE,
         sqlx::Error::Tls(_) => TLS,
         sqlx::Error::PoolClosed => (Kind::Unavailable, "it is closed"),
         sqlx::Error::Configuration(_) => (
@@ -76,6 +106,11 @@ fn judge(problem: &sqlx::Error) -> (Kind, &'static str) {
 const UNREACHABLE: (Kind, &str) = (
     Kind::Unavailable,
     "the database cannot be reached or went away: check that it runs, then try again",
+);
+const UNREACHABLE_NOW: &str = "cannot be reached or went away: check that it runs, then try again";
+const CERTIFICATE_FILE: (Kind, &str) = (
+    Kind::InvalidInput,
+    "is not asked, since a file of a certificate or key cannot be read: correct sslrootcert, sslcert or sslkey",
 );
 const TLS: (Kind, &str) = (
     Kind::Unavailable,
@@ -138,6 +173,10 @@ fn judge_postgres(code: &str) -> (Kind, &'static str) {
         "42501" => (
             Kind::Denied,
             "the database user may not do this: it has to own its tables and may create them",
+        ),
+        "55000" => (
+            Kind::Unavailable,
+            "the database does not accept connections just now: try again later, or have it allow them",
         ),
         "26000" | "42P05" => (
             Kind::InvalidInput,
@@ -212,6 +251,8 @@ mod tests {
             ("57P01", Kind::Unavailable),
             ("08006", Kind::Unavailable),
             ("53300", Kind::Unavailable),
+            ("55000", Kind::Unavailable),
+            ("57P03", Kind::Unavailable),
             ("53100", Kind::Full),
             ("25006", Kind::Unavailable),
             ("42P05", Kind::InvalidInput),
@@ -230,6 +271,43 @@ mod tests {
             (io::ErrorKind::Other, Kind::Store),
         ] {
             assert_eq!(judge_io(problem).0, kind, "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_reached_is_named_with_its_cause() {
+        let io = |kind: io::ErrorKind| sqlx::Error::Io(io::Error::new(kind, "the cause"));
+        for (server, problem, kind, words) in [
+            (
+                "h:5432",
+                io(io::ErrorKind::ConnectionRefused),
+                Kind::Unavailable,
+                ["at h:5432 cannot be reached", "(the cause)"],
+            ),
+            (
+                "h:5432",
+                sqlx::Error::PoolTimedOut,
+                Kind::Unavailable,
+                ["at h:5432 cannot be reached", "(no answer in time)"],
+            ),
+            (
+                "h:5432",
+                io(io::ErrorKind::NotFound),
+                Kind::InvalidInput,
+                ["sslrootcert", "(the cause)"],
+            ),
+            (
+                "/run/s",
+                io(io::ErrorKind::NotFound),
+                Kind::Unavailable,
+                ["at /run/s cannot be reached", "(the cause)"],
+            ),
+        ] {
+            let problem = at(server, problem);
+            assert_eq!(problem.kind(), kind, "{problem}");
+            for word in words {
+                assert!(problem.to_string().contains(word), "{problem}");
+            }
         }
     }
 }

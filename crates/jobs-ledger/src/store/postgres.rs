@@ -30,21 +30,27 @@ use crate::error::{LedgerError, LedgerErrorKind};
 const MIGRATION_LOCK: i64 = 0x646f_636a_6f62_7331;
 const CHANNEL: &str = "docjobs_wake";
 
-/// Longer than the server itself takes to give up a statement.
-const ANSWER: Duration = Duration::from_secs(40);
-
 /// How long a connection may rest before it is asked whether it still lives, which costs a round trip.
 const REST: Duration = Duration::from_secs(1);
 
 /// What a session is started with to see whether it arrives, which it does not through a pooler.
 const PROBE: &str = "docjobs.direct";
 
-/// A worker that is stopped in the middle of a transaction must not keep its locks for good.
-const LIMITS: [(&str, &str); 3] = [
-    ("idle_in_transaction_session_timeout", "10s"),
-    ("lock_timeout", "10s"),
-    ("statement_timeout", "30s"),
-];
+/// What the server gives up by itself, by how long a lock may be waited for. A worker that is stopped in the middle of a
+/// transaction must not keep its locks for good.
+fn limits(patience: Duration) -> [(&'static str, String); 3] {
+    let milliseconds = |time: Duration| time.as_millis().max(1).to_string();
+    [
+        ("idle_in_transaction_session_timeout", "10s".to_owned()),
+        ("lock_timeout", milliseconds(patience)),
+        ("statement_timeout", milliseconds(patience * 6)),
+    ]
+}
+
+/// Longer than the server itself takes to give up a statement.
+fn answer_limit(patience: Duration) -> Duration {
+    patience * 8
+}
 
 pub(super) struct Store {
     pool: PgPool,
@@ -55,32 +61,36 @@ pub(super) struct Store {
     /// Whether it is on this machine, where nobody else can listen.
     is_near: bool,
     stats: Arc<Stats>,
+    answer_limit: Duration,
 }
 
 /// How the database is talked to.
 struct Way {
     begin: String,
     is_pooled: bool,
+    /// Its host and port, or its socket.
+    server: String,
     /// The server said that it is read-only. Connections keep that when it is long over, so none is used again.
     distrusted: AtomicBool,
 }
 
 impl Way {
     /// Takes the way that the first connection finds.
-    fn new(found: &Found) -> Self {
+    fn new(found: &Found, server: String, patience: Duration) -> Self {
         let mut begin = "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned();
         if found.is_pooled {
             begin.push_str(&format!(
                 "; SET LOCAL search_path = {}",
                 path(&found.schema)
             ));
-            for (name, value) in LIMITS {
+            for (name, value) in limits(patience) {
                 begin.push_str(&format!("; SET LOCAL {name} = '{value}'"));
             }
         }
         Self {
             begin,
             is_pooled: found.is_pooled,
+            server,
             distrusted: AtomicBool::new(false),
         }
     }
@@ -95,7 +105,7 @@ impl Way {
             if is_read_only(&problem) {
                 self.distrusted.store(true, Ordering::Relaxed);
             }
-            error::of(problem)
+            error::at(&self.server, problem)
         })
     }
 }
@@ -137,20 +147,23 @@ impl Store {
             let options = PgConnectOptions::from_str(url).map_err(error::of)?;
             // Nothing here is a fraction, and poolers refuse to be asked for its digits.
             let options = options.application_name("docjobs").extra_float_digits(None);
-            Ok::<_, LedgerError>(options)
+            // Without the brackets of an address, which the driver would look up as a name.
+            let bare = options.get_host().trim_matches(['[', ']']).to_owned();
+            Ok::<_, LedgerError>(options.host(&bare))
         };
         let (named, plain) = (read(url)?, read(&address::without_options(url))?);
         let asked = named.get_options().and_then(search_path).map(str::to_owned);
         let options = named
-            .options(LIMITS)
+            .options(limits(settings.patience))
             .options([("default_transaction_isolation", "read committed")])
             .options([(PROBE, "yes")]);
         // The pool repeats a refused connection until its own time is over and then only says that; ask once, plainly.
+        let server = server(&options);
         let limit = clock.now() + settings.patience;
         let (mut first, options) = bounded(clock.as_ref(), limit, connect(options, plain))
             .await
-            .ok_or_else(|| error::of(sqlx::Error::PoolTimedOut))?
-            .map_err(error::of)?;
+            .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+            .map_err(|problem| error::at(&server, problem))?;
         let wanted = settings.schema.clone().or(asked);
         let found = find(&mut first, wanted).await?;
         let is_ours = settings.schema.is_some();
@@ -162,7 +175,7 @@ impl Store {
             options.options([("search_path", path(&found.schema))])
         };
         let is_near = options.get_socket().is_some() || is_loopback(options.get_host());
-        let way = Arc::new(Way::new(&found));
+        let way = Arc::new(Way::new(&found, server, settings.patience));
         let trust = Arc::clone(&way);
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections.max(1))
@@ -189,15 +202,16 @@ impl Store {
             way,
             is_near,
             stats: Arc::default(),
+            answer_limit: answer_limit(settings.patience),
         })
     }
 
     /// Waits for the server, but not for ever: the network may swallow what it said.
     async fn answer<F: Future>(&self, asked: F) -> Result<F::Output, LedgerError> {
-        let limit = self.clock.now() + ANSWER;
+        let limit = self.clock.now() + self.answer_limit;
         bounded(self.clock.as_ref(), limit, asked)
             .await
-            .ok_or_else(|| error::of(sqlx::Error::PoolTimedOut))
+            .ok_or_else(|| error::at(&self.way.server, sqlx::Error::PoolTimedOut))
     }
 
     async fn listen(&self) {
@@ -219,14 +233,14 @@ impl Store {
                 .pool
                 .begin_with(self.way.begin())
                 .await
-                .map_err(error::of)?;
+                .map_err(|problem| error::at(&self.way.server, problem))?;
             let rows = query.persistent(false).fetch_all(&mut *tx).await;
             let _ = tx.rollback().await;
             rows
         } else {
             query.fetch_all(&self.pool).await
         };
-        let rows = rows.map_err(error::of)?;
+        let rows = rows.map_err(|problem| error::at(&self.way.server, problem))?;
         Ok(rows.into_iter().map(Row::Postgres).collect())
     }
 }
@@ -259,6 +273,17 @@ fn path(schema: &str) -> String {
     format!("\"{}\",pg_temp", schema.replace('"', "\"\""))
 }
 
+/// What may be shown of an address.
+fn server(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => match (options.get_host(), options.get_port()) {
+            (host, port) if host.contains(':') => format!("[{host}]:{port}"),
+            (host, port) => format!("{host}:{port}"),
+        },
+    }
+}
+
 fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost") || bare.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
@@ -270,7 +295,7 @@ async fn find(conn: &mut PgConnection, wanted: Option<String>) -> Result<Found, 
         "SELECT current_setting('{PROBE}', true), current_schema()::text, current_setting('server_encoding')"
     );
     let row = raw_sql(AssertSqlSafe(sql))
-        .fetch_one(conn)
+        .fetch_one(&mut *conn)
         .await
         .map_err(error::of)?;
     let text = |column: usize| row.try_get::<Option<String>, _>(column).map_err(error::of);
@@ -284,11 +309,66 @@ async fn find(conn: &mut PgConnection, wanted: Option<String>) -> Result<Found, 
             ),
         ));
     }
-    let schema = wanted.or(text(1)?).ok_or_else(no_schema)?;
+    let schema = match wanted {
+        Some(schema) => schema,
+        None => unnamed_schema(conn, text(1)?).await?,
+    };
     Ok(Found {
         is_pooled: text(0)?.as_deref() != Some("yes"),
         schema,
     })
+}
+
+/// The schema where the address names none.
+///
+/// What the database or the role gives as search_path may change from one day to the next, and in a new ledger everything
+/// would be bought again. So it decides only where a ledger is made that is the first, and where it leads to one alone.
+async fn unnamed_schema(
+    conn: &mut PgConnection,
+    by_default: Option<String>,
+) -> Result<String, LedgerError> {
+    let sql = format!(
+        "SELECT n.nspname::text, \
+         (n.nspname = 'public' OR n.nspname = ANY (pg_catalog.current_schemas(false)))::text \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE c.relname = 'docjobs_schema' AND c.relkind = 'r' AND {IS_OURS} ORDER BY 1"
+    );
+    let ledgers = raw_sql(AssertSqlSafe(sql))
+        .fetch_all(conn)
+        .await
+        .map_err(error::of)?;
+    let (mut near, mut far) = (Vec::new(), Vec::new());
+    for ledger in &ledgers {
+        let text = |column: usize| ledger.try_get::<String, _>(column).map_err(error::of);
+        let is_near = text(1)? == "true";
+        if is_near { &mut near } else { &mut far }.push(text(0)?);
+    }
+    choose_schema(near, far, by_default)
+}
+
+/// Of the schemas with a ledger of ours, `near` are those that search_path leads to, and `public`.
+fn choose_schema(
+    mut near: Vec<String>,
+    far: Vec<String>,
+    by_default: Option<String>,
+) -> Result<String, LedgerError> {
+    let unclear = match (near.len(), far.is_empty()) {
+        (0, true) => return Ok(by_default.unwrap_or_else(|| "public".to_owned())),
+        (0, false) => far,
+        (1, _) => return Ok(near.remove(0)),
+        _ => near,
+    };
+    let (word, names) = match unclear.as_slice() {
+        [one] => ("a ledger in the schema", one.clone()),
+        many => ("ledgers in the schemas", many.join(" and ")),
+    };
+    Err(LedgerError::new(
+        LedgerErrorKind::InvalidInput,
+        format!(
+            "the database has {word} {names}, and nothing says which schema is meant: name it in the address, as \
+             options[search_path]=SCHEMA behind a question mark"
+        ),
+    ))
 }
 
 #[async_trait]
@@ -572,6 +652,11 @@ fn table_names() -> String {
     quoted.join(", ")
 }
 
+/// Whether the table `c` belongs to our role, or to one that it is a member of.
+const IS_OURS: &str = "(pg_catalog.pg_get_userbyid(c.relowner) = current_user OR EXISTS (\
+                       SELECT FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles me ON me.oid = m.member \
+                       WHERE m.roleid = c.relowner AND me.rolname = current_user))";
+
 /// The number of the layout, none where there are no tables of ours.
 ///
 /// Whoever may make tables in the schema could have made them before us, with a trigger that runs as our role: only
@@ -579,13 +664,10 @@ fn table_names() -> String {
 async fn known_layout(conn: &mut PgConnection, schema: &str) -> Result<Option<i64>, LedgerError> {
     let ours = format!(
         "SELECT c.relname::text, pg_catalog.pg_get_userbyid(c.relowner)::text, \
-         (u.oid IS NOT NULL OR m.member IS NOT NULL)::text, (c.relkind = 'r')::text, \
+         {IS_OURS}::text, (c.relkind = 'r')::text, \
          (c.relrowsecurity OR EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) \
          OR EXISTS (SELECT FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid))::text \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         LEFT JOIN pg_catalog.pg_roles u ON u.oid = c.relowner AND u.rolname = current_user \
-         LEFT JOIN pg_catalog.pg_auth_members m ON m.roleid = c.relowner \
-         AND m.member = (SELECT me.oid FROM pg_catalog.pg_roles me WHERE me.rolname = current_user) \
          WHERE n.nspname = '{}' AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
          AND c.relname IN ('docjobs_schema', {})",
         schema.replace('\'', "''"),
@@ -651,5 +733,33 @@ async fn listen(pool: PgPool, clock: Arc<dyn Clock>, notified: Arc<Notify>) {
         clock
             .sleep_until(clock.now() + Duration::from_secs(1))
             .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_is_chosen_only_where_no_other_can_be_meant() {
+        let names = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        for (near, far, by_default, meant) in [
+            ("", "", Some("other"), Ok("other")),
+            ("", "", None, Ok("public")),
+            ("public", "", Some("other"), Ok("public")),
+            ("other", "public2", Some("other"), Ok("other")),
+            ("other public", "", Some("other"), Err("other and public")),
+            ("", "other", Some("public"), Err("the schema other,")),
+        ] {
+            let chosen = choose_schema(names(near), names(far), by_default.map(str::to_owned));
+            match (chosen, meant) {
+                (Ok(chosen), Ok(meant)) => assert_eq!(chosen, meant, "{near}"),
+                (Err(problem), Err(words)) => {
+                    assert_eq!(problem.kind(), LedgerErrorKind::InvalidInput);
+                    assert!(problem.to_string().contains(words), "{problem}");
+                }
+                (chosen, _) => panic!("{near}, {far}: {chosen:?}"),
+            }
+        }
     }
 }

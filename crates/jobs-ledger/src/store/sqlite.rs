@@ -364,11 +364,12 @@ impl super::Store for Store {
     }
 
     async fn close(&self) {
+        // Only a last connection that writes takes what lies beside the file into it.
+        self.readers.close().await;
         let (reply, closed) = oneshot::channel();
         if self.inbox.send(Message::Close(reply)).await.is_ok() {
             let _ = closed.await;
         }
-        self.readers.close().await;
     }
 }
 

@@ -10,8 +10,8 @@ use jobs_core::vendor::{Account, Acquired, RateLimit};
 use jobs_core::{JobId, Ticket};
 use jobs_ledger::{
     Claim, ClaimOutcome, ClaimUpdate, Claimed, Due, Estimate, EventCursor, IntendOutcome, Intent,
-    JobEvent, JobFilter, JobRecord, Ledger, LedgerErrorKind, LedgerId, Note, PollRecord,
-    RecordedIntent, Stage, StreamedEvent, WebhookReceipt, at, event_kind,
+    JobEvent, JobFilter, JobRecord, Ledger, LedgerErrorKind, LedgerId, Note, ParkReason,
+    PollRecord, RecordedIntent, Stage, StreamedEvent, WebhookReceipt, at, event_kind,
 };
 use serde_json::{Value, json};
 
@@ -82,6 +82,7 @@ conformance! {
     workers_in_a_hurry_never_get_more_than_the_limit
     paid_polls_stop_at_their_budget
     a_done_job_can_be_reopened
+    a_job_that_is_not_delivered_once_more_is_done_as_before
     a_lapsed_link_leads_back_to_looking
     lists_come_in_pages_and_by_filter
     a_job_is_found_by_either_id
@@ -1651,6 +1652,43 @@ async fn a_done_job_can_be_reopened(world: &World) {
         ]
     );
     assert_eq!(get(&ledger, job.id).await.attempts, 1);
+}
+
+async fn a_job_that_is_not_delivered_once_more_is_done_as_before(world: &World) {
+    let ledger = world.open().await;
+    let claim = ready(&ledger, 1).await;
+    let place = Path::new("/out/a.md");
+    ledger
+        .complete(&claim, Some(place), Some([1; 32]), Note::none())
+        .await
+        .unwrap();
+    let job = claim.job();
+    assert!(!ledger.complete_again(job).await.unwrap(), "it is done");
+    let claim = ledger.reopen(job, None).await.unwrap();
+    let other = ledger.as_worker(world.clock.shared());
+    assert!(!other.complete_again(job).await.unwrap(), "it is taken");
+    ledger
+        .park(claim.key(), ParkReason::Refused, Note::new("no such link"))
+        .await
+        .unwrap();
+    assert!(other.complete_again(job).await.unwrap());
+    let row = get(&ledger, job).await;
+    assert_eq!((row.stage, row.parked), (Stage::Completed, None));
+    assert_eq!(
+        (row.output.as_deref(), row.sha256),
+        (Some(place), Some([1; 32]))
+    );
+    assert_eq!((row.error, row.due, row.claimed), (None, None, false));
+    // A process that was stopped for longer than its lease writes nothing.
+    drop(ledger.reopen(job, None).await.unwrap());
+    world.pass(Duration::from_secs(11));
+    assert!(other.complete_again(job).await.unwrap());
+    // What was never done is not done now.
+    let accepted = held(&ledger, 2).await;
+    let job = accepted.job();
+    ledger.release(accepted, Due::Now).await.unwrap();
+    assert!(!ledger.complete_again(job).await.unwrap());
+    assert_eq!(get(&ledger, job).await.stage, Stage::Accepted);
 }
 
 async fn a_lapsed_link_leads_back_to_looking(world: &World) {

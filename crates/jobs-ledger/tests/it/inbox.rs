@@ -24,6 +24,7 @@ conformance! {
     the_use_of_a_rate_is_shown
     shared_values_are_the_same_for_all
     an_action_on_many_jobs_counts_them_first
+    more_paid_polls_are_allowed_and_never_fewer
     again_of_a_job_buys_once_however_often_it_is_asked
     a_run_buys_once_under_its_name
     what_may_have_been_bought_is_not_bought_again
@@ -372,14 +373,17 @@ async fn an_action_on_many_jobs_counts_them_first(world: &World) {
         panic!("they were counted");
     };
     assert_eq!(polled.len(), 4);
+    let held = act(BulkAction::Abandon, &all, 5).await;
+    assert_eq!(held, BulkOutcome::Held(1));
+    let parked = ledger.park(busy.key(), ParkReason::OutputPath, Note::none());
+    parked.await.unwrap();
     let BulkOutcome::Done(given_up) = act(BulkAction::Abandon, &all, 5).await else {
         panic!("they were counted");
     };
-    assert_eq!(given_up.len(), 4);
-    assert!(!given_up.contains(&busy.job()));
+    assert_eq!(given_up.len(), 5);
     let stages = ledger.list(&all).await.unwrap().jobs;
     let abandoned = stages.iter().filter(|job| job.stage == Stage::Abandoned);
-    assert_eq!(abandoned.count(), 4);
+    assert_eq!(abandoned.count(), 5);
     let events = ledger.events(given_up[0]).await.unwrap();
     let last = events.last().unwrap();
     assert_eq!(
@@ -391,6 +395,24 @@ async fn an_action_on_many_jobs_counts_them_first(world: &World) {
         .await
         .unwrap_err();
     assert_eq!(problem.kind(), LedgerErrorKind::InvalidInput);
+}
+
+async fn more_paid_polls_are_allowed_and_never_fewer(world: &World) {
+    let ledger = world.open().await;
+    let claim = accepted(&ledger, 1).await;
+    let job = claim.job();
+    let allowed = async || ledger.get(job).await.unwrap().unwrap().max_calls;
+    let allow = async |calls| ledger.allow_calls(job, calls, Note::none()).await.unwrap();
+    allow(4).await;
+    assert_eq!(ledger.spend_call(&claim, 1).await.unwrap(), Some(1));
+    let parked = ledger.park(claim.key(), ParkReason::PaidPolls, Note::none());
+    parked.await.unwrap();
+    allow(1).await;
+    assert_eq!(allowed().await, Some(4));
+    assert!(!due_now(&ledger, job).await, "one call is spent");
+    allow(5).await;
+    assert_eq!(allowed().await, Some(5));
+    assert!(due_now(&ledger, job).await);
 }
 
 async fn completed(ledger: &Ledger, claim: &Claim<at::Submitting>, content: u8) -> LedgerId {

@@ -1,5 +1,8 @@
 //! Databases as others set them up: their defaults, encodings, poolers, failovers, and tables that are not ours.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use jobs_core::clock::SystemClock;
 use jobs_core::vendor::Account;
 use jobs_ledger::{
@@ -350,6 +353,132 @@ async fn a_search_path_in_the_address_is_kept_through_a_pooler() {
     ledger.close().await;
     database.inside("SELECT * FROM elsewhere.job").await;
     drop(pooler);
+    database.end().await;
+}
+
+async fn knows(ledger: &Ledger, content: u8) -> bool {
+    let outcome = ledger.intend(intent(content)).await.unwrap();
+    !matches!(outcome, IntendOutcome::New(..))
+}
+
+#[tokio::test]
+async fn the_search_path_of_a_database_or_role_makes_no_second_ledger() {
+    let Some(database) = Database::new("").await else {
+        return;
+    };
+    let (name, url) = (&database.name, database.url());
+    let by_default = async |path: &str| {
+        let sql = format!("ALTER DATABASE {name} SET search_path = {path}");
+        database.admin(&sql).await;
+    };
+    let ledger = open(&url).await.unwrap();
+    assert!(!knows(&ledger, 1).await);
+    ledger.close().await;
+    database.inside("CREATE SCHEMA other").await;
+    for path in ["other, public", "other", "nosuch"] {
+        by_default(path).await;
+        let ledger = open(&url).await.unwrap();
+        assert!(knows(&ledger, 1).await, "{path}");
+        ledger.close().await;
+    }
+    // A ledger of its own is one that the address names.
+    let named = |schema: &str| format!("{url}?options[search_path]={schema}");
+    let other = open(&named("other")).await.unwrap();
+    assert!(!knows(&other, 1).await);
+    other.close().await;
+    by_default("other, public").await;
+    let problem = open(&url).await.unwrap_err();
+    assert_eq!(problem.kind(), LedgerErrorKind::InvalidInput, "{problem}");
+    assert!(
+        problem.to_string().contains("other and public"),
+        "{problem}"
+    );
+    let ledger = open(&named("public")).await.unwrap();
+    assert!(knows(&ledger, 1).await);
+    ledger.close().await;
+    by_default("public").await;
+    let ledger = open(&url).await.unwrap();
+    assert!(knows(&ledger, 1).await);
+    ledger.close().await;
+    database.end().await;
+}
+
+#[tokio::test]
+async fn a_ledger_in_the_schema_of_a_role_is_found_and_never_passed_by() {
+    let Some(database) = Database::new("").await else {
+        return;
+    };
+    let name = &database.name;
+    database.inside("CREATE SCHEMA mine").await;
+    database
+        .admin(&format!("ALTER DATABASE {name} SET search_path = mine"))
+        .await;
+    for content in 0..2 {
+        let ledger = open(&database.url()).await.unwrap();
+        works(&ledger, content).await;
+        ledger.close().await;
+    }
+    database
+        .inside("SELECT 1 / (count(*) = 2)::int FROM mine.job")
+        .await;
+    database
+        .admin(&format!("ALTER DATABASE {name} RESET search_path"))
+        .await;
+    let problem = open(&database.url()).await.unwrap_err();
+    assert_eq!(problem.kind(), LedgerErrorKind::InvalidInput, "{problem}");
+    assert!(problem.to_string().contains("schema mine,"), "{problem}");
+    database.end().await;
+}
+
+#[tokio::test]
+async fn a_database_that_accepts_no_connections_is_waited_for() {
+    let Some(database) = Database::new("").await else {
+        return;
+    };
+    let name = &database.name;
+    let ledger = open(&database.url()).await.unwrap();
+    database
+        .admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
+        .await;
+    database.cut().await;
+    let opening = open(&database.url()).await.unwrap_err();
+    let writing = ledger.intend(intent(1)).await.unwrap_err();
+    for problem in [opening, writing] {
+        assert!(problem.is_transient(), "{problem}");
+        assert!(problem.is_server_busy(), "{problem}");
+    }
+    database
+        .admin(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
+        .await;
+    works(&ledger, 1).await;
+    ledger.close().await;
+    database.end().await;
+}
+
+#[tokio::test]
+async fn a_lock_is_waited_for_no_longer_than_is_asked_for() {
+    let Some(database) = Database::new("").await else {
+        return;
+    };
+    let clock = SystemClock::shared();
+    let mut settings = LedgerConfig::default();
+    settings.patience = Duration::from_secs(1);
+    let ledger = Ledger::open_with(&database.url(), Arc::clone(&clock), &settings)
+        .await
+        .unwrap();
+    let mut other = PgConnection::connect(&database.url()).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE job IN ACCESS EXCLUSIVE MODE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let begun = clock.now();
+    let problem = ledger.intend(intent(1)).await.unwrap_err();
+    let waited = clock.now().since(begun);
+    assert_eq!(problem.kind(), LedgerErrorKind::Locked, "{problem}");
+    assert!(waited < Duration::from_secs(5), "{waited:?}");
+    other.close().await.unwrap();
+    works(&ledger, 1).await;
+    ledger.close().await;
     database.end().await;
 }
 

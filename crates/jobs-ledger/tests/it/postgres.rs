@@ -43,6 +43,52 @@ async fn a_dead_server_is_named_at_once_and_without_the_password() {
     assert!(problem.is_transient());
     let told = format!("{problem} {problem:?}");
     assert!(!told.contains("hunter2"), "{told}");
+    let line = problem.to_string().to_lowercase();
+    for word in [&format!("at 127.0.0.1:{port} cannot"), "refused"] {
+        assert!(line.contains(word), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_leads_nowhere_and_a_certificate_that_is_not_there_are_named() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let here = listener.local_addr().unwrap();
+    let answering = std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let (mut client, _) = listener.accept().unwrap();
+        // It asks for encryption, and gets it.
+        client.read_exact(&mut [0; 8]).unwrap();
+        client.write_all(b"S").unwrap();
+        let _ = client.read(&mut [0; 1]);
+    });
+    for (url, kind, words) in [
+        (
+            "postgres://me@nosuch.invalid/jobs".to_owned(),
+            LedgerErrorKind::Unavailable,
+            "at nosuch.invalid:5432 cannot be reached",
+        ),
+        (
+            "postgres://me@[::1]:1/jobs".to_owned(),
+            LedgerErrorKind::Unavailable,
+            "at [::1]:1 cannot be reached",
+        ),
+        (
+            format!("postgres://me@{here}/jobs?sslmode=verify-full&sslrootcert=/hunter2.pem"),
+            LedgerErrorKind::InvalidInput,
+            "sslrootcert",
+        ),
+        (
+            format!("postgres://me@{here}/jobs?sslmode=hunter2"),
+            LedgerErrorKind::InvalidInput,
+            "sslmode",
+        ),
+    ] {
+        let problem = Ledger::open(&url, SystemClock::shared()).await.unwrap_err();
+        assert_eq!(problem.kind(), kind, "{problem}");
+        assert!(problem.to_string().contains(words), "{problem}");
+        assert!(!problem.to_string().contains("hunter2"), "{problem}");
+    }
+    answering.join().unwrap();
 }
 
 #[tokio::test]

@@ -164,15 +164,21 @@ async fn unverified_results_are_counted_by_their_bytes(world: &World) {
     let claim = fetching(&ledger, 1).await;
     let kept = Path::new("/out/a.md.unverified");
     let one = ledger
-        .record_unverified(&claim, [1; 32], Some(kept), Note::new("not a zip"))
+        .record_unverified(
+            &claim,
+            [1; 32],
+            Some("markdown"),
+            Some(kept),
+            Note::new("not a zip"),
+        )
         .await
         .unwrap();
     assert!(Ledger::allows_fetch(&one));
     let row = get(&ledger, claim.job()).await;
-    assert!(row.allows_fetch());
+    assert!(row.allows_fetch(None));
     assert_eq!(row.unverified[0].path.as_deref(), Some(kept));
     let two = ledger
-        .record_unverified(&claim, [1; 32], None, Note::none())
+        .record_unverified(&claim, [1; 32], Some("markdown"), None, Note::none())
         .await
         .unwrap();
     assert_eq!((two.len(), two[0].count), (1, 2));
@@ -190,7 +196,13 @@ async fn unverified_results_are_counted_by_their_bytes(world: &World) {
     let ClaimOutcome::Claimed(claimed) = ledger.claim(claim.job()).await.unwrap() else {
         panic!("not claimed");
     };
-    assert!(!claimed.job().allows_fetch());
+    for (format, may) in [
+        (None, false),
+        (Some("markdown"), false),
+        (Some("json"), true),
+    ] {
+        assert_eq!(claimed.job().allows_fetch(format), may, "{format:?}");
+    }
     assert_eq!(claimed.job().parked, Some(ParkReason::UnverifiedResult));
 }
 
@@ -380,7 +392,7 @@ async fn a_stale_claim_records_nothing(world: &World) {
         ledger.record_verified(&claim, [1; 32]).await,
         ledger.record_outcome(&claim, &JobOutcome::Succeeded).await,
         ledger
-            .record_unverified(&claim, [1; 32], None, Note::none())
+            .record_unverified(&claim, [1; 32], None, None, Note::none())
             .await
             .map(drop),
         ledger.record_not_understood(claim.key(), &error).await,

@@ -21,7 +21,8 @@ use super::entry::Entry;
 use super::source::Source;
 use super::work_item::{Outcome, WorkClass, WorkItem, WorkerContext};
 use super::{WorkerConfig, WorkerReport};
-use crate::durable_steps::{FetchOutcome, SearchOutcome};
+use crate::deliveries::is_reopened;
+use crate::durable_steps::{FetchOutcome, SearchOutcome, units};
 use crate::dyn_handler::DynSubmitOutcome;
 use crate::error::{ErrorCategory, RunnerError, RunnerErrorKind};
 use crate::fleet_lane::FetchTask;
@@ -399,6 +400,9 @@ impl RunLoop {
             self.tell_accepted(row);
             return self.give_back(row.id, Due::Now).await;
         }
+        if self.was_completed(claimed.job()).await {
+            return;
+        }
         if self.config.polls_only {
             return match claimed {
                 Claimed::Accepted(claim, row) if !entry.handler.polls_cost() => {
@@ -408,7 +412,8 @@ impl RunLoop {
                 other => self.give_back(other.job().id, Due::Now).await,
             };
         }
-        let is_withheld = |row: &JobRecord| row.remote_id.is_some() && !row.allows_fetch();
+        let format = entry.handler.format_of(claimed.job().format.as_deref());
+        let is_withheld = |row: &JobRecord| row.remote_id.is_some() && !row.allows_fetch(format);
         if entry.handler.polls_cost() || is_withheld(claimed.job()) {
             let row = claimed.job();
             let path = self.place_of(row.id, self.output_of(row), row.format.as_deref(), &entry);
@@ -428,8 +433,9 @@ impl RunLoop {
                     .push_back(WorkItem::Submit(entry, claim, Box::new(row), None));
             }
             Claimed::InDoubt(claim, row) => {
+                let lost = entry.handler.lost_submit(&row);
                 self.queue
-                    .push_front(WorkItem::Search(entry, claim, Box::new(row)));
+                    .push_front(WorkItem::Search(entry, claim, Box::new(row), lost));
             }
             Claimed::Accepted(claim, row) => self.watch(entry, claim, row).await,
             claimed => {
@@ -440,6 +446,31 @@ impl RunLoop {
                     .push_front(WorkItem::Recover(entry, Box::new(claimed), path));
             }
         }
+    }
+
+    /// Whether the job was completed before and taken up once more by a process that is gone: it is completed as it was.
+    async fn was_completed(&mut self, row: &JobRecord) -> bool {
+        let context = self.worker.context.clone();
+        // A result that got a name was verified before.
+        if row.verified.is_none() || !matches!(is_reopened(&context.ledger, row).await, Ok(true)) {
+            return false;
+        }
+        self.give_back(row.id, Due::Now).await;
+        let completed = match context.ledger.complete_again(row.id).await {
+            Ok(_) => context.ledger.get(row.id).await,
+            Err(problem) => Err(problem),
+        };
+        match completed {
+            Ok(Some(job)) if job.stage.is_settled() => {
+                context.event(&RunnerEvent::SettledElsewhere(&job));
+            }
+            Ok(_) => self.source.again(row.id, SystemTime::UNIX_EPOCH),
+            Err(problem) => {
+                self.source.again(row.id, SystemTime::UNIX_EPOCH);
+                context.ledger_trouble(&problem);
+            }
+        }
+        true
     }
 
     fn entry_of(&self, row: &JobRecord) -> Option<Entry> {
@@ -699,12 +730,12 @@ impl RunLoop {
                 let fetch = WorkItem::Fetch(entry, claim, key.2, fetch, path, format);
                 self.queue.push_front(fetch);
             }
-            Err(end) => self.wait_ended(claim, end),
+            Err(end) => self.wait_ended(claim, end, entry.handler.charge_of_failed()),
         }
     }
 
     /// A wait that ended without a result.
-    fn wait_ended(&mut self, claim: Claim<at::Accepted>, end: WaitError) {
+    fn wait_ended(&mut self, claim: Claim<at::Accepted>, end: WaitError, failed: Option<u64>) {
         let job = claim.job();
         self.claims.remove(&job);
         if let WaitErrorKind::Unreachable(error) | WaitErrorKind::PollRejected(error) = end.kind() {
@@ -713,7 +744,9 @@ impl RunLoop {
         let category = ErrorCategory::of_wait(&end);
         let note = Note::new(end.to_string());
         let settle = match end.kind() {
-            WaitErrorKind::Failed(_) => ClaimUpdate::failed(claim, note),
+            WaitErrorKind::Failed(_) => {
+                ClaimUpdate::failed(claim, note.with_credits(units(failed)))
+            }
             WaitErrorKind::Expired | WaitErrorKind::Gone => ClaimUpdate::gone(claim, note),
             cause => {
                 let is_over =
@@ -771,7 +804,7 @@ impl RunLoop {
             Ok(Outcome::Submitted(entry, row, submitted)) => {
                 self.submitted(job, entry, row, submitted).await;
             }
-            Ok(Outcome::Searched(entry, row, SearchOutcome::Adopted(claim, id))) => {
+            Ok(Outcome::Searched(entry, row, _, SearchOutcome::Adopted(claim, id))) => {
                 let label = label(job, &entry, id.clone());
                 self.worker.context.event(&RunnerEvent::Adopted(&label));
                 if self.config.until_accepted {
@@ -779,8 +812,13 @@ impl RunLoop {
                 }
                 self.watch_accepted(entry, claim, id, *row).await;
             }
-            Ok(Outcome::Searched(entry, row, SearchOutcome::InDoubt(_, candidates))) => {
-                let error = in_doubt(&entry, &row, candidates);
+            Ok(Outcome::Searched(_, _, lost, SearchOutcome::InDoubt(_, candidates))) => {
+                let unknown = RunnerErrorKind::OutcomeUnknown {
+                    lost,
+                    candidates,
+                    interrupted: false,
+                };
+                let error = RunnerError::new(unknown).of_job(job);
                 self.park(job, ParkReason::InDoubt, error).await;
             }
             Ok(Outcome::Recovered(entry, row, Some(claim))) => {
@@ -838,9 +876,10 @@ impl RunLoop {
             DynSubmitOutcome::Rejected(claim, error) => {
                 self.rejected(entry.account(), &claim, error).await;
             }
-            DynSubmitOutcome::Unknown(claim) => {
+            DynSubmitOutcome::Unknown(claim, lost) => {
                 self.claims.insert(job, claim.key());
-                self.queue.push_front(WorkItem::Search(entry, claim, row));
+                self.queue
+                    .push_front(WorkItem::Search(entry, claim, row, lost));
             }
             DynSubmitOutcome::OverBudget(over) => {
                 self.claims.remove(&job);
@@ -1192,15 +1231,4 @@ fn label(id: LedgerId, entry: &Entry, job_id: JobId) -> JobLabel {
         kind: entry.handler.kind(),
         job_id,
     }
-}
-
-/// A lost submit for which the search has found no job, or several.
-fn in_doubt(entry: &Entry, row: &JobRecord, candidates: Vec<JobId>) -> RunnerError {
-    let lost = entry.handler.lost_submit(row);
-    RunnerError::new(RunnerErrorKind::OutcomeUnknown {
-        lost,
-        candidates,
-        interrupted: false,
-    })
-    .of_job(row.id)
 }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jobs_core::JobId;
 use jobs_core::clock::Moment;
 use jobs_core::vendor::Account;
+use jobs_core::{JobId, LostSubmit};
 use jobs_ledger::{Claim, Claimed, JobRecord, LedgerId, Note, at};
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +34,7 @@ pub(super) struct WorkerContext {
 pub(super) enum WorkItem {
     /// The moment at which it is given up, if it is given one when it begins.
     Submit(Entry, Claim<at::Intended>, Box<JobRecord>, Option<Moment>),
-    Search(Entry, Claim<at::InDoubt>, Box<JobRecord>),
+    Search(Entry, Claim<at::InDoubt>, Box<JobRecord>, LostSubmit),
     /// A job whose process was stopped between its last poll and *done*.
     Recover(Entry, Box<Claimed>, PathBuf),
     Fetch(
@@ -63,7 +63,7 @@ pub(super) enum WorkClass {
 /// What a task has done.
 pub(super) enum Outcome {
     Submitted(Entry, Box<JobRecord>, DynSubmitOutcome),
-    Searched(Entry, Box<JobRecord>, SearchOutcome),
+    Searched(Entry, Box<JobRecord>, LostSubmit, SearchOutcome),
     Recovered(Entry, Box<JobRecord>, Option<Claim<at::Accepted>>),
     Fetched(Entry, JobId, FetchOutcome),
     RunAlone(RunOutcome),
@@ -94,7 +94,7 @@ impl WorkItem {
     pub(super) fn job(&self) -> LedgerId {
         match self {
             Self::Submit(_, claim, ..) => claim.job(),
-            Self::Search(_, claim, _) => claim.job(),
+            Self::Search(_, claim, ..) => claim.job(),
             Self::Recover(_, claimed, _) | Self::Alone(_, claimed, ..) => claimed.job().id,
             Self::Fetch(_, claim, ..) => claim.job(),
         }
@@ -110,9 +110,9 @@ impl WorkItem {
                     .await?;
                 Ok(Outcome::Submitted(entry, row, submitted))
             }
-            Self::Search(entry, claim, row) => {
-                let searched = entry.handler.search(context, claim, &row).await?;
-                Ok(Outcome::Searched(entry, row, searched))
+            Self::Search(entry, claim, row, lost) => {
+                let searched = entry.handler.search(context, claim, &row, &lost).await?;
+                Ok(Outcome::Searched(entry, row, lost, searched))
             }
             Self::Recover(entry, claimed, path) => match *claimed {
                 Claimed::Available(claim, row) => recover(context, entry, claim, row, &path).await,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jobs_core::clock::SystemClock;
 
 use jobs_core::vendor::{Account, Acquired, RateLimit};
-use jobs_ledger::{Intent, Ledger};
+use jobs_ledger::{ClaimOutcome, Claimed, Estimate, Intent, Ledger};
 use serde_json::{Value, json};
 use vendor_sim::fault::Fault;
 use vendor_sim::textin::Outcome;
@@ -261,6 +261,58 @@ async fn what_makes_no_sense_is_refused_and_nothing_is_bought() {
         uploads.iter().all(|path| path.ends_with(".lock")),
         "{uploads:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_may_be_as_long_as_the_server_was_told_and_no_longer() {
+    const MIB: usize = 1024 * 1024;
+    let stage = Stage::new().await;
+    let server = Server::start(&stage, &["--max-upload", "4MB"]).await;
+    let mut pdf = b"%PDF-1.7\n".to_vec();
+    pdf.resize(9 * MIB, b'x');
+    for (path, length, status) in [
+        ("/v1/jobs", 3 * MIB, 201),
+        ("/v1/jobs", 5 * MIB, 413),
+        ("/v1/jobs", 9 * MIB, 413),
+        ("/v1/parse", 5 * MIB, 413),
+    ] {
+        let parts: [Part<'_>; 2] = [
+            ("vendor", None, b"textin"),
+            ("file", Some("a.pdf"), &pdf[..length]),
+        ];
+        let answer = server.submit(path, &[], &parts).await;
+        assert_eq!(answer.status, status, "{path} {length}: {}", answer.text());
+        if status == 413 {
+            assert_eq!(answer.problem(), "too-large");
+        }
+    }
+    assert_eq!(
+        server.get("/v1/jobs").await.json()["jobs"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_or_query_that_is_no_text_is_a_problem_like_any_other() {
+    let stage = Stage::new().await;
+    let server = Server::start(&stage, &[]).await;
+    for path in [
+        "/v1/jobs/%ff",
+        "/v1/jobs/%ff/result",
+        "/v1/budgets/%ff",
+        "/v1/jobs?vendor=%00",
+        "/v1/hooks?vendor=%00",
+    ] {
+        let answer = server.get(path).await;
+        assert_eq!(
+            (answer.status, &*answer.problem()),
+            (400, "bad-request"),
+            "{path}"
+        );
+    }
 }
 
 /// All files below a folder.
@@ -594,6 +646,96 @@ async fn buying_again_names_the_job_and_a_repeated_call_buys_no_third() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_being_submitted_is_not_bought_again() {
+    let stage = Stage::new().await;
+    let server = Server::start(&stage, &[]).await;
+    let parts = document("a.txt", "some text\n");
+    let first = server.submit("/v1/jobs", &[], &parts).await;
+    let ledger = Ledger::open(&stage.ledger_path(), SystemClock::shared())
+        .await
+        .unwrap();
+    let claimed = ledger.claim(id(&first).parse().unwrap()).await.unwrap();
+    let ClaimOutcome::Claimed(Claimed::Intended(claim, _)) = claimed else {
+        panic!("it waits for a worker");
+    };
+    // What a worker holds is not given up with others.
+    let body = json!({ "action": "abandon", "filter": {}, "expect": 1 }).to_string();
+    let held = server.post("/v1/bulk", &[JSON], body.as_bytes()).await;
+    assert_eq!((held.status, &*held.problem()), (409, "busy"));
+    assert!(held.text().contains("holds 1 of these"), "{}", held.text());
+    let submitting = ledger.begin_submit(claim, Estimate::Free).await.unwrap();
+    let _submitting = submitting.granted().unwrap();
+    let first_id = id(&first);
+    let again = [("again", None, first_id.as_bytes())];
+    let again = server.submit("/v1/jobs", &[], &again).await;
+    assert_eq!((again.status, &*again.problem()), (409, "in-doubt"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deck_is_named_by_our_id_and_a_higher_number_of_calls_goes_on() {
+    let stage = Stage::new().await;
+    let server = Server::start(&stage, &["--work"]).await;
+    let topic: [Part<'_>; 3] = [
+        ("vendor", None, b"mindshow"),
+        ("kind", None, b"deck"),
+        ("text", None, b"cats"),
+    ];
+    let deck = server.submit("/v1/jobs", &[WAIT], &topic).await;
+    assert_eq!(deck.json()["stage"], "completed", "{}", deck.text());
+    let deck_id = id(&deck);
+    let export = async |calls: &str, wait: &[(&str, &str)]| {
+        let options = format!("{{\"max_calls\":{calls}}}");
+        let parts = [
+            ("vendor", None, &b"mindshow"[..]),
+            ("kind", None, b"pdf"),
+            ("text", None, deck_id.as_bytes()),
+            ("options", None, options.as_bytes()),
+        ];
+        server.submit("/v1/jobs", wait, &parts).await
+    };
+    let first = export("1", &[]).await;
+    assert_eq!(first.status, 201, "{}", first.text());
+    let path = format!("/v1/jobs/{}", id(&first));
+    while server.get(&path).await.json()["parked"] != "paid_polls" {}
+    let pdf = export("9", &[WAIT]).await;
+    assert_eq!((pdf.status, id(&pdf)), (200, id(&first)));
+    assert_eq!(pdf.json()["stage"], "completed", "{}", pdf.text());
+    assert_eq!(pdf.json()["remote_id"], deck.json()["remote_id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_no_job_needs_does_not_stay() {
+    let stage = Stage::new().await;
+    let passwords = format!("{}.spool/passwords", stage.ledger_path());
+    let server = Server::start(&stage, &[]).await;
+    let mut parts = document("a.txt", "some text\n");
+    parts.push(("options", None, b"{\"password\":\"hunter2\",\"zz\":1}"));
+    let refused = server.submit("/v1/jobs", &[], &parts).await;
+    assert_eq!(refused.status, 400, "{}", refused.text());
+    assert!(walk(&passwords).is_empty());
+    parts.pop();
+    parts.push(("options", None, b"{\"password\":\"hunter2\"}"));
+    let waiting = server.submit("/v1/jobs", &[], &parts).await;
+    assert_eq!(waiting.status, 201, "{}", waiting.text());
+    drop(server);
+    let server = Server::start(&stage, &[]).await;
+    assert_eq!(walk(&passwords).len(), 1, "its job is not settled");
+    drop(server);
+    // It is settled while no server runs.
+    let ran = stage.run(&["work", "--once"]).await;
+    assert_eq!(ran.exit, 0, "{}", ran.stderr);
+    assert_eq!(walk(&passwords).len(), 1);
+    let server = Server::start(&stage, &[]).await;
+    for _ in 0..400 {
+        if walk(&passwords).is_empty() {
+            break;
+        }
+        server.get("/healthz").await;
+    }
+    assert!(walk(&passwords).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_password_is_one_input_and_leaves_with_its_job() {
     let stage = Stage::new().await;
     let server = Server::start(&stage, &["--work"]).await;
@@ -819,7 +961,6 @@ async fn a_budget_holds_a_job_back_and_never_refuses_it() {
         if job["stage"] == "completed" {
             break;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert_eq!(job["stage"], "completed", "{job}");
     let done = submit(&server, "a.txt", "some text\n").await;
@@ -903,6 +1044,12 @@ async fn one_action_changes_many_jobs_if_they_are_as_many_as_expected() {
         "{\"action\":\"abandon\",\"filter\":{},\"expect\":1001}",
         "{\"action\":\"abandon\",\"filter\":{}}",
         "{\"action\":\"abandon\",\"filter\":[],\"expect\":4}",
+        "{\"action\":\"abandon\",\"filter\":{\"stage\":[7]},\"expect\":4}",
+        "{\"action\":\"abandon\",\"filter\":{\"stage\":[null,\"intended\"]},\"expect\":4}",
+        "{\"action\":\"abandon\",\"filter\":{\"stage\":[[\"failed\"]]},\"expect\":4}",
+        "{\"action\":\"abandon\",\"filter\":{\"stage\":[]},\"expect\":4}",
+        "{\"action\":\"abandon\",\"filter\":{\"stage\":\"\"},\"expect\":4}",
+        "{\"action\":\"abandon\",\"filter\":{\"vendor\":null},\"expect\":4}",
     ] {
         let answer = server.post("/v1/bulk", &[JSON], body.as_bytes()).await;
         assert_eq!(

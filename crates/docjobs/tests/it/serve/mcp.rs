@@ -6,11 +6,21 @@ use super::{Answer, Server};
 use crate::stage::Stage;
 
 const TOKEN: (&str, &str) = ("Authorization", "Bearer s3cret");
+const READER: (&str, &str) = ("Authorization", "Bearer only-reads");
 
 /// A message to the endpoint, within this session.
 async fn tell(server: &Server, session: Option<&str>, message: &Value) -> Answer {
+    tell_as(TOKEN, server, session, message).await
+}
+
+async fn tell_as(
+    token: (&str, &str),
+    server: &Server,
+    session: Option<&str>,
+    message: &Value,
+) -> Answer {
     let mut headers = vec![
-        TOKEN,
+        token,
         ("Content-Type", "application/json"),
         ("Accept", "application/json, text/event-stream"),
         ("MCP-Protocol-Version", "2025-11-25"),
@@ -39,6 +49,10 @@ fn call(id: u32, tool: &str, arguments: &Value) -> Value {
 }
 
 async fn session(server: &Server) -> String {
+    session_of(TOKEN, server).await
+}
+
+async fn session_of(token: (&str, &str), server: &Server) -> String {
     let hello = json!({
         "jsonrpc": "2.0", "id": 1, "method": "initialize",
         "params": {
@@ -46,11 +60,11 @@ async fn session(server: &Server) -> String {
             "clientInfo": { "name": "test", "version": "1" },
         },
     });
-    let welcome = tell(server, None, &hello).await;
+    let welcome = tell_as(token, server, None, &hello).await;
     assert_eq!(told(&welcome)["result"]["protocolVersion"], "2025-11-25");
     let session = welcome.header("mcp-session-id").unwrap().to_owned();
     let ready = json!({ "jsonrpc": "2.0", "method": "notifications/initialized" });
-    let accepted = tell(server, Some(&session), &ready).await;
+    let accepted = tell_as(token, server, Some(&session), &ready).await;
     assert_eq!(accepted.status, 202, "{accepted:?}");
     session
 }
@@ -84,6 +98,12 @@ async fn the_tools_are_there_over_http_behind_the_token_and_the_roots() {
         jobs.push(parsed["id"].clone());
     }
     assert_eq!(jobs[0], jobs[1]);
+    let events = format!("/v1/jobs/{}/events", jobs[0].as_str().unwrap());
+    let events = server.call("GET", &events, &[TOKEN], b"").await.json();
+    assert_eq!(events["events"][0]["data"]["actor"], "alice", "{events}");
+    let hidden = json!({ "url": "https://h/a.pdf", "options": { "password_file": "/etc/passwd" } });
+    let refused = told(&tell(&server, Some(&session), &call(6, "parse_document", &hidden)).await);
+    assert_eq!(refused["result"]["isError"], true, "{refused}");
     assert_eq!(stage.simulators.textin().charges().len(), 1);
     // Nobody decides over HTTP without the user's own answer.
     let resolve = call(5, "resolve_job", &json!({ "id": jobs[0], "abandon": true }));
@@ -99,6 +119,28 @@ async fn the_tools_are_there_over_http_behind_the_token_and_the_roots() {
     assert!(error.as_str().unwrap().contains("--root"), "{refused}");
     let without = Server::start(&stage, &["--token-file", "tokens"]).await;
     assert_eq!(tell(&without, None, &json!({})).await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_may_only_read_has_the_reading_tools() {
+    let stage = Stage::new().await;
+    stage.input("tokens", "alice s3cret\nbob only-reads ro\n");
+    let server = Server::start(&stage, &["--mcp", "--token-file", "tokens"]).await;
+    let session = session_of(READER, &server).await;
+    let tell =
+        async |message: &Value| told(&tell_as(READER, &server, Some(&session), message).await);
+    let list = json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" });
+    let tools = tell(&list).await["result"]["tools"].clone();
+    let tools = tools.as_array().unwrap();
+    assert!(!tools.is_empty());
+    for tool in tools {
+        assert_eq!(tool["annotations"]["readOnlyHint"], true, "{tool}");
+    }
+    let url = json!({ "url": "https://h/a.pdf" });
+    let refused = tell(&call(3, "parse_document", &url)).await;
+    assert_eq!(refused["error"]["code"], -32602, "{refused}");
+    let jobs = tell(&call(4, "list_jobs", &json!({}))).await;
+    assert_eq!(jobs["result"]["structuredContent"]["jobs"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

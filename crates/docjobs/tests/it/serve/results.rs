@@ -46,6 +46,50 @@ async fn a_used_up_quota_is_the_vendors_402_until_there_is_some_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_was_changed_is_not_served_and_readers_fetch_nothing() {
+    let stage = Stage::new().await;
+    stage.input("tokens", "alice s3cret\nbob only-reads ro\n");
+    let server = Server::start(&stage, &["--work", "--token-file", "tokens"]).await;
+    let alice = ("Authorization", "Bearer s3cret");
+    let bob = ("Authorization", "Bearer only-reads");
+    let done = server
+        .submit("/v1/jobs", &[alice, ("Prefer", "wait=60")], &PARTS)
+        .await;
+    let job = done.json();
+    let output = std::path::PathBuf::from(job["output"].as_str().unwrap());
+    let path = format!("/v1/jobs/{}", job["id"].as_str().unwrap());
+    let result = format!("{path}/result");
+    let get = async |path: &str, who| server.call("GET", path, &[who], b"").await;
+    let first = get(&result, bob).await;
+    assert_eq!((first.status, first.text()), (200, "some text\n"));
+    let other = stage.input("other.md", "TAMPERED");
+    let spoil: [&dyn Fn(); 3] = [
+        &|| std::fs::write(&output, "some").unwrap(),
+        &|| {
+            std::fs::remove_file(&output).unwrap();
+            std::os::unix::fs::symlink(&other, &output).unwrap();
+        },
+        &|| std::fs::remove_file(&output).unwrap(),
+    ];
+    for spoil in spoil {
+        spoil();
+        let sent = stage.simulators.textin().requests().len();
+        let elsewhere = get(&result, bob).await;
+        assert_eq!(
+            (elsewhere.status, &*elsewhere.problem()),
+            (503, "elsewhere")
+        );
+        assert_eq!(get(&path, bob).await.json()["stage"], "completed");
+        assert_eq!(stage.simulators.textin().requests().len(), sent);
+        let again = get(&result, alice).await;
+        assert_eq!((again.status, again.text()), (200, "some text\n"));
+        assert_eq!(again.header("etag"), first.header("etag"));
+    }
+    assert_eq!(std::fs::read_to_string(&other).unwrap(), "TAMPERED");
+    assert_eq!(stage.simulators.textin().charges().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_result_that_lies_elsewhere_is_fetched_again_where_its_vendor_is_known() {
     let stage = Stage::new().await;
     let server = Server::start(&stage, &["--work"]).await;
