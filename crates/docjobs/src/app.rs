@@ -186,7 +186,9 @@ impl App {
         let clock = SystemClock::shared();
         let mut settings = LedgerConfig::default();
         settings.connections = self.connections;
-        settings.patience = lock_patience(self.ledger_deadline()?, settings.patience);
+        // Locks are held in real time too.
+        let deadline = self.options.deadline.min(self.ledger_deadline);
+        settings.patience = lock_patience(deadline, settings.patience);
         // A file that others can write is no ledger; a database may be written by whoever can connect to it.
         if self.ledger_file()?.is_none() {
             let key = place_key::of_user();

@@ -36,13 +36,13 @@ const REST: Duration = Duration::from_secs(1);
 /// What a session is started with to see whether it arrives, which it does not through a pooler.
 const PROBE: &str = "docjobs.direct";
 
-/// What the server gives up by itself, by how long a lock may be waited for. A worker that is stopped in the middle of a
-/// transaction must not keep its locks for good.
+/// What the server gives up by itself, by how long somebody waits. A worker that is stopped in the middle of a transaction
+/// must not keep its locks for good; by the usual patience, whoever waits for such a lock gets it before giving up.
 fn limits(patience: Duration) -> [(&'static str, String); 3] {
     let milliseconds = |time: Duration| time.as_millis().max(1).to_string();
     [
         ("idle_in_transaction_session_timeout", "10s".to_owned()),
-        ("lock_timeout", milliseconds(patience)),
+        ("lock_timeout", milliseconds(patience * 2)),
         ("statement_timeout", milliseconds(patience * 6)),
     ]
 }
