@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use jobs_core::vendor::Delivery;
-use jobs_core::{Error, ErrorKind};
+use jobs_core::{Error, ErrorKind, JobId};
 use serde::{Deserialize, Serialize};
 
 /// The typed part of an [`JobEvent`](crate::JobEvent): whatever a later step decides by. Its text is for people alone.
@@ -225,6 +225,12 @@ pub struct ErrorRecord {
     /// The beginning of an answer that was not understood, at most 2 KiB and without secrets.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// The host and port where it was tried.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The vendor's id of the job that it was tried on, or that the answer told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
 }
 
 /// The kind of the error of a job that does not fit into its vendor's budget.
@@ -248,6 +254,8 @@ impl From<&Error> for ErrorRecord {
             http_status: error.http_status(),
             message: error.message().map(plain),
             body: error.body_excerpt().map(plain),
+            address: error.address().map(plain),
+            job: error.job().map(|job| plain(job.as_str())),
         }
     }
 }
@@ -256,6 +264,32 @@ impl ErrorRecord {
     /// The kind, if it is one that this version knows.
     pub fn error_kind(&self) -> Option<ErrorKind> {
         KINDS.into_iter().find(|kind| word_of(*kind) == self.kind)
+    }
+
+    /// The error again, of this operation at this vendor. What is not kept, as a cause or an advice, it does not tell.
+    pub fn to_error(&self, vendor: &'static str, operation: &'static str) -> Error {
+        let kind = self.error_kind().unwrap_or(ErrorKind::Unavailable);
+        let mut error = Error::new(kind, vendor, operation)
+            .with_delivery(match self.sent.as_str() {
+                "no" => Delivery::NotSent,
+                "yes" => Delivery::Answered,
+                _ => Delivery::MaybeSent,
+            })
+            .with_message(self.message.as_deref().unwrap_or_default())
+            .with_body_excerpt(self.body.as_deref().unwrap_or_default());
+        if let Some(code) = &self.code {
+            error = error.with_code(code);
+        }
+        if let Some(status) = self.http_status {
+            error = error.with_http_status(status);
+        }
+        if let Some(address) = &self.address {
+            error = error.with_address(address.as_str());
+        }
+        match self.job.as_deref().map(JobId::new) {
+            Some(Ok(id)) => error.with_job(id),
+            _ => error,
+        }
     }
 
     /// Whether the word is that of a kind.
@@ -451,5 +485,22 @@ mod tests {
                 .body
                 .is_some_and(|body| body.len() <= BODY && !body.is_empty())
         );
+    }
+    #[test]
+    fn an_error_comes_back_as_it_was_kept() {
+        let bare = || Error::new(ErrorKind::UnexpectedResponse, "vendor", "submit");
+        let told = bare()
+            .with_message("odd: (code 7)")
+            .with_code(5)
+            .with_http_status(502)
+            .with_body_excerpt("<html>")
+            .with_address("[::1]:9")
+            .with_job(JobId::new("j7").unwrap());
+        for error in [bare(), told, bare().with_delivery(Delivery::NotSent)] {
+            let kept = serde_json::to_string(&ErrorRecord::from(&error)).unwrap();
+            let record: ErrorRecord = serde_json::from_str(&kept).unwrap();
+            let again = record.to_error("vendor", "submit");
+            assert_eq!(format!("{again:?}"), format!("{error:?}"));
+        }
     }
 }

@@ -158,29 +158,20 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
         };
         match submission {
             Ok(job) => {
-                let accepted = self.retry_ledger_write(async || {
+                let accepted = async || {
                     ledger
                         .record_accepted(&sending, job.id(), self.wall(), Note::none())
                         .await
-                });
-                let held = tokio::select! {
-                    biased;
-                    held = accepted => held,
-                    () = gives_up => Err(LedgerError::not_in_time()),
                 };
+                let held = self.write_until(gives_up, accepted).await;
                 let held = held.map_err(|error| unwritten(error, &job))?;
                 Ok(SubmitOutcome::Accepted(held, job))
             }
             Err(SubmitError::Rejected(error)) => Ok(SubmitOutcome::Rejected(sending, error)),
             Err(SubmitError::OutcomeUnknown(lost)) => {
                 let note = || Note::from(&lost.error);
-                let in_doubt = self
-                    .retry_ledger_write(async || ledger.record_in_doubt(&sending, note()).await);
-                let unknown = tokio::select! {
-                    biased;
-                    unknown = in_doubt => unknown?,
-                    () = gives_up => return Err(LedgerError::not_in_time().into()),
-                };
+                let in_doubt = async || ledger.record_in_doubt(&sending, note()).await;
+                let unknown = self.write_until(gives_up, in_doubt).await?;
                 Ok(SubmitOutcome::Unknown(unknown, lost))
             }
         }
@@ -439,6 +430,19 @@ impl<'a, H: Handler> DurableSteps<'a, H> {
         retry_ledger_write(self.ledger, self.observer, write).await
     }
 
+    /// As above, until `end`.
+    async fn write_until<T, F: Future<Output = Result<T, LedgerError>>>(
+        &self,
+        end: impl Future<Output = ()>,
+        write: impl Fn() -> F,
+    ) -> Result<T, LedgerError> {
+        tokio::select! {
+            biased;
+            written = self.retry_ledger_write(write) => written,
+            () = end => Err(LedgerError::not_in_time()),
+        }
+    }
+
     fn wall(&self) -> SystemTime {
         self.ledger.clock().wall()
     }
@@ -491,50 +495,16 @@ impl<H: Handler> fmt::Debug for DurableSteps<'_, H> {
 
 /// What is known of a submit that a crash, or another process, left in doubt.
 pub fn lost_submit(vendor: &'static str, row: &jobs_ledger::JobRecord) -> LostSubmit {
+    let error = match &row.error_data {
+        Some(record) => record.to_error(vendor, "submit"),
+        // Of an old ledger, or of a person, there is a line only.
+        None => Error::new(ErrorKind::Unavailable, vendor, "submit")
+            .with_message(row.error.as_deref().unwrap_or_default()),
+    };
     LostSubmit {
         summary: row.input.as_str().into(),
         sent_at: row.sent_at.unwrap_or(row.created_at),
-        error: error_on_record(vendor, row.error.as_deref().unwrap_or_default()),
-    }
-}
-
-/// The error of a submit that `line` tells, or that an earlier search made of it: nothing in it is said twice.
-fn error_on_record(vendor: &'static str, line: &str) -> Error {
-    const KINDS: [ErrorKind; 9] = [
-        ErrorKind::Unavailable,
-        ErrorKind::Timeout,
-        ErrorKind::UnexpectedResponse,
-        ErrorKind::TooLarge,
-        ErrorKind::InvalidInput,
-        ErrorKind::Unauthenticated,
-        ErrorKind::QuotaExceeded,
-        ErrorKind::RateLimited,
-        ErrorKind::Refused,
-    ];
-    let of_kind = |kind| Error::new(kind, vendor, "submit").with_delivery(Delivery::MaybeSent);
-    let told = line
-        .strip_prefix(vendor)
-        .and_then(|rest| rest.split_once(": "));
-    let Some((place, said)) = told.filter(|(place, _)| place.starts_with(' ')) else {
-        return of_kind(ErrorKind::Unavailable).with_message(line);
-    };
-    let rest_of = |kind: &ErrorKind| {
-        let rest = said.strip_prefix(&kind.to_string())?;
-        Some((*kind, rest.trim_start_matches([':', ';', ' '])))
-    };
-    let (kind, message) = KINDS
-        .iter()
-        .find_map(rest_of)
-        .unwrap_or((ErrorKind::Unavailable, said));
-    let mut error = of_kind(kind).with_message(message);
-    let mut operation = place;
-    if let Some((before, address)) = place.split_once(" at ") {
-        (operation, error) = (before, error.with_address(address));
-    }
-    let job = operation.split_once(" of job ");
-    match job.and_then(|(_, id)| JobId::new(id).ok()) {
-        Some(id) => error.with_job(id),
-        None => error,
+        error: error.with_delivery(Delivery::MaybeSent),
     }
 }
 
@@ -673,36 +643,4 @@ pub(crate) async fn is_here<S: WithResult>(
     Ok(ledger
         .complete(claim, Some(path), Some(digest), Note::none())
         .await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_error_on_record_is_told_once() {
-        for (line, told) in [
-            (
-                "textin submit of job j7 at [::1]:9: answer not understood: odd: x (code 5)",
-                "textin submit of job j7 at [::1]:9: answer not understood: odd: x (code 5)",
-            ),
-            (
-                "ppj create at h:1: service unavailable; try again later",
-                "ppj submit at h:1: service unavailable: try again later",
-            ),
-            (
-                "ppj submit: service unavailable: it was interrupted",
-                "ppj submit: service unavailable: it was interrupted",
-            ),
-            (
-                "no answer yet",
-                "ppj submit: service unavailable: no answer yet",
-            ),
-            ("", "ppj submit: service unavailable"),
-        ] {
-            let vendor = told.split(' ').next().unwrap();
-            let vendor = ["ppj", "textin"].into_iter().find(|name| *name == vendor);
-            assert_eq!(error_on_record(vendor.unwrap(), line).to_string(), told);
-        }
-    }
 }

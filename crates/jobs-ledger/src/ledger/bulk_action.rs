@@ -3,7 +3,6 @@
 use super::filter::JobFilter;
 use super::row::{self, AfterWrite, Writer};
 use super::{Ledger, history, inbox, list, submit};
-use crate::claim::ClaimKey;
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::event::{Note, event_kind};
 use crate::id::LedgerId;
@@ -113,10 +112,7 @@ async fn act(
             if is_restored || held.stage.is_settled() {
                 return Ok(false);
             }
-            let fence = held.fence + 1;
-            let sql = "UPDATE wake SET fence = $2 WHERE id = $1";
-            tx.run(sql, args![job.to_string(), fence]).await?;
-            let (key, then) = (ClaimKey { job, fence }, AfterWrite::End(None));
+            let (key, then) = (row::fence_off(tx, job, &held).await?, AfterWrite::End(None));
             submit::exit(tx, by, key, Transition::Abandon, then, note).await?;
             Ok(true)
         }

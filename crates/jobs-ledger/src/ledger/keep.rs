@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::row::{self, AfterWrite, Writer};
 use super::{Ledger, history};
-use crate::claim::ClaimKey;
 use crate::error::{LedgerError, LedgerErrorKind};
 use crate::event::{Note, event_kind};
 use crate::id::LedgerId;
@@ -121,10 +120,7 @@ async fn recover(
     recovered: &mut Recovered,
 ) -> Result<(), LedgerError> {
     let held = row::lock(tx, job).await?;
-    let fence = held.fence + 1;
-    let sql = "UPDATE wake SET fence = $2 WHERE id = $1";
-    tx.run(sql, args![job.to_string(), fence]).await?;
-    let key = ClaimKey { job, fence };
+    let key = row::fence_off(tx, job, &held).await?;
     if held.stage == Stage::Submitting {
         let to = transition(held.stage, Transition::Doubt)
             .map_err(|illegal| LedgerError::illegal_transition(job, illegal))?;
@@ -136,7 +132,7 @@ async fn recover(
             "it was being submitted when the ledger was copied; it may have been charged",
         );
         row::error(tx, job, &note).await?;
-        history::event(tx, by, job, Some(fence), event_kind::IN_DOUBT, &note).await?;
+        history::event(tx, by, job, Some(key.fence), event_kind::IN_DOUBT, &note).await?;
         recovered.in_doubt += 1;
         return Ok(());
     }
@@ -150,7 +146,7 @@ async fn recover(
     )
     .await?;
     let note = Note::new("the restored ledger was recovered");
-    history::event(tx, by, job, Some(fence), event_kind::UNPARKED, &note).await?;
+    history::event(tx, by, job, Some(key.fence), event_kind::UNPARKED, &note).await?;
     recovered.due += 1;
     Ok(())
 }

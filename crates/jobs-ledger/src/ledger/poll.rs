@@ -276,13 +276,7 @@ impl Ledger {
                     let held = row::lock(tx, job).await?;
                     let to = transition(held.stage, Transition::Reopen)
                         .map_err(|illegal| LedgerError::illegal_transition(job, illegal))?;
-                    let fence = held.fence + 1;
-                    tx.run(
-                        "UPDATE wake SET fence = $2 WHERE id = $1",
-                        args![job.to_string(), fence],
-                    )
-                    .await?;
-                    let key = ClaimKey { job, fence };
+                    let key = row::fence_off(tx, job, &held).await?;
                     row::put(tx, &by, key, to, AfterWrite::Keep, &held).await?;
                     tx.run(
                         "UPDATE job SET output = coalesce($2, output), \
@@ -294,12 +288,12 @@ impl Ledger {
                         tx,
                         &by,
                         job,
-                        Some(fence),
+                        Some(key.fence),
                         event_kind::REOPENED,
                         &Note::none(),
                     )
                     .await?;
-                    Ok(fence)
+                    Ok(key.fence)
                 })
             })
             .await?;
@@ -338,13 +332,7 @@ async fn complete_again(tx: &mut Tx, by: &Writer, job: LedgerId) -> Result<bool,
         stage => stage,
     };
     let to = legal(available, Transition::Complete)?;
-    let fence = held.fence + 1;
-    tx.run(
-        "UPDATE wake SET fence = $2 WHERE id = $1",
-        args![job.to_string(), fence],
-    )
-    .await?;
-    let key = ClaimKey { job, fence };
+    let key = row::fence_off(tx, job, &held).await?;
     row::put(tx, by, key, to, AfterWrite::End(None), &held).await?;
     tx.run(
         "UPDATE job SET result = NULL, error = NULL, error_data = NULL, error_kind = NULL WHERE id = $1",
@@ -352,7 +340,7 @@ async fn complete_again(tx: &mut Tx, by: &Writer, job: LedgerId) -> Result<bool,
     )
     .await?;
     let note = Note::new("completed as before");
-    history::event(tx, by, job, Some(fence), event_kind::NOTED, &note).await?;
+    history::event(tx, by, job, Some(key.fence), event_kind::NOTED, &note).await?;
     Ok(true)
 }
 

@@ -252,6 +252,18 @@ fn only_target(step: Transition) -> Option<Stage> {
     })
 }
 
+/// Takes a job that is locked from whoever has it: an older claim is lost from now on.
+pub(super) async fn fence_off(
+    tx: &mut Tx,
+    job: LedgerId,
+    held: &LockedJob,
+) -> Result<ClaimKey, LedgerError> {
+    let fence = held.fence + 1;
+    let sql = "UPDATE wake SET fence = $2 WHERE id = $1";
+    tx.run(sql, args![job.to_string(), fence]).await?;
+    Ok(ClaimKey { job, fence })
+}
+
 /// Writes the narrow row of a job that is locked.
 pub(super) async fn put(
     tx: &mut Tx,

@@ -462,25 +462,19 @@ async fn accept(
         return Ok(None);
     }
     // Above the fence of whoever searches now, so that its verdict does not count any more.
-    let fence = held.fence + 1;
-    tx.run(
-        "UPDATE wake SET fence = $2 WHERE id = $1",
-        args![key.job.to_string(), fence],
-    )
-    .await?;
-    let key = ClaimKey { fence, ..key };
+    let key = row::fence_off(tx, key.job, &held).await?;
     row::put(tx, by, key, Stage::Accepted, AfterWrite::Keep, &held).await?;
     keep_id(tx, by, key.job, &remote_id, accepted_at).await?;
     history::event(
         tx,
         by,
         key.job,
-        Some(fence),
+        Some(key.fence),
         event_kind::ANSWERED_LATE,
         &note,
     )
     .await?;
-    Ok(Some(fence))
+    Ok(Some(key.fence))
 }
 
 /// Whether the same claim has written the same id before.
