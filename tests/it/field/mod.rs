@@ -22,6 +22,8 @@ mod ledger_of_others;
 mod link;
 #[path = "01_odd_text.rs"]
 mod odd_text;
+#[path = "16_place.rs"]
+mod place;
 mod places;
 mod plain_database;
 #[path = "14_pooler.rs"]
