@@ -299,8 +299,9 @@ impl Describing<'_> {
     }
 }
 
-/// How many jobs are asked for, or recorded, in one go.
-pub(super) const CHUNK: usize = 1000;
+/// How many jobs are asked for, or recorded, in one go. Rows are read on several threads, each of which keeps as much
+/// memory as the largest answer took.
+pub(super) const CHUNK: usize = 250;
 
 fn mark_same(documents: &mut [Document]) {
     let mut first: HashMap<[u8; 32], usize> = HashMap::with_capacity(documents.len());
