@@ -1,4 +1,4 @@
-//! `dist [--profile NAME]`: what people install on this platform, in `target/dist`: an archive, a wheel, npm packages and
+//! `dist [--profile NAME]`: what people install on this platform, in `target/packages`: an archive, a wheel, npm packages and
 //! a Debian package, with the notices of all that is linked in, a bill of materials and checksums.
 //!
 //! The wheel and the npm packages are laid out here, around the one binary that everybody gets: maturin and npm would
@@ -19,7 +19,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::metadata::{self, cargo};
 
 /// Where everything is put; never committed.
-const OUT: &str = "target/dist";
+/// No folder of cargo's, which names one for each profile: this one is emptied first.
+const OUT: &str = "target/packages";
 
 /// What is shipped, and for whom.
 struct Release {

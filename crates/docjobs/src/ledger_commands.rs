@@ -80,6 +80,17 @@ async fn put(app: &App, copy: &Path, place: &Path) -> Result<u64, CommandError> 
             "a file is there already; move it away, or name another place with --ledger",
         ));
     }
+    for end in ["-wal", "-journal"] {
+        let mut rest = place.as_os_str().to_owned();
+        rest.push(end);
+        if fs::symlink_metadata(&rest).is_ok() {
+            return Err(CommandError::invalid_input(format!(
+                "{} is left of a ledger that was there and would be taken for this one's: move it away to where that \
+                 ledger is now",
+                Path::new(&rest).display()
+            )));
+        }
+    }
     let unusable = |problem: io::Error| CommandError::invalid_input(problem.to_string());
     if !is_ledger(copy).map_err(unusable)? {
         return Err(CommandError::invalid_input(

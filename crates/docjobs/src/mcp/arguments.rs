@@ -112,11 +112,24 @@ pub(crate) struct EstimateCost {
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetBudgets {}
 
+/// Texts that become documents, which may hold any character.
+const DOCUMENTS: [&str; 3] = ["topic", "outline", "markdown"];
+
 /// Reads the arguments of a tool that buys nothing.
 pub(crate) fn read<T: DeserializeOwned>(
     tool: ToolName,
     arguments: Option<JsonObject>,
 ) -> Result<T, String> {
+    let has_nul = |value: &Value| value.as_str().is_some_and(|text| text.contains('\0'));
+    let mut names = arguments.iter().flatten();
+    if let Some((name, _)) =
+        names.find(|(name, value)| has_nul(value) && !DOCUMENTS.contains(&name.as_str()))
+    {
+        return Err(format!(
+            "the argument {name} of {} has a NUL, which no such text has; nothing was done",
+            tool.as_str()
+        ));
+    }
     let arguments = Value::Object(arguments.unwrap_or_default());
     serde_json::from_value(arguments).map_err(|problem| {
         let tool = tool.as_str();
@@ -378,6 +391,19 @@ mod tests {
             taken.sort_unstable();
             assert_eq!(shown, taken, "{}", tool.as_str());
         }
+    }
+
+    #[test]
+    fn a_nul_is_in_documents_only() {
+        let given = |name: &str| json!({ name: "a\0b" }).as_object().cloned();
+        for name in ["input", "error", "vendor", "after"] {
+            let refused = read::<ListJobs>(ToolName::ListJobs, given(name)).unwrap_err();
+            assert!(
+                refused.contains(name) && refused.contains("NUL"),
+                "{refused}"
+            );
+        }
+        read::<Given>(ToolName::ListJobs, given("markdown")).unwrap();
     }
 
     #[test]

@@ -156,6 +156,16 @@ async fn a_copy_that_is_no_whole_ledger_leaves_its_place_to_another() {
         let left = std::fs::read_dir(stage.path("new")).map_or(0, Iterator::count);
         assert_eq!(left, 0, "{copy}");
     }
+    // What another ledger left beside the place would be read into this one.
+    std::fs::create_dir_all(stage.path("new")).unwrap();
+    for left in ["new/l.db-wal", "new/l.db-journal"] {
+        std::fs::write(stage.path(left), "of another").unwrap();
+        let ran = restore("good.db").await;
+        assert_eq!(ran.exit, 2, "{}", ran.stderr);
+        assert!(ran.stderr.contains(left), "{}", ran.stderr);
+        assert!(!stage.path("new/l.db").exists());
+        std::fs::remove_file(stage.path(left)).unwrap();
+    }
     let ran = restore("good.db").await;
     assert_eq!(ran.exit, 0, "{}", ran.stderr);
     let restored = stage.path("new/l.db");
