@@ -200,6 +200,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn packages_lie_in_no_folder_that_a_build_fills() {
+        for profile in [
+            "debug", "release", "dist", "doc", "package", "peers", "bench",
+        ] {
+            assert_ne!(OUT, format!("target/{profile}"));
+        }
+    }
+
+    #[test]
     fn the_c_library_is_read_from_the_binary() {
         let binary = b"\x7fELF\0GLIBC_2.2.5\0GLIBC_2.34\0GLIBC_2.9\0GLIBC_PRIVATE\0";
         assert_eq!(glibc_of(binary), Some((2, 34)));

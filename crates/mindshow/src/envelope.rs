@@ -40,6 +40,10 @@ pub(crate) fn open_if_any<T: DeserializeOwned>(
     codes: &Codes,
 ) -> Result<Option<T>, Error> {
     let json = read(answer, codes)?;
+    // Half a list looks like one that ends there.
+    if !json.is_whole() {
+        return Err(answer.unexpected("the answer ends too early"));
+    }
     json.get("data")
         .try_decode()
         .map_err(|cause| answer.unexpected_with("the content is not as documented", cause))

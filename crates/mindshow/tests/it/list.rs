@@ -315,3 +315,22 @@ async fn a_list_that_breaks_off_gives_no_candidates() {
             .is_err()
     );
 }
+
+#[tokio::test]
+async fn half_a_list_is_no_list_wherever_it_ends() {
+    let list = json!({"list": [created("mine", "", 1), created("other", "", 1)], "after": ""});
+    let whole = success(&list.to_string());
+    let first = whole.find("mine").unwrap();
+    for end in (first..whole.len()).step_by(13) {
+        let cut = whole[..end].to_owned();
+        let (_vendor, clock, client) = with(move |_| Say::json(cut.clone())).await;
+        let (lost, all) = (lost(&clock, 0), SearchCriteria::default());
+        let found = clock.run(client.find_lost(&lost, &all)).await;
+        let error = found.unwrap_err();
+        assert_eq!(
+            error.kind(),
+            ErrorKind::UnexpectedResponse,
+            "{end}: {error}"
+        );
+    }
+}

@@ -172,13 +172,16 @@ async fn a_list_that_is_not_whole_or_not_usable_is_no_list() {
     for body in [
         r#"{"count":3,"tokens":["a"]}"#,
         r#"{"count":1,"tokens":[".."]}"#,
+        r#"{"count":1,"tokens":["a"]"#,
+        r#"{"tokens":["a"],"count":"#,
+        r#"{"tokens":["a","b"#,
     ] {
         let server = MockServer::start_async().await;
         answering(&server, "/api/jobs", 200, body).await;
-        let client = crate::client(&server.base_url(), &ManualClock::new())
-            .build()
-            .unwrap();
-        let error = client.list(&ListFilter::new()).await.unwrap_err();
+        let clock = ManualClock::new();
+        let client = crate::client(&server.base_url(), &clock).build().unwrap();
+        let listed = clock.run(client.list(&ListFilter::new())).await;
+        let error = listed.unwrap_err();
         assert_eq!(
             (error.kind(), error.operation()),
             (ErrorKind::UnexpectedResponse, "list")
