@@ -60,7 +60,7 @@ pub(super) const COLUMNS: &[Column] = &[
             "ok 2x 0$ | timed-out/maybe 7x 0$",
             "ok 2x 0$ | rate-limited/yes 7x 0$",
             "ok 2x 0$ | unavailable/maybe 7x 0$",
-            "ok 1x 0$ | ok 1x 0$",
+            "ok 2x 0$ | garbled/maybe 7x 0$",
             "ok 2x 0$ | garbled/maybe 7x 0$",
             "ok 1x 0$",
             "ok 2x 0$ | unavailable/maybe 7x 0$",
