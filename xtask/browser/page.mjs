@@ -132,6 +132,16 @@ try {
     await page.getByRole("link", { name: "live.txt" }).waitFor({ timeout: 10_000 });
   });
 
+  await test("what happens while a page loads is shown", async () => {
+    await page.route("**/v1/events", async (route) => {
+      await submit("meanwhile.txt", "between the page and its stream\n");
+      await route.continue();
+    });
+    await page.goto(site);
+    await page.getByRole("link", { name: "meanwhile.txt" }).waitFor({ timeout: 10_000 });
+    await page.unroute("**/v1/events");
+  });
+
   await test("a filter stands in the address", async () => {
     await page.goto(site);
     await page.getByText("Filter", { exact: true }).click();

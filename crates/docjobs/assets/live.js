@@ -31,5 +31,7 @@
   };
   const events = new EventSource("/v1/events");
   events.onmessage = soon;
+  // What happened after the page was made and before the stream began.
+  events.onopen = soon;
   addEventListener("pagehide", () => events.close());
 })();
