@@ -108,7 +108,7 @@ impl Server {
     fn memory(&self, name: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.0.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let size = line.and_then(|line| line.split_whitespace().nth(1));
+        let size = line.and_then(|line| line.split_whitespace().next());
         size.and_then(|size| size.parse().ok())
             .with_context(|| format!("no {name} in the status of the process"))
     }
