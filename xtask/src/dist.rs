@@ -18,8 +18,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::metadata::{self, cargo};
 
-/// Where everything is put; never committed.
-/// No folder of cargo's, which names one for each profile: this one is emptied first.
+/// Where everything is put; never committed. No folder of cargo's, which names one for each profile: it is emptied first.
 const OUT: &str = "target/packages";
 
 /// What is shipped, and for whom.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tempfile::NamedTempFile;
@@ -81,13 +81,12 @@ async fn put(app: &App, copy: &Path, place: &Path) -> Result<u64, CommandError> 
         ));
     }
     for end in ["-wal", "-journal"] {
-        let mut rest = place.as_os_str().to_owned();
-        rest.push(end);
+        let rest = with_end(place, end);
         if fs::symlink_metadata(&rest).is_ok() {
             return Err(CommandError::invalid_input(format!(
                 "{} is left of a ledger that was there and would be taken for this one's: move it away to where that \
                  ledger is now",
-                Path::new(&rest).display()
+                rest.display()
             )));
         }
     }
@@ -99,14 +98,9 @@ async fn put(app: &App, copy: &Path, place: &Path) -> Result<u64, CommandError> 
     }
     let draft = beside(copy, place).map_err(unusable)?;
     let marked = mark(app, draft.path()).await;
-    let is_left = |end: &&str| {
-        let mut name = draft.path().as_os_str().to_owned();
-        name.push(end);
-        fs::remove_file(name).is_ok()
-    };
     let left = ["-wal", "-shm", "-journal"]
         .into_iter()
-        .filter(is_left)
+        .filter(|end| fs::remove_file(with_end(draft.path(), end)).is_ok())
         .count();
     let waiting = marked?;
     if left > 0 {
@@ -116,6 +110,13 @@ async fn put(app: &App, copy: &Path, place: &Path) -> Result<u64, CommandError> 
         .persist_noclobber(place)
         .map_err(|problem| unusable(problem.error))?;
     Ok(waiting)
+}
+
+/// What SQLite keeps beside a file.
+fn with_end(file: &Path, end: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(end);
+    name.into()
 }
 
 /// Whether the header of a file says so. An empty file would become a ledger when it is opened.

@@ -39,11 +39,7 @@ pub(crate) fn open_if_any<T: DeserializeOwned>(
     answer: &Response,
     codes: &Codes,
 ) -> Result<Option<T>, Error> {
-    let json = read(answer, codes)?;
-    // Half a list looks like one that ends there.
-    if !json.is_whole() {
-        return Err(answer.unexpected("the answer ends too early"));
-    }
+    let json = answer.whole(read(answer, codes)?)?;
     json.get("data")
         .try_decode()
         .map_err(|cause| answer.unexpected_with("the content is not as documented", cause))
@@ -65,7 +61,7 @@ pub(crate) fn part<'a>(
     Some(data).filter(|data| data.get(own_key).is_some())
 }
 
-/// The same as its type says.
+/// The same as its type says. Of an answer that breaks off it is taken too: one thing is not half a list.
 pub(crate) fn decode_part<T: DeserializeOwned>(
     answer: &Response,
     json: &LenientJson,

@@ -24,11 +24,7 @@ pub(crate) fn read(operation: &str, answer: &Response) -> Result<LenientJson, Er
 
 /// The content of an answer of status 2xx.
 pub(crate) fn open<T: DeserializeOwned>(operation: &str, answer: &Response) -> Result<T, Error> {
-    let json = read(operation, answer)?;
-    // Half a list looks like one that ends there.
-    if !json.is_whole() {
-        return Err(answer.unexpected("the answer ends too early"));
-    }
+    let json = answer.whole(read(operation, answer)?)?;
     json.value()
         .try_decode()
         .map_err(|cause| answer.unexpected_with("the answer is not as documented", cause))

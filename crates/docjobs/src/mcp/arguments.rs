@@ -112,10 +112,10 @@ pub(crate) struct EstimateCost {
 #[serde(deny_unknown_fields)]
 pub(crate) struct GetBudgets {}
 
-/// Texts that become documents, which may hold any character.
+/// Texts that become documents, which may hold any character; the ledger keeps none with a NUL.
 const DOCUMENTS: [&str; 3] = ["topic", "outline", "markdown"];
 
-/// Reads the arguments of a tool that buys nothing.
+/// Reads the arguments of a tool.
 pub(crate) fn read<T: DeserializeOwned>(
     tool: ToolName,
     arguments: Option<JsonObject>,

@@ -127,6 +127,18 @@ impl Response {
             .with_job(job)
     }
 
+    /// `json`, which was read from it, if that ends where JSON may end: half a list looks like one that ends there.
+    ///
+    /// # Errors
+    /// As [`unexpected`](Self::unexpected).
+    pub fn whole(&self, json: LenientJson) -> Result<LenientJson, Error> {
+        if json.is_whole() {
+            Ok(json)
+        } else {
+            Err(self.unexpected("the answer ends too early"))
+        }
+    }
+
     /// The error for a body that is not what the vendor documents. It does not tell whether the work was begun.
     pub fn unexpected(&self, problem: &str) -> Error {
         let problem = self.still_coded.as_deref().unwrap_or(problem);
