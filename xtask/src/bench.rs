@@ -1,5 +1,6 @@
 //! `bench NAME`: measures what the design promises, beside what people use instead.
 
+mod all;
 mod chart;
 mod fleet;
 mod hook_to_poll;
@@ -12,6 +13,7 @@ mod schedules;
 mod serve;
 mod work;
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -23,23 +25,104 @@ use serde::de::DeserializeOwned;
 
 use crate::metadata;
 
-pub(crate) const NAMES: &str =
-    "http | ledger | ledger-size | limits | memory | schedules | scheduler | serve | work | year";
+pub(crate) const NAMES: &str = "all [--json] [--postgres URL] | http | ledger | ledger-size | limits | memory | \
+                                 schedules | scheduler | serve | work | year";
 
-/// Runs one bench: a table on stdout, figures and a plot under `target/bench`.
+/// Prints its table, and gives the goals with what was measured.
+type Bench = fn(&Path, &[&str]) -> Result<Vec<Goal>>;
+
+const BENCHES: [(&str, Bench); 10] = [
+    ("memory", fleet::memory),
+    ("scheduler", fleet::scheduler),
+    ("http", http::run),
+    ("schedules", schedules::run),
+    ("limits", limits::run),
+    ("ledger", ledger::run),
+    ("year", fleet::year),
+    ("work", work::run),
+    ("ledger-size", ledger_size::run),
+    ("serve", serve::run),
+];
+/// Those that also measure the ledger that machines share.
+const ON_POSTGRES: [&str; 2] = ["ledger", "work"];
+
+/// Runs one bench, or all of them: tables on stdout, figures and plots under `target/bench`.
 pub(crate) fn run(root: &Path, words: &[&str]) -> Result<()> {
-    match words {
-        ["http"] => http::run(root),
-        ["ledger", words @ ..] => ledger::run(root, words),
-        ["ledger-size", words @ ..] => ledger_size::run(root, words),
-        ["limits"] => limits::run(root),
-        ["memory"] => fleet::memory(root),
-        ["schedules"] => schedules::run(root),
-        ["scheduler"] => fleet::scheduler(root),
-        ["serve", words @ ..] => serve::run(root, words),
-        ["work", words @ ..] => work::run(root, words),
-        ["year"] => fleet::year(root),
-        _ => bail!("say `cargo xtask bench {NAMES}`"),
+    let [name, words @ ..] = words else {
+        bail!("say `cargo xtask bench {NAMES}`");
+    };
+    if *name == "all" {
+        return all::run(root, words);
+    }
+    let Some((_, bench)) = BENCHES.iter().find(|(known, _)| known == name) else {
+        bail!("say `cargo xtask bench {NAMES}`");
+    };
+    for goal in bench(root, words)? {
+        println!("{goal}");
+    }
+    Ok(())
+}
+
+fn no_words(words: &[&str]) -> Result<()> {
+    match words.first() {
+        None => Ok(()),
+        Some(word) => bail!("this bench takes no {word}"),
+    }
+}
+
+/// A goal of the design and what was measured of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Goal {
+    /// Its row in the design's table.
+    row: u8,
+    goal: String,
+    measured: f64,
+    bound: f64,
+    /// Whether less than the bound misses it, and not more.
+    is_least: bool,
+}
+
+impl Goal {
+    fn at_most(row: u8, goal: impl Into<String>, measured: f64, bound: f64) -> Self {
+        Self {
+            row,
+            goal: goal.into(),
+            measured,
+            bound,
+            is_least: false,
+        }
+    }
+
+    fn at_least(row: u8, goal: impl Into<String>, measured: f64, bound: f64) -> Self {
+        Self {
+            is_least: true,
+            ..Self::at_most(row, goal, measured, bound)
+        }
+    }
+
+    /// How much of the bound is used; more than all of it is too much.
+    fn share(&self) -> f64 {
+        if self.is_least {
+            self.bound / self.measured
+        } else {
+            self.measured / self.bound
+        }
+    }
+
+    fn is_kept(&self) -> bool {
+        self.share() <= 1.0
+    }
+}
+
+/// Whether it is reached, and if not, by how much it is missed.
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let share = 100.0 * self.share();
+        if self.is_kept() {
+            write!(f, "kept at {share:.0} % of the bound: {}", self.goal)
+        } else {
+            write!(f, "MISSED by {:.1} %: {}", share - 100.0, self.goal)
+        }
     }
 }
 
@@ -113,15 +196,6 @@ fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times.get(at).copied().unwrap_or_default()
 }
 
-/// Whether a goal is reached, and if not, by how much it is missed.
-fn verdict(goal: &str, value: f64, most: f64) -> String {
-    if value <= most {
-        format!("kept at {:.0} % of the bound: {goal}", value / most * 100.0)
-    } else {
-        format!("MISSED by {:.1} %: {goal}", (value / most - 1.0) * 100.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,8 +211,25 @@ mod tests {
 
     #[test]
     fn a_missed_goal_says_by_how_much() {
-        assert_eq!(verdict("few", 0.5, 1.0), "kept at 50 % of the bound: few");
-        assert_eq!(verdict("few", 1.5, 1.0), "MISSED by 50.0 %: few");
+        let most = |measured| Goal::at_most(1, "few", measured, 1.0).to_string();
+        assert_eq!(most(0.5), "kept at 50 % of the bound: few");
+        assert_eq!(most(1.5), "MISSED by 50.0 %: few");
+        let least = |measured| Goal::at_least(1, "many", measured, 1.0).to_string();
+        assert_eq!(least(2.0), "kept at 50 % of the bound: many");
+        assert_eq!(least(0.5), "MISSED by 100.0 %: many");
+    }
+
+    #[test]
+    fn a_goal_without_a_figure_is_missed() {
+        assert!(!Goal::at_most(1, "few", f64::NAN, 1.0).is_kept());
+        assert!(!Goal::at_least(1, "many", f64::NAN, 1.0).is_kept());
+    }
+
+    #[test]
+    fn every_bench_is_named() {
+        for (name, _) in BENCHES {
+            assert!(NAMES.split([' ', '|']).any(|word| word == name), "{name}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::Goal;
 use super::chart::{self, Group};
 use super::rounds::{Program, machine, median};
 
@@ -29,7 +30,8 @@ struct Contestant {
 }
 
 /// A hundred thousand jobs of ten polls each in virtual time.
-pub(super) fn scheduler(root: &Path) -> Result<()> {
+pub(super) fn scheduler(root: &Path, words: &[&str]) -> Result<Vec<Goal>> {
+    super::no_words(words)?;
     let ours = Program::ours(root, "jobs-core", "bench_fleet", Some("testing"))?;
     let peers = Program::peers(root)?;
     let ways: [(&'static str, &Program, &[&str]); 6] = [
@@ -84,17 +86,12 @@ pub(super) fn scheduler(root: &Path) -> Result<()> {
         .collect();
     let head = ["way to wait", "polls", "requests", "for each poll", "ratio"];
     println!("{}", super::table(&head, &rows));
-    for figure in figures.iter().take(2) {
-        let told = |goal: &str| format!("{}: {goal}", figure.name);
-        println!(
-            "{}",
-            super::verdict(&told("at most 0.3 µs a poll"), figure.median, 300.0)
-        );
-        println!(
-            "{}",
-            super::verdict(&told("not above the plain loop"), figure.median, plain)
-        );
-    }
+    let beside = [("one id", 1.0), ("100 ids", 0.5)];
+    let goals = figures.iter().zip(beside).map(|(figure, (ids, most))| {
+        let goal = format!("{ids}: at most {most} of a plain loop's processor time a poll");
+        Goal::at_most(3, goal, figure.median / plain, most)
+    });
+    let goals = goals.collect();
     let bars = figures
         .iter()
         .map(|figure| (figure.name.to_owned(), figure.median));
@@ -103,7 +100,8 @@ pub(super) fn scheduler(root: &Path) -> Result<()> {
         bars: bars.collect(),
     };
     let plot = chart::bars("Processor time for each poll", "ns", &[group]);
-    super::keep(root, "scheduler", &figures, &plot)
+    super::keep(root, "scheduler", &figures, &plot)?;
+    Ok(goals)
 }
 
 /// What a million waiting jobs take.
@@ -115,7 +113,8 @@ struct Memory {
     polls: u64,
 }
 
-pub(super) fn memory(root: &Path) -> Result<()> {
+pub(super) fn memory(root: &Path, words: &[&str]) -> Result<Vec<Goal>> {
+    super::no_words(words)?;
     let ours = Program::ours(root, "jobs-core", "bench_fleet", Some("testing"))?;
     let figure: Memory = ours.run(&["memory", "1000000"])?;
     println!("{}; 1000000 jobs with ids of 36 bytes\n", machine());
@@ -132,16 +131,14 @@ pub(super) fn memory(root: &Path) -> Result<()> {
         "{}",
         super::table(&["measured as", "bytes for each job"], &cells)
     );
-    println!(
-        "{}",
-        super::verdict("at most 128 bytes", figure.bytes_polled, 128.0)
-    );
     let group = Group {
         name: "1000000 jobs".to_owned(),
         bars: rows.map(|(name, bytes)| (name.to_owned(), bytes)).into(),
     };
     let plot = chart::bars("Memory for each waiting job", "bytes", &[group]);
-    super::keep(root, "memory", &figure, &plot)
+    super::keep(root, "memory", &figure, &plot)?;
+    let goal = "at most 128 bytes a waiting job of a million";
+    Ok(vec![Goal::at_most(2, goal, figure.bytes_polled, 128.0)])
 }
 
 /// A year in virtual time.
@@ -153,7 +150,8 @@ struct Year {
     virtual_days: f64,
 }
 
-pub(super) fn year(root: &Path) -> Result<()> {
+pub(super) fn year(root: &Path, words: &[&str]) -> Result<Vec<Goal>> {
+    super::no_words(words)?;
     let ours = Program::ours(root, "jobs-core", "bench_fleet", Some("testing"))?;
     println!(
         "{}; 1000000 jobs over a year of virtual time, processor time\n",
@@ -179,10 +177,11 @@ pub(super) fn year(root: &Path) -> Result<()> {
         .collect();
     let head = ["kind", "days", "polls", "requests", "took"];
     println!("{}", super::table(&head, &rows));
-    for (name, year) in names.iter().zip(&figures) {
-        let goal = format!("{name}: at most 30 s");
-        println!("{}", super::verdict(&goal, year.seconds, 30.0));
-    }
+    let goals = names.iter().zip(&figures).map(|(name, year)| {
+        let goal = format!("a year with a million jobs, {name}: at most 30 s");
+        Goal::at_most(11, goal, year.seconds, 30.0)
+    });
+    let goals = goals.collect();
     let bars = names.iter().zip(&figures);
     let group = Group {
         name: "1000000 jobs".to_owned(),
@@ -191,5 +190,6 @@ pub(super) fn year(root: &Path) -> Result<()> {
             .collect(),
     };
     let plot = chart::bars("A year in virtual time", "s", &[group]);
-    super::keep(root, "year", &figures, &plot)
+    super::keep(root, "year", &figures, &plot)?;
+    Ok(goals)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::Goal;
 use super::chart::{self, Group};
 use super::rounds::{Program, machine, median};
 
@@ -36,7 +37,8 @@ impl Figures {
 }
 
 /// Single polls and polls of a hundred, each in turn with the bare loop.
-pub(super) fn run(root: &Path) -> Result<()> {
+pub(super) fn run(root: &Path, words: &[&str]) -> Result<Vec<Goal>> {
+    super::no_words(words)?;
     let program = Program::ours(root, "jobs-core", "bench_http", Some("http,testing"))?;
     let all: All = program.run(&[ROUNDS, POLLS])?;
     println!(
@@ -65,25 +67,28 @@ pub(super) fn run(root: &Path) -> Result<()> {
         "ratio",
     ];
     println!("{}", super::table(&head, &rows));
-    for (goal, ratio, least) in [
-        (
-            "one id a poll: at least 0.9 of the bare loop",
-            all.single.beside(&all.bare),
+    let single = all.single.beside(&all.bare);
+    let batched = all.batched.beside(&all.bare);
+    let goals = vec![
+        Goal::at_least(
+            3,
+            "over HTTP, one id: at least 0.9 of a bare loop's rate",
+            single,
             0.9,
         ),
-        (
-            "100 ids a poll: at least 25 times the bare loop",
-            all.batched.beside(&all.bare),
+        Goal::at_least(
+            3,
+            "over HTTP, 100 ids: at least 25 times a bare loop's rate",
+            batched,
             25.0,
         ),
-    ] {
-        println!("{}", super::verdict(goal, least, ratio));
-    }
+    ];
     let bars = ways.map(|(name, figures)| (name.to_owned(), median(figures.rates.clone())));
     let group = Group {
         name: "on loopback".to_owned(),
         bars: bars.into(),
     };
     let plot = chart::bars("Jobs polled in a second", "ids", &[group]);
-    super::keep(root, "http", &all, &plot)
+    super::keep(root, "http", &all, &plot)?;
+    Ok(goals)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::Goal;
 use super::chart::{self, Group};
 use super::rounds::{self, Program};
 
@@ -26,7 +27,7 @@ struct Figures {
 }
 
 /// `bench ledger [--postgres URL]`.
-pub(super) fn run(root: &Path, words: &[&str]) -> Result<()> {
+pub(super) fn run(root: &Path, words: &[&str]) -> Result<Vec<Goal>> {
     if !matches!(words, [] | ["--postgres", _]) {
         bail!("say `cargo xtask bench ledger [--postgres URL]`");
     }
@@ -48,16 +49,18 @@ pub(super) fn run(root: &Path, words: &[&str]) -> Result<()> {
         row("bare SQLite, a statement a job", by_rows, ours),
         row("bare SQLite, a statement for 256", batches, ours),
     ];
-    let goal = |store: &str| format!("at least 60 % of a bare loop in batches, {store}");
-    let mut verdicts = vec![super::verdict(&goal("sqlite"), GOAL * batches, ours)];
+    let goal = |store: &str, ours: f64, bare: f64| {
+        let goal = format!("{store}: at least 60 % of a bare loop's claims and writes in batches");
+        Goal::at_least(9, goal, ours / bare, GOAL)
+    };
+    let mut goals = vec![goal("SQLite", ours, batches)];
     if let (Some(bare), Some(ours)) = (figures.bare_postgres_per_s, figures.postgres_per_s) {
         rows.push(row("jobs-ledger on PostgreSQL", ours, ours));
         rows.push(row("bare PostgreSQL, a statement for 256", bare, ours));
-        verdicts.push(super::verdict(&goal("postgres"), GOAL * bare, ours));
+        goals.push(goal("PostgreSQL", ours, bare));
     }
     let head = ["loop", "jobs a second", "ours in per cent of it"];
     print!("{}", super::table(&head, &rows));
-    println!("\n{}", verdicts.join("\n"));
     let bars = [
         ("ours", ours),
         ("bare, in batches", figures.bare_by_batches_per_s),
@@ -68,5 +71,6 @@ pub(super) fn run(root: &Path, words: &[&str]) -> Result<()> {
         bars: bars.map(|(name, per_s)| (name.to_owned(), per_s)).into(),
     };
     let plot = chart::bars("Claim and fenced settle", "jobs a second", &[group]);
-    super::keep(root, "ledger", &figures, &plot)
+    super::keep(root, "ledger", &figures, &plot)?;
+    Ok(goals)
 }

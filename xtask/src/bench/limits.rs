@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::Goal;
 use super::chart::{self, Group};
 
 /// Ten thousand requests that wait for one rate.
@@ -22,7 +23,8 @@ struct Figure {
 /// nobody knows when the vendor counted, so a long way costs a part of the rate.
 const USUAL_MS: u32 = 40;
 
-pub(super) fn run(root: &Path) -> Result<()> {
+pub(super) fn run(root: &Path, words: &[&str]) -> Result<Vec<Goal>> {
+    super::no_words(words)?;
     let figures: Vec<Figure> = super::simulated(root, "limits")?;
     let rows: Vec<Vec<String>> = figures.iter().map(row).collect();
     let head = [
@@ -34,19 +36,14 @@ pub(super) fn run(root: &Path) -> Result<()> {
         "last of the submits",
     ];
     print!("{}", super::table(&head, &rows));
-    println!();
-    for figure in &figures {
-        for line in verdicts(figure) {
-            println!("{line}");
-        }
-    }
     let bar = |figure: &Figure| (name(figure), 100.0 * figure.used);
     let group = Group {
         name: "10 000 requests waiting".to_owned(),
         bars: figures.iter().map(bar).collect(),
     };
     let plot = chart::bars("Share of the limit that is used", "per cent", &[group]);
-    super::keep(root, "limits", &figures, &plot)
+    super::keep(root, "limits", &figures, &plot)?;
+    Ok(figures.iter().flat_map(goals).collect())
 }
 
 fn name(figure: &Figure) -> String {
@@ -64,18 +61,23 @@ fn row(figure: &Figure) -> Vec<String> {
     ]
 }
 
-fn verdicts(figure: &Figure) -> Vec<String> {
+fn goals(figure: &Figure) -> Vec<Goal> {
     let told = |goal: &str| format!("{}: {goal}", name(figure));
-    let mut lines = vec![super::verdict(
-        &told("never above the limit in any second"),
+    let mut goals = vec![Goal::at_most(
+        6,
+        told("never above the limit in any second"),
         f64::from(figure.most),
         f64::from(figure.limit),
     )];
     if figure.round_trip_ms <= USUAL_MS {
-        let unused = 1.0 - figure.used;
-        lines.push(super::verdict(&told("95 % of it used"), unused, 0.05));
+        goals.push(Goal::at_least(
+            6,
+            told("95 % of it used"),
+            figure.used,
+            0.95,
+        ));
     }
-    lines
+    goals
 }
 
 #[cfg(test)]
@@ -95,18 +97,20 @@ mod tests {
 
     #[test]
     fn a_passed_limit_and_a_wasted_one_are_told() {
+        let told = |figure| {
+            goals(&figure)
+                .iter()
+                .map(Goal::to_string)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(
-            verdicts(&figure(3, 0.9, 40)),
+            told(figure(3, 0.76, 40)),
             [
                 "MISSED by 50.0 %: 2/s, up to 40 ms: never above the limit in any second",
-                "MISSED by 100.0 %: 2/s, up to 40 ms: 95 % of it used",
+                "MISSED by 25.0 %: 2/s, up to 40 ms: 95 % of it used",
             ]
         );
-        let kept = verdicts(&figure(2, 0.96, 0));
-        assert!(
-            kept.iter().all(|line| line.starts_with("kept at ")),
-            "{kept:?}"
-        );
-        assert_eq!(verdicts(&figure(2, 0.5, 200)).len(), 1);
+        assert!(goals(&figure(2, 0.96, 0)).iter().all(Goal::is_kept));
+        assert_eq!(goals(&figure(2, 0.5, 200)).len(), 1);
     }
 }

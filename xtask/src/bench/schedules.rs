@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+use super::Goal;
 use super::chart::{self, Group};
 
 /// One way of schedules on one mix of durations.
@@ -22,7 +23,8 @@ struct Figure {
 const OURS: &str = "learned";
 const BESIDE: &str = "exponential 1 to 60 s";
 
-pub(super) fn run(root: &Path) -> Result<()> {
+pub(super) fn run(root: &Path, words: &[&str]) -> Result<Vec<Goal>> {
+    super::no_words(words)?;
     let figures: Vec<Figure> = super::simulated(root, "schedules")?;
     let rows: Vec<Vec<String>> = figures.iter().map(|figure| row(figure, &figures)).collect();
     let head = [
@@ -34,12 +36,8 @@ pub(super) fn run(root: &Path) -> Result<()> {
         "beside exponential: polls, mean, 95 %",
     ];
     print!("{}", super::table(&head, &rows));
-    println!();
-    for figure in figures.iter().filter(|figure| figure.policy == OURS) {
-        for line in verdicts(figure, &figures) {
-            println!("{line}");
-        }
-    }
+    let ours = figures.iter().filter(|figure| figure.policy == OURS);
+    let goals = ours.flat_map(|figure| goals(figure, &figures)).collect();
     let groups: Vec<Group> = figures
         .chunk_by(|a, b| durations(a) == durations(b))
         .map(|group| Group {
@@ -55,7 +53,8 @@ pub(super) fn run(root: &Path) -> Result<()> {
         "seconds",
         &groups,
     );
-    super::keep(root, "schedules", &figures, &plot)
+    super::keep(root, "schedules", &figures, &plot)?;
+    Ok(goals)
 }
 
 fn durations(figure: &Figure) -> String {
@@ -93,30 +92,25 @@ fn row(figure: &Figure, all: &[Figure]) -> Vec<String> {
 }
 
 /// No more polls, at most 40 % of the mean lateness, at most 25 % of its 95th percentile.
-fn verdicts(figure: &Figure, all: &[Figure]) -> Vec<String> {
-    let Some(other) = beside(figure, all) else {
-        return vec![format!(
-            "MISSED: nothing to compare {} with",
-            durations(figure)
-        )];
-    };
+fn goals(figure: &Figure, all: &[Figure]) -> [Goal; 3] {
+    let other = beside(figure, all);
+    let most = |share: f64, of: fn(&Figure) -> f64| share * other.map_or(f64::NAN, of);
     [
-        ("no more polls", figure.polls, other.polls),
+        ("no more polls", figure.polls, most(1.0, |it| it.polls)),
         (
             "at most 40 % of the mean lateness",
             figure.mean,
-            0.4 * other.mean,
+            most(0.4, |it| it.mean),
         ),
         (
             "at most 25 % of the 95th percentile",
             figure.p95,
-            0.25 * other.p95,
+            most(0.25, |it| it.p95),
         ),
     ]
     .map(|(goal, value, most)| {
-        super::verdict(&format!("{}: {goal}", durations(figure)), value, most)
+        Goal::at_most(4, format!("{}: {goal}", durations(figure)), value, most)
     })
-    .into()
 }
 
 #[cfg(test)]
@@ -138,7 +132,7 @@ mod tests {
     #[test]
     fn each_goal_is_judged_on_its_own() {
         let all = [figure(OURS, 5.0, 5.0, 5.0), figure(BESIDE, 5.0, 10.0, 40.0)];
-        let lines = verdicts(&all[0], &all);
+        let lines = goals(&all[0], &all).map(|goal| goal.to_string());
         assert_eq!(
             lines,
             [

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::rounds::Process;
-use super::{hook_to_poll, metadata, percentile};
+use super::{Goal, hook_to_poll, metadata, percentile};
 use crate::clock::Stopwatch;
 
 const STREAMS: usize = 1000;
@@ -23,7 +23,7 @@ const HOOK_THREADS: u32 = 8;
 const LISTS: usize = 200;
 
 /// `bench serve [--ledger PATH]`: lists are measured on that ledger, else on one without jobs.
-pub(super) fn run(root: &Path, words: &[&str]) -> Result<()> {
+pub(super) fn run(root: &Path, words: &[&str]) -> Result<Vec<Goal>> {
     let given = match words {
         [] => None,
         ["--ledger", path] => Some(PathBuf::from(path)),
@@ -44,14 +44,16 @@ pub(super) fn run(root: &Path, words: &[&str]) -> Result<()> {
     let command = root.join("target/release/docjobs");
     println!("load of the machine: {}", load()?);
     let server = Server::start(&command, &ledger, &folder.join("spool"))?;
-    lists(&server)?;
-    hooks(&server)?;
-    streams(&server)?;
-    upload(&server)?;
+    let goals = [
+        lists(&server)?,
+        hooks(&server)?,
+        streams(&server)?,
+        upload(&server)?,
+    ];
     drop(server);
-    hook_to_poll::run(&command, &folder)?;
+    let last = hook_to_poll::run(&command, &folder)?;
     println!("load of the machine: {}", load()?);
-    Ok(())
+    Ok(goals.into_iter().chain([last]).collect())
 }
 
 /// Who else computes meanwhile: the means of one, five and fifteen minutes.
@@ -145,7 +147,16 @@ fn ask(stream: &mut TcpStream, request: &[u8]) -> Result<u16> {
     }
 }
 
-fn lists(server: &Server) -> Result<()> {
+fn milliseconds(time: Duration) -> f64 {
+    1000.0 * time.as_secs_f64()
+}
+
+fn mebibytes(kib: u64) -> f64 {
+    kib as f64 / 1024.0
+}
+
+fn lists(server: &Server) -> Result<Goal> {
+    let mut slowest = Duration::ZERO;
     for path in [
         "/v1/jobs",
         "/v1/jobs?stage=completed",
@@ -166,15 +177,15 @@ fn lists(server: &Server) -> Result<()> {
                 bail!("{path} was answered with {status}");
             }
         }
-        println!(
-            "list {path}: p95 {:?} (goal 100 ms)",
-            percentile(&mut times, 95)
-        );
+        let time = percentile(&mut times, 95);
+        println!("list {path}: p95 {time:?}");
+        slowest = slowest.max(time);
     }
-    Ok(())
+    let goal = "the 95th percentile of every list: at most 100 ms";
+    Ok(Goal::at_most(16, goal, milliseconds(slowest), 100.0))
 }
 
-fn hooks(server: &Server) -> Result<()> {
+fn hooks(server: &Server) -> Result<Goal> {
     let each = HOOKS_PER_SECOND / HOOK_THREADS;
     let pause = Duration::from_secs(1) / each;
     let work = |thread: u32| {
@@ -215,14 +226,13 @@ fn hooks(server: &Server) -> Result<()> {
     let seconds = begun.elapsed().as_secs_f64();
     #[allow(clippy::cast_precision_loss, reason = "a count")]
     let rate = count as f64 / seconds;
-    println!(
-        "hooks: {count} at {rate:.0}/s, p99 {:?} (goal 2000/s, 50 ms)",
-        percentile(&mut times, 99)
-    );
-    Ok(())
+    let time = percentile(&mut times, 99);
+    println!("hooks: {count} at {rate:.0}/s, p99 {time:?}");
+    let goal = "the 99th percentile of 2000 webhooks a second: at most 50 ms";
+    Ok(Goal::at_most(16, goal, milliseconds(time), 50.0))
 }
 
-fn streams(server: &Server) -> Result<()> {
+fn streams(server: &Server) -> Result<Goal> {
     let before = server.memory("VmRSS:")?;
     let mut open = Vec::with_capacity(STREAMS);
     for _ in 0..STREAMS {
@@ -239,14 +249,12 @@ fn streams(server: &Server) -> Result<()> {
         open.push(stream);
     }
     let grown = server.memory("VmRSS:")?.saturating_sub(before);
-    println!(
-        "{STREAMS} event streams: {} MiB more (goal 64 MiB)",
-        grown / 1024
-    );
-    Ok(())
+    println!("{STREAMS} event streams: {grown} KiB more");
+    let goal = format!("{STREAMS} event streams: at most 64 MiB");
+    Ok(Goal::at_most(16, goal, mebibytes(grown), 64.0))
 }
 
-fn upload(server: &Server) -> Result<()> {
+fn upload(server: &Server) -> Result<Goal> {
     let head = "--b\r\nContent-Disposition: form-data; name=\"vendor\"\r\n\r\ntextin\r\n--b\r\n\
                 Content-Disposition: form-data; name=\"file\"; filename=\"large.pdf\"\r\n\r\n";
     let tail = "\r\n--b--\r\n";
@@ -271,11 +279,11 @@ fn upload(server: &Server) -> Result<()> {
     }
     let status = ask(&mut stream, tail.as_bytes())?;
     let grown = server.memory("VmHWM:")?.saturating_sub(before);
+    let size = UPLOAD / 1_000_000;
     println!(
-        "an upload of {} MB: status {status}, {:?}, {} MiB more at its peak (goal 16 MiB)",
-        UPLOAD / 1_000_000,
+        "an upload of {size} MB: status {status}, {:?}, {grown} KiB more at its peak",
         clock.elapsed(),
-        grown / 1024
     );
-    Ok(())
+    let goal = format!("an upload of {size} MB: at most 16 MiB");
+    Ok(Goal::at_most(16, goal, mebibytes(grown), 16.0))
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::Goal;
 use super::chart::{self, Group};
 use super::rounds::{self, Process, Program};
 
@@ -36,7 +37,7 @@ struct Figures {
 }
 
 /// `bench work [--jobs N] [--postgres URL]`.
-pub(super) fn run(root: &Path, words: &[&str]) -> Result<()> {
+pub(super) fn run(root: &Path, words: &[&str]) -> Result<Vec<Goal>> {
     let (mut jobs, mut postgres) = (10_000, None);
     for pair in words.chunks(2) {
         match pair {
@@ -71,15 +72,20 @@ pub(super) fn run(root: &Path, words: &[&str]) -> Result<()> {
     print!("{}", super::table(&head, &rows.collect::<Vec<_>>()));
     println!();
     for it in &all {
-        let goal = format!("at least 70 % of a bare loop, {}", it.store);
-        println!(
-            "{}",
-            super::verdict(&goal, GOAL * it.bare_per_s, it.ours_per_s)
-        );
-        let goal = format!("at most 1 ms of processor time a job, {}", it.store);
-        println!("{}", super::verdict(&goal, it.ours_cpu_ms, CPU));
-        println!("{:.2} flushes a job", it.flushes_per_job);
+        println!("{}: {:.2} flushes a job", it.store, it.flushes_per_job);
     }
+    let goals = all.iter().flat_map(|it| {
+        let rate = format!(
+            "{}: at least 70 % of a bare loop from intended to a file",
+            it.store
+        );
+        let cpu = format!("{}: at most 1 ms of processor time a job", it.store);
+        [
+            Goal::at_least(13, rate, it.ours_per_s / it.bare_per_s, GOAL),
+            Goal::at_most(13, cpu, it.ours_cpu_ms, CPU),
+        ]
+    });
+    let goals = goals.collect();
     let group = |it: &Figures| Group {
         name: it.store.to_owned(),
         bars: vec![
@@ -89,7 +95,8 @@ pub(super) fn run(root: &Path, words: &[&str]) -> Result<()> {
     };
     let groups: Vec<Group> = all.iter().map(group).collect();
     let plot = chart::bars("From intended to a file on disk", "jobs a second", &groups);
-    super::keep(root, "work", &all, &plot)
+    super::keep(root, "work", &all, &plot)?;
+    Ok(goals)
 }
 
 fn measure(root: &Path, program: &Program, jobs: u32, postgres: Option<&str>) -> Result<Figures> {

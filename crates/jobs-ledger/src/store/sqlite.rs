@@ -203,8 +203,11 @@ fn connect(path: &Path, patience: Duration, flags: OpenFlags) -> Result<Connecti
 pub(super) fn rows(conn: &Connection, sql: &str, args: &[Value]) -> Result<Vec<Row>, LedgerError> {
     let mut found = Vec::new();
     step(conn, sql, args, |row, columns| {
-        let values = (0..columns).map(|column| row.get::<_, SqliteValue>(column));
-        found.push(Row::Sqlite(values.collect::<Result<_, _>>()?));
+        let mut values = Vec::with_capacity(columns);
+        for column in 0..columns {
+            values.push(row.get::<_, SqliteValue>(column)?);
+        }
+        found.push(Row::Sqlite(values.into()));
         Ok(())
     })?;
     Ok(found)
