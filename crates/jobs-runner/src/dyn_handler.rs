@@ -71,7 +71,10 @@ pub(crate) struct Plan<'a> {
 
 impl DynHandler {
     pub(crate) fn new<H: Handler>(handler: H) -> Self {
-        Self(Arc::new(Typed(Arc::new(handler))))
+        Self(Arc::new(Typed {
+            account: handler.kind().account(),
+            handler: Arc::new(handler),
+        }))
     }
 
     /// The vendor.
@@ -339,99 +342,103 @@ trait Erased: Send + Sync {
 /// How long a worker searches for a lost submit.
 const SEARCH: Duration = Duration::from_secs(60);
 
-struct Typed<H>(Arc<H>);
+struct Typed<H> {
+    handler: Arc<H>,
+    /// Asked for often, and a digest.
+    account: Account,
+}
 
 impl<H: Handler> Typed<H> {
     fn steps<'a>(&'a self, context: &'a Context) -> DurableSteps<'a, H> {
-        DurableSteps::new(&context.ledger, &*context.observer, &*self.0)
+        DurableSteps::new(&context.ledger, &*context.observer, &*self.handler)
     }
 }
 
 #[async_trait]
 impl<H: Handler> Erased for Typed<H> {
     fn vendor(&self) -> &'static str {
-        self.0.kind().vendor()
+        self.handler.kind().vendor()
     }
 
     fn kind(&self) -> &'static str {
-        self.0.kind().name()
+        self.handler.kind().name()
     }
 
     fn account(&self) -> Account {
-        self.0.kind().account()
+        self.account
     }
 
     fn clock(&self) -> Arc<dyn Clock> {
-        Arc::clone(self.0.kind().clock())
+        Arc::clone(self.handler.kind().clock())
     }
 
     fn options(&self) -> &'static [OptionSpec] {
-        self.0.options()
+        self.handler.options()
     }
 
     fn formats(&self) -> &'static [&'static str] {
-        self.0.formats()
+        self.handler.formats()
     }
 
     fn extension(&self, format: Option<&str>) -> &'static str {
-        self.0.extension(format)
+        self.handler.extension(format)
     }
 
     fn is_text(&self, format: Option<&str>) -> bool {
-        self.0.is_text(format)
+        self.handler.is_text(format)
     }
 
     fn accepted_types(&self) -> &'static [&'static str] {
-        self.0.accepted_types()
+        self.handler.accepted_types()
     }
 
     fn largest_document(&self, extension: &str) -> u64 {
-        self.0.largest_document(extension)
+        self.handler.largest_document(extension)
     }
 
     fn accepts_url(&self) -> bool {
-        self.0.accepts_url()
+        self.handler.accepts_url()
     }
 
     fn can_search(&self) -> bool {
-        self.0.can_search()
+        self.handler.can_search()
     }
 
     fn polls_cost(&self) -> bool {
-        self.0.polls_cost()
+        self.handler.polls_cost()
     }
 
     fn charge_of_failed(&self) -> Option<u64> {
-        self.0.charge_of_failed()
+        self.handler.charge_of_failed()
     }
 
     fn paid_polls(&self, job: &jobs_ledger::JobRecord) -> u32 {
-        self.0.paid_polls(job)
+        self.handler.paid_polls(job)
     }
 
     fn estimate(&self, input: &JobInput) -> Estimate {
         let live = input.live.as_ref().and_then(|live| live.downcast_ref());
-        live.map_or(Estimate::Unknown, |input| self.0.estimate(input))
+        live.map_or(Estimate::Unknown, |input| self.handler.estimate(input))
     }
 
     fn unit(&self) -> &'static str {
-        self.0.unit()
+        self.handler.unit()
     }
 
     fn input(&self, source: InputSource, options: &Value) -> Result<JobInput, InputError> {
-        self.0.input(source, options)
+        self.handler.input(source, options)
     }
 
     async fn candidates(
         &self,
         row: &jobs_ledger::JobRecord,
     ) -> Result<Result<Vec<JobId>, Error>, InputError> {
-        if !self.0.can_search() {
+        if !self.handler.can_search() {
             return Ok(Ok(Vec::new()));
         }
-        let input = self.0.rebuild_input(row)?;
+        let input = self.handler.rebuild_input(row)?;
         let lost = lost_submit(self.vendor(), row);
-        Ok(self.0.search(&input, &lost).await)
+        Ok(self.handler.search(&input, &lost).await)
     }
 
     async fn run(&self, plan: Plan<'_>, start: Start) -> Result<RunOutcome, RunnerError> {
@@ -455,7 +462,7 @@ impl<H: Handler> Erased for Typed<H> {
         };
         let runner = JobRunner {
             context: plan.context,
-            handler: &*self.0,
+            handler: &*self.handler,
             options: plan.options,
             target: plan.target,
             deadline: plan.deadline,
@@ -471,7 +478,7 @@ impl<H: Handler> Erased for Typed<H> {
                 let input = match input {
                     Some(input) => input,
                     None => {
-                        rebuilt = self.0.rebuild_input(&row)?;
+                        rebuilt = self.handler.rebuild_input(&row)?;
                         &rebuilt
                     }
                 };
@@ -490,7 +497,7 @@ impl<H: Handler> Erased for Typed<H> {
         claim: Claim<at::Intended>,
         row: &jobs_ledger::JobRecord,
     ) -> Result<DynSubmitOutcome, RunnerError> {
-        let input = match self.0.rebuild_input(row) {
+        let input = match self.handler.rebuild_input(row) {
             Ok(input) => input,
             Err(error) => return Ok(DynSubmitOutcome::NotReady(error)),
         };
@@ -499,7 +506,7 @@ impl<H: Handler> Erased for Typed<H> {
             let over = async {
                 match deadline {
                     Some(at) => {
-                        let ends = policy::submit_ends(clock.now(), at, self.0.can_search());
+                        let ends = policy::submit_ends(clock.now(), at, self.handler.can_search());
                         clock.guard_until(ends).await;
                     }
                     None => std::future::pending().await,
@@ -542,7 +549,7 @@ impl<H: Handler> Erased for Typed<H> {
     ) -> Result<SearchOutcome, RunnerError> {
         let steps = self.steps(context);
         let end = self.clock().now() + SEARCH;
-        match self.0.rebuild_input(row) {
+        match self.handler.rebuild_input(row) {
             Ok(input) => steps.search(claim, &input, lost, end).await,
             // What was to be sent is gone, so nothing can be compared with it.
             Err(_) => Ok(SearchOutcome::InDoubt(claim, Vec::new())),
@@ -550,6 +557,6 @@ impl<H: Handler> Erased for Typed<H> {
     }
 
     fn lane(&self, fleet: &Fleet<FetchTask>) -> Arc<dyn FleetLane> {
-        Arc::new(HandlerLane::new(fleet, Arc::clone(&self.0)))
+        Arc::new(HandlerLane::new(fleet, Arc::clone(&self.handler)))
     }
 }

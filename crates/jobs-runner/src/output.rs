@@ -79,6 +79,19 @@ impl OutputTarget {
         }
     }
 
+    /// The place of a result that is paid for already.
+    pub(crate) fn of_paid(path: &Path, overwrites: bool) -> Result<Self, RunnerError> {
+        let place = if overwrites {
+            OutputPath::replacing(path)
+        } else {
+            OutputPath::untried(path)
+        };
+        match place {
+            Ok(target) => Ok(Self::File(target)),
+            Err(problem) => Err(RunnerError::invalid_output(path.to_owned(), problem)),
+        }
+    }
+
     /// The place at a path, or a scratch file.
     pub(crate) fn at(path: Option<&Path>, overwrites: bool) -> Result<Self, RunnerError> {
         match path {

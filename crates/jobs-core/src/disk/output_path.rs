@@ -27,13 +27,29 @@ impl OutputPath {
     /// [`advice`](super::advice) tells what helps.
     pub fn new(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        if path.file_name().is_some() && fs::symlink_metadata(&path).is_ok() {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                "there is something already, and it is not overwritten",
-            ));
-        }
+        vacant(&path)?;
         Self::checked(path, false)
+    }
+
+    /// The same without trying to make and name a file, for a result that is paid for already: what the file system
+    /// refuses is told when the file is made and gets its name.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] when something is there, and whatever is no name of a file in a folder.
+    pub fn untried(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        vacant(&path)?;
+        let folder = named(&path)?.0.to_owned();
+        if !fs::metadata(&folder)?.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        sweep(&folder);
+        Ok(Self {
+            path,
+            folder,
+            way: Way::Link,
+            replaces: false,
+        })
     }
 
     /// The same for a place whose file, if there is one, is to be replaced: at once and as a whole.
@@ -57,28 +73,16 @@ impl OutputPath {
     }
 
     fn checked(path: PathBuf, replaces: bool) -> io::Result<Self> {
-        let Some(name) = path.file_name() else {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "not the name of a file",
-            ));
-        };
-        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-            return Err(io::Error::new(
-                io::ErrorKind::IsADirectory,
-                "this is the name of a folder",
-            ));
-        }
-        let folder = folder_of(&path).to_owned();
-        let way = StagedFile::rehearse(&folder)?;
+        let (folder, name) = named(&path)?;
+        let way = StagedFile::rehearse(folder)?;
         if replaces || way == Way::Rename {
             // Only there a killed process leaves anything.
-            sweep(&folder);
+            sweep(folder);
         }
-        try_name(way, &folder, name)?;
+        try_name(way, folder, name)?;
         Ok(Self {
+            folder: folder.to_owned(),
             path,
-            folder,
             way,
             replaces,
         })
@@ -132,6 +136,33 @@ impl OutputPath {
     }
 }
 
+fn vacant(path: &Path) -> io::Result<()> {
+    if path.file_name().is_some() && fs::symlink_metadata(path).is_ok() {
+        return Err(io::Error::new(
+            io::ErrorKind::AlreadyExists,
+            "there is something already, and it is not overwritten",
+        ));
+    }
+    Ok(())
+}
+
+/// The folder and the name of a file.
+fn named(path: &Path) -> io::Result<(&Path, &OsStr)> {
+    let Some(name) = path.file_name() else {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not the name of a file",
+        ));
+    };
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err(io::Error::new(
+            io::ErrorKind::IsADirectory,
+            "this is the name of a folder",
+        ));
+    }
+    Ok((folder_of(path), name))
+}
+
 /// Whether the file system of `folder` can hold this very name: asked for it, or, where it may find no fault with what it
 /// cannot hold, tried in a folder of its own so that nobody sees it at its place. Where no folder can be made, the name is
 /// not tried; nor is one that every file system holds.
@@ -178,6 +209,10 @@ mod tests {
             ),
         ] {
             assert_eq!(OutputPath::new(&path).unwrap_err().kind(), kind, "{path:?}");
+            match OutputPath::untried(&path).map(|place| place.write(b"ours")) {
+                Ok(written) => assert_eq!(written.unwrap_err().kind(), kind, "{path:?}"),
+                Err(refused) => assert_eq!(refused.kind(), kind, "{path:?}"),
+            }
         }
         assert_eq!(fs::read(&taken).unwrap(), b"precious");
         assert!(OutputPath::replacing(&taken).is_ok());
@@ -210,6 +245,16 @@ mod tests {
         bold.write(b"ours").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"ours");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_place_that_is_not_tried_holds_a_result() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out.md");
+        OutputPath::untried(&path).unwrap().write(b"ours").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"ours");
+        let taken = OutputPath::untried(&path).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
     }
 
     #[test]

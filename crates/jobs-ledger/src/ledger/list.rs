@@ -15,8 +15,8 @@ use crate::job_record::{JobRecord, micros};
 use crate::stage::Stage;
 use crate::store::{Row, Source, Sql, Value, args};
 
-/// Up to so many inputs that begin alike are read through their index and sorted.
-const FEW: i64 = 2_000;
+/// Up to so many inputs that begin alike are sorted in their index.
+const FEW: i64 = 20_000;
 
 /// So many of the newest jobs are looked through for inputs that many jobs share.
 const NEWEST: i64 = 100_000;
@@ -268,8 +268,8 @@ async fn by_error_text(
     found(&source.rows(SQL, args).await?)
 }
 
-/// Few are read through their index and sorted. Many are mostly among the newest jobs; where they are not, all of them
-/// are sorted.
+/// Many are mostly among the newest jobs. Few, and those that are not, are sorted in their index, and then judged by what
+/// else the filter says.
 async fn by_input(
     source: &mut impl Source,
     filter: &JobFilter,
@@ -282,11 +282,17 @@ async fn by_input(
         "SELECT count(*) FROM (SELECT 1 FROM job WHERE left(input, 200) COLLATE \"C\" >= $1 \
          AND left(input, 200) COLLATE \"C\" < $2 LIMIT $3) few",
     );
-    const SORTED: Sql = walk!(
-        "job j INDEXED BY job_input CROSS JOIN wake w WHERE w.id = j.id AND substr(j.input, 1, 200) >= $10 \
-         AND substr(j.input, 1, 200) < $11",
-        "job j JOIN wake w ON w.id = j.id WHERE left(j.input, 200) COLLATE \"C\" >= $10 \
-         AND left(j.input, 200) COLLATE \"C\" < $11"
+    const SORTED: Sql = Sql::each(
+        "SELECT created_at, id FROM job INDEXED BY job_input WHERE substr(input, 1, 200) >= $5 \
+         AND substr(input, 1, 200) < $6 AND created_at >= $1 AND (created_at, id) < ($2, $3) \
+         ORDER BY created_at DESC, id DESC LIMIT $4",
+        "SELECT created_at, id FROM job WHERE left(input, 200) COLLATE \"C\" >= $5 \
+         AND left(input, 200) COLLATE \"C\" < $6 AND created_at >= $1 AND (created_at, id) < ($2, $3) \
+         ORDER BY created_at DESC, id DESC LIMIT $4",
+    );
+    const JUDGED: Sql = walk!(
+        "job j JOIN wake w ON w.id = j.id WHERE j.id IN (SELECT value FROM json_each($10))",
+        "job j JOIN wake w ON w.id = j.id WHERE j.id = ANY ($10)"
     );
     const WALK: Sql = walk!(
         "(SELECT * FROM job WHERE created_at >= $1 AND (created_at, id) < ($2, $3) \
@@ -308,6 +314,22 @@ async fn by_input(
             return Ok(newest);
         }
     }
-    let args = walk_args(filter, bounds, args![from, to]);
-    found(&source.rows(SORTED, args).await?)
+    let (mut keys, mut stretch) = (Vec::new(), bounds.clone());
+    loop {
+        let range = args![from.as_str(), to.as_str()];
+        let sorted = found(&source.rows(SORTED, stretch.with(range)).await?)?;
+        let Some(last) = sorted.last().cloned() else {
+            return Ok(keys);
+        };
+        let is_all = i64::try_from(sorted.len()).is_ok_and(|len| len < stretch.limit);
+        let ids: Vec<String> = sorted.into_iter().map(|(_, id)| id).collect();
+        let args = walk_args(filter, bounds, args![ids]);
+        keys.extend(found(&source.rows(JUDGED, args).await?)?);
+        if is_all || i64::try_from(keys.len()).is_ok_and(|len| len >= bounds.limit) {
+            keys.truncate(usize::try_from(bounds.limit).unwrap_or(usize::MAX));
+            return Ok(keys);
+        }
+        stretch.below = last;
+        stretch.limit = stretch.limit.saturating_mul(4);
+    }
 }

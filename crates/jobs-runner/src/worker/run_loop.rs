@@ -168,7 +168,14 @@ impl RunLoop {
         let mut flush = clock.now();
         let (mut wake, mut seen) = (clock.now(), clock.now());
         let mut was_shut_down = false;
+        let mut was_idle = false;
         loop {
+            // The last job is done: see at once whether the worker may end.
+            let is_idle = ends_when_idle && self.is_idle();
+            if is_idle && !was_idle {
+                poll_for_work = clock.now();
+            }
+            was_idle = is_idle;
             let free = self.config.capacity.saturating_sub(self.claims.len());
             let open = self.with_room(&accounts);
             if !open.is_empty() && free > 0 && clock.now() >= poll_for_work {

@@ -125,7 +125,7 @@ impl WorkItem {
                 ))),
             },
             Self::Fetch(entry, claim, id, fetch, path, format) => {
-                match OutputTarget::at(Some(&path), worker.overwrites) {
+                match OutputTarget::of_paid(&path, worker.overwrites) {
                     Ok(target) => {
                         let accepts = worker.accepts_unverified;
                         let fetched = fetch
