@@ -168,12 +168,12 @@ impl RunLoop {
         let mut flush = clock.now();
         let (mut wake, mut seen) = (clock.now(), clock.now());
         let mut was_shut_down = false;
-        let mut was_idle = false;
+        let mut was_idle = true;
         loop {
-            // The last job is done: see at once whether the worker may end.
             let is_idle = ends_when_idle && self.is_idle();
-            if is_idle && !was_idle {
-                poll_for_work = clock.now();
+            // Right after its last job it ends without another look.
+            if is_idle && !was_idle && self.nothing_left(&accounts).await {
+                break;
             }
             was_idle = is_idle;
             let free = self.config.capacity.saturating_sub(self.claims.len());
