@@ -19,7 +19,7 @@ use temporalio_client::{
     WorkflowIdConflictPolicy, WorkflowStartOptions,
 };
 use temporalio_common::error::IncomingError;
-use vendor_sim::{VirtualClock as SimClock, Site, TextIn, TextInHandle, TextInOptions};
+use vendor_sim::{Site, TextIn, TextInHandle, TextInOptions, VirtualClock as SimClock};
 
 use super::server::{self, Server};
 
@@ -288,9 +288,23 @@ impl World {
                 None => json!({"abandon": true}),
             };
             let handle = client.get_workflow_handle::<JobWorkflow>(&row.input);
-            let options = WorkflowExecuteUpdateOptions::default();
-            let resolved = handle.execute_update(JobWorkflow::resolve, resolution, options);
-            resolved.await.unwrap();
+            let limit = self.clock.now() + Duration::from_secs(60);
+            loop {
+                let options = WorkflowExecuteUpdateOptions::default();
+                let resolved =
+                    handle.execute_update(JobWorkflow::resolve, resolution.clone(), options);
+                match resolved.await {
+                    Ok(_) => break,
+                    // The ledger knows it before the workflow does.
+                    Err(early)
+                        if self.clock.now() < limit
+                            && format!("{early:?}").contains("not in doubt") =>
+                    {
+                        self.sleep(Duration::from_millis(200)).await;
+                    }
+                    Err(refused) => panic!("{refused:?}"),
+                }
+            }
             if job.is_none() {
                 let ended = result(self, &handle).await.unwrap_err();
                 assert_eq!(ended["type"], "docjobs.Abandoned", "{ended}");
