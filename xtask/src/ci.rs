@@ -14,7 +14,7 @@ use step::{Action, Step};
 
 /// What takes longer, needs more tools, or looks at what seldom changes.
 const ON_DEMAND: &str = "deny [--advisories], package (builds every archive), record --check, \
-                         fuzz NAME, mutants, crash --runs 10000, bench NAME, temporal";
+                         fuzz NAME, mutants, crash --runs 10000, bench NAME, temporal [--full]";
 
 /// Runs the named steps, or all of them.
 pub(crate) fn run(root: &Path, names: &[&str]) -> Result<()> {
@@ -139,6 +139,15 @@ fn steps(metadata: &Metadata) -> Vec<Step> {
             "every published package can be packed under its publish name, and used alone",
             vec![Action::Package],
         ),
+        step(
+            "temporal",
+            "jobs on a Temporal server: nothing bought twice or lost with killed and stopped workers",
+            vec![Action::Temporal(&[
+                "contract",
+                "workers_killed",
+                "many_jobs",
+            ])],
+        ),
     ]
 }
 
@@ -207,7 +216,7 @@ mod tests {
             names(&[]),
             [
                 "fmt", "codegen", "tidy", "clippy", "test", "browser", "features", "doc", "api",
-                "package"
+                "package", "temporal"
             ]
         );
         assert_eq!(names(&["test", "fmt"]), ["fmt", "test"]);

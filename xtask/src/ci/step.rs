@@ -29,6 +29,8 @@ pub(crate) enum Action {
     Browser,
     /// Quickly: the steps before have built every package.
     Package,
+    /// Only these tests.
+    Temporal(&'static [&'static str]),
 }
 
 impl Action {
@@ -50,6 +52,7 @@ impl Action {
             Action::Api => "cargo xtask api --check".to_owned(),
             Action::Browser => "cargo xtask browser".to_owned(),
             Action::Package => "cargo xtask package --quick".to_owned(),
+            Action::Temporal(tests) => format!("cargo xtask temporal {}", tests.join(" ")),
             Action::Cargo {
                 arguments,
                 environment,
@@ -69,6 +72,7 @@ impl Action {
             Action::Api => crate::api::run(root, &["--check"]),
             Action::Browser => crate::browser::run(root),
             Action::Package => crate::package::run(root, &["--quick"]),
+            Action::Temporal(tests) => crate::temporal::run(root, tests),
             Action::Cargo {
                 arguments,
                 environment,

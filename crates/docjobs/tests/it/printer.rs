@@ -1060,7 +1060,8 @@ async fn a_second_process_is_told_so_and_the_first_goes_on_printing() {
 }
 
 /// A command that says that it runs and then waits until it may end.
-const SLOW: &str = "echo \"$DOCJOBS_JOB_ID\" >> ran\nwhile [ -e ran -a ! -e release ]; do sleep 0.01; done\n";
+const SLOW: &str =
+    "echo \"$DOCJOBS_JOB_ID\" >> ran\nwhile [ -e ran -a ! -e release ]; do sleep 0.01; done\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_killed_while_it_is_printed_is_reported_as_failed_and_not_printed_again() {

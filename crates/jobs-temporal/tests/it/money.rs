@@ -146,7 +146,8 @@ async fn a_server_that_is_killed_continues_where_it_was() {
 /// says how many.
 #[tokio::test]
 async fn many_jobs_by_three_workers_are_polled_in_batches() {
-    let Some(world) = World::start_with(60.0).await else {
+    const SECONDS: f64 = 60.0;
+    let Some(world) = World::start_with(SECONDS).await else {
         return;
     };
     let jobs = number("DOCJOBS_TEST_TEMPORAL_JOBS", 60);
@@ -178,6 +179,9 @@ async fn many_jobs_by_three_workers_are_polled_in_batches() {
     }
     world.check_money(&names).await;
     let requests = world.vendor.requests().len();
-    eprintln!("{jobs} jobs, {requests} requests");
+    let alone = world.requests_of_one_process(SECONDS, jobs).await;
+    let told = format!("{requests} requests; {alone} by one process without an engine");
+    assert!(10 * requests <= 12 * alone, "{told}");
+    eprintln!("{jobs} jobs, {told}");
     world.end().await;
 }

@@ -1,14 +1,17 @@
 //! A server, a vendor, a ledger and workers: what every test needs.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use jobs_core::Secret;
 use jobs_core::clock::{Clock, SystemClock};
 use jobs_ledger::{JobFilter, JobRecord, Ledger, LedgerConfig, Stage};
+use jobs_runner::{BulkJob, IntoJobInput as _, Runner, WorkerConfig};
 use jobs_temporal::JobWorkflow;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -41,6 +44,17 @@ pub(crate) struct World {
 /// A worker process.
 pub(crate) struct WorkerProcess(Child);
 
+/// A vendor whose jobs take so many of its seconds, and its limit of requests in one of them.
+async fn vendor(seconds: f64, qps: Option<u32>) -> TextInHandle {
+    let site = Site::with_clock(SimClock::real(f64::from(SPEED)));
+    let options = TextInOptions {
+        in_progress_seconds: seconds,
+        qps,
+        ..TextInOptions::default()
+    };
+    TextIn::start_at(&site, options).await.unwrap()
+}
+
 impl World {
     /// None, said aloud, where there is no server.
     pub(crate) async fn start() -> Option<Self> {
@@ -52,12 +66,7 @@ impl World {
         let program = server::program()?;
         let folder = tempfile::tempdir().unwrap();
         let server = Server::start(&program, folder.path()).await;
-        let site = Site::with_clock(SimClock::real(f64::from(SPEED)));
-        let options = TextInOptions {
-            in_progress_seconds: seconds,
-            ..TextInOptions::default()
-        };
-        let vendor = TextIn::start_at(&site, options).await.unwrap();
+        let vendor = vendor(seconds, TextInOptions::default().qps).await;
         let database = std::env::var("DOCJOBS_TEST_POSTGRES")
             .ok()
             .filter(|url| !url.is_empty());
@@ -117,6 +126,41 @@ impl World {
 
     pub(crate) async fn worker(&self) -> WorkerProcess {
         self.worker_of("default", &[]).await
+    }
+
+    /// How many requests one worker without an engine makes for so many jobs of such a vendor. They are begun at once, so
+    /// nothing but its schedule decides when it polls: the vendor has no limit.
+    pub(crate) async fn requests_of_one_process(&self, seconds: f64, jobs: usize) -> usize {
+        let vendor = vendor(seconds, None).await;
+        let secret = |text: String| Secret::new(text).unwrap();
+        let client = textin::Client::builder(secret(vendor.app_id()), secret(vendor.secret_code()))
+            .with_config(|config| {
+                let clock = Arc::new(SystemClock::with_speed(SPEED));
+                let config = config.with_base_url(vendor.api_url()).with_clock(clock);
+                config.with_rate(NonZeroU32::MAX)
+            })
+            .build()
+            .unwrap();
+        let url = self.path("one.db").display().to_string();
+        let ledger = Ledger::open(&url, Arc::clone(&self.clock)).await.unwrap();
+        let runner = Runner::on(ledger.clone()).with(textin::handler(client));
+        let inputs = (0..jobs).map(|number| {
+            let path = self.path(&format!("one-{number}.txt"));
+            std::fs::write(&path, format!("document {number}\n")).unwrap();
+            let document = textin::Document::open(path).unwrap();
+            BulkJob {
+                input: textin::input(document).into_job_input().unwrap(),
+                output: Some(self.path(&format!("one-{number}.md"))),
+                again: false,
+            }
+        });
+        let inputs: Vec<BulkJob> = inputs.collect();
+        runner.enqueue_all(&inputs).await.unwrap();
+        let config = WorkerConfig::default().until_idle(true);
+        let report = runner.worker(config).run(std::future::pending()).await;
+        assert_eq!(report.unwrap().worst, None);
+        ledger.close().await;
+        vendor.requests().len()
     }
 
     /// A worker, once it is ready.
