@@ -3,7 +3,7 @@
 //! The caller of a submit bounds it by dropping it: at a deadline, or when the process is asked to end. What that means
 //! depends on how far the call was. A [`CallMonitor`] around it knows, because the request layer tells it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,7 +11,18 @@ use tokio::sync::watch;
 use crate::error::{Delivery, Error};
 
 tokio::task_local! {
-    static MONITOR: CallMonitor;
+    static MONITOR: Monitor;
+}
+
+/// What the call of a task is told to.
+#[derive(Debug, Clone)]
+enum Monitor {
+    Call(CallMonitor),
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "only the request layer knows addresses")
+    )]
+    Address(AddressMonitor),
 }
 
 /// What a call is doing.
@@ -75,7 +86,7 @@ impl CallMonitor {
 
     /// Runs `call` and watches it.
     pub async fn watch<F: Future>(&self, call: F) -> F::Output {
-        MONITOR.scope(self.clone(), call).await
+        MONITOR.scope(Monitor::Call(self.clone()), call).await
     }
 
     /// Whether a request that costs money has left: [`Delivery::NotSent`] as long as the call can be dropped without a charge.
@@ -107,9 +118,7 @@ impl CallMonitor {
 
     /// The same as errors show it.
     pub(crate) fn host_and_port(&self) -> Option<Box<str>> {
-        let address = self.address()?;
-        let bare = address.split_once("://").map(|(_, bare)| bare.into());
-        bare.or(Some(address))
+        self.address().as_deref().map(host_and_port)
     }
 
     /// Every change of the activity or its progress from now on.
@@ -120,15 +129,27 @@ impl CallMonitor {
     /// The one that watches the call of this task, if there is one.
     #[cfg(feature = "http")]
     pub(crate) fn current() -> Option<Self> {
-        MONITOR.try_with(Self::clone).ok()
+        let call = MONITOR.try_with(|monitor| match monitor {
+            Monitor::Call(call) => Some(call.clone()),
+            Monitor::Address(_) => None,
+        });
+        call.ok().flatten()
     }
 
     pub(crate) fn tell(activity: Activity) {
-        Self::update(|state| {
-            if let Activity::Connecting { to } = &activity {
+        Self::update(|state| state.activity = activity);
+    }
+
+    /// A request is about to go there.
+    #[cfg(feature = "http")]
+    pub(crate) fn connecting(to: impl FnOnce() -> Box<str>) {
+        let _ = MONITOR.try_with(|monitor| match monitor {
+            Monitor::Call(call) => call.0.send_modify(|state| {
+                let to = to();
                 state.address = Some(to.clone());
-            }
-            state.activity = activity;
+                state.activity = Activity::Connecting { to };
+            }),
+            Monitor::Address(address) => drop(address.0.get_or_init(to)),
         });
     }
 
@@ -149,7 +170,10 @@ impl CallMonitor {
     }
 
     fn update(change: impl FnOnce(&mut State)) {
-        let _ = MONITOR.try_with(|monitor| monitor.0.send_modify(change));
+        let _ = MONITOR.try_with(|monitor| match monitor {
+            Monitor::Call(call) => call.0.send_modify(change),
+            Monitor::Address(_) => {}
+        });
     }
 
     #[cfg(feature = "http")]
@@ -172,6 +196,29 @@ impl CallMonitor {
 impl Default for CallMonitor {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+fn host_and_port(address: &str) -> Box<str> {
+    address
+        .split_once("://")
+        .map_or(address, |(_, bare)| bare)
+        .into()
+}
+
+/// Keeps the first address that calls go to, and nothing else of them: for polls, which cost nothing and are many.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AddressMonitor(Arc<OnceLock<Box<str>>>);
+
+impl AddressMonitor {
+    /// Runs `call` and keeps its address.
+    pub(crate) async fn watch<F: Future>(&self, call: F) -> F::Output {
+        MONITOR.scope(Monitor::Address(self.clone()), call).await
+    }
+
+    /// As errors show it.
+    pub(crate) fn host_and_port(&self) -> Option<Box<str>> {
+        self.0.get().map(|address| host_and_port(address))
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tracing::Instrument as _;
 
-use crate::call::CallMonitor;
+use crate::call::AddressMonitor;
 use crate::clock::{Moment, bounded};
 use crate::error::{Error, ErrorKind};
 use crate::fleet::concurrency_limit::PollFeedback;
@@ -21,7 +21,7 @@ pub(super) trait DynPoll<O>: Send + Sync {
     /// Polls once at each of `ids` until `limit`.
     fn poll(self: Arc<Self>, ids: Vec<JobId>, limit: Moment) -> PollFuture<BatchResult<O>>;
 
-    /// The address that was polled last.
+    /// The address that is polled, once it was.
     fn address(&self) -> Option<Box<str>>;
 }
 
@@ -30,7 +30,7 @@ pub(super) struct ErasedKind<K: ?Sized, W> {
     wrap: W,
     kind: Arc<K>,
     /// Knows the address of a poll that is cut.
-    monitor: CallMonitor,
+    monitor: AddressMonitor,
 }
 
 impl<K: ?Sized, W> ErasedKind<K, W> {
@@ -38,7 +38,7 @@ impl<K: ?Sized, W> ErasedKind<K, W> {
         Self {
             wrap,
             kind,
-            monitor: CallMonitor::new(),
+            monitor: AddressMonitor::default(),
         }
     }
 }

@@ -331,8 +331,7 @@ impl HttpClient {
         CallMonitor::tell(Activity::WaitingForRate);
         let permit = limiter.acquire(class).await;
         let permit = permit.map_err(|cause| context.not_admitted(cause))?;
-        let to = self.inner.origin.to_string().into();
-        CallMonitor::tell(Activity::Connecting { to });
+        CallMonitor::connecting(|| self.inner.origin.to_string().into());
         tracing::debug!(
             vendor = context.vendor,
             operation = context.operation,
