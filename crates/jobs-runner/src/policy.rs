@@ -1,5 +1,6 @@
 //! Decides how things end: pure functions on which the steps, the job runner and the worker act.
 
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use jobs_core::clock::{Clock, Moment};
@@ -145,6 +146,15 @@ pub(crate) fn next_fetch(error: &Error, failures: u32, left: Duration) -> NextFe
     }
 }
 
+/// Whether a result could not be kept for want of room on the disk.
+pub(crate) fn has_no_room(error: &Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    let mut causes =
+        std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let problem = causes.find_map(|cause| cause.downcast_ref::<io::Error>());
+    problem.is_some_and(|problem| matches!(problem.kind(), StorageFull | QuotaExceeded))
+}
+
 /// Whether following the same link once more may bring the result, after this.
 pub(crate) fn may_link_live(error: &Error) -> bool {
     !matches!(
@@ -185,6 +195,26 @@ mod tests {
 
     fn at(seconds: u64) -> Moment {
         Moment::after_start(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_full_disk_is_known_by_its_cause() {
+        let local = |kind: io::ErrorKind| {
+            Error::local_io(
+                "textin",
+                "fetch",
+                "the result cannot be kept",
+                io::Error::from(kind),
+            )
+        };
+        assert!(has_no_room(&local(io::ErrorKind::StorageFull)));
+        assert!(has_no_room(&local(io::ErrorKind::QuotaExceeded)));
+        assert!(!has_no_room(&local(io::ErrorKind::PermissionDenied)));
+        assert!(!has_no_room(&Error::new(
+            ErrorKind::LocalIo,
+            "textin",
+            "fetch"
+        )));
     }
 
     #[test]

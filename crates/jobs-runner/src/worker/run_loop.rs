@@ -68,6 +68,8 @@ pub(super) struct RunLoop {
     tasks: HashMap<LedgerId, (AbortHandle, WorkClass, Account)>,
     /// How often a job was tried in vain, and how that would end a run of it alone.
     troubles: HashMap<LedgerId, (u32, ErrorCategory)>,
+    /// Jobs whose result found no room on the disk while others came: it is fetched when no other one is.
+    alone: HashSet<LedgerId>,
     /// When given jobs are given up, by the clocks of their handlers.
     deadlines: HashMap<LedgerId, (Arc<dyn Clock>, Moment)>,
     /// Accounts for which nothing new is bought, because the vendor refuses their credentials or their quota is used up.
@@ -140,6 +142,7 @@ impl RunLoop {
             running: JoinSet::new(),
             tasks: HashMap::new(),
             troubles: HashMap::new(),
+            alone: HashSet::new(),
             deadlines: HashMap::new(),
             refused: HashMap::new(),
             worst: None,
@@ -600,14 +603,22 @@ impl RunLoop {
         self.give_back_refused().await;
         loop {
             let mut busy: HashMap<Account, usize> = HashMap::new();
-            let mut paying = 0;
-            for (_, class, account) in self.tasks.values() {
+            let (mut paying, mut fetching, mut is_alone) = (0, 0, false);
+            for (job, (_, class, account)) in &self.tasks {
                 *busy.entry(*account).or_default() += 1;
                 paying += usize::from(*class == WorkClass::PaidCall);
+                fetching += usize::from(*class == WorkClass::Fetch);
+                is_alone |= self.alone.contains(job);
             }
             let may_start = |item: &WorkItem| {
                 let is_free = busy.get(&item.account()).is_none_or(|count| *count < TASKS);
-                is_free && (paying < PAID_CALLS || item.class() != WorkClass::PaidCall)
+                is_free
+                    && match item.class() {
+                        WorkClass::PaidCall => paying < PAID_CALLS,
+                        WorkClass::Fetch if self.alone.contains(&item.job()) => fetching == 0,
+                        WorkClass::Fetch => !is_alone,
+                        WorkClass::Other => true,
+                    }
             };
             let next = self.queue.iter().position(may_start);
             let Some(mut item) = next.and_then(|at| self.queue.remove(at)) else {
@@ -929,11 +940,15 @@ impl RunLoop {
             }
             FetchOutcome::Failed(_, error) => {
                 let next = policy::next_fetch(&error, 1, Duration::MAX);
+                let has_no_room = policy::has_no_room(&error);
                 let error = RunnerError::new(RunnerErrorKind::NotFetched(error)).of_job(job);
                 match next {
-                    NextFetch::Park => self.park(job, ParkReason::OutputPath, error).await,
+                    // What filled the disk may have been another download: once more, alone.
+                    NextFetch::Park if !has_no_room || !self.alone.insert(job) => {
+                        self.park(job, ParkReason::OutputPath, error).await;
+                    }
                     // Whatever the storage says, a fresh link may bring it.
-                    NextFetch::After(_) | NextFetch::LeaveIt => {
+                    _ => {
                         let due = self.later(job, error.category());
                         if let Due::At(until) = due {
                             self.delayed(job, &error, until);
@@ -947,6 +962,7 @@ impl RunLoop {
 
     fn completed(&mut self, job: &JobLabel, output: &DeliveredOutput) {
         self.troubles.remove(&job.id);
+        self.alone.remove(&job.id);
         self.worker
             .context
             .event(&RunnerEvent::Completed { job, output });
