@@ -35,7 +35,15 @@ pub fn link(base: &str, link: &str) {
 /// Characters are escaped, and that is all: nothing is decoded, nothing is escaped twice.
 fn check_target(url: &Url, link: &str) {
     let link = link.trim_matches(|c: char| c.is_whitespace() || c.is_control());
-    let target = link.split_once("://").map_or("", |(_, rest)| rest);
+    let (scheme, target) = link.split_once("://").unwrap_or_default();
+    if !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        // The host begins before these slashes, which only a browser's rules know.
+        return;
+    }
+    if target.starts_with('/') || target.find(['/', '?', '#']) != target.find('/') {
+        // Without a host where one is due, or without a path, which is then "/".
+        return;
+    }
     let target = target
         .find('/')
         .map_or("", |at| target.get(at..).unwrap_or_default());
