@@ -19,6 +19,10 @@ mod reader;
 mod recursion;
 #[path = "../../../xtask/src/codegen/scalar.rs"]
 mod scalar;
+#[path = "../../../xtask/src/codegen/setters.rs"]
+mod setters;
+#[path = "../../../xtask/src/codegen/tokens.rs"]
+mod tokens;
 
 use document::{Node, Place};
 use libfuzzer_sys::fuzz_target;
@@ -35,7 +39,8 @@ fuzz_target!(|input: &[u8]| {
     let Ok(node) = serde_json::from_str::<Node>(&text) else {
         return;
     };
-    match reader::read(&Place::root(&node)) {
+    let root = Place::root(&node);
+    match reader::open(&root).and_then(|reader| reader.items(&root)) {
         Ok(items) => {
             let written = emit::emit(&items);
             assert!(written.is_ok(), "{written:?}");
